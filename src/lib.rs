@@ -1,0 +1,5 @@
+//! fated: an anycast-aware authoritative DNS server.
+
+pub mod answer;
+pub mod wire;
+pub mod zone;

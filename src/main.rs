@@ -1,0 +1,3 @@
+//! The `fated` command.
+
+fn main() {}

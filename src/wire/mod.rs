@@ -1,0 +1,8 @@
+//! Bytes ↔ values: names, types, RDATA, messages. Pure: no socket, clock, thread, log or file.
+
+pub mod name;
+pub mod rdata;
+pub mod rtype;
+
+pub use name::{Name, NameError, NameRef};
+pub use rtype::{Class, Type};

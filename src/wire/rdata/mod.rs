@@ -1,0 +1,1 @@
+//! RDATA of every type: presentation form → wire form → presentation form.
