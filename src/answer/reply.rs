@@ -3,7 +3,8 @@
 //! Knows nothing of why a record is put. RFC 1035 §4.1, RFC 2181 §5.1 (whole RRsets or none), RFC 6891 §6.1.2.
 
 use crate::wire::message::{HEADER_BYTES, Question};
-use crate::wire::{Name, NameRef, Type};
+use crate::wire::name::NAME_BYTES_MAX;
+use crate::wire::{Class, Name, NameRef, Type};
 use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target};
 
 /// The furthest that a compression pointer reaches (RFC 1035 §4.1.4).
@@ -54,10 +55,17 @@ pub(super) struct Reply<'b> {
     pub(super) wants_signatures: bool,
 }
 
+impl Owner {
+    /// The offset that records point at.
+    pub(super) fn pointer(self) -> usize {
+        self.pointer
+    }
+}
+
 impl<'b> Reply<'b> {
-    /// Starts behind the header and, where there is one, the question, which is copied as it came.
-    pub(super) fn new(octets: &'b mut [u8], query: &[u8], question: Option<&Question<'_>>, limit: usize) -> Self {
-        let length = question.map_or(HEADER_BYTES, Question::end);
+    /// Starts behind the header and the question, which is copied as it came: letter case too.
+    pub(super) fn new(octets: &'b mut [u8], query: &[u8], question: &Question<'_>, limit: usize) -> Self {
+        let length = question.end();
         octets[HEADER_BYTES..length].copy_from_slice(&query[HEADER_BYTES..length]);
         let limit = limit.min(octets.len());
         Self { octets, length, limit, counts: [0; 3], wants_signatures: false }
@@ -66,11 +74,6 @@ impl<'b> Reply<'b> {
     /// Octets so far.
     pub(super) fn len(&self) -> usize {
         self.length
-    }
-
-    /// Records so far: answer, authority, additional.
-    pub(super) fn counts(&self) -> [u16; 3] {
-        self.counts
     }
 
     /// Reads a name that stands in the reply.
@@ -187,7 +190,8 @@ impl<'b> Reply<'b> {
                 } else {
                     self.push_end(Some(owner_at))
                 };
-                let fixed_and_rdata = &template[record.start + record.owner_bytes..record.rdata_start() + record.rdata.len()];
+                let fixed_and_rdata =
+                    &template[record.start + record.owner_bytes..record.rdata_start() + record.rdata.len()];
                 if written.and_then(|()| self.push(fixed_and_rdata)).is_err() {
                     self.length = owner_at;
                     return Err(Full);
@@ -238,15 +242,14 @@ impl<'b> Reply<'b> {
         Ok(rdata_at)
     }
 
-    /// Puts one record at the question's name.
+    /// Puts one record at the question's name as its answer, with TTL 0.
     ///
     /// # Errors
     /// [`Full`].
-    pub(super) fn put_record(&mut self, rtype: Type, class: u16, ttl: u32, rdata: &[u8]) -> Result<(), Full> {
+    pub(super) fn put_record(&mut self, rtype: Type, class: Class, rdata: &[u8]) -> Result<(), Full> {
         let mut head = [0xC0, QNAME_OFFSET as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         head[2..4].copy_from_slice(&rtype.0.to_be_bytes());
-        head[4..6].copy_from_slice(&class.to_be_bytes());
-        head[6..10].copy_from_slice(&ttl.to_be_bytes());
+        head[4..6].copy_from_slice(&class.0.to_be_bytes());
         head[10..12].copy_from_slice(&(rdata.len() as u16).to_be_bytes());
         let start = self.length;
         if self.push(&head).and_then(|()| self.push(rdata)).is_err() {
@@ -259,12 +262,14 @@ impl<'b> Reply<'b> {
 
     /// Where the target of an RRset stands that was put at `start`; `None` if no pointer reaches it.
     pub(super) fn target_at(&self, target: Target, start: usize, owner: Owner) -> Option<usize> {
-        (target.pointer != 0).then(|| self.moved(usize::from(target.pointer), start, owner)).filter(|at| *at <= POINTER_MAX)
+        (target.pointer != 0)
+            .then(|| self.moved(usize::from(target.pointer), start, owner))
+            .filter(|at| *at <= POINTER_MAX)
     }
 
-    /// Whether the name at `at` can still be pointed at.
+    /// Whether the name at `at`, and each of its suffixes, can still be pointed at.
     pub(super) fn is_in_reach(at: usize) -> bool {
-        at <= POINTER_MAX
+        at <= POINTER_MAX - NAME_BYTES_MAX
     }
 
     /// Whether the name at `at` is `name`.
@@ -300,10 +305,10 @@ impl<'b> Reply<'b> {
     /// Writes the header, and OPT where there is one, and returns the length of the message.
     ///
     /// `id` and `flags` are the header's first words. `opt` is the whole OPT record, whose room was reserved.
-    pub(super) fn finish(self, id: u16, flags: u16, has_question: bool, opt: &[u8]) -> usize {
+    pub(super) fn finish(self, id: u16, flags: u16, opt: &[u8]) -> usize {
         let [answers, authorities, additionals] = self.counts;
         let additionals = additionals + u16::from(!opt.is_empty());
-        let words = [id, flags, u16::from(has_question), answers, authorities, additionals];
+        let words = [id, flags, 1, answers, authorities, additionals];
         for (to, word) in self.octets.chunks_exact_mut(2).zip(words) {
             to.copy_from_slice(&word.to_be_bytes());
         }

@@ -3,9 +3,9 @@
 //! One step looks a name up in the zone that is to answer for it; an alias leads to the next step, perhaps in another
 //! zone that is served too.
 
-use crate::answer::denial::{self, Proofs};
+use crate::answer::code::{ExtendedError, Rcode};
+use crate::answer::denial::{Place, Proofs};
 use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
-use crate::answer::{Rcode, error};
 use crate::wire::message::Question;
 use crate::wire::{Name, Type};
 use crate::zone::hash::{LookupName, NameHash};
@@ -22,7 +22,23 @@ pub(super) struct Outcome {
     pub(super) is_authoritative: bool,
     pub(super) is_truncated: bool,
     /// The extended error, if one explains more than the RCODE (RFC 8914).
-    pub(super) extended_error: Option<u16>,
+    pub(super) extended_error: Option<ExtendedError>,
+}
+
+impl Outcome {
+    /// An answer of ours.
+    pub(super) fn authoritative(rcode: Rcode) -> Self {
+        Self { rcode, is_authoritative: true, is_truncated: false, extended_error: None }
+    }
+
+    /// No zone of ours, or nothing that we tell.
+    pub(super) fn refused() -> Self {
+        Self {
+            is_authoritative: false,
+            extended_error: Some(ExtendedError::NOT_AUTHORITATIVE),
+            ..Self::authoritative(Rcode::REFUSED)
+        }
+    }
 }
 
 /// What one step came to.
@@ -35,29 +51,12 @@ enum Step {
     Alias(usize),
 }
 
-/// One name on the way.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    zone: &'a Zone,
-    name: &'a LookupName,
-    spot: Spot,
-    qtype: Type,
-}
-
 /// Puts all that answers `question` into `reply`.
 pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let mut outcome =
-        Outcome { rcode: Rcode::NOERROR, is_authoritative: true, is_truncated: false, extended_error: None };
+    let mut outcome = Outcome::authoritative(Rcode::NOERROR);
     let qtype = question.qtype;
     let mut name = LookupName::new(question.name);
-    let Some(mut zone) = zone_for(zones, &name, qtype) else {
-        return Outcome {
-            rcode: Rcode::REFUSED,
-            is_authoritative: false,
-            extended_error: Some(error::NOT_AUTHORITATIVE),
-            ..outcome
-        };
-    };
+    let Some(mut zone) = zone_for(zones, &name, qtype) else { return Outcome::refused() };
     let mut spot = Spot { at: QNAME_OFFSET, bytes: question.name.len() };
     let mut seen = [NameHash(0); CHAIN_MAX];
     let mut proofs = Proofs::default();
@@ -108,8 +107,7 @@ fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName, qtype: Type) -> Option<&'
 }
 
 /// Answers for one name, as far as that goes without following an alias.
-fn step(place: &Place<'_>, reply: &mut Reply<'_>, proofs: &mut Proofs<'_>) -> Result<Step, Full> {
-    // The zone outlives the place; proofs keep what they have put of it.
+fn step<'z>(place: &Place<'z, '_>, reply: &mut Reply<'_>, proofs: &mut Proofs<'z>) -> Result<Step, Full> {
     match place.zone.lookup(place.name) {
         Found::Exact(node) => {
             let owner = reply.owner(place.spot, node.name_octets().len());
@@ -132,7 +130,7 @@ fn step(place: &Place<'_>, reply: &mut Reply<'_>, proofs: &mut Proofs<'_>) -> Re
             }
             None => {
                 put_soa(place, reply)?;
-                denial::name_error(place.zone, place.name, place.spot, &missing, reply, proofs)?;
+                proofs.name_error(place, &missing, reply)?;
                 Ok(Step::Done(Rcode::NXDOMAIN))
             }
         },
@@ -140,16 +138,16 @@ fn step(place: &Place<'_>, reply: &mut Reply<'_>, proofs: &mut Proofs<'_>) -> Re
 }
 
 /// Answers from a node that exists, or, where `missing` says what does not exist, by synthesis from a wildcard.
-fn answer_from(
-    place: &Place<'_>,
-    node: Node<'_>,
+fn answer_from<'z>(
+    place: &Place<'z, '_>,
+    node: Node<'z>,
     owner: Owner,
-    missing: Option<&Missing<'_>>,
+    missing: Option<&Missing<'z>>,
     reply: &mut Reply<'_>,
-    proofs: &mut Proofs<'_>,
+    proofs: &mut Proofs<'z>,
 ) -> Result<Step, Full> {
-    let prove_synthesis = |reply: &mut Reply<'_>, proofs: &mut Proofs<'_>| match missing {
-        Some(missing) => denial::synthesis(place.zone, place.name, place.spot, missing, reply, proofs),
+    let prove_synthesis = |reply: &mut Reply<'_>, proofs: &mut Proofs<'z>| match missing {
+        Some(missing) => proofs.synthesis(place, missing, reply),
         None => Ok(()),
     };
     let found = match place.qtype {
@@ -174,13 +172,13 @@ fn answer_from(
 }
 
 /// Answers QTYPE RRSIG with every signature at the name.
-fn all_signatures(
-    place: &Place<'_>,
-    node: Node<'_>,
+fn all_signatures<'z>(
+    place: &Place<'z, '_>,
+    node: Node<'z>,
     owner: Owner,
-    missing: Option<&Missing<'_>>,
+    missing: Option<&Missing<'z>>,
     reply: &mut Reply<'_>,
-    proofs: &mut Proofs<'_>,
+    proofs: &mut Proofs<'z>,
 ) -> Result<Step, Full> {
     let mut signed = node.rrsets().filter(|rrset| rrset.signature_count > 0).peekable();
     if signed.peek().is_none() {
@@ -190,37 +188,37 @@ fn all_signatures(
         reply.put(Section::Answer, owner, &rrset.as_signatures())?;
     }
     if let Some(missing) = missing {
-        denial::synthesis(place.zone, place.name, place.spot, missing, reply, proofs)?;
+        proofs.synthesis(place, missing, reply)?;
     }
     Ok(Step::Done(Rcode::NOERROR))
 }
 
 /// Says that the name has no records of the type (RFC 2308 §2.2).
-fn no_data(
-    place: &Place<'_>,
-    node: Node<'_>,
-    missing: Option<&Missing<'_>>,
+fn no_data<'z>(
+    place: &Place<'z, '_>,
+    node: Node<'z>,
+    missing: Option<&Missing<'z>>,
     reply: &mut Reply<'_>,
-    proofs: &mut Proofs<'_>,
+    proofs: &mut Proofs<'z>,
 ) -> Result<Step, Full> {
     put_soa(place, reply)?;
-    denial::no_data(place.zone, place.name, place.spot, node, missing, reply, proofs)?;
+    proofs.no_data(place, node, missing, reply)?;
     Ok(Step::Done(Rcode::NOERROR))
 }
 
 /// Puts the SOA that a negative answer carries (RFC 2308 §3).
-fn put_soa(place: &Place<'_>, reply: &mut Reply<'_>) -> Result<(), Full> {
+fn put_soa(place: &Place<'_, '_>, reply: &mut Reply<'_>) -> Result<(), Full> {
     let owner = reply.owner(place.spot, place.zone.apex().len());
     reply.put(Section::Authority, owner, &place.zone.negative_soa()).map(|_| ())
 }
 
 /// Refers to the servers of a delegated zone (RFC 1034 §4.3.2 step 3b, RFC 4035 §3.1.4).
-fn refer(
-    place: &Place<'_>,
-    cut: Node<'_>,
+fn refer<'z>(
+    place: &Place<'z, '_>,
+    cut: Node<'z>,
     labels: usize,
     reply: &mut Reply<'_>,
-    proofs: &mut Proofs<'_>,
+    proofs: &mut Proofs<'z>,
 ) -> Result<Step, Full> {
     let owner = reply.owner(place.spot, cut.name_octets().len());
     let servers = cut.rrset(Type::NS).expect("a cut has NS");
@@ -234,7 +232,7 @@ fn refer(
             Some(ds) => {
                 reply.put(Section::Authority, owner, &ds)?;
             }
-            None => denial::no_ds(place.zone, place.name, place.spot, cut, labels, reply, proofs)?,
+            None => proofs.no_ds(place, cut, labels, reply)?,
         }
     }
     put_additional(place.zone, &servers, start, owner, Some(cut), reply)?;
@@ -242,7 +240,7 @@ fn refer(
 }
 
 /// Follows a DNAME: puts it, and the CNAME that it makes (RFC 6672 §3.2).
-fn redirect(place: &Place<'_>, node: Node<'_>, labels: usize, reply: &mut Reply<'_>) -> Result<Step, Full> {
+fn redirect(place: &Place<'_, '_>, node: Node<'_>, labels: usize, reply: &mut Reply<'_>) -> Result<Step, Full> {
     let owner = reply.owner(place.spot, node.name_octets().len());
     let dname = node.rrset(Type::DNAME).expect("the flag says so");
     let start = reply.put(Section::Answer, owner, &dname)?;

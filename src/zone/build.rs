@@ -148,8 +148,7 @@ impl Draft {
     fn survey(seed: Seed, apex: Name, plain: &Collector) -> Self {
         let apex_labels = apex.as_ref().label_count();
         let (cuts, wildcard_parents) = (HashSet::new(), HashSet::new());
-        let mut draft =
-            Self { seed, apex, apex_labels, params: None, cuts, wildcard_parents, labels_max: apex_labels };
+        let mut draft = Self { seed, apex, apex_labels, params: None, cuts, wildcard_parents, labels_max: apex_labels };
         for run in &plain.runs {
             let owner = plain.owner(run);
             draft.labels_max = draft.labels_max.max(owner.label_count());
@@ -202,7 +201,10 @@ impl Draft {
         }
         groups.extend(empty.map(|(hash, name)| Group { hash: *hash, owner: name.as_ref(), runs: &[] }));
         let mut shift = shift_for(groups.len());
-        while groups.chunk_by(|a, b| bucket_index(a.hash, shift) == bucket_index(b.hash, shift)).any(|b| b.len() > BUCKET_NODES_MAX) {
+        while groups
+            .chunk_by(|a, b| bucket_index(a.hash, shift) == bucket_index(b.hash, shift))
+            .any(|b| b.len() > BUCKET_NODES_MAX)
+        {
             shift -= 1;
         }
         let mut maker = RrsetMaker::default();
@@ -239,11 +241,12 @@ impl Draft {
             .with(Flags::HAS_DNAME, has(Type::DNAME))
             .with(Flags::HAS_WILDCARD, self.wildcard_parents.contains(&group.hash))
             .with(Flags::IS_OCCLUDED, self.is_occluded(&name));
-        let hashes = self.params.as_ref().filter(|_| !flags.has(Flags::IS_OCCLUDED) && !has(Type::NSEC3)).map(|params| {
-            let wildcard = name.wildcard(name.label_count());
-            let wildcard_hash = wildcard.map_or([0; 20], |name| params.hash(name.as_ref().as_bytes()));
-            [params.hash(name.name().as_bytes()), wildcard_hash]
-        });
+        let hashes =
+            self.params.as_ref().filter(|_| !flags.has(Flags::IS_OCCLUDED) && !has(Type::NSEC3)).map(|params| {
+                let wildcard = name.wildcard(name.label_count());
+                let wildcard_hash = wildcard.map_or([0; 20], |name| params.hash(name.as_ref().as_bytes()));
+                [params.hash(name.name().as_bytes()), wildcard_hash]
+            });
         writer.push(group.hash, |out| node::encode(out, self.seed, group.owner, flags, hashes, &sources));
         sources.iter().map(|source| source.rdatas.len() + source.signatures.len()).sum()
     }

@@ -7,7 +7,7 @@ use crate::zone::fault::{FaultKind, Faults, Place};
 use crate::zone::hash::LookupName;
 use crate::zone::node::Node;
 use crate::zone::nsec3::{ITERATIONS_MAX, Params};
-use crate::zone::{Denial, Found, Zone};
+use crate::zone::{Found, Zone};
 
 /// Tells the faults of `zone`; `plain` and `hashed` are the records that it was made from.
 pub(super) fn check_zone(zone: &Zone, plain: &Collector, hashed: &Collector, faults: &mut Faults) {
@@ -43,10 +43,19 @@ fn soa_place(zone: &Zone, plain: &Collector) -> Place {
 }
 
 /// Tells of NS, MX and SRV records of `run` whose target is an alias, has no address, or, at a cut, lacks glue.
-fn check_targets(zone: &Zone, plain: &Collector, run: &Run, node: Node<'_>, cut: Option<Node<'_>>, faults: &mut Faults) {
+fn check_targets(
+    zone: &Zone,
+    plain: &Collector,
+    run: &Run,
+    node: Node<'_>,
+    cut: Option<Node<'_>>,
+    faults: &mut Faults,
+) {
     let owner = node.name().to_name();
     for record in plain.records(run).filter(|r| matches!(r.rtype, Type::NS | Type::MX | Type::SRV)) {
-        let Some(target) = rdata::names(record.rtype, record.rdata).next().map(|embedded| embedded.name) else { continue };
+        let Some(target) = rdata::names(record.rtype, record.rdata).next().map(|embedded| embedded.name) else {
+            continue;
+        };
         if target.is_root() || !target.is_at_or_below(zone.apex()) {
             continue;
         }
@@ -157,23 +166,29 @@ fn tell_of_params(record: &Stored<'_>, params: Option<&Params>, faults: &mut Fau
     faults.add(kind, record.place, 0);
 }
 
-/// Tells of authoritative RRsets without a signature in a signed zone (RFC 4035 §2.2).
+/// Tells, once, of authoritative RRsets without a signature in a signed zone (RFC 4035 §2.2).
 fn check_signatures(zone: &Zone, plain: &Collector, faults: &mut Faults) {
-    for run in &plain.runs {
-        let name = LookupName::new(plain.owner(run));
-        let node = match zone.lookup(&name) {
-            Found::Exact(node) => node,
-            Found::Delegation { cut, labels } if labels == name.label_count() => cut,
+    let (mut first, mut count): (Option<(Name, Type, Place)>, _) = (None, 0);
+    for runs in plain.runs.chunk_by(|a, b| a.hash == b.hash) {
+        let name = LookupName::new(plain.owner(&runs[0]));
+        let (node, is_cut) = match zone.lookup(&name) {
+            Found::Exact(node) => (node, false),
+            Found::Delegation { cut, labels } if labels == name.label_count() => (cut, true),
             _ => continue,
         };
-        let is_cut = matches!(zone.lookup(&name), Found::Delegation { .. });
-        for rrset in node.rrsets().filter(|rrset| rrset.signature_count == 0) {
-            let needs_none = rrset.rtype == Type::RRSIG || (is_cut && !matches!(rrset.rtype, Type::DS | Type::NSEC));
-            let place = plain.records(run).find(|record| record.rtype == rrset.rtype).map(|record| record.place);
-            if let (false, Some(place)) = (needs_none, place) {
-                let owner: Name = node.name().to_name();
-                faults.add(FaultKind::Unsigned { owner, rtype: rrset.rtype }, place, 0);
+        // At a cut only what belongs to the parent is signed.
+        let needs_signature = |rtype: Type| !is_cut || matches!(rtype, Type::DS | Type::NSEC);
+        let unsigned = node.rrsets().filter(|rrset| rrset.signature_count == 0 && needs_signature(rrset.rtype));
+        for rtype in unsigned.map(|rrset| rrset.rtype) {
+            count += 1;
+            let mut records = runs.iter().flat_map(|run| plain.records(run));
+            let place = records.find(|record| record.rtype == rtype).map(|record| record.place);
+            if let Some(place) = place.filter(|place| first.is_none_or(|(_, _, known)| *place < known)) {
+                first = Some((node.name().to_name(), rtype, place));
             }
         }
+    }
+    if let Some((owner, rtype, place)) = first {
+        faults.add(FaultKind::Unsigned { apex: zone.apex().to_name(), owner, rtype, count }, place, 0);
     }
 }

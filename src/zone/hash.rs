@@ -33,8 +33,12 @@ impl LookupName {
     /// Makes `name` ready. Cost: one pass over its octets.
     pub fn new(name: NameRef<'_>) -> Self {
         let bytes = name.as_bytes();
-        let mut made =
-            Self { octets: [0; NAME_BYTES_MAX + 1 + PADDING], len: bytes.len() as u8, label_count: 0, starts: [0; LABELS_MAX + 1] };
+        let mut made = Self {
+            octets: [0; NAME_BYTES_MAX + 1 + PADDING],
+            len: bytes.len() as u8,
+            label_count: 0,
+            starts: [0; LABELS_MAX + 1],
+        };
         for (to, from) in made.octets.iter_mut().zip(bytes) {
             *to = from.to_ascii_lowercase(); // Length octets are below `A`.
         }
@@ -147,7 +151,19 @@ mod tests {
 
     #[test]
     fn labels_and_their_borders_change_the_hash() {
-        let names = ["a.b.", "ab.", "b.a.", "a.", ".", "abcdefgh.", "abcdefghi.", "abcdefgh.i.", "abcdefghabcdefgh.", "\\000a.", "a\\000."];
+        let names = [
+            "a.b.",
+            "ab.",
+            "b.a.",
+            "a.",
+            ".",
+            "abcdefgh.",
+            "abcdefghi.",
+            "abcdefgh.i.",
+            "abcdefghabcdefgh.",
+            "\\000a.",
+            "a\\000.",
+        ];
         let hashes: std::collections::HashSet<_> = names.iter().map(|name| ready(name).hash(SEED)).collect();
         assert_eq!(hashes.len(), names.len());
     }

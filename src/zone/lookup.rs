@@ -44,7 +44,8 @@ impl Zone {
     pub fn lookup(&self, name: &LookupName) -> Found<'_> {
         let depth_max = name.label_count();
         if depth_max > self.apex_labels + 1 && depth_max <= self.labels_max {
-            let hash = (self.apex_labels..depth_max).fold(self.apex_hash, |hash, depth| name.descend(self.seed, hash, depth));
+            let hash =
+                (self.apex_labels..depth_max).fold(self.apex_hash, |hash, depth| name.descend(self.seed, hash, depth));
             if let Some(node) = self.names.find(hash, name.suffix_octets(depth_max))
                 && !node.flags().has(Flags::IS_OCCLUDED)
             {
@@ -89,6 +90,14 @@ impl Zone {
     /// The node of exactly that name, whether it is authoritative or not.
     pub fn node(&self, name: &LookupName) -> Option<Node<'_>> {
         self.names.find(name.hash(self.seed), name.name().as_bytes())
+    }
+
+    /// The node of the last `labels` labels of `name`; `None` above the apex, or where there is none.
+    pub fn ancestor(&self, name: &LookupName, labels: usize) -> Option<Node<'_>> {
+        if labels < self.apex_labels {
+            return None;
+        }
+        self.names.find(name.hash_of_suffix(self.seed, labels), name.suffix_octets(labels))
     }
 
     /// The source of synthesis below a closest encloser: the node `*` (RFC 4592 §3.3.1).

@@ -280,7 +280,8 @@ impl<'z> Rrset<'z> {
         message.extend_from_slice(&[0; QUESTION_TAIL_BYTES]);
         let start = message.len() + record.rdata_start();
         message.extend_from_slice(&self.body[..record.rdata_start() + record.rdata.len()]);
-        rdata::decompress(self.rtype, &message, start, record.rdata.len(), out).expect("a template was made from RDATA");
+        rdata::decompress(self.rtype, &message, start, record.rdata.len(), out)
+            .expect("a template was made from RDATA");
     }
 }
 

@@ -61,7 +61,7 @@ impl Order {
 /// `octets` are those of the name, of which `relative` are in front of the apex. Labels count from the right; each
 /// octet is raised by one, so that the end of a label (0) is below all of them. The two highest values fall together,
 /// and the key ends there, so that they tie.
-pub fn canonical_key(octets: &[u8], relative: usize) -> u64 {
+fn canonical_key(octets: &[u8], relative: usize) -> u64 {
     let mut starts = [0_u8; crate::wire::name::LABELS_MAX];
     let (mut at, mut count) = (0, 0);
     while at < relative {
@@ -88,12 +88,12 @@ pub fn canonical_key(octets: &[u8], relative: usize) -> u64 {
 }
 
 /// The start of an NSEC3 hash as a key.
-pub fn hash_key(hash: &[u8]) -> u64 {
+pub(super) fn hash_key(hash: &[u8]) -> u64 {
     hash.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
 }
 
 /// [`canonical_key`] of a name that stands at or below `apex`.
-pub fn name_key(name: NameRef<'_>, apex: NameRef<'_>) -> u64 {
+pub(super) fn name_key(name: NameRef<'_>, apex: NameRef<'_>) -> u64 {
     canonical_key(name.as_bytes(), name.len() - apex.len())
 }
 
@@ -106,9 +106,23 @@ mod tests {
     fn keys_never_fall_where_the_canonical_order_rises() {
         let apex: Name = "example.".parse().expect("good");
         let mut names: Vec<Name> = [
-            "example.", "a.example.", "A\\000.example.", "aa.example.", "b.a.example.", "abcdefg.example.",
-            "abcdefgh.example.", "abcdefghi.example.", "\\253.example.", "\\254.example.", "\\255.example.",
-            "\\254z.example.", "\\255a.example.", "\\001.example.", "z.\\255.example.", "*.example.", "x.abcdefg.example.",
+            "example.",
+            "a.example.",
+            "A\\000.example.",
+            "aa.example.",
+            "b.a.example.",
+            "abcdefg.example.",
+            "abcdefgh.example.",
+            "abcdefghi.example.",
+            "\\253.example.",
+            "\\254.example.",
+            "\\255.example.",
+            "\\254z.example.",
+            "\\255a.example.",
+            "\\001.example.",
+            "z.\\255.example.",
+            "*.example.",
+            "x.abcdefg.example.",
         ]
         .iter()
         .map(|text| text.parse().expect("good"))

@@ -69,7 +69,8 @@ impl RrsetMaker {
             let part = Part {
                 rtype: home(&group[0]),
                 ttl: one_ttl(owner, own, faults),
-                rdatas: rdatas.len()..rdatas.len() + push_unique(owner, own, &mut rdatas, faults, |record| record.rdata),
+                rdatas: rdatas.len()
+                    ..rdatas.len() + push_unique(owner, own, &mut rdatas, faults, |record| record.rdata),
                 signatures: signatures.len()
                     ..signatures.len()
                         + push_unique(owner, signing, &mut signatures, faults, |record| (record.ttl, record.rdata)),
@@ -104,7 +105,8 @@ fn push_unique<'a, T>(
         out.push(pick(only));
         return 1;
     }
-    let mut keyed: Vec<(Cow<'a, [u8]>, &Stored<'a>)> = records.iter().map(|record| (canonical(record), record)).collect();
+    let mut keyed: Vec<(Cow<'a, [u8]>, &Stored<'a>)> =
+        records.iter().map(|record| (canonical(record), record)).collect();
     keyed.sort_by(|a, b| a.0.cmp(&b.0)); // Stable: of equal ones the first in the file stays.
     let before = out.len();
     for (index, (key, record)) in keyed.iter().enumerate() {

@@ -1,0 +1,1 @@
+//! What `respond` makes of queries.
