@@ -7,7 +7,7 @@ use crate::wire::{Name, NameRef, Type};
 use crate::zone::collect::{Collector, Run, Stored};
 use crate::zone::fault::{FaultKind, Faults, Place};
 use crate::zone::hash::{LookupName, NameHash, Seed};
-use crate::zone::names::{BUCKET_NODES_MAX, BucketWriter, Names, bucket_index, shift_for};
+use crate::zone::names::{Names, NamesWriter};
 use crate::zone::node::{self, Flags};
 use crate::zone::nsec3::{self, Params};
 use crate::zone::order::{self, Entry, Order};
@@ -15,26 +15,31 @@ use crate::zone::reader::{self, Files, Record, Sources};
 use crate::zone::rrsets::RrsetMaker;
 use crate::zone::{Denial, Nsec3Chain, Zone, check};
 
+/// A zone file, and what the zone in it is to be.
+pub struct ZoneFile<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// The zone's name, and the initial origin.
+    pub name: NameRef<'a>,
+    /// Whether the SOA's owner decides, where it is written out and another.
+    pub may_rename: bool,
+    /// The key of the name hash, which all zones of a [`crate::zone::ZoneSet`] share.
+    pub seed: Seed,
+    /// The version before, loaded with the same seed: what is as it was is shared with it.
+    pub previous: Option<&'a Zone>,
+}
+
 /// Reads a zone file and makes the zone, unless it has errors.
 ///
-/// `name` is the zone's name and the initial origin; with `may_rename` the SOA's owner decides where it is written out
-/// and another. All faults, errors and warnings, go to `faults`; `sources` keeps the files' octets to show them.
-pub fn load(
-    files: &mut dyn Files,
-    path: &Path,
-    name: NameRef<'_>,
-    may_rename: bool,
-    seed: Seed,
-    sources: &mut Sources,
-    faults: &mut Faults,
-) -> Option<Zone> {
-    let mut builder = Builder::new(seed);
-    reader::read_zone(files, path, name, sources, faults, &mut |record| builder.add(&record));
-    builder.finish(name, may_rename, faults)
+/// All faults, errors and warnings, go to `faults`; `sources` keeps the files' octets to show them.
+pub fn load(file: &ZoneFile<'_>, files: &mut dyn Files, sources: &mut Sources, faults: &mut Faults) -> Option<Zone> {
+    let mut builder = Builder::new(file.seed);
+    reader::read_zone(files, file.path, file.name, sources, faults, &mut |record| builder.add(&record));
+    builder.finish(file, faults)
 }
 
 /// Takes the records of one zone.
-pub(super) struct Builder {
+struct Builder {
     seed: Seed,
     /// All but what is in `hashed`.
     plain: Collector,
@@ -44,10 +49,10 @@ pub(super) struct Builder {
 }
 
 /// What is known about a zone while its nodes are written.
-pub(super) struct Draft {
-    pub(super) seed: Seed,
-    pub(super) apex: Name,
-    pub(super) apex_labels: usize,
+struct Draft {
+    seed: Seed,
+    apex: Name,
+    apex_labels: usize,
     /// Parameters of the NSEC3 chain that is served.
     params: Option<Params>,
     /// Owners of NS below the apex, and of DNAME: what is below them is occluded.
@@ -59,12 +64,12 @@ pub(super) struct Draft {
 
 impl Builder {
     /// Starts with nothing.
-    pub(super) fn new(seed: Seed) -> Self {
+    fn new(seed: Seed) -> Self {
         Self { seed, plain: Collector::new(seed), hashed: Collector::new(seed), soas: Vec::new() }
     }
 
     /// Takes one record.
-    pub(super) fn add(&mut self, record: &Record<'_>) {
+    fn add(&mut self, record: &Record<'_>) {
         let is_hashed = record.rtype == Type::NSEC3
             || (record.rtype == Type::RRSIG && record.rdata.starts_with(&Type::NSEC3.0.to_be_bytes()));
         if record.rtype == Type::SOA && self.soas.len() < crate::zone::fault::FAULTS_MAX {
@@ -74,8 +79,8 @@ impl Builder {
     }
 
     /// Makes the zone; `None` if it, or what was read before, has errors.
-    pub(super) fn finish(mut self, name: NameRef<'_>, may_rename: bool, faults: &mut Faults) -> Option<Zone> {
-        let apex = self.choose_apex(name, may_rename, faults)?;
+    fn finish(mut self, file: &ZoneFile<'_>, faults: &mut Faults) -> Option<Zone> {
+        let apex = self.choose_apex(file.name, file.may_rename, faults)?;
         for collector in [&mut self.plain, &mut self.hashed] {
             drop_out_of_zone(collector, apex.as_ref(), faults);
             collector.sort();
@@ -83,8 +88,9 @@ impl Builder {
         let mut draft = Draft::survey(self.seed, apex, &self.plain);
         draft.params = self.nsec3_params();
         let empty = draft.empty_non_terminals(&self.plain);
-        let (names, record_count) = draft.write_names(&self.plain, &empty, faults);
-        let (hashed_names, hashed_count) = draft.write_names(&self.hashed, &[], faults);
+        let (names, record_count) = draft.write_names(&self.plain, &empty, file.previous.map(Zone::names), faults);
+        let (hashed_names, hashed_count) =
+            draft.write_names(&self.hashed, &[], file.previous.and_then(Zone::hashed_names), faults);
         let denial = draft.denial(&names, hashed_names);
         let zone = draft.zone(names, denial, record_count + hashed_count);
         check::check_zone(&zone, &self.plain, &self.hashed, faults);
@@ -189,36 +195,28 @@ impl Draft {
     }
 
     /// Lays out all nodes: the owners of `collector`, which is sorted, and `empty`, sorted by hash too.
-    /// Returns them with the number of their records.
-    fn write_names(&self, collector: &Collector, empty: &[(NameHash, Name)], faults: &mut Faults) -> (Names, usize) {
+    /// Returns them with the number of their records. What is as in `previous` is shared with it.
+    fn write_names(
+        &self,
+        collector: &Collector,
+        empty: &[(NameHash, Name)],
+        previous: Option<&Names>,
+        faults: &mut Faults,
+    ) -> (Names, usize) {
         let mut groups: Vec<Group<'_>> = Vec::with_capacity(collector.runs.len() + empty.len());
         let mut empty = empty.iter().peekable();
-        for runs in collector.runs.chunk_by(|a, b| a.hash == b.hash) {
+        for runs in collector.owners() {
             while let Some((hash, name)) = empty.next_if(|(hash, _)| *hash < runs[0].hash) {
                 groups.push(Group { hash: *hash, owner: name.as_ref(), runs: &[] });
             }
             groups.push(Group { hash: runs[0].hash, owner: collector.owner(&runs[0]), runs });
         }
         groups.extend(empty.map(|(hash, name)| Group { hash: *hash, owner: name.as_ref(), runs: &[] }));
-        let mut shift = shift_for(groups.len());
-        while groups
-            .chunk_by(|a, b| bucket_index(a.hash, shift) == bucket_index(b.hash, shift))
-            .any(|b| b.len() > BUCKET_NODES_MAX)
-        {
-            shift -= 1;
-        }
         let mut maker = RrsetMaker::default();
-        let mut writer = BucketWriter::default();
-        let mut record_count = 0;
-        let mut buckets = Vec::with_capacity(1 << (64 - shift));
-        let mut left = groups.iter().peekable();
-        for bucket in 0..1_usize << (64 - shift) {
-            while let Some(group) = left.next_if(|group| bucket_index(group.hash, shift) == bucket) {
-                record_count += self.write_node(collector, group, &mut maker, &mut writer, faults);
-            }
-            buckets.push(writer.finish());
-        }
-        (Names::new(buckets, shift, groups.len()), record_count)
+        let mut writer = NamesWriter::new(groups.iter().map(|group| group.hash), previous);
+        let write = |group| self.write_node(collector, group, &mut maker, &mut writer, faults);
+        let record_count = groups.iter().map(write).sum();
+        (writer.finish(), record_count)
     }
 
     /// Lays out one node; returns the number of its records.
@@ -227,7 +225,7 @@ impl Draft {
         collector: &Collector,
         group: &Group<'_>,
         maker: &mut RrsetMaker,
-        writer: &mut BucketWriter,
+        writer: &mut NamesWriter<'_>,
         faults: &mut Faults,
     ) -> usize {
         let records: Vec<Stored<'_>> = group.runs.iter().flat_map(|run| collector.records(run)).collect();

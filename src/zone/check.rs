@@ -169,7 +169,7 @@ fn tell_of_params(record: &Stored<'_>, params: Option<&Params>, faults: &mut Fau
 /// Tells, once, of authoritative RRsets without a signature in a signed zone (RFC 4035 §2.2).
 fn check_signatures(zone: &Zone, plain: &Collector, faults: &mut Faults) {
     let (mut first, mut count): (Option<(Name, Type, Place)>, _) = (None, 0);
-    for runs in plain.runs.chunk_by(|a, b| a.hash == b.hash) {
+    for runs in plain.owners() {
         let name = LookupName::new(plain.owner(&runs[0]));
         let (node, is_cut) = match zone.lookup(&name) {
             Found::Exact(node) => (node, false),

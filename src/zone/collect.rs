@@ -103,6 +103,11 @@ impl Collector {
         })
     }
 
+    /// The runs, by owner; they were sorted.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &[Run]> {
+        self.runs.chunk_by(|a, b| a.hash == b.hash && self.owner(a) == self.owner(b))
+    }
+
     /// Brings the runs of one owner together.
     pub(super) fn sort(&mut self) {
         self.runs.sort_unstable_by_key(|run| (run.hash, run.start));

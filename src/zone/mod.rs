@@ -21,7 +21,7 @@ mod text;
 
 use std::cmp::Ordering;
 
-pub use build::load;
+pub use build::{ZoneFile, load};
 pub use lookup::{Found, Missing};
 pub use names::{Names, NodeRef};
 pub use set::ZoneSet;
@@ -96,7 +96,7 @@ impl Zone {
 
     /// Names, empty non-terminals included.
     pub fn name_count(&self) -> usize {
-        self.names.len()
+        self.names.count()
     }
 
     /// How the zone denies.
@@ -117,6 +117,14 @@ impl Zone {
     /// The nodes of the zone's names.
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// The nodes of the owners of NSEC3 records.
+    fn hashed_names(&self) -> Option<&Names> {
+        match &self.denial {
+            Denial::Nsec3(chain) => Some(&chain.names),
+            Denial::None | Denial::Nsec(_) => None,
+        }
     }
 
     /// The key under which the zone was loaded.

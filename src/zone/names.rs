@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A bucket holds some thirty nodes in one run of octets. Buckets and pages are shared between versions: to change a
-//! name rewrites its bucket and copies one page and the top, which is about the square root of the map. A lookup
+//! name rewrites its bucket, one page and the top, which is about the square root of the map. A lookup
 //! touches the top (always cached), the page, the head of the bucket and the node.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const BUCKET_NODES_MEAN: usize = 24;
 /// Buckets of one page.
 const PAGE_BUCKETS: usize = 64;
 /// Slots of a bucket that a [`NodeRef`] can name.
-pub(super) const BUCKET_NODES_MAX: usize = 1 << SLOT_BITS;
+const BUCKET_NODES_MAX: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 8;
 const COUNT_BYTES: usize = 2;
 const TAG_BYTES: usize = 2;
@@ -40,26 +40,46 @@ pub struct Names {
     node_count: usize,
 }
 
-/// Which bucket a hash belongs to, of `1 << (64 - shift)`.
-pub(super) fn bucket_index(hash: NameHash, shift: u32) -> usize {
+/// Which bucket a hash belongs to, of [`buckets_of`].
+fn bucket_index(hash: NameHash, shift: u32) -> usize {
     hash.0.checked_shr(shift).unwrap_or(0) as usize
 }
 
-/// The shift that spreads `node_count` nodes over a fitting number of buckets.
-pub(super) fn shift_for(node_count: usize) -> u32 {
-    let buckets = (node_count / BUCKET_NODES_MEAN).next_power_of_two();
-    64 - buckets.trailing_zeros()
+/// How many buckets there are.
+fn buckets_of(shift: u32) -> usize {
+    1 << (64 - shift)
+}
+
+/// The shift that spreads names with these hashes, which ascend, over a fitting number of buckets. That of the
+/// previous version is kept while buckets are neither half empty nor twice as full as they are meant to be.
+fn shift_for(hashes: impl Iterator<Item = NameHash> + Clone, previous: Option<&Names>) -> u32 {
+    let count = hashes.clone().count();
+    let is_fitting = |shift: u32| {
+        (buckets_of(shift) * BUCKET_NODES_MEAN / 2..=buckets_of(shift) * BUCKET_NODES_MEAN * 2).contains(&count)
+    };
+    let ideal = 64 - (count / BUCKET_NODES_MEAN).next_power_of_two().trailing_zeros();
+    let mut shift = previous.map(|names| names.shift).filter(|shift| is_fitting(*shift)).unwrap_or(ideal);
+    while has_crowd(hashes.clone(), shift) {
+        shift -= 1;
+    }
+    shift
+}
+
+/// Whether some bucket would hold more nodes than a [`NodeRef`] can name.
+fn has_crowd(hashes: impl Iterator<Item = NameHash>, shift: u32) -> bool {
+    let (mut bucket, mut count) = (0, 0);
+    for index in hashes.map(|hash| bucket_index(hash, shift)) {
+        (bucket, count) = if index == bucket { (bucket, count + 1) } else { (index, 1) };
+        if count > BUCKET_NODES_MAX {
+            return true;
+        }
+    }
+    false
 }
 
 impl Names {
-    /// Puts buckets together that [`BucketWriter`] made, in the order of their indices.
-    pub(super) fn new(buckets: Vec<Bucket>, shift: u32, node_count: usize) -> Self {
-        let pages = buckets.chunks(PAGE_BUCKETS).map(Arc::from).collect();
-        Self { pages, shift, node_count }
-    }
-
     /// How many names there are, empty non-terminals included.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.node_count
     }
 
@@ -145,17 +165,88 @@ impl<'z> BucketView<'z> {
     }
 }
 
+/// Puts a map together from nodes whose hashes ascend. What is as it was in the previous version is shared with it.
+pub(super) struct NamesWriter<'p> {
+    previous: Option<&'p Names>,
+    shift: u32,
+    pages: Vec<Arc<[Bucket]>>,
+    /// The buckets of the page that is being filled.
+    page: Vec<Bucket>,
+    bucket: BucketWriter,
+    node_count: usize,
+}
+
+impl<'p> NamesWriter<'p> {
+    /// Starts a map for names with these hashes, which ascend.
+    pub(super) fn new(hashes: impl Iterator<Item = NameHash> + Clone, previous: Option<&'p Names>) -> Self {
+        let shift = shift_for(hashes, previous);
+        let previous = previous.filter(|names| names.shift == shift);
+        Self { previous, shift, pages: Vec::new(), page: Vec::new(), bucket: BucketWriter::default(), node_count: 0 }
+    }
+
+    /// Adds a node whose name hashes to `hash`; `write` appends its octets.
+    pub(super) fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
+        while self.bucket_count() < bucket_index(hash, self.shift) {
+            self.finish_bucket();
+        }
+        self.bucket.push(hash, write);
+        self.node_count += 1;
+    }
+
+    /// Finishes the map.
+    pub(super) fn finish(mut self) -> Names {
+        while self.bucket_count() < buckets_of(self.shift) {
+            self.finish_bucket();
+        }
+        if !self.page.is_empty() {
+            self.finish_page();
+        }
+        Names { pages: self.pages.into(), shift: self.shift, node_count: self.node_count }
+    }
+
+    /// Buckets that are finished.
+    fn bucket_count(&self) -> usize {
+        self.pages.len() * PAGE_BUCKETS + self.page.len()
+    }
+
+    fn finish_bucket(&mut self) {
+        let octets = self.bucket.finish();
+        let before = self.previous.and_then(|names| names.pages.get(self.pages.len())?.get(self.page.len()));
+        let bucket = match before {
+            Some(before) if **before == *octets => Arc::clone(before),
+            _ => octets.into(),
+        };
+        self.page.push(bucket);
+        if self.page.len() == PAGE_BUCKETS {
+            self.finish_page();
+        }
+    }
+
+    fn finish_page(&mut self) {
+        let before = self.previous.and_then(|names| names.pages.get(self.pages.len()));
+        let is_same = |before: &&Arc<[Bucket]>| {
+            before.len() == self.page.len() && before.iter().zip(&self.page).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        let page = match before.filter(is_same) {
+            Some(before) => Arc::clone(before),
+            None => self.page.as_slice().into(),
+        };
+        self.page.clear();
+        self.pages.push(page);
+    }
+}
+
 /// Collects the nodes of one bucket; its buffers are used again for the next.
 #[derive(Default)]
-pub(super) struct BucketWriter {
+struct BucketWriter {
     tags: Vec<u8>,
     ends: Vec<u8>,
     nodes: Vec<u8>,
 }
 
 impl BucketWriter {
-    /// Adds a node whose name hashes to `hash`; `write` appends its octets.
-    pub(super) fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds a node.
+    fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
         self.tags.extend_from_slice(&(hash.0 as u16).to_le_bytes());
         write(&mut self.nodes);
         let end = u32::try_from(self.nodes.len()).expect("the nodes of one bucket stay under 4 GiB");
@@ -163,13 +254,13 @@ impl BucketWriter {
     }
 
     /// Finishes the bucket and starts the next.
-    pub(super) fn finish(&mut self) -> Bucket {
+    fn finish(&mut self) -> Vec<u8> {
         let count = (self.tags.len() / TAG_BYTES) as u16;
         let bucket = [&count.to_le_bytes()[..], &self.tags, &self.ends, &self.nodes].concat();
         self.tags.clear();
         self.ends.clear();
         self.nodes.clear();
-        bucket.into()
+        bucket
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::wire::{NameRef, rdata};
+use crate::zone::Zone;
 use crate::zone::node::{Node, Rrset};
-use crate::zone::{Denial, Zone};
 
 impl Zone {
     /// Writes every record on a line of its own: owner, TTL, class, type, RDATA, parted by tabs.
@@ -16,9 +16,7 @@ impl Zone {
     /// Those of `out`.
     pub fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
         let mut nodes: Vec<Node<'_>> = self.names.iter().map(|(_, node)| node).collect();
-        if let Denial::Nsec3(chain) = &self.denial {
-            nodes.extend(chain.names.iter().map(|(_, node)| node));
-        }
+        nodes.extend(self.hashed_names().iter().flat_map(|names| names.iter()).map(|(_, node)| node));
         nodes.sort_by(|a, b| a.name().cmp(&b.name()));
         let soa_first = |rrset: &Rrset<'_>| (rrset.rtype != crate::wire::Type::SOA, rrset.rtype);
         for node in nodes {
