@@ -5,7 +5,7 @@
 use crate::wire::message::{HEADER_BYTES, Question};
 use crate::wire::name::NAME_BYTES_MAX;
 use crate::wire::{Class, Name, NameRef, Type};
-use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target};
+use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target, TargetPlace};
 
 /// The furthest that a compression pointer reaches (RFC 1035 §4.1.4).
 const POINTER_MAX: usize = 0x3FFF;
@@ -262,9 +262,11 @@ impl<'b> Reply<'b> {
 
     /// Where the target of an RRset stands that was put at `start`; `None` if no pointer reaches it.
     pub(super) fn target_at(&self, target: Target, start: usize, owner: Owner) -> Option<usize> {
-        (target.pointer != 0)
-            .then(|| self.moved(usize::from(target.pointer), start, owner))
-            .filter(|at| *at <= POINTER_MAX)
+        let at = match target.place()? {
+            TargetPlace::Owner => owner.pointer,
+            TargetPlace::Template(laid_out) => self.moved(laid_out, start, owner),
+        };
+        (at <= POINTER_MAX).then_some(at)
     }
 
     /// Whether the name at `at`, and each of its suffixes, can still be pointed at.

@@ -9,7 +9,7 @@ use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
 use crate::wire::message::Question;
 use crate::wire::{Name, Type};
 use crate::zone::hash::{LookupName, NameHash};
-use crate::zone::node::{Node, QNAME_OFFSET, Rrset};
+use crate::zone::node::{Node, QNAME_OFFSET, Rrset, TargetPlace};
 use crate::zone::{Found, Missing, Zone, ZoneSet};
 
 /// The most aliases that are followed. A chain over it is answered as far as it goes.
@@ -276,7 +276,8 @@ fn put_additional(
         }
         for target in rrset.targets() {
             let at = reply.target_at(target, start, owner);
-            let is_it = |node: Node<'_>| at.is_none_or(|at| reply.is_name_at(at, node.name()));
+            let is_owner = target.place() == Some(TargetPlace::Owner);
+            let is_it = |node: Node<'_>| is_owner || at.is_none_or(|at| reply.is_name_at(at, node.name()));
             let Some(node) = zone.names().find_by(target.hash, is_it) else { continue };
             if is_required != cut.is_some_and(|cut| node.name().is_at_or_below(cut.name())) {
                 continue;

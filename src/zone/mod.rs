@@ -17,6 +17,8 @@ pub mod reader;
 pub mod report;
 mod rrsets;
 mod set;
+#[cfg(test)]
+pub(crate) mod tests;
 mod text;
 
 use std::cmp::Ordering;

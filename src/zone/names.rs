@@ -124,6 +124,14 @@ impl Names {
             .map(move |(slot, _)| (node_ref(index, slot), view.node(slot)))
     }
 
+    /// How many buckets are the very same as in another version, of how many.
+    #[cfg(test)]
+    pub(super) fn shared_buckets(&self, other: &Self) -> (usize, usize) {
+        let buckets = |names: &Self| names.pages.iter().flat_map(|page| page.iter().cloned()).collect::<Vec<_>>();
+        let (mine, theirs) = (buckets(self), buckets(other));
+        (mine.iter().zip(&theirs).filter(|(a, b)| Arc::ptr_eq(a, b)).count(), mine.len())
+    }
+
     fn bucket(&self, index: usize) -> &[u8] {
         &self.pages[index / PAGE_BUCKETS][index % PAGE_BUCKETS]
     }

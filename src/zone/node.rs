@@ -124,9 +124,29 @@ pub struct TemplateRecord<'z> {
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// A pointer to the name as templates count them; 0 where no pointer can reach it.
-    pub pointer: u16,
+    pointer: u16,
     /// The hash of the name.
     pub hash: NameHash,
+}
+
+/// Where the name of a [`Target`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetPlace {
+    /// It is the owner of the RRset: what was asked, where the RRset is synthesised from a wildcard.
+    Owner,
+    /// At this offset, as templates count.
+    Template(usize),
+}
+
+impl Target {
+    /// Where the name stands; `None` where no pointer can reach it.
+    pub fn place(self) -> Option<TargetPlace> {
+        match usize::from(self.pointer) {
+            0 => None,
+            QNAME_OFFSET => Some(TargetPlace::Owner),
+            laid_out => Some(TargetPlace::Template(laid_out)),
+        }
+    }
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
