@@ -1,5 +1,9 @@
 //! Zone files → immutable zones, and the lookup of names in them. Pure: files come through [`reader::Files`].
 
+pub mod fault;
+pub mod reader;
+pub mod report;
 mod set;
+pub mod standin;
 
 pub use set::ZoneSet;
