@@ -15,11 +15,11 @@ pub struct Token<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextCause {
     /// A field is missing.
-    #[error("expected another field")]
-    Missing,
+    #[error("expected {0}, but the record ends here")]
+    Missing(&'static str),
     /// A field too many.
     #[error("expected no more fields")]
-    Surplus,
+    Leftover,
     /// No number in range.
     #[error("expected a number")]
     Number,
@@ -53,7 +53,7 @@ pub fn parse(
     out: &mut Vec<u8>,
 ) -> Result<(), TextError> {
     let fault = |cause, token| TextError { cause, token, offset: 0 };
-    let text = |at: usize| tokens.get(at).map(|token| token.text).ok_or(fault(TextCause::Missing, at));
+    let text = |at: usize| tokens.get(at).map(|token| token.text).ok_or(fault(TextCause::Missing("another field"), at));
     let number = |at: usize| -> Result<u32, TextError> {
         core::str::from_utf8(text(at)?).ok().and_then(|t| t.parse().ok()).ok_or(fault(TextCause::Number, at))
     };
@@ -110,7 +110,7 @@ pub fn parse(
             tokens.len()
         }
     };
-    if used < tokens.len() { Err(fault(TextCause::Surplus, used)) } else { Ok(()) }
+    if used < tokens.len() { Err(fault(TextCause::Leftover, used)) } else { Ok(()) }
 }
 
 /// Seconds, or `1w2d3h4m5s`.
