@@ -135,6 +135,13 @@ struct Head {
     next: usize,
 }
 
+impl Head {
+    /// Whether the RDATA may have `key="value"` as one word (RFC 9460 §2.1).
+    fn has_pairs(&self) -> bool {
+        matches!(self.rtype, Type::SVCB | Type::HTTPS)
+    }
+}
+
 /// The state that carries from entry to entry.
 struct Reader<'r> {
     files: &'r mut dyn Files,
@@ -233,7 +240,7 @@ impl Reader<'_> {
         }
         let place = place(file, scanner.spots[0]);
         let head = self.read_head(&scanner.tokens, next, place)?;
-        if matches!(head.rtype, Type::SVCB | Type::HTTPS) {
+        if head.has_pairs() {
             scanner.join_pairs(head.next);
         }
         self.read_rdata(head.rtype, &scanner.tokens[head.next..]).map_err(|error| {
@@ -257,7 +264,7 @@ impl Reader<'_> {
             }
             if ttl.is_none() && token.text.first().is_some_and(u8::is_ascii_digit) {
                 ttl = Some(read_ttl(token.text, next)?);
-            } else if let Some(rtype) = Type::from_text(token.text).filter(|_| !is_class(token.text, has_class)) {
+            } else if let Some(rtype) = Type::from_text(token.text) {
                 if rtype.is_meta() {
                     return Err(trouble(FaultKind::MetaType { rtype }, next));
                 }
@@ -352,11 +359,6 @@ impl Reader<'_> {
         (self.origin, self.owner, self.owner_state) = before;
         Ok(())
     }
-}
-
-/// Whether a word that is also a type's name (`ANY`) is meant as a class here: no class was seen yet.
-fn is_class(text: &[u8], has_class: bool) -> bool {
-    !has_class && text.eq_ignore_ascii_case(b"ANY")
 }
 
 /// Reads a TTL that begins with a digit or stands where only a TTL can.

@@ -1,0 +1,1 @@
+//! Tables of text and what is read from it.
