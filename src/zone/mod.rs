@@ -2,7 +2,7 @@
 
 pub mod fault;
 pub mod reader;
-// pub mod report;
+pub mod report;
 mod set;
 pub mod standin;
 

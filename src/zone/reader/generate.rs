@@ -7,7 +7,7 @@
 use crate::wire::Name;
 use crate::zone::fault::{FaultKind, GenerateCause};
 use crate::zone::reader::scan::{Scanned, Scanner};
-use crate::zone::reader::{OwnerState, Read, Reader, Record, end_at, place, rdata_fault, trouble, trouble_at};
+use crate::zone::reader::{Read, Reader, Record, end_at, place, rdata_fault, trouble, trouble_at};
 use crate::zone::standin::Token;
 
 /// How many records one directive may make: those of a /12 of IPv4.
