@@ -528,7 +528,9 @@ impl FaultKind {
             Self::UnknownDirective { word } => {
                 return Some(match nearest(word, DIRECTIVES) {
                     Some(directive) => format!("did you mean `{directive}`?").into(),
-                    None => format!("known are {}; write `\\$` where a name starts with it", DIRECTIVES.join(", ")).into(),
+                    None => {
+                        format!("known are {}; write `\\$` where a name starts with it", DIRECTIVES.join(", ")).into()
+                    }
                 });
             }
             Self::UnknownType { word } => {
@@ -547,7 +549,9 @@ impl FaultKind {
             Self::Generated { kind, .. } => return kind.help(),
             Self::NoTtl { .. } => "set one for all that follows, such as `$TTL 3600`",
             Self::SoaNotAtApex { .. } => "check the zone's name, $ORIGIN, and a final dot that is missing",
-            Self::CnameAndOtherData { .. } => "an alias has no records but its own signatures and NSEC (RFC 1034 section 3.6.2)",
+            Self::CnameAndOtherData { .. } => {
+                "an alias has no records but its own signatures and NSEC (RFC 1034 section 3.6.2)"
+            }
             Self::BelowDname { .. } => "names below a DNAME cannot have records (RFC 6672 section 2.4)",
             Self::Nsec3TooManyIterations { .. } | Self::Nsec3Iterations { .. } => {
                 "sign the zone with 0 iterations (RFC 9276 section 3.1)"

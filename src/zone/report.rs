@@ -15,6 +15,8 @@ use crate::zone::reader::Sources;
 const SHOWN_BEFORE_BYTES: usize = 60;
 /// Octets of a line that are shown from a fault on.
 const SHOWN_BEHIND_BYTES: usize = 60;
+/// The rendered line that may be a break: it follows the sentence, the place and an empty one.
+const BREAK_INDEX: usize = 3;
 
 /// How a report is dressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +68,20 @@ fn write_fault(fault: &Fault, lines: &mut Lines<'_>, renderer: &Renderer, out: &
     if let Some(help) = fault.kind.help() {
         group = group.element(Level::HELP.message(help));
     }
-    out.push_str(&renderer.render(&[group]));
-    out.push_str("\n\n");
+    push_without_break(&renderer.render(&[group]), out);
+    out.push('\n');
+}
+
+/// Appends a rendered fault without the line `:::` that the renderer puts between a place and a line of the file: it
+/// is there for excerpts from elsewhere. The renderer's own place counts characters of the excerpt, so ours is used.
+fn push_without_break(rendered: &str, out: &mut String) {
+    for (index, line) in rendered.lines().enumerate() {
+        let is_break = index == BREAK_INDEX && line.contains(":::") && !line.contains('|');
+        if !is_break {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
 }
 
 /// Appends how many faults there are, and how many of them were not shown.
@@ -215,7 +229,7 @@ x.zone: 1 error, 0 warnings
 
     #[test]
     fn long_lines_are_clipped_around_the_fault() {
-        let text = [&b"$TTL 5\na TXT "[..], &b"x ".repeat(40_000), b"\"y"].concat();
+        let text = [&b"$TTL 5\na TXT "[..], &b"x ".repeat(20_000), b"\"y"].concat();
         let shown = report(&text);
         assert!(shown.len() < 1_000, "{}", shown.len());
         assert!(shown.contains("x \"y\n"), "{shown}");

@@ -342,7 +342,10 @@ mod tests {
         };
         assert_eq!(parse("1-9/4"), Ok(Range { start: 1, stop: 9, step: 4 }));
         assert_eq!(parse("001-2"), Ok(Range { start: 1, stop: 2, step: 1 }));
-        assert_eq!(parse("2147483647-2147483647"), Ok(Range { start: i32::MAX as u32, stop: i32::MAX as u32, step: 1 }));
+        assert_eq!(
+            parse("2147483647-2147483647"),
+            Ok(Range { start: i32::MAX as u32, stop: i32::MAX as u32, step: 1 })
+        );
         assert!(parse("0-2147483647/2048").is_ok(), "exactly as many as are allowed");
         for (text, offset) in [("", 0), ("1", 1), ("1-", 2), ("-1-2", 0), ("0x1-2", 1), ("1-2/", 4), ("1-2/3x", 5)] {
             let (message, found) = parse(text).expect_err(text);

@@ -243,9 +243,8 @@ impl Reader<'_> {
         if head.has_pairs() {
             scanner.join_pairs(head.next);
         }
-        self.read_rdata(head.rtype, &scanner.tokens[head.next..]).map_err(|error| {
-            trouble_at(rdata_fault(head.rtype, error.cause), head.next + error.token, error.offset)
-        })?;
+        self.read_rdata(head.rtype, &scanner.tokens[head.next..])
+            .map_err(|error| trouble_at(rdata_fault(head.rtype, error.cause), head.next + error.token, error.offset))?;
         if self.owner_state == OwnerState::Known {
             let Head { rtype, ttl, .. } = head;
             (self.sink)(Record { owner: self.owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
