@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::wire::{Class, Name, NameError, Type};
+use crate::zone::nearest::nearest;
 use crate::zone::standin::TextCause;
 
 /// How many errors, and how many warnings, are kept for one file set; the rest are only counted.
@@ -235,7 +236,7 @@ pub enum FaultKind {
         /// The number that `$` stood for.
         value: u32,
         /// What is wrong with the record.
-        kind: Box<FaultKind>,
+        kind: Box<Self>,
     },
     /// A record has no TTL, and none is known.
     #[error("no TTL here and none before: {used} seconds are used")]
@@ -581,37 +582,6 @@ fn unreadable(cause: io::ErrorKind) -> String {
         io::ErrorKind::PermissionDenied => "this file may not be read by this user".to_owned(),
         other => format!("cannot be read: {other}"),
     }
-}
-
-/// Finds what was probably meant by `word`: the candidate that takes the fewest changes, if they are few.
-fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let changes_max = if word.len() <= 4 { 1 } else { 2 };
-    let changes = candidates.into_iter().map(|candidate| (changes(word.as_bytes(), candidate.as_bytes()), candidate));
-    changes.filter(|(count, _)| *count <= changes_max).min_by_key(|(count, _)| *count).map(|(_, candidate)| candidate)
-}
-
-/// Counts the octets to insert, drop, replace or swap with their neighbour to turn one word into the other, whatever
-/// the letter case.
-fn changes(left: &[u8], right: &[u8]) -> usize {
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=right.len()).collect();
-    for (row, a) in left.iter().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, b) in right.iter().enumerate() {
-            let replaced = last[column] + usize::from(!a.eq_ignore_ascii_case(b));
-            let mut best = replaced.min(last[column + 1] + 1).min(current[column] + 1);
-            let is_swap = row > 0
-                && column > 0
-                && a.eq_ignore_ascii_case(&right[column - 1])
-                && left[row - 1].eq_ignore_ascii_case(b);
-            if is_swap {
-                best = best.min(before_last[column - 1] + 1);
-            }
-            current.push(best);
-        }
-        before_last = std::mem::replace(&mut last, current);
-    }
-    last.last().copied().unwrap_or(0)
 }
 
 /// A fault and where it is.

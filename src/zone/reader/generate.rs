@@ -87,7 +87,7 @@ impl Reader<'_> {
                 .map_err(|cause| generated(FaultKind::BadOwner { cause }, 2))?;
             let mut scanner = Scanner::new(&rhs_text);
             if let Scanned::Broken(kind, _) = scanner.next_entry() {
-                return Err(generated(kind, rhs_word));
+                return Err(generated(*kind, rhs_word));
             }
             if head.has_pairs() {
                 scanner.join_pairs(0);

@@ -190,7 +190,7 @@ impl Reader<'_> {
             let outcome = match scanner.next_entry() {
                 Scanned::End => return true,
                 Scanned::Broken(kind, spot) => {
-                    self.faults.add(kind, place(file, spot), spot.length);
+                    self.faults.add(*kind, place(file, spot), spot.length);
                     if !scanner.is_blank_first {
                         self.owner_state = OwnerState::Wrong;
                     }

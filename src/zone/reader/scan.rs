@@ -32,8 +32,8 @@ pub(super) enum Scanned {
     End,
     /// The words of one are there.
     Entry,
-    /// The text is broken here; the scanner goes on behind it.
-    Broken(FaultKind, Spot),
+    /// The text is broken here; the scanner goes on behind it. The fault is boxed, for it is big and rare.
+    Broken(Box<FaultKind>, Spot),
 }
 
 /// Cuts text into entries, one at a time.
@@ -228,7 +228,7 @@ impl<'a> Scanner<'a> {
         if matches!(kind, FaultKind::ParenthesisOpen) {
             if self.recoveries >= RECOVERIES_MAX {
                 self.at = self.octets.len();
-                return Scanned::Broken(kind, spot);
+                return Scanned::Broken(Box::new(kind), spot);
             }
             self.recoveries += 1;
             (self.at, self.line, self.line_start) = (spot.start, spot.line, spot.start + 1 - spot.column);
@@ -242,7 +242,7 @@ impl<'a> Scanner<'a> {
             }
             self.skip_line();
         }
-        Scanned::Broken(kind, spot)
+        Scanned::Broken(Box::new(kind), spot)
     }
 }
 
