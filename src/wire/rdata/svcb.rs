@@ -342,7 +342,7 @@ fn write_value(key: u16, value: &[u8], out: &mut String) {
             write_key(listed, out);
         }),
         ALPN => write_quoted(&joined(value), out),
-        PORT => numbers(value).for_each(|port| drop(write!(out, "{port}"))), // As above.
+        PORT => numbers(value).for_each(|port| out.push_str(&port.to_string())),
         IPV4HINT => value.as_chunks::<4>().0.iter().enumerate().for_each(|(index, octets)| {
             let _ = write!(out, "{}{}", separator(index), Ipv4Addr::from(*octets)); // As above.
         }),
