@@ -1,10 +1,9 @@
 //! fated: an anycast-aware authoritative DNS server.
 
-pub mod admin;
 pub mod answer;
-pub mod cli;
+
 pub mod config;
-pub mod daemon;
+
 pub mod load;
 pub mod metrics;
 pub mod serve;

@@ -179,10 +179,10 @@ impl Check<'_> {
         }
         if listen.is_empty() {
             let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-            listen.extend(loopback.map(|address| Listen {
-                address: SocketAddr::new(address, PORT_UNPRIVILEGED),
-                is_required: false,
-            }));
+            listen.extend(
+                loopback
+                    .map(|address| Listen { address: SocketAddr::new(address, PORT_UNPRIVILEGED), is_required: false }),
+            );
         }
         listen
     }
@@ -199,9 +199,7 @@ impl Check<'_> {
     fn workers(&mut self, server: &RawServer, overrides: &Overrides) -> NonZeroUsize {
         let written = self.number("server.workers", &server.workers, (0, WORKERS_MAX), 0);
         let wanted = overrides.workers.unwrap_or(usize::try_from(written).unwrap_or(0));
-        NonZeroUsize::new(wanted)
-            .or_else(|| std::thread::available_parallelism().ok())
-            .unwrap_or(NonZeroUsize::MIN)
+        NonZeroUsize::new(wanted).or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
 
     fn control(&mut self, server: &RawServer, overrides: &Overrides) -> Option<PathBuf> {

@@ -107,7 +107,12 @@ fn unknown(span: Range<usize>, name: &str, full: &str, section: &'static Section
             format!("known in {place}: {} (the nearest is `{nearest}`)", all.join(", "))
         }
     };
-    ConfigFault { span: Some(span), message: format!("unknown key `{full}`"), label: "not known".into(), help: Some(help) }
+    ConfigFault {
+        span: Some(span),
+        message: format!("unknown key `{full}`"),
+        label: "not known".into(),
+        help: Some(help),
+    }
 }
 
 /// The section that has a key of that name.
@@ -208,9 +213,13 @@ mod tests {
 
     #[test]
     fn distance_counts_edits_and_swaps() {
-        for (left, right, edits) in
-            [("listen", "listen", 0), ("listn", "listen", 1), ("lisetn", "listen", 1), ("", "abc", 3), ("zone", "log", 3)]
-        {
+        for (left, right, edits) in [
+            ("listen", "listen", 0),
+            ("listn", "listen", 1),
+            ("lisetn", "listen", 1),
+            ("", "abc", 3),
+            ("zone", "log", 3),
+        ] {
             assert_eq!(distance(left, right), edits, "{left} {right}");
             assert_eq!(distance(right, left), edits, "{right} {left}");
         }

@@ -72,9 +72,7 @@ pub struct Bound {
 pub fn bind(addresses: &[SocketAddr], _workers: usize, _limits: &TcpLimits) -> Result<Bound, BindError> {
     let mut bound = Bound { udp: Vec::new(), tcp: Vec::new() };
     for address in addresses {
-        let fail = |transport| {
-            move |error| BindError { address: *address, transport, cause: BindCause(error) }
-        };
+        let fail = |transport| move |error| BindError { address: *address, transport, cause: BindCause(error) };
         let udp = UdpSocket::bind(address).map_err(fail(Transport::Udp))?;
         let local = udp.local_addr().map_err(fail(Transport::Udp))?;
         bound.tcp.push(TcpListener::bind(local).map_err(fail(Transport::Tcp))?);

@@ -119,7 +119,10 @@ fn values_out_of_range_name_key_value_range_and_place() {
     let shown = error(&format!("[server]\nidentity = \"{}\"\nzones-dir = \"z\"", "x".repeat(256)));
     assert!(shown.contains("`server.identity` is 256 octets long, but it must be 0 to 255 octets long"), "{shown}");
     let shown = error("[log]\nlevel = \"loud\"\n[server]\nzones-dir = \"z\"");
-    assert!(shown.contains("`log.level` is \"loud\", but it must be \"error\", \"warn\", \"info\" or \"debug\""), "{shown}");
+    assert!(
+        shown.contains("`log.level` is \"loud\", but it must be \"error\", \"warn\", \"info\" or \"debug\""),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -135,7 +138,8 @@ fn a_wrong_type_names_the_key() {
 
 #[test]
 fn unknown_keys_are_all_told_with_line_and_nearest() {
-    let shown = error("[server]\nlistn = []\nworker = 1\n[anycast]\naddresses = []\n[[zone]]\nname = \"a\"\nfil = \"b\"");
+    let shown =
+        error("[server]\nlistn = []\nworker = 1\n[anycast]\naddresses = []\n[[zone]]\nname = \"a\"\nfil = \"b\"");
     for part in [
         "unknown key `server.listn`",
         "etc/fated.toml:2:1",
