@@ -1,5 +1,6 @@
 //! fated: an anycast-aware authoritative DNS server.
 
+pub mod admin;
 pub mod answer;
 
 pub mod config;
@@ -7,5 +8,6 @@ pub mod config;
 pub mod load;
 pub mod metrics;
 pub mod serve;
+pub mod sys;
 pub mod wire;
 pub mod zone;

@@ -60,7 +60,8 @@ impl std::error::Error for ConfigError {}
 
 /// Renders one fault as compilers do.
 fn show(fault: &ConfigFault, source: Option<(&str, &str)>) -> String {
-    let mut report = Level::ERROR.primary_title(fault.message.as_str()).elements(Vec::<Snippet<'_, _>>::new());
+    let mut report =
+        Level::ERROR.primary_title(fault.message.as_str()).elements(Vec::<annotate_snippets::Message<'_>>::new());
     if let (Some(span), Some((file, text))) = (&fault.span, source) {
         let start = span.start.min(text.len());
         let end = span.end.clamp(start, text.len());

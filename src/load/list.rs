@@ -16,7 +16,7 @@ const SUFFIX: &[u8] = b".zone";
 const ENTRIES_MAX: usize = 10_000_000;
 
 /// One zone file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listed {
     /// The zone's name, as far as it is known before the file is read.
     pub name: Name,

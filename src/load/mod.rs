@@ -8,7 +8,7 @@ pub mod list;
 pub mod read;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -166,11 +166,10 @@ impl Loader {
 
     /// Decides for each file whether it is read, without touching what is served.
     fn plan(&self, listing: Listing, scope: Scope) -> Result<Plan, ReloadError> {
-        let mut old: HashMap<(&Path, Name, bool), &Entry> =
-            self.entries.iter().map(|entry| (entry.listed.key(), entry)).collect();
+        let mut old: HashMap<&Listed, &Entry> = self.entries.iter().map(|entry| (&entry.listed, entry)).collect();
         let mut plan = Plan::default();
         for listed in listing.files {
-            let entry = old.remove(&listed.key());
+            let entry = old.remove(&listed);
             let is_meant = match scope {
                 Scope::All => true,
                 Scope::Zone(name) => listed.name == name || entry.is_some_and(|entry| entry.is_named(name)),
@@ -212,13 +211,6 @@ struct Plan {
     removed: Vec<Entry>,
     /// Told of only.
     misnamed: Vec<ZoneReport>,
-}
-
-impl Listed {
-    /// What makes it the same file for the same zone as at the last reload.
-    fn key(&self) -> (&Path, Name, bool) {
-        (&self.path, self.name, self.may_rename)
-    }
 }
 
 impl Entry {
