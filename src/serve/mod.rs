@@ -12,7 +12,7 @@ use crate::answer::{self, Snapshot, Transport, Verdict};
 use crate::metrics::Metrics;
 
 /// Limits for TCP clients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpLimits {
     /// All clients.
     pub clients_max: usize,
@@ -108,7 +108,7 @@ impl Bound {
                 }
             }));
         }
-        Ok(Running { stop, threads, _tcp: self.tcp, metrics: Arc::new(Metrics) })
+        Ok(Running { stop, threads, _tcp: self.tcp, metrics: Arc::new(Metrics::new(1, 1)) })
     }
 }
 
