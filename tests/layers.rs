@@ -21,8 +21,18 @@ const ASIDE: [(&str, &str); 1] = [("load", "config")];
 const PURE: [&str; 3] = ["wire", "zone", "answer"];
 /// What a pure room must not name.
 const IMPURE: [&str; 12] = [
-    "std::net", "std::fs", "std::time", "std::thread", "std::process", "std::env", "tokio", "tracing", "async ", "println!",
-    "socket2", "libc",
+    "std::net",
+    "std::fs",
+    "std::time",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "tokio",
+    "tracing",
+    "async ",
+    "println!",
+    "socket2",
+    "libc",
 ];
 /// What stays behind in no file.
 const LEFT_BEHIND: [&str; 5] = ["todo!", "unimplemented!", "dbg!", "TODO", "FIXME"];

@@ -306,7 +306,7 @@ fn quoted(value: &Spanned<String>) -> Spanned<String> {
 }
 
 /// Reads an address with or without port; IPv6 with a port stands in brackets.
-pub(crate) fn parse_address(text: &str) -> Option<SocketAddr> {
+pub fn parse_address(text: &str) -> Option<SocketAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     text.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT_DEFAULT)))
 }
@@ -341,7 +341,7 @@ pub fn version_default() -> Vec<u8> {
 ///
 /// `$XDG_RUNTIME_DIR/fated/` where that is set, `/run/fated/` for root, else a folder of the user's own under the
 /// temporary one.
-pub(crate) fn control_default() -> PathBuf {
+pub fn control_default() -> PathBuf {
     use std::os::unix::fs::MetadataExt;
     const FILE: &str = "control.sock";
     if let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {

@@ -11,7 +11,7 @@ mod raw;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-pub use check::{identity_default, version_default};
+pub use check::{control_default, identity_default, parse_address, version_default};
 pub use error::{ConfigError, ConfigFault};
 
 use crate::answer::Settings;

@@ -31,7 +31,10 @@ fn text(config: &Config, addresses: &[SocketAddr], entries: &[Entry]) -> String 
         let signed = if zone.is_signed() { "signed" } else { "unsigned" };
         let (name, records, serial) = (zone.apex().to_string(), zone.record_count(), zone.serial());
         let path = entry.listed.path.display();
-        put(&mut out, format_args!("  {name:width$}  {}, serial {serial}, {signed}  ({path})\n", count(records, "record")));
+        put(
+            &mut out,
+            format_args!("  {name:width$}  {}, serial {serial}, {signed}  ({path})\n", count(records, "record")),
+        );
     }
     if zones.len() > shown.len() {
         put(&mut out, format_args!("  and {} more\n", zones.len() - shown.len()));
@@ -80,7 +83,9 @@ fn question(address: SocketAddr, zone: &str) -> String {
 /// A command for this very server: the socket is named unless it is where everybody looks.
 fn command_line(command: &str, control: Option<&Path>) -> String {
     match control {
-        Some(path) if path != crate::config::control_default() => format!("fated {command} --control {}", path.display()),
+        Some(path) if path != crate::config::control_default() => {
+            format!("fated {command} --control {}", path.display())
+        }
         _ => format!("fated {command}"),
     }
 }

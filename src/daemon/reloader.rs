@@ -133,7 +133,8 @@ impl Work {
             };
             config.zones = read.zones;
         }
-        let report = self.loader.reload(&config.zones, scope).map_err(|error| format!("nothing was reloaded: {error}"))?;
+        let report =
+            self.loader.reload(&config.zones, scope).map_err(|error| format!("nothing was reloaded: {error}"))?;
         self.config = config;
         if report.is_change() || scope == Scope::All {
             let snapshot = Snapshot { zones: self.loader.zone_set(), settings: self.config.settings.clone() };
@@ -214,7 +215,11 @@ fn log(outcome: &Outcome) {
         Err(error) => return tracing::error!("{error}; the old state is served on"),
     };
     for zone in reload.zones.iter().filter(|zone| matches!(zone.change.as_str(), "kept" | "refused")).take(LOGGED_MAX) {
-        let fate = if zone.change == "kept" { "has errors; the old zone is served on" } else { "has errors and is not served" };
+        let fate = if zone.change == "kept" {
+            "has errors; the old zone is served on"
+        } else {
+            "has errors and is not served"
+        };
         tracing::error!("zone {}: {} {fate}\n{}", zone.name, zone.file, zone.faults.trim_end());
     }
     for note in &reload.notes {
