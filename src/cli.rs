@@ -242,7 +242,7 @@ fn manual(name: Option<&str>) -> u8 {
     let command = match name {
         None => command,
         Some(name) => match command.find_subcommand(name) {
-            Some(found) => found.clone().name(format!("fated-{name}")),
+            Some(found) => found.clone(),
             None => return fail(&format!("there is no command {name}; see fated --help"), EXIT_USAGE),
         },
     };

@@ -41,8 +41,11 @@ fn text(config: &Config, addresses: &[SocketAddr], entries: &[Entry]) -> String 
     }
     let (zone_count, workers) = (count(zones.len(), "zone"), count(config.workers.get(), "worker"));
     put(&mut out, format_args!("serving {zone_count} on {}, UDP and TCP, {workers}\n", list(addresses)));
-    if let (Some(address), Some((_, zone))) = (addresses.first(), zones.first()) {
-        put(&mut out, format_args!("  ask     {}\n", question(*address, &zone.apex().to_string())));
+    let names = || zones.iter().map(|(_, zone)| zone.apex());
+    // Reverse zones make a poor first question.
+    let asked = names().find(|name| name.labels().last() != Some(b"arpa")).or(names().next());
+    if let (Some(address), Some(zone)) = (addresses.first(), asked) {
+        put(&mut out, format_args!("  ask     {}\n", question(*address, &zone.to_string())));
     }
     let control = |command: &str| command_line(command, config.control.as_deref());
     match &config.control {

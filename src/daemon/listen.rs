@@ -45,21 +45,20 @@ pub(super) fn how_to_begin(folder: &Path, cause: &str) -> String {
     format!(
         "nothing to serve: fated looked for NAME.zone files in {folder}/, but {cause}.
 
-A first zone, which can be copied as it is:
+To begin, copy this:
 
-  mkdir -p {folder}
-  cat > {folder}/example.test.zone <<'END'
-  $TTL 3600
-  @    SOA   ns hostmaster 1 2h 1h 2w 5m
-  @    NS    ns
-  ns   A     127.0.0.1
-  www  A     192.0.2.80
-  www  AAAA  2001:db8::80
-  END
+mkdir -p {folder} && cat > {folder}/example.test.zone <<'END'
+$TTL 3600
+@    SOA   ns hostmaster 1 2h 1h 2w 5m
+@    NS    ns
+ns   A     127.0.0.1
+www  A     192.0.2.80
+www  AAAA  2001:db8::80
+END
 
-Then `fated` serves it on 127.0.0.1:5300 and [::1]:5300, and this asks it:
+Then start fated again and ask it:
 
-  dig @127.0.0.1 -p 5300 www.example.test
+dig @127.0.0.1 -p 5300 www.example.test
 
 One zone file from anywhere: fated serve --zone example.test=FILE. More: fated --help"
     )
