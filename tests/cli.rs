@@ -368,7 +368,7 @@ fn two_zones_of_one_name_are_told_with_both_places() {
         "fated.toml",
         "[[zone]]\nname = \"a.test\"\nfile = \"1\"\n\n[[zone]]\nname = \"A.test.\"\nfile = \"2\"\n",
     );
-    site.run(&["serve", "--config", "fated.toml"]).expect(2, &["a.test", "fated.toml:2:8", "fated.toml:6:8"]);
+    site.run(&["serve", "--config", "fated.toml"]).expect(2, &["A.test.", "fated.toml:2:8", "fated.toml:6:8"]);
     let text = zone(1).replace("@ IN SOA", "same.test. IN SOA").replace("@ IN NS", "same.test. IN NS");
     let text =
         text.replace("ns IN A", "ns.same.test. IN A").replace("SOA ns hostmaster", "SOA ns.same.test. h.same.test.");
