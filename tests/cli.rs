@@ -325,7 +325,7 @@ fn an_unreadable_zone_file_is_told() {
     use std::os::unix::fs::PermissionsExt;
     let site = Site::new();
     site.write("secret.zone", zone(1));
-    fs::set_permissions(site.path("secret.zone"), fs::Permissions::from_mode(0)).expect("sets the mode");
+    fs::set_permissions(site.path("secret.zone"), fs::Permissions::from_mode(0o0)).expect("sets the mode");
     if fs::read(site.path("secret.zone")).is_ok() {
         eprintln!("SKIPPED: an_unreadable_zone_file_is_told: this user reads files of any mode");
         return;

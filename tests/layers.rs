@@ -177,13 +177,11 @@ fn functions(code: &str) -> Vec<(usize, String, usize)> {
     for (index, line) in lines.iter().enumerate() {
         let trimmed = line.trim_start();
         let Some(at) = trimmed.find("fn ").filter(|at| is_prefix_of_fn(&trimmed[..*at])) else { continue };
-        let closing = format!("{}}}", &line[..line.len() - trimmed.len()]);
-        let end = lines[index..].iter().position(|line| {
-            *line == closing
-                || (line.starts_with(closing.trim_end_matches('}'))
-                    && line.ends_with(';')
-                    && !line.starts_with(&format!("{} ", closing.trim_end_matches('}'))))
-        });
+        let indent = &line[..line.len() - trimmed.len()];
+        let (closing, declared) = (format!("{indent}}}"), format!("{indent})"));
+        // A declaration in a trait has no body: its last line begins as its first one does and ends with `;`.
+        let is_end = |line: &&str| **line == closing || (line.starts_with(&declared) && line.ends_with(';'));
+        let end = lines[index..].iter().position(is_end);
         let is_one_line = line.ends_with('}') || line.ends_with(';');
         let length = if is_one_line { 1 } else { end.map_or(lines.len() - index, |end| end + 1) };
         found.push((index + 1, first_word(&trimmed[at + 3..]), length));

@@ -61,7 +61,7 @@ impl Client {
     ///
     /// # Errors
     /// [`AskError`].
-    pub fn ask<T: DeserializeOwned>(&mut self, request: Request) -> Result<(String, T), AskError> {
+    pub fn ask<T: DeserializeOwned>(&mut self, request: &Request) -> Result<(String, T), AskError> {
         let patience = (!matches!(request, Request::Reload(_))).then_some(PATIENCE);
         self.stream.get_ref().set_read_timeout(patience)?;
         self.stream.get_mut().write_all(format!("{request}\n").as_bytes())?;

@@ -24,12 +24,12 @@ use crate::wire::{Name, NameError};
 pub const REQUEST_BYTES_MAX: usize = 1100;
 
 /// What a client may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// How the server is.
     Status,
     /// Look at the zone files again: all, or those of one zone.
-    Reload(Option<Name>),
+    Reload(Option<Box<Name>>),
     /// End.
     Stop,
 }
@@ -62,7 +62,7 @@ impl Request {
             (Some(b"status"), None, _) => Ok(Self::Status),
             (Some(b"reload"), None, _) => Ok(Self::Reload(None)),
             (Some(b"reload"), Some(zone), None) => Name::from_text(zone, Some(crate::wire::NameRef::ROOT))
-                .map(|name| Self::Reload(Some(name)))
+                .map(|name| Self::Reload(Some(Box::new(name))))
                 .map_err(RequestError::Name),
             (Some(b"stop"), None, _) => Ok(Self::Stop),
             _ => Err(RequestError::Unknown),
@@ -88,7 +88,7 @@ pub enum Command {
     /// How the server is.
     Status(oneshot::Sender<reply::Status>),
     /// Look at the zone files again.
-    Reload(Option<Name>, oneshot::Sender<Result<reply::Reload, String>>),
+    Reload(Option<Box<Name>>, oneshot::Sender<Result<reply::Reload, String>>),
     /// End.
     Stop(oneshot::Sender<reply::Stopping>),
 }
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn requests_are_read_and_written_alike() {
         let zone: Name = "a\\032b.test.".parse().expect("a name");
-        for request in [Request::Status, Request::Reload(None), Request::Reload(Some(zone)), Request::Stop] {
+        for request in [Request::Status, Request::Reload(None), Request::Reload(Some(Box::new(zone))), Request::Stop] {
             assert_eq!(Request::parse(request.to_string().as_bytes()), Ok(request));
         }
-        assert_eq!(Request::parse(b"  reload\t.\r"), Ok(Request::Reload(Some(Name::ROOT))));
+        assert_eq!(Request::parse(b"  reload\t.\r"), Ok(Request::Reload(Some(Box::new(Name::ROOT)))));
     }
 
     #[test]

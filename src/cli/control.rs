@@ -14,7 +14,7 @@ use crate::wire::Name;
 /// Shows how the server is.
 pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
     let asked =
-        connect(args).and_then(|mut client| client.ask::<Status>(Request::Status).map_err(|error| told(&error)));
+        connect(args).and_then(|mut client| client.ask::<Status>(&Request::Status).map_err(|error| told(&error)));
     match asked {
         Ok((line, _)) if is_json => print(line.as_bytes(), EXIT_OK),
         Ok((_, status)) => print(show_status(&status).as_bytes(), EXIT_OK),
@@ -24,8 +24,8 @@ pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
 
 /// Has the zone files read again.
 pub(super) fn reload(args: &ControlArgs, zone: Option<Name>, is_json: bool) -> u8 {
-    let request = Request::Reload(zone);
-    let asked = connect(args).and_then(|mut client| client.ask::<Reload>(request).map_err(|error| told(&error)));
+    let request = Request::Reload(zone.map(Box::new));
+    let asked = connect(args).and_then(|mut client| client.ask::<Reload>(&request).map_err(|error| told(&error)));
     let (line, reload) = match asked {
         Ok(asked) => asked,
         Err(code) => return code,
@@ -46,7 +46,7 @@ pub(super) fn stop(args: &ControlArgs) -> u8 {
         Ok(client) => client,
         Err(code) => return code,
     };
-    let pid = match client.ask::<Stopping>(Request::Stop) {
+    let pid = match client.ask::<Stopping>(&Request::Stop) {
         Ok((_, stopping)) => stopping.pid,
         Err(error) => return told(&error),
     };

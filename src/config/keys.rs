@@ -22,7 +22,7 @@ pub(super) struct Section {
     /// The keys, sub-tables among them.
     keys: fn() -> &'static [&'static str],
     /// The keys that are tables themselves.
-    sections: &'static [(&'static str, &'static Section)],
+    sections: &'static [(&'static str, &'static Self)],
 }
 
 /// The whole file.

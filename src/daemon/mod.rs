@@ -282,7 +282,7 @@ impl Site {
                         let _ = reply.send(self.status());
                     }
                     Command::Reload(zone, reply) => {
-                        self.reloader.ask(zone.map_or(Scope::All, Scope::Zone), Some(reply));
+                        self.reloader.ask(zone.map_or(Scope::All, |zone| Scope::Zone(*zone)), Some(reply));
                     }
                     Command::Stop(reply) => {
                         let _ = reply.send(reply::Stopping { pid: std::process::id() });

@@ -48,13 +48,20 @@ fn may_write(now: Instant) -> bool {
 fn line(info: &PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-    let message = info.payload_as_str().unwrap_or("no message").replace(['\n', '\r'], " ");
+    let message = message(info).replace(['\n', '\r'], " ");
     let mut line = format!("fated: panic in thread {} at {place}: {message}", thread.name().unwrap_or("unnamed"));
     match SUPPRESSED.swap(0, Ordering::Relaxed) {
         0 => {}
         count => line.push_str(&format!(" ({count} more were not told)")),
     }
     line
+}
+
+/// What the panic was given to say.
+fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 #[cfg(test)]

@@ -106,6 +106,7 @@ impl Report {
 }
 
 /// Which zones a reload is about.
+#[allow(clippy::large_enum_variant)] // There is one of them for each reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All; what did not change is not read.
@@ -122,7 +123,7 @@ pub enum ReloadError {
     List(#[from] ListError),
     /// No zone has that name.
     #[error("no zone {0} is served, and no zone file has that name")]
-    Unknown(Name),
+    Unknown(Box<Name>),
 }
 
 impl Loader {
@@ -194,7 +195,9 @@ impl Loader {
             plan.misnamed = listing.misnamed.iter().map(misnamed_report).collect();
         }
         match scope {
-            Scope::Zone(name) if plan.read.is_empty() && plan.removed.is_empty() => Err(ReloadError::Unknown(name)),
+            Scope::Zone(name) if plan.read.is_empty() && plan.removed.is_empty() => {
+                Err(ReloadError::Unknown(Box::new(name)))
+            }
             _ => Ok(plan),
         }
     }
