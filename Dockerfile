@@ -5,7 +5,8 @@
 #
 # Zones are read from /zones; `docker kill -s HUP NAME` reloads them, `docker exec NAME fated status` tells how it is.
 
-FROM rust:1-slim AS build
+# The same Debian as below: a newer C library at build time would be missing at run time.
+FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
