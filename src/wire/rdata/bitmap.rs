@@ -74,7 +74,7 @@ pub(super) fn check(bitmap: &[u8]) -> Result<(), WireError> {
 /// [`WireError::Bitmap`].
 pub(super) fn check_nxt(bitmap: &[u8]) -> Result<(), WireError> {
     match bitmap {
-        [] | [0x80.., ..] | [.., 0] => Err(WireError::Bitmap),
+        [] | [0x80..=0xFF, ..] | [.., 0] => Err(WireError::Bitmap),
         _ if bitmap.len() > usize::from(NXT_TYPE_MAX / 8 + 1) => Err(WireError::Bitmap),
         _ => Ok(()),
     }
