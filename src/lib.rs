@@ -2,12 +2,15 @@
 
 pub mod admin;
 pub mod answer;
+<<<<<<< HEAD
 
 pub mod cli;
 pub mod config;
 pub mod daemon;
 
 pub mod load;
+=======
+>>>>>>> serve
 pub mod metrics;
 pub mod serve;
 pub mod sys;

@@ -251,9 +251,30 @@ const TCP_FAMILIES: [Family<TcpBlock>; 9] = [
 
 /// The RCODEs with a counter of their own, by number (RFC 6895 §2.3); the unassigned ones have their number as name.
 const RCODES: [&str; 24] = [
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH",
-    "NOTZONE", "DSOTYPENI", "RCODE12", "RCODE13", "RCODE14", "RCODE15", "BADVERS", "BADKEY", "BADTIME", "BADMODE",
-    "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE",
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMP",
+    "REFUSED",
+    "YXDOMAIN",
+    "YXRRSET",
+    "NXRRSET",
+    "NOTAUTH",
+    "NOTZONE",
+    "DSOTYPENI",
+    "RCODE12",
+    "RCODE13",
+    "RCODE14",
+    "RCODE15",
+    "BADVERS",
+    "BADKEY",
+    "BADTIME",
+    "BADMODE",
+    "BADNAME",
+    "BADALG",
+    "BADTRUNC",
+    "BADCOOKIE",
 ];
 
 /// The QTYPEs with a counter of their own; "none" is a message without a question.
@@ -305,7 +326,8 @@ mod tests {
         let has = |sample: &Sample, (key, text): &(&str, &str)| {
             sample.labels.iter().any(|(other, value)| other == key && value == text)
         };
-        let mut found = samples.iter().filter(|sample| sample.name == name && labels.iter().all(|pair| has(sample, pair)));
+        let mut found =
+            samples.iter().filter(|sample| sample.name == name && labels.iter().all(|pair| has(sample, pair)));
         let first = found.next()?;
         assert!(found.next().is_none(), "{name} {labels:?} is told twice");
         Some(first.value)

@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn the_limit_of_all_holds_and_nothing_is_left_behind() {
         let admission = open(2, 2);
-        let seats = [address("192.0.2.1"), address("192.0.2.2")].map(|one| admission.admit(one).expect("a seat is free"));
+        let seats =
+            [address("192.0.2.1"), address("192.0.2.2")].map(|one| admission.admit(one).expect("a seat is free"));
         assert_eq!(admission.admit(address("192.0.2.3")).err(), Some(Refusal::All));
         drop(seats);
         let census = admission.lock();

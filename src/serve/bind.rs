@@ -127,7 +127,8 @@ fn bind_pair(address: SocketAddr, worker_count: usize) -> Result<(Vec<UdpSocket>
     let attempts_max = if address.port() == 0 { PORT_ATTEMPTS_MAX } else { 1 };
     let mut attempt = 1;
     loop {
-        let udp_error = |error: io::Error| BindError { address, transport: Transport::Udp, cause: BindCause::of(&error) };
+        let udp_error =
+            |error: io::Error| BindError { address, transport: Transport::Udp, cause: BindCause::of(&error) };
         let first = bind_alone(address).map_err(udp_error)?;
         let chosen = local_address(&first, address).map_err(udp_error)?;
         match listen(chosen) {
@@ -237,7 +238,10 @@ impl fmt::Display for Advice<'_> {
                     Transport::Udp => "-lunp",
                     Transport::Tcp => "-ltnp",
                 };
-                write!(out, "the address is taken; `ss {option} 'sport = {port}'` shows by whom: stop it or listen elsewhere")
+                write!(
+                    out,
+                    "the address is taken; `ss {option} 'sport = {port}'` shows by whom: stop it or listen elsewhere"
+                )
             }
             BindCause::NotOurs => {
                 let kind = if matches!(address.ip(), IpAddr::V4(_)) { "-4" } else { "-6" };

@@ -137,7 +137,8 @@ impl Bound {
         let desk_limits = TcpLimits { clients_max: clients_max(&self.limits), ..self.limits };
         let admission = Arc::new(admission::Admission::new(&desk_limits));
         for index in 0..tcp_thread_count {
-            let listeners = self.listeners.iter().map(|listener| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+            let listeners =
+                self.listeners.iter().map(|listener| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
             let office = tcp::Office {
                 index,
                 listeners,

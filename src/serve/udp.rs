@@ -159,7 +159,8 @@ fn send(batch: &mut Batch, socket: BorrowedFd<'_>, block: &UdpBlock) {
     block.send_refused.add(outcome.refused as u64);
     block.send_stalled.add((count - outcome.done) as u64);
     let is_refused = |index: usize| refused[index / 64] & (1 << (index % 64)) != 0;
-    let octets: usize = (0..outcome.done).filter(|&index| !is_refused(index)).map(|index| batch.staged_bytes(index)).sum();
+    let octets: usize =
+        (0..outcome.done).filter(|&index| !is_refused(index)).map(|index| batch.staged_bytes(index)).sum();
     block.answers.octets_out.add(octets as u64);
 }
 
@@ -253,7 +254,8 @@ mod tests {
 
     #[test]
     fn a_reply_that_fails_is_counted_and_the_next_ones_are_sent() {
-        let plan = [Ok(2), Err(libc::EPERM), Ok(1), Err(libc::ENETUNREACH), Err(libc::EMSGSIZE), Err(libc::EINVAL), Ok(1)];
+        let plan =
+            [Ok(2), Err(libc::EPERM), Ok(1), Err(libc::ENETUNREACH), Err(libc::EMSGSIZE), Err(libc::EINVAL), Ok(1)];
         let (outcome, _, refused) = play(8, &plan);
         assert_eq!(outcome, Outcome { done: 8, refused: 4 });
         assert_eq!(refused, [2, 4, 5, 6]);

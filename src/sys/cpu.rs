@@ -24,7 +24,7 @@ impl Cpu {
 pub fn allowed() -> io::Result<Vec<Cpu>> {
     let mut set = empty_set();
     // SAFETY: `set` is a live, exclusively borrowed `cpu_set_t` and the size is its own, so the kernel writes inside it.
-    let status = unsafe { libc::sched_getaffinity(0, mem::size_of::<libc::cpu_set_t>(), &raw mut set) };
+    let status = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
     if status != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -43,7 +43,7 @@ pub fn pin(cpu: Cpu) -> io::Result<()> {
     // SAFETY: the index was checked to be below the number of bits of a `cpu_set_t`; the set is exclusively borrowed.
     unsafe { libc::CPU_SET(cpu.0, &mut set) };
     // SAFETY: `set` is initialised and lives through the call, and the size is its own; the kernel only reads it.
-    let status = unsafe { libc::sched_setaffinity(0, mem::size_of::<libc::cpu_set_t>(), &raw const set) };
+    let status = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

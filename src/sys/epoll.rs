@@ -29,7 +29,11 @@ impl Epoll {
         }
         // SAFETY: `raw` was just returned by the kernel, is open and owned by nobody else.
         let descriptor = unsafe { OwnedFd::from_raw_fd(raw) };
-        Ok(Self { descriptor, events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX].into(), ready_count: 0 })
+        Ok(Self {
+            descriptor,
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX].into(),
+            ready_count: 0,
+        })
     }
 
     /// Watches `descriptor` for input; `token` is told when it is ready.
@@ -42,12 +46,7 @@ impl Epoll {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token as u64 };
         // SAFETY: both descriptors are open for the duration of their borrows, and `event` lives through the call.
         let status = unsafe {
-            libc::epoll_ctl(
-                self.descriptor.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
-                descriptor.as_raw_fd(),
-                &raw mut event,
-            )
+            libc::epoll_ctl(self.descriptor.as_raw_fd(), libc::EPOLL_CTL_ADD, descriptor.as_raw_fd(), &raw mut event)
         };
         if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }

@@ -115,7 +115,7 @@ impl Batch {
         // SAFETY: as for `query`.
         let reply = unsafe { &mut (*storage).replies[index].octets };
 
-        let has_source = header.msg_hdr.msg_namelen as usize >= mem::size_of::<libc::sockaddr_in>();
+        let has_source = header.msg_hdr.msg_namelen as usize >= size_of::<libc::sockaddr_in>();
         let datagram = Datagram {
             // The length comes from the kernel and is never above the iovec's, but a slice is cut with a check.
             octets: query[..QUERY_BYTES_MAX].get(..header.msg_len as usize).unwrap_or_default(),
@@ -186,8 +186,7 @@ impl Batch {
         let headers = unsafe { &raw mut (*self.storage.as_ptr()).send[start] };
         // SAFETY: the descriptor is open for its borrow. `count` headers from `headers` on were filled by `stage`;
         // what they point at is initialised memory of the storage that nobody borrows while `self` is.
-        let sent =
-            unsafe { libc::sendmmsg(socket.as_raw_fd(), headers, count as u32, libc::MSG_DONTWAIT as _) };
+        let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers, count as u32, libc::MSG_DONTWAIT as _) };
         let Ok(sent) = usize::try_from(sent) else { return Err(io::Error::last_os_error()) };
         Ok(sent.min(count))
     }
@@ -219,8 +218,8 @@ impl Batch {
         for index in 0..(self.received_count + 1).min(BATCH_MAX) {
             // SAFETY: in bounds of the live storage; nothing else borrows the header while `self` is borrowed.
             let header = unsafe { &mut (*storage).receive[index].msg_hdr };
-            header.msg_namelen = mem::size_of::<libc::sockaddr_in6>() as libc::socklen_t;
-            header.msg_controllen = mem::size_of::<Control>() as _;
+            header.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+            header.msg_controllen = size_of::<Control>() as _;
             header.msg_flags = 0;
         }
     }
@@ -294,7 +293,7 @@ impl Control {
     /// `filled_bytes` is how much the kernel wrote. The interface is left to the routing table, since a reply may well
     /// leave by another one; only a link-local address means nothing without its link, so that it keeps it.
     fn answer_from(&mut self, filled_bytes: usize) -> usize {
-        if filled_bytes < mem::size_of::<libc::cmsghdr>() {
+        if filled_bytes < size_of::<libc::cmsghdr>() {
             return 0;
         }
         let length = self.header.cmsg_len as usize;
@@ -330,16 +329,16 @@ pub const REPLY_BYTES_MAX: usize = 4096;
 const SLOT_SPREAD_BYTES: usize = 64;
 
 /// `CMSG_LEN` of the IPv4 packet information.
-const PACKET_INFO_V4_BYTES: usize = mem::size_of::<libc::cmsghdr>() + mem::size_of::<libc::in_pktinfo>();
+const PACKET_INFO_V4_BYTES: usize = size_of::<libc::cmsghdr>() + size_of::<libc::in_pktinfo>();
 
 /// `CMSG_SPACE` of the IPv4 packet information.
-const PACKET_INFO_V4_SPACE: usize = PACKET_INFO_V4_BYTES.next_multiple_of(mem::size_of::<usize>());
+const PACKET_INFO_V4_SPACE: usize = PACKET_INFO_V4_BYTES.next_multiple_of(size_of::<usize>());
 
 /// `CMSG_LEN` of the IPv6 packet information.
-const PACKET_INFO_V6_BYTES: usize = mem::size_of::<libc::cmsghdr>() + mem::size_of::<libc::in6_pktinfo>();
+const PACKET_INFO_V6_BYTES: usize = size_of::<libc::cmsghdr>() + size_of::<libc::in6_pktinfo>();
 
 /// `CMSG_SPACE` of the IPv6 packet information.
-const PACKET_INFO_V6_SPACE: usize = PACKET_INFO_V6_BYTES.next_multiple_of(mem::size_of::<usize>());
+const PACKET_INFO_V6_SPACE: usize = PACKET_INFO_V6_BYTES.next_multiple_of(size_of::<usize>());
 
 /// The bits of the first address word that make fe80::/10 (RFC 4291 §2.5.6).
 const LINK_LOCAL_MASK: u32 = 0xFFC0_0000;
@@ -348,8 +347,8 @@ const LINK_LOCAL_MASK: u32 = 0xFFC0_0000;
 const LINK_LOCAL_PREFIX: u32 = 0xFE80_0000;
 
 const _: () = {
-    assert!(mem::size_of::<Control>() >= PACKET_INFO_V6_SPACE);
-    assert!(mem::size_of::<libc::cmsghdr>() % mem::align_of::<usize>() == 0);
+    assert!(size_of::<Control>() >= PACKET_INFO_V6_SPACE);
+    assert!(size_of::<libc::cmsghdr>() % align_of::<usize>() == 0);
     assert!(mem::offset_of!(libc::sockaddr_in, sin_port) == mem::offset_of!(libc::sockaddr_in6, sin6_port));
-    assert!(mem::size_of::<libc::sockaddr_in>() <= mem::size_of::<libc::sockaddr_in6>());
+    assert!(size_of::<libc::sockaddr_in>() <= size_of::<libc::sockaddr_in6>());
 };

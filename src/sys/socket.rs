@@ -3,7 +3,6 @@
 //! Refuses to know what is sent over the sockets.
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -50,11 +49,9 @@ pub fn is_path_mtu_omitted(socket: BorrowedFd<'_>, family: Family) -> io::Result
         Family::V6 => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
     };
     let mut value: libc::c_int = 0;
-    let mut length = mem::size_of::<libc::c_int>() as libc::socklen_t;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open for its borrow; `value` and `length` are live, and `length` is the size of `value`.
-    let status = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
-    };
+    let status = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(value == omitted) }
 }
 
@@ -88,7 +85,7 @@ pub fn wait_writable(socket: BorrowedFd<'_>, timeout: Duration) -> bool {
 
 /// Sets one integer option.
 fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    let length = mem::size_of::<libc::c_int>() as libc::socklen_t;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open for its borrow; `value` lives through the call and `length` is its size.
     let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
