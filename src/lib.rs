@@ -2,15 +2,10 @@
 
 pub mod admin;
 pub mod answer;
-<<<<<<< HEAD
-
 pub mod cli;
 pub mod config;
 pub mod daemon;
-
 pub mod load;
-=======
->>>>>>> serve
 pub mod metrics;
 pub mod serve;
 pub mod sys;
