@@ -271,7 +271,7 @@ fn needs_scope(address: SocketAddr) -> bool {
 }
 
 /// The most UDP workers that are made.
-pub const WORKERS_MAX: usize = 1024;
+pub(super) const WORKERS_MAX: usize = 1024;
 
 /// How often a port that is free for UDP is tried for TCP, where the kernel may choose.
 const PORT_ATTEMPTS_MAX: usize = 32;

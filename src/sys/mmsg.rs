@@ -139,7 +139,7 @@ impl Batch {
         let asked = unsafe { (*storage).receive[index].msg_hdr };
         // SAFETY: in bounds; `self` is exclusively borrowed and no other reference to this field exists.
         let control = unsafe { &mut (*storage).controls[index] };
-        let control_bytes = control.answer_from(asked.msg_controllen as usize);
+        let control_bytes = control.answer_from(asked.msg_controllen);
         // SAFETY: in bounds; the two elements written here are borrowed by nobody else.
         let (header, vector) =
             unsafe { (&mut (*storage).send[self.staged_count], &mut (*storage).send_vectors[self.staged_count]) };
@@ -296,7 +296,7 @@ impl Control {
         if filled_bytes < size_of::<libc::cmsghdr>() {
             return 0;
         }
-        let length = self.header.cmsg_len as usize;
+        let length = self.header.cmsg_len;
         if length > filled_bytes {
             return 0;
         }
@@ -348,7 +348,7 @@ const LINK_LOCAL_PREFIX: u32 = 0xFE80_0000;
 
 const _: () = {
     assert!(size_of::<Control>() >= PACKET_INFO_V6_SPACE);
-    assert!(size_of::<libc::cmsghdr>() % align_of::<usize>() == 0);
+    assert!(size_of::<libc::cmsghdr>().is_multiple_of(align_of::<usize>()));
     assert!(mem::offset_of!(libc::sockaddr_in, sin_port) == mem::offset_of!(libc::sockaddr_in6, sin6_port));
     assert!(size_of::<libc::sockaddr_in>() <= size_of::<libc::sockaddr_in6>());
 };
