@@ -50,11 +50,11 @@ pub(crate) enum Outcome {
 }
 
 /// Compares the peers alone.
-pub(crate) fn peers(query: &Query, nsd: &Message, knot: &Message) -> Outcome {
+pub(crate) fn peers(nsd: &Message, knot: &Message) -> Outcome {
     match difference(nsd, knot) {
         None => Outcome::Same,
         Some(shape) => Outcome::Fault {
-            shape: format!("{} {shape}", Type(query.qtype)),
+            shape,
             detail: format!("nsd:  {}\nknot: {}", show(nsd), show(knot)),
         },
     }
@@ -83,7 +83,7 @@ pub(crate) fn judge(case: &Case<'_>) -> Outcome {
         return Outcome::Meant(entry);
     }
     let agreement = if difference(case.nsd, case.knot).is_none() { "both peers" } else { "Knot; NSD is a third" };
-    fault(format!("{} against {agreement}: {}", Type(case.query.qtype), knot.unwrap_or_default()))
+    fault(format!("against {agreement}: {}", knot.unwrap_or_default()))
 }
 
 /// What no reply may be, whatever the peers say.
@@ -211,10 +211,10 @@ pub(crate) fn show(reply: &Message) -> String {
         .collect();
     let mut out = format!("rcode {} {} {} octets", reply.rcode(), flags.join(" "), reply.bytes);
     for (section, name) in reply.sets().iter().zip(["answer", "authority", "additional"]) {
-        for record in section.iter().take(12) {
+        for record in section.iter().take(6) {
             out.push_str(&format!("\n  {name}: {record:?}"));
         }
-        if section.len() > 12 {
+        if section.len() > 6 {
             out.push_str(&format!("\n  {name}: … {} in all", section.len()));
         }
     }

@@ -107,7 +107,7 @@ impl Servers {
             replies.extend(tested.get(index));
             let parsed: Vec<Result<Message, String>> = replies.iter().map(|reply| Message::parse(reply)).collect();
             let outcome = match &parsed[..] {
-                [Ok(nsd), Ok(knot)] => compare::peers(query, nsd, knot),
+                [Ok(nsd), Ok(knot)] => compare::peers(nsd, knot),
                 [Ok(nsd), Ok(knot), Ok(tested)] => {
                     let addresses = [self.nsd.address, self.knot.address, self.tested.as_ref().map_or(self.nsd.address, |server| server.address)];
                     compare::judge(&Case { query, way, nsd, knot, tested, addresses })
