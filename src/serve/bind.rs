@@ -90,7 +90,7 @@ impl BindCause {
 
 /// Binds every address for UDP, once per worker, and for TCP. Nothing is read before [`Bound::start`].
 ///
-/// `workers` is the number of UDP workers; 0 means one per CPU that the process may use, and more than [`WORKERS_MAX`]
+/// `workers` is the number of UDP workers; 0 means one per CPU that the process may use, and more than 1024
 /// are not made. Port 0 lets the kernel choose one port that is free for both transports. An address that is listed
 /// twice is bound once.
 ///

@@ -130,6 +130,7 @@ impl Batch {
     ///
     /// Each datagram is staged at most once, in rising order; anything else is ignored, as is a length above
     /// [`REPLY_BYTES_MAX`]. Returns whether it was queued.
+    #[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the type of this length")]
     pub fn stage(&mut self, index: usize, length: usize) -> bool {
         if index >= self.received_count || self.staged_count > index || length > REPLY_BYTES_MAX {
             return false;
@@ -139,7 +140,7 @@ impl Batch {
         let asked = unsafe { (*storage).receive[index].msg_hdr };
         // SAFETY: in bounds; `self` is exclusively borrowed and no other reference to this field exists.
         let control = unsafe { &mut (*storage).controls[index] };
-        let control_bytes = control.answer_from(asked.msg_controllen);
+        let control_bytes = control.answer_from(asked.msg_controllen as usize);
         // SAFETY: in bounds; the two elements written here are borrowed by nobody else.
         let (header, vector) =
             unsafe { (&mut (*storage).send[self.staged_count], &mut (*storage).send_vectors[self.staged_count]) };
@@ -292,11 +293,12 @@ impl Control {
     ///
     /// `filled_bytes` is how much the kernel wrote. The interface is left to the routing table, since a reply may well
     /// leave by another one; only a link-local address means nothing without its link, so that it keeps it.
+    #[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the type of this length")]
     fn answer_from(&mut self, filled_bytes: usize) -> usize {
         if filled_bytes < size_of::<libc::cmsghdr>() {
             return 0;
         }
-        let length = self.header.cmsg_len;
+        let length = self.header.cmsg_len as usize;
         if length > filled_bytes {
             return 0;
         }
