@@ -17,9 +17,6 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Bind, Self::Knot, Self::Nsd];
-
     /// The program's path, if it is installed.
     pub(crate) fn program(self) -> Option<PathBuf> {
         let name = match self {
@@ -36,7 +33,9 @@ impl Peer {
     pub(crate) fn check(self, file: &ZoneFile) -> Option<Output> {
         let arguments: &[&str] = match self {
             // `local`: nothing is asked over the network. What names of hosts may look like is no matter of ours.
-            Self::Bind => &["-i", "local", "-k", "ignore", "-m", "ignore", "-n", "ignore", "-r", "ignore", "-W", "ignore"],
+            Self::Bind => {
+                &["-i", "local", "-k", "ignore", "-m", "ignore", "-n", "ignore", "-r", "ignore", "-W", "ignore"]
+            }
             Self::Knot => &["-d", "off", "-o"],
             Self::Nsd => &[],
         };
@@ -52,7 +51,8 @@ impl Peer {
         let mut command = bounded(&self.program()?);
         match self {
             Self::Bind => command.args([
-                "-i", "none", "-k", "ignore", "-m", "ignore", "-n", "ignore", "-r", "ignore", "-W", "ignore", "-q", "-D", "-s", "full", "-o", "-",
+                "-i", "none", "-k", "ignore", "-m", "ignore", "-n", "ignore", "-r", "ignore", "-W", "ignore", "-q",
+                "-D", "-s", "full", "-o", "-",
             ]),
             Self::Nsd => command.arg("-p"),
             Self::Knot => return None,
