@@ -1,6 +1,28 @@
 //! Query in, reply out: the one door of the hot path.
+//!
+//! Knows no socket, clock or log. What a message says is `wire`'s, where names stand is `zone`'s; which RCODE, flag,
+//! record and option goes into a reply is decided here and nowhere else (RFC 1034 §4.3.2, RFC 6891, RFC 8906).
 
+mod chaos;
+mod code;
+mod denial;
+mod opt;
+mod reply;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use crate::wire::message::{
+    Edns, HEADER_BYTES, Header, OPCODE_QUERY, PLAIN_UDP_BYTES_MAX, Question, Trailer, flag, read_trailer,
+};
+use crate::wire::{Class, Type};
 use crate::zone::ZoneSet;
+use code::{ExtendedError, Rcode};
+use opt::Opt;
+use reply::Reply;
+use walk::Outcome;
+
+pub use crate::wire::message::MESSAGE_BYTES_MAX;
 
 /// What every answer is made from, finished and immutable: a worker takes one pointer to it per batch.
 #[derive(Debug, Default)]
@@ -59,14 +81,82 @@ pub enum Verdict {
 
 /// Answers one query.
 ///
-/// `query` is the whole message without a length prefix; `reply` has 65,535 octets. Never blocks, never allocates.
-pub fn respond(_snapshot: &Snapshot, query: &[u8], _transport: Transport, reply: &mut [u8]) -> Verdict {
-    // Replaced by the real thing.
-    if query.len() < 12 || query[2] & 0x80 != 0 {
-        return Verdict::Drop;
+/// `query` is the whole message without a length prefix. `reply` has room for the largest reply of the transport:
+/// [`Settings::udp_payload_bytes_max`] octets, or [`MESSAGE_BYTES_MAX`] over TCP. Never blocks, never allocates.
+///
+/// # Panics
+/// If `reply` is shorter than that.
+pub fn respond(snapshot: &Snapshot, query: &[u8], transport: Transport, reply: &mut [u8]) -> Verdict {
+    let Some(header) = Header::read(query) else { return Verdict::Drop };
+    if header.is_response() {
+        return Verdict::Drop; // Two servers would otherwise answer each other for ever.
     }
-    reply[..query.len()].copy_from_slice(query);
-    reply[2] |= 0x80;
-    reply[3] = (reply[3] & 0xF0) | 5;
-    Verdict::Reply { length: query.len(), rcode: 5, qtype: 1, is_truncated: false }
+    if header.opcode() != OPCODE_QUERY {
+        return refuse(header, Rcode::NOTIMP, reply);
+    }
+    let question = if header.counts[0] == 1 { Question::read(query) } else { None };
+    let Some(question) = question else { return refuse(header, Rcode::FORMERR, reply) };
+    let Ok(Trailer { edns }) = read_trailer(query, header, question.end()) else {
+        return refuse(header, Rcode::FORMERR, reply);
+    };
+    let settings = &snapshot.settings;
+    let limit = reply_bytes_max(settings, edns.as_ref(), transport);
+    let mut opt = Opt::new(edns.as_ref(), settings, transport, limit - question.end());
+    let mut draft = Reply::new(reply, query, &question, limit - opt.len());
+    let outcome = match edns {
+        Some(Edns { version: 1.., .. }) => {
+            Outcome { is_authoritative: false, ..Outcome::authoritative(Rcode::BADVERS) }
+        }
+        _ => {
+            draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
+            answer(snapshot, &question, &mut draft)
+        }
+    };
+    opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
+    let flags = reply_flags(header, outcome.rcode)
+        | if outcome.is_authoritative { flag::AA } else { 0 }
+        | if outcome.is_truncated { flag::TC } else { 0 };
+    let length = draft.finish(header.id, flags, opt.as_bytes());
+    Verdict::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
+}
+
+/// Decides what is asked for, and puts the answer into `draft`.
+fn answer(snapshot: &Snapshot, question: &Question<'_>, draft: &mut Reply<'_>) -> Outcome {
+    #[cfg(feature = "panic-name")]
+    assert_ne!(question.name.as_bytes(), b"\x05panic\x05fated\x04test\0", "the name that panics was asked for");
+    match (question.qclass, question.qtype) {
+        (Class::CH, _) => chaos::answer(&snapshot.settings, question, draft),
+        (Class::IN | Class::ANY, Type::AXFR | Type::IXFR) => {
+            Outcome { extended_error: Some(ExtendedError::PROHIBITED), ..Outcome::refused() }
+        }
+        (Class::IN, _) => walk::walk(&snapshot.zones, question, draft),
+        // RFC 1035 §6.2: what stands for several classes is never authoritative.
+        (Class::ANY, _) => Outcome { is_authoritative: false, ..walk::walk(&snapshot.zones, question, draft) },
+        _ => Outcome::refused(),
+    }
+}
+
+/// The most octets that the client takes and we send (RFC 1035 §4.2.1, RFC 6891 §6.2.3).
+fn reply_bytes_max(settings: &Settings, edns: Option<&Edns>, transport: Transport) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => MESSAGE_BYTES_MAX,
+        (Transport::Udp, None) => PLAIN_UDP_BYTES_MAX,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.payload_bytes_max.min(settings.udp_payload_bytes_max)).max(PLAIN_UDP_BYTES_MAX)
+        }
+    }
+}
+
+/// The second word of a reply's header: QR set, OPCODE and RD as they came, all else clear (RFC 1035 §4.1.1).
+fn reply_flags(header: Header, rcode: Rcode) -> u16 {
+    flag::QR | header.flags & (flag::OPCODE | flag::RD) | rcode.low()
+}
+
+/// Replies with a header alone: what stands behind it was not, or could not be, read.
+fn refuse(header: Header, rcode: Rcode, reply: &mut [u8]) -> Verdict {
+    let words = [header.id, reply_flags(header, rcode), 0, 0, 0, 0];
+    for (to, word) in reply[..HEADER_BYTES].chunks_exact_mut(2).zip(words) {
+        to.copy_from_slice(&word.to_be_bytes());
+    }
+    Verdict::Reply { length: HEADER_BYTES, rcode: rcode.0, qtype: 0, is_truncated: false }
 }

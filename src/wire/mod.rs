@@ -1,5 +1,6 @@
 //! Bytes ↔ values: names, types, RDATA, messages. Pure: no socket, clock, thread, log or file.
 
+pub mod message;
 pub mod name;
 pub mod rdata;
 pub mod rtype;

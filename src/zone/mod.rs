@@ -1,5 +1,152 @@
 //! Zone files → immutable zones, and the lookup of names in them. Pure: files come through [`reader::Files`].
+//!
+//! A [`Zone`] is one finished version. Its nodes, and the orders over them, lie in pieces that versions can share, so
+//! that a later change costs what it touches and not what the zone holds.
 
+mod build;
+mod check;
+mod collect;
+pub mod fault;
+pub mod hash;
+mod lookup;
+mod names;
+pub mod node;
+pub mod nsec3;
+mod order;
+pub mod reader;
+pub mod report;
+mod rrsets;
 mod set;
+#[cfg(test)]
+pub(crate) mod tests;
+mod text;
 
+use std::cmp::Ordering;
+
+pub use build::{ZoneFile, load};
+pub use lookup::{Found, Missing};
+pub use names::{Names, NodeRef};
 pub use set::ZoneSet;
+
+use crate::wire::{Name, NameRef};
+use hash::{NameHash, Seed};
+use node::{Node, Rrset};
+use order::Order;
+
+/// One version of one zone, immutable.
+#[derive(Debug)]
+pub struct Zone {
+    seed: Seed,
+    apex: Name,
+    apex_hash: NameHash,
+    apex_ref: NodeRef,
+    apex_labels: usize,
+    /// The most labels that a name of the zone has.
+    labels_max: usize,
+    names: Names,
+    denial: Denial,
+    /// A node with the apex's SOA, its TTL as in negative answers (RFC 2308 §3).
+    negative: Box<[u8]>,
+    serial: u32,
+    record_count: usize,
+}
+
+/// How the zone proves that something does not exist.
+#[derive(Debug)]
+pub enum Denial {
+    /// Not at all: the zone is not signed.
+    None,
+    /// By NSEC: the nodes that have one, in canonical order.
+    Nsec(Order),
+    /// By NSEC3.
+    Nsec3(Box<Nsec3Chain>),
+}
+
+/// A chain of NSEC3 records (RFC 5155 §7.1).
+#[derive(Debug)]
+pub struct Nsec3Chain {
+    /// The parameters of the chain.
+    pub params: nsec3::Params,
+    /// The owners of NSEC3 records, which are no names of the zone in any other sense (RFC 5155 §7.2.8).
+    names: Names,
+    order: Order,
+}
+
+/// An NSEC3 record that was looked for by hash.
+pub enum Nsec3Found<'z> {
+    /// Its owner is the hash.
+    Match(Node<'z>),
+    /// Its owner is before the hash, and the next one behind it.
+    Cover(Node<'z>),
+}
+
+impl Zone {
+    /// The zone's name, letter case as in the SOA's owner.
+    pub fn apex(&self) -> NameRef<'_> {
+        self.apex.as_ref()
+    }
+
+    /// The SOA's serial (RFC 1982).
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// Records that are held, signatures included, repetitions not.
+    pub fn record_count(&self) -> usize {
+        self.record_count
+    }
+
+    /// Names, empty non-terminals included.
+    pub fn name_count(&self) -> usize {
+        self.names.count()
+    }
+
+    /// How the zone denies.
+    pub fn denial(&self) -> &Denial {
+        &self.denial
+    }
+
+    /// Whether the zone is signed: its SOA is, and it can deny (RFC 4035 §2).
+    pub fn is_signed(&self) -> bool {
+        !matches!(self.denial, Denial::None) && self.negative_soa().signature_count > 0
+    }
+
+    /// The SOA as negative answers carry it: its TTL is the smaller of its own and MINIMUM (RFC 2308 §3).
+    pub fn negative_soa(&self) -> Rrset<'_> {
+        Node::new(&self.negative).rrsets().next().expect("a zone has an SOA")
+    }
+
+    /// The nodes of the zone's names.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The nodes of the owners of NSEC3 records.
+    fn hashed_names(&self) -> Option<&Names> {
+        match &self.denial {
+            Denial::Nsec3(chain) => Some(&chain.names),
+            Denial::None | Denial::Nsec(_) => None,
+        }
+    }
+
+    /// The key under which the zone was loaded.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    fn apex_hash(&self) -> NameHash {
+        self.apex_hash
+    }
+}
+
+impl Nsec3Chain {
+    /// Finds the NSEC3 record that matches or covers a hash. `None` only where the chain is empty.
+    pub fn find(&self, hash: &nsec3::Hash) -> Option<Nsec3Found<'_>> {
+        let at = self.order.at_or_before(order::hash_key(hash), |at| {
+            nsec3::owner_hash(self.names.node(at).name()).map_or(Ordering::Less, |owner| owner.cmp(hash))
+        })?;
+        let node = self.names.node(at);
+        let is_match = nsec3::owner_hash(node.name()).as_ref() == Some(hash);
+        Some(if is_match { Nsec3Found::Match(node) } else { Nsec3Found::Cover(node) })
+    }
+}

@@ -1,0 +1,326 @@
+//! The reply as it grows: records copied from templates, pointers moved, counts kept, a bound that is never crossed.
+//!
+//! Knows nothing of why a record is put. RFC 1035 §4.1, RFC 2181 §5.1 (whole RRsets or none), RFC 6891 §6.1.2.
+
+use crate::wire::message::{HEADER_BYTES, Question};
+use crate::wire::name::NAME_BYTES_MAX;
+use crate::wire::{Class, Name, NameRef, Type};
+use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target, TargetPlace};
+
+/// The furthest that a compression pointer reaches (RFC 1035 §4.1.4).
+const POINTER_MAX: usize = 0x3FFF;
+/// What marks two octets as a pointer.
+const POINTER_MARK: u16 = 0xC000;
+
+/// A section of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Answer,
+    Authority,
+    Additional,
+}
+
+/// What was to be put does not fit; nothing of it was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// Where a name stands in the reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    /// Offset of its first octet, which may be compressed.
+    pub(super) at: usize,
+    /// Octets that it has uncompressed.
+    pub(super) bytes: usize,
+}
+
+/// How the records of an RRset name their owner.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    /// The offset that they point at.
+    pointer: usize,
+    /// A name in the reply …
+    spot: Spot,
+    /// … of which the node's own name stands behind that many octets.
+    skip: usize,
+}
+
+/// A reply that is being written.
+pub(super) struct Reply<'b> {
+    octets: &'b mut [u8],
+    length: usize,
+    /// Octets that records may fill: what the client takes, less what OPT needs.
+    limit: usize,
+    counts: [u16; 3],
+    /// Whether signatures are put beside what they cover: DO was set.
+    pub(super) wants_signatures: bool,
+}
+
+impl Owner {
+    /// The offset that records point at.
+    pub(super) fn pointer(self) -> usize {
+        self.pointer
+    }
+}
+
+impl<'b> Reply<'b> {
+    /// Starts behind the header and the question, which is copied as it came: letter case too.
+    pub(super) fn new(octets: &'b mut [u8], query: &[u8], question: &Question<'_>, limit: usize) -> Self {
+        let length = question.end();
+        octets[HEADER_BYTES..length].copy_from_slice(&query[HEADER_BYTES..length]);
+        let limit = limit.min(octets.len());
+        Self { octets, length, limit, counts: [0; 3], wants_signatures: false }
+    }
+
+    /// Octets so far.
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Reads a name that stands in the reply.
+    pub(super) fn name_at(&self, at: usize) -> Name {
+        Name::read(&self.octets[..self.length], at).expect("names in a reply were written by us").0
+    }
+
+    /// The owner of a node whose name of `bytes` octets is a suffix of the name at `spot`.
+    pub(super) fn owner(&self, spot: Spot, bytes: usize) -> Owner {
+        let skip = spot.bytes - bytes;
+        Owner { pointer: self.offset_behind(spot.at, skip), spot, skip }
+    }
+
+    /// The owner of what is synthesised for the name at `spot` from a wildcard whose name has `bytes` octets.
+    pub(super) fn synthesised_owner(&self, spot: Spot, bytes: usize) -> Owner {
+        Owner { pointer: self.offset_behind(spot.at, 0), spot, skip: spot.bytes - bytes }
+    }
+
+    /// Where the name stands that is left of the name at `at` when `skip` octets, whole labels, are taken from it.
+    fn offset_behind(&self, mut at: usize, mut skip: usize) -> usize {
+        loop {
+            let length = usize::from(self.octets[at]);
+            if length >= 0xC0 {
+                at = (length & 0x3F) << 8 | usize::from(self.octets[at + 1]);
+            } else if skip == 0 {
+                return at;
+            } else {
+                at += 1 + length;
+                skip -= 1 + length;
+            }
+        }
+    }
+
+    /// Puts an RRset, and its signatures where they are wanted. Returns where its first record starts.
+    ///
+    /// # Errors
+    /// [`Full`]. Cost: one copy where the RRset is the first record of the reply and its owner is the question's name.
+    pub(super) fn put(&mut self, section: Section, owner: Owner, rrset: &Rrset<'_>) -> Result<usize, Full> {
+        let start = self.length;
+        let signatures = if self.wants_signatures { rrset.signatures } else { &[] };
+        let end = start + rrset.body.len() + signatures.len();
+        let must_move = rrset.moves().next().is_some();
+        if end > self.limit || (must_move && start > POINTER_MAX - POINTER_REACH_BYTES) {
+            return Err(Full);
+        }
+        self.octets[start..start + rrset.body.len()].copy_from_slice(rrset.body);
+        self.octets[start + rrset.body.len()..end].copy_from_slice(signatures);
+        self.length = end;
+        if owner.pointer != QNAME_OFFSET {
+            self.move_owners(start, end, owner.pointer);
+        }
+        let as_laid_out = owner.skip == 0 && owner.spot.at == QNAME_OFFSET && start == first_record(owner.spot.bytes);
+        if must_move && !as_laid_out {
+            for at in rrset.moves().map(|at| start + at) {
+                let laid_out = u16::from_be_bytes([self.octets[at], self.octets[at + 1]]) & !POINTER_MARK;
+                self.write_pointer(at, self.moved(usize::from(laid_out), start, owner));
+            }
+        }
+        self.count(section, rrset, !signatures.is_empty());
+        Ok(start)
+    }
+
+    /// Where something is that stands at `laid_out` in a template, now that the template starts at `start`.
+    fn moved(&self, laid_out: usize, start: usize, owner: Owner) -> usize {
+        let node_bytes = owner.spot.bytes - owner.skip;
+        match laid_out.checked_sub(first_record(node_bytes)) {
+            Some(inside) => start + inside,
+            None => self.offset_behind(owner.spot.at, owner.skip + laid_out - QNAME_OFFSET),
+        }
+    }
+
+    /// Lets the owners of the records from `start` to `end` point elsewhere. A root owner stays as it is.
+    fn move_owners(&mut self, start: usize, end: usize, pointer: usize) {
+        let mut at = start;
+        while at < end {
+            let owner_bytes = if self.octets[at] == 0 { 1 } else { 2 };
+            if owner_bytes == 2 {
+                self.write_pointer(at, pointer);
+            }
+            let length_at = at + owner_bytes + 8;
+            let length = u16::from_be_bytes([self.octets[length_at], self.octets[length_at + 1]]);
+            at = length_at + 2 + usize::from(length);
+        }
+    }
+
+    fn write_pointer(&mut self, at: usize, to: usize) {
+        self.octets[at..at + 2].copy_from_slice(&(POINTER_MARK | to as u16).to_be_bytes());
+    }
+
+    fn count(&mut self, section: Section, rrset: &Rrset<'_>, with_signatures: bool) {
+        let signatures = if with_signatures { rrset.signature_count } else { 0 };
+        self.counts[section as usize] += rrset.record_count + signatures;
+    }
+
+    /// Puts an RRset, with signatures where wanted, whose owner is written out: `prefix` in whole labels, then a
+    /// pointer to `suffix`, or the root.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(super) fn put_written(
+        &mut self,
+        section: Section,
+        prefix: &[u8],
+        suffix: Option<usize>,
+        rrset: &Rrset<'_>,
+    ) -> Result<(), Full> {
+        let owner_at = self.length;
+        let signatures = if self.wants_signatures { rrset.signature_records() } else { Records::default() };
+        let bodies = [(rrset.body, rrset.records()), (rrset.signatures, signatures)];
+        for (template, records) in bodies {
+            for record in records {
+                let written = if self.length == owner_at || owner_at > POINTER_MAX {
+                    self.push(prefix).and_then(|()| self.push_end(suffix))
+                } else {
+                    self.push_end(Some(owner_at))
+                };
+                let fixed_and_rdata =
+                    &template[record.start + record.owner_bytes..record.rdata_start() + record.rdata.len()];
+                if written.and_then(|()| self.push(fixed_and_rdata)).is_err() {
+                    self.length = owner_at;
+                    return Err(Full);
+                }
+            }
+        }
+        self.count(section, rrset, self.wants_signatures);
+        Ok(())
+    }
+
+    /// Ends a name: a pointer, or the root.
+    fn push_end(&mut self, pointer: Option<usize>) -> Result<(), Full> {
+        match pointer {
+            Some(pointer) => self.push(&(POINTER_MARK | pointer as u16).to_be_bytes()),
+            None => self.push(&[0]),
+        }
+    }
+
+    /// Appends octets.
+    fn push(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let end = self.length + octets.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.octets[self.length..end].copy_from_slice(octets);
+        self.length = end;
+        Ok(())
+    }
+
+    /// Puts the CNAME that a DNAME makes: `prefix` in front of the name at `target`. Returns where its RDATA starts.
+    ///
+    /// # Errors
+    /// [`Full`]. Source: RFC 6672 §2.2, §3.1.
+    pub(super) fn put_cname(&mut self, spot: Spot, ttl: u32, prefix: &[u8], target: usize) -> Result<usize, Full> {
+        let pointer = self.offset_behind(spot.at, 0);
+        let start = self.length;
+        let mut head = [0, 0, 0, Type::CNAME.0 as u8, 0, 1, 0, 0, 0, 0, 0, 0];
+        head[0..2].copy_from_slice(&(POINTER_MARK | pointer as u16).to_be_bytes());
+        head[6..10].copy_from_slice(&ttl.to_be_bytes());
+        head[10..12].copy_from_slice(&(prefix.len() as u16 + 2).to_be_bytes());
+        let rdata_at = start + head.len();
+        let put = self.push(&head).and_then(|()| self.push(prefix)).and_then(|()| self.push_end(Some(target)));
+        if put.is_err() || target > POINTER_MAX {
+            self.length = start;
+            return Err(Full);
+        }
+        self.counts[Section::Answer as usize] += 1;
+        Ok(rdata_at)
+    }
+
+    /// Puts one record at the question's name as its answer, with TTL 0.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(super) fn put_record(&mut self, rtype: Type, class: Class, rdata: &[u8]) -> Result<(), Full> {
+        let mut head = [0xC0, QNAME_OFFSET as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        head[2..4].copy_from_slice(&rtype.0.to_be_bytes());
+        head[4..6].copy_from_slice(&class.0.to_be_bytes());
+        head[10..12].copy_from_slice(&(rdata.len() as u16).to_be_bytes());
+        let start = self.length;
+        if self.push(&head).and_then(|()| self.push(rdata)).is_err() {
+            self.length = start;
+            return Err(Full);
+        }
+        self.counts[Section::Answer as usize] += 1;
+        Ok(())
+    }
+
+    /// Where the target of an RRset stands that was put at `start`; `None` if no pointer reaches it.
+    pub(super) fn target_at(&self, target: Target, start: usize, owner: Owner) -> Option<usize> {
+        let at = match target.place()? {
+            TargetPlace::Owner => owner.pointer,
+            TargetPlace::Template(laid_out) => self.moved(laid_out, start, owner),
+        };
+        (at <= POINTER_MAX).then_some(at)
+    }
+
+    /// Whether the name at `at`, and each of its suffixes, can still be pointed at.
+    pub(super) fn is_in_reach(at: usize) -> bool {
+        at <= POINTER_MAX - NAME_BYTES_MAX
+    }
+
+    /// Whether the name at `at` is `name`.
+    pub(super) fn is_name_at(&self, mut at: usize, name: NameRef<'_>) -> bool {
+        let name = name.as_bytes();
+        let mut compared = 0;
+        loop {
+            let length = usize::from(self.octets[at]);
+            if length >= 0xC0 {
+                at = (length & 0x3F) << 8 | usize::from(self.octets[at + 1]);
+                continue;
+            }
+            let label = &self.octets[at..=at + length];
+            if !name.get(compared..compared + label.len()).is_some_and(|other| other.eq_ignore_ascii_case(label)) {
+                return false;
+            }
+            if length == 0 {
+                return true;
+            }
+            (at, compared) = (at + label.len(), compared + label.len());
+        }
+    }
+
+    /// Points all owners of an RRset at `pointer` and puts it: for what stands at a name already in the reply.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(super) fn put_at(&mut self, section: Section, pointer: usize, rrset: &Rrset<'_>) -> Result<(), Full> {
+        let spot = Spot { at: pointer, bytes: 0 };
+        self.put(section, Owner { pointer, spot, skip: 0 }, rrset).map(|_| ())
+    }
+
+    /// Writes the header, and OPT where there is one, and returns the length of the message.
+    ///
+    /// `id` and `flags` are the header's first words. `opt` is the whole OPT record, whose room was reserved.
+    pub(super) fn finish(self, id: u16, flags: u16, opt: &[u8]) -> usize {
+        let [answers, authorities, additionals] = self.counts;
+        let additionals = additionals + u16::from(!opt.is_empty());
+        let words = [id, flags, 1, answers, authorities, additionals];
+        for (to, word) in self.octets.chunks_exact_mut(2).zip(words) {
+            to.copy_from_slice(&word.to_be_bytes());
+        }
+        let end = self.length + opt.len();
+        self.octets[self.length..end].copy_from_slice(opt);
+        end
+    }
+}
+
+/// Where the first record of a reply starts whose question's name has `bytes` octets.
+fn first_record(bytes: usize) -> usize {
+    QNAME_OFFSET + bytes + QUESTION_TAIL_BYTES
+}

@@ -1,0 +1,301 @@
+//! From the question to the records: RFC 1034 §4.3.2 as RFC 2308, 4035, 4592, 5155, 6604, 6672 and 9471 have it.
+//!
+//! One step looks a name up in the zone that is to answer for it; an alias leads to the next step, perhaps in another
+//! zone that is served too.
+
+use crate::answer::code::{ExtendedError, Rcode};
+use crate::answer::denial::{Place, Proofs};
+use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
+use crate::wire::message::Question;
+use crate::wire::{Name, Type};
+use crate::zone::hash::{LookupName, NameHash};
+use crate::zone::node::{Node, QNAME_OFFSET, Rrset, TargetPlace};
+use crate::zone::{Found, Missing, Zone, ZoneSet};
+
+/// The most aliases that are followed. A chain over it is answered as far as it goes.
+pub(super) const CHAIN_MAX: usize = 16;
+
+/// How a walk ended.
+pub(super) struct Outcome {
+    pub(super) rcode: Rcode,
+    /// Whether the answer to the name that was asked is ours to give (RFC 1035 §4.1.1, AA).
+    pub(super) is_authoritative: bool,
+    pub(super) is_truncated: bool,
+    /// The extended error, if one explains more than the RCODE (RFC 8914).
+    pub(super) extended_error: Option<ExtendedError>,
+}
+
+impl Outcome {
+    /// An answer of ours.
+    pub(super) fn authoritative(rcode: Rcode) -> Self {
+        Self { rcode, is_authoritative: true, is_truncated: false, extended_error: None }
+    }
+
+    /// No zone of ours, or nothing that we tell.
+    pub(super) fn refused() -> Self {
+        Self {
+            is_authoritative: false,
+            extended_error: Some(ExtendedError::NOT_AUTHORITATIVE),
+            ..Self::authoritative(Rcode::REFUSED)
+        }
+    }
+}
+
+/// What one step came to.
+enum Step {
+    /// The walk ends with this RCODE.
+    Done(Rcode),
+    /// The name belongs to a delegated zone.
+    Referral,
+    /// The name is an alias; its target stands in the reply at this offset.
+    Alias(usize),
+}
+
+/// Puts all that answers `question` into `reply`.
+pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'_>) -> Outcome {
+    let mut outcome = Outcome::authoritative(Rcode::NOERROR);
+    let qtype = question.qtype;
+    let mut name = LookupName::new(question.name);
+    let Some(mut zone) = zone_for(zones, &name, qtype) else { return Outcome::refused() };
+    let mut spot = Spot { at: QNAME_OFFSET, bytes: question.name.len() };
+    let mut seen = [NameHash(0); CHAIN_MAX];
+    let mut proofs = Proofs::default();
+    for steps in 0..=CHAIN_MAX {
+        match step(&Place { zone, name: &name, spot, qtype }, reply, &mut proofs) {
+            Ok(Step::Done(rcode)) => {
+                outcome.rcode = rcode;
+                return outcome;
+            }
+            Ok(Step::Referral) => {
+                outcome.is_authoritative = steps > 0;
+                return outcome;
+            }
+            Ok(Step::Alias(at)) => {
+                let target = reply.name_at(at);
+                if steps == CHAIN_MAX || !Reply::is_in_reach(at) {
+                    return outcome;
+                }
+                seen[steps] = name.hash(zone.seed());
+                spot = Spot { at, bytes: target.as_ref().len() };
+                name = LookupName::new(target.as_ref());
+                let Some(next) = zone_for(zones, &name, qtype) else { return outcome };
+                zone = next;
+                if seen[..=steps].contains(&name.hash(zone.seed())) {
+                    return outcome; // A loop: what is in the reply already would be put again.
+                }
+            }
+            Err(Full) => {
+                outcome.is_truncated = true;
+                // A referral that does not fit is no answer of ours either.
+                outcome.is_authoritative = steps > 0 || !matches!(zone.lookup(&name), Found::Delegation { .. });
+                return outcome;
+            }
+        }
+    }
+    outcome
+}
+
+/// The zone that answers for a name: the deepest; for DS the one above the cut, if that is served
+/// (RFC 4035 §3.1.4.1).
+fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName, qtype: Type) -> Option<&'z Zone> {
+    let zone = zones.find(name, name.label_count())?;
+    let parent = match name.label_count().checked_sub(1) {
+        Some(above) if qtype == Type::DS && zone.apex().len() == name.name().len() => zones.find(name, above),
+        _ => None,
+    };
+    Some(parent.unwrap_or(zone))
+}
+
+/// Answers for one name, as far as that goes without following an alias.
+fn step<'z>(place: &Place<'z, '_>, reply: &mut Reply<'_>, proofs: &mut Proofs<'z>) -> Result<Step, Full> {
+    match place.zone.lookup(place.name) {
+        Found::Exact(node) => {
+            let owner = reply.owner(place.spot, node.name_octets().len());
+            answer_from(place, node, owner, None, reply, proofs)
+        }
+        Found::Delegation { cut, labels } if place.qtype == Type::DS && labels == place.name.label_count() => {
+            // DS belongs to the parent's side of the cut (RFC 4035 §2.4), and nothing else of the cut does.
+            let owner = reply.owner(place.spot, cut.name_octets().len());
+            match cut.rrset(Type::DS) {
+                Some(rrset) => reply.put(Section::Answer, owner, &rrset).map(|_| Step::Done(Rcode::NOERROR)),
+                None => no_data(place, cut, None, reply, proofs),
+            }
+        }
+        Found::Delegation { cut, labels } => refer(place, cut, labels, reply, proofs),
+        Found::Redirected { owner, labels } => redirect(place, owner, labels, reply),
+        Found::Missing(missing) => match place.zone.wildcard(&missing) {
+            Some(node) => {
+                let owner = reply.synthesised_owner(place.spot, node.name_octets().len());
+                answer_from(place, node, owner, Some(&missing), reply, proofs)
+            }
+            None => {
+                put_soa(place, reply)?;
+                proofs.name_error(place, &missing, reply)?;
+                Ok(Step::Done(Rcode::NXDOMAIN))
+            }
+        },
+    }
+}
+
+/// Answers from a node that exists, or, where `missing` says what does not exist, by synthesis from a wildcard.
+fn answer_from<'z>(
+    place: &Place<'z, '_>,
+    node: Node<'z>,
+    owner: Owner,
+    missing: Option<&Missing<'z>>,
+    reply: &mut Reply<'_>,
+    proofs: &mut Proofs<'z>,
+) -> Result<Step, Full> {
+    let prove_synthesis = |reply: &mut Reply<'_>, proofs: &mut Proofs<'z>| match missing {
+        Some(missing) => proofs.synthesis(place, missing, reply),
+        None => Ok(()),
+    };
+    let found = match place.qtype {
+        // One RRset is enough (RFC 8482 §4.1).
+        Type::ANY => node.rrsets().find(|rrset| rrset.record_count > 0),
+        Type::RRSIG => return all_signatures(place, node, owner, missing, reply, proofs),
+        qtype => node.rrset(qtype),
+    };
+    if let Some(rrset) = found {
+        let start = reply.put(Section::Answer, owner, &rrset)?;
+        prove_synthesis(reply, proofs)?;
+        put_additional(place.zone, &rrset, start, owner, None, reply)?;
+        return Ok(Step::Done(Rcode::NOERROR));
+    }
+    if let Some(cname) = node.rrset(Type::CNAME) {
+        let start = reply.put(Section::Answer, owner, &cname)?;
+        prove_synthesis(reply, proofs)?;
+        let record = cname.records().next().expect("an RRset has a record");
+        return Ok(Step::Alias(start + record.rdata_start()));
+    }
+    no_data(place, node, missing, reply, proofs)
+}
+
+/// Answers QTYPE RRSIG with every signature at the name.
+fn all_signatures<'z>(
+    place: &Place<'z, '_>,
+    node: Node<'z>,
+    owner: Owner,
+    missing: Option<&Missing<'z>>,
+    reply: &mut Reply<'_>,
+    proofs: &mut Proofs<'z>,
+) -> Result<Step, Full> {
+    let mut signed = node.rrsets().filter(|rrset| rrset.signature_count > 0).peekable();
+    if signed.peek().is_none() {
+        return no_data(place, node, missing, reply, proofs);
+    }
+    for rrset in signed {
+        reply.put(Section::Answer, owner, &rrset.as_signatures())?;
+    }
+    if let Some(missing) = missing {
+        proofs.synthesis(place, missing, reply)?;
+    }
+    Ok(Step::Done(Rcode::NOERROR))
+}
+
+/// Says that the name has no records of the type (RFC 2308 §2.2).
+fn no_data<'z>(
+    place: &Place<'z, '_>,
+    node: Node<'z>,
+    missing: Option<&Missing<'z>>,
+    reply: &mut Reply<'_>,
+    proofs: &mut Proofs<'z>,
+) -> Result<Step, Full> {
+    put_soa(place, reply)?;
+    proofs.no_data(place, node, missing, reply)?;
+    Ok(Step::Done(Rcode::NOERROR))
+}
+
+/// Puts the SOA that a negative answer carries (RFC 2308 §3).
+fn put_soa(place: &Place<'_, '_>, reply: &mut Reply<'_>) -> Result<(), Full> {
+    let owner = reply.owner(place.spot, place.zone.apex().len());
+    reply.put(Section::Authority, owner, &place.zone.negative_soa()).map(|_| ())
+}
+
+/// Refers to the servers of a delegated zone (RFC 1034 §4.3.2 step 3b, RFC 4035 §3.1.4).
+fn refer<'z>(
+    place: &Place<'z, '_>,
+    cut: Node<'z>,
+    labels: usize,
+    reply: &mut Reply<'_>,
+    proofs: &mut Proofs<'z>,
+) -> Result<Step, Full> {
+    let owner = reply.owner(place.spot, cut.name_octets().len());
+    let servers = cut.rrset(Type::NS).expect("a cut has NS");
+    // What stands at a cut is not signed by the parent, but for DS and NSEC.
+    let wants_signatures = core::mem::replace(&mut reply.wants_signatures, false);
+    let start = reply.put(Section::Authority, owner, &servers);
+    reply.wants_signatures = wants_signatures;
+    let start = start?;
+    if wants_signatures && place.zone.is_signed() {
+        match cut.rrset(Type::DS) {
+            Some(ds) => {
+                reply.put(Section::Authority, owner, &ds)?;
+            }
+            None => proofs.no_ds(place, cut, labels, reply)?,
+        }
+    }
+    put_additional(place.zone, &servers, start, owner, Some(cut), reply)?;
+    Ok(Step::Referral)
+}
+
+/// Follows a DNAME: puts it, and the CNAME that it makes (RFC 6672 §3.2).
+fn redirect(place: &Place<'_, '_>, node: Node<'_>, labels: usize, reply: &mut Reply<'_>) -> Result<Step, Full> {
+    let owner = reply.owner(place.spot, node.name_octets().len());
+    let dname = node.rrset(Type::DNAME).expect("the flag says so");
+    let start = reply.put(Section::Answer, owner, &dname)?;
+    let record = dname.records().next().expect("an RRset has a record");
+    let target_at = start + record.rdata_start();
+    // The question's own letters are kept.
+    let asked = reply.name_at(place.spot.at);
+    let prefix = &asked.as_ref().as_bytes()[..place.name.offset_of_suffix(labels)];
+    if Name::join(prefix, reply.name_at(target_at).as_ref()).is_err() {
+        return Ok(Step::Done(Rcode::YXDOMAIN));
+    }
+    Ok(Step::Alias(reply.put_cname(place.spot, record.ttl, prefix, target_at)?))
+}
+
+/// Puts the addresses of the names that an RRset leads to, which was put at `start`.
+///
+/// In a referral for `cut`, those of servers at or below the cut are required (RFC 9471 §3); all others are put as
+/// far as there is room.
+///
+/// # Errors
+/// [`Full`] where required glue does not fit.
+fn put_additional(
+    zone: &Zone,
+    rrset: &Rrset<'_>,
+    start: usize,
+    owner: Owner,
+    cut: Option<Node<'_>>,
+    reply: &mut Reply<'_>,
+) -> Result<(), Full> {
+    for is_required in [true, false] {
+        if is_required && cut.is_none() {
+            continue;
+        }
+        for target in rrset.targets() {
+            let at = reply.target_at(target, start, owner);
+            let is_owner = target.place() == Some(TargetPlace::Owner);
+            let is_it = |node: Node<'_>| is_owner || at.is_none_or(|at| reply.is_name_at(at, node.name()));
+            let Some(node) = zone.names().find_by(target.hash, is_it) else { continue };
+            if is_required != cut.is_some_and(|cut| node.name().is_at_or_below(cut.name())) {
+                continue;
+            }
+            for rtype in [Type::A, Type::AAAA] {
+                let Some(addresses) = node.rrset(rtype) else { continue };
+                let put = match at {
+                    Some(at) => reply.put_at(Section::Additional, at, &addresses),
+                    None => {
+                        let octets = node.name_octets();
+                        reply.put_written(Section::Additional, &octets[..octets.len() - 1], None, &addresses)
+                    }
+                };
+                if is_required {
+                    put?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! The fixed parts of a message and what a query says: header, question, OPT (RFC 1035 §4.1, RFC 6891 §6.1).
+//!
+//! Owns reading queries. Writing replies is `answer`'s; what an RCODE means is, too.
+
+use crate::wire::{Class, NameRef, Type};
+
+/// Octets of the header.
+pub const HEADER_BYTES: usize = 12;
+/// The largest message: what a 16-bit length prefix can say (RFC 1035 §4.2.2).
+pub const MESSAGE_BYTES_MAX: usize = 65_535;
+/// The largest UDP message without EDNS (RFC 1035 §4.2.1).
+pub const PLAIN_UDP_BYTES_MAX: usize = 512;
+/// Octets of an OPT record without options: root owner, type, class, TTL, RDLENGTH.
+pub const OPT_BYTES: usize = 11;
+
+/// Bits of the header's second word (RFC 1035 §4.1.1, RFC 4035 §3.2).
+///
+/// ```text
+///   0  1  2  3  4  5  6  7  8  9 10 11 12 13 14 15
+/// +--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+
+/// |QR|   Opcode  |AA|TC|RD|RA| Z|AD|CD|   RCODE   |
+/// +--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+
+/// ```
+pub mod flag {
+    /// The message is a response.
+    pub const QR: u16 = 0x8000;
+    /// The answer is authoritative.
+    pub const AA: u16 = 0x0400;
+    /// The message was truncated.
+    pub const TC: u16 = 0x0200;
+    /// Recursion was asked for.
+    pub const RD: u16 = 0x0100;
+    /// Where the OPCODE stands.
+    pub const OPCODE: u16 = 0x7800;
+}
+
+/// OPCODE QUERY.
+pub const OPCODE_QUERY: u8 = 0;
+
+/// EDNS option codes (IANA "DNS EDNS0 Option Codes").
+pub mod option {
+    /// NSID (RFC 5001).
+    pub const NSID: u16 = 3;
+    /// TCP keepalive (RFC 7828).
+    pub const TCP_KEEPALIVE: u16 = 11;
+    /// Extended DNS error (RFC 8914).
+    pub const EXTENDED_ERROR: u16 = 15;
+}
+
+/// The header of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The ID, to be copied.
+    pub id: u16,
+    /// The second word; see [`flag`].
+    pub flags: u16,
+    /// QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT.
+    pub counts: [u16; 4],
+}
+
+impl Header {
+    /// Reads the header; `None` if the message is shorter than one.
+    pub fn read(message: &[u8]) -> Option<Self> {
+        let octets: &[u8; HEADER_BYTES] = message.first_chunk()?;
+        let word = |index: usize| u16::from_be_bytes([octets[2 * index], octets[2 * index + 1]]);
+        Some(Self { id: word(0), flags: word(1), counts: [word(2), word(3), word(4), word(5)] })
+    }
+
+    /// Whether QR is set.
+    pub fn is_response(self) -> bool {
+        self.flags & flag::QR != 0
+    }
+
+    /// The OPCODE, 0 to 15.
+    pub fn opcode(self) -> u8 {
+        ((self.flags & flag::OPCODE) >> 11) as u8
+    }
+}
+
+/// The question of a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// QNAME, letter case as it came.
+    pub name: NameRef<'a>,
+    /// QTYPE.
+    pub qtype: Type,
+    /// QCLASS.
+    pub qclass: Class,
+}
+
+impl<'a> Question<'a> {
+    /// Reads the question that follows the header; a compressed QNAME is refused, as nothing precedes it.
+    pub fn read(message: &'a [u8]) -> Option<Self> {
+        let rest = message.get(HEADER_BYTES..)?;
+        let name = NameRef::parse(rest).ok()?;
+        let tail: &[u8; 4] = rest.get(name.len()..)?.first_chunk()?;
+        let [type_high, type_low, class_high, class_low] = *tail;
+        Some(Self {
+            name,
+            qtype: Type(u16::from_be_bytes([type_high, type_low])),
+            qclass: Class(u16::from_be_bytes([class_high, class_low])),
+        })
+    }
+
+    /// Where the first record after the question starts in the message.
+    pub fn end(&self) -> usize {
+        HEADER_BYTES + self.name.len() + 4
+    }
+}
+
+/// What the OPT record of a query says (RFC 6891 §6.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// The requestor's UDP payload size in octets, as written: values below 512 mean 512.
+    pub payload_bytes_max: u16,
+    /// The EDNS version; only 0 is known.
+    pub version: u8,
+    /// DNSSEC OK.
+    pub is_dnssec_ok: bool,
+    /// NSID was asked for.
+    pub wants_nsid: bool,
+    /// TCP keepalive was asked for.
+    pub wants_keepalive: bool,
+}
+
+/// What stands behind the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trailer {
+    /// The OPT record, if there is one.
+    pub edns: Option<Edns>,
+}
+
+/// The records behind the question cannot be read, or say what they must not: FORMERR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadTrailer;
+
+/// Reads the records behind the question, `start` octets into the message, as far as a query's meaning needs them.
+///
+/// Octets behind the last record are ignored. At most as many records are read as octets allow (11 a record).
+///
+/// # Errors
+/// [`BadTrailer`] where a record is cut short, OPT is not in the additional section, not owned by the root, there
+/// twice (RFC 6891 §6.1.1), or its options are cut short.
+pub fn read_trailer(message: &[u8], header: Header, start: usize) -> Result<Trailer, BadTrailer> {
+    let mut trailer = Trailer { edns: None };
+    let mut rest = message.get(start..).ok_or(BadTrailer)?;
+    for (section, count) in header.counts.into_iter().enumerate().skip(1) {
+        for _ in 0..count {
+            let owner = skip_name(rest).ok_or(BadTrailer)?;
+            let is_root = rest.first() == Some(&0);
+            rest = rest.get(owner..).ok_or(BadTrailer)?;
+            let (head, tail) = rest.split_first_chunk::<10>().ok_or(BadTrailer)?;
+            let length = usize::from(u16::from_be_bytes([head[8], head[9]]));
+            let (rdata, tail) = tail.split_at_checked(length).ok_or(BadTrailer)?;
+            rest = tail;
+            if u16::from_be_bytes([head[0], head[1]]) == Type::OPT.0 {
+                if section != 3 || !is_root || trailer.edns.is_some() {
+                    return Err(BadTrailer);
+                }
+                trailer.edns = Some(read_opt(head, rdata)?);
+            }
+        }
+    }
+    Ok(trailer)
+}
+
+/// Octets of the name at the start of `bytes`, a compression pointer ending it; `None` where it is cut short.
+fn skip_name(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            0xC0.. => return Some(at + 2),
+            _ => return None,
+        }
+    }
+}
+
+/// Reads an OPT record: `head` is type, class, TTL and RDLENGTH.
+///
+/// ```text
+/// CLASS: requestor's UDP payload size
+/// TTL:   extended RCODE (8) | version (8) | DO (1) | Z (15)
+/// ```
+fn read_opt(head: &[u8; 10], mut options: &[u8]) -> Result<Edns, BadTrailer> {
+    let mut edns = Edns {
+        payload_bytes_max: u16::from_be_bytes([head[2], head[3]]),
+        version: head[5],
+        is_dnssec_ok: head[6] & 0x80 != 0,
+        wants_nsid: false,
+        wants_keepalive: false,
+    };
+    while !options.is_empty() {
+        let ([code_high, code_low, length_high, length_low], tail) =
+            options.split_first_chunk::<4>().ok_or(BadTrailer)?;
+        let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
+        options = tail.get(length..).ok_or(BadTrailer)?;
+        match u16::from_be_bytes([*code_high, *code_low]) {
+            option::NSID => edns.wants_nsid = true,
+            option::TCP_KEEPALIVE => edns.wants_keepalive = true,
+            _ => {} // RFC 6891 §6.1.2: unknown options are ignored.
+        }
+    }
+    Ok(edns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(counts: [u16; 4]) -> Header {
+        Header { id: 1, flags: 0, counts }
+    }
+
+    const OPT: &[u8] = &[0, 0, 41, 0x04, 0xD0, 0, 0, 0x80, 0, 0, 0];
+
+    #[test]
+    fn reads_header_and_question() {
+        let message = b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\0\x01a\0\0\x1C\0\x01trailing";
+        let header = Header::read(message).expect("whole");
+        assert_eq!((header.id, header.flags, header.counts), (0x1234, flag::RD, [1, 0, 0, 0]));
+        let question = Question::read(message).expect("whole");
+        assert_eq!((question.qtype, question.qclass, question.end()), (Type::AAAA, Class::IN, 19));
+        for length in 0..19 {
+            assert!(Question::read(&message[..length]).is_none(), "{length}");
+        }
+        assert!(Header::read(&message[..11]).is_none());
+    }
+
+    #[test]
+    fn reads_opt_with_its_options() {
+        let mut message = OPT.to_vec();
+        message[10] = 4 + 4 + 4;
+        message.extend_from_slice(&[0, 3, 0, 0, 0, 11, 0, 0, 0xFF, 0xFE, 0, 0]);
+        let trailer = read_trailer(&message, header([1, 0, 0, 1]), 0).expect("good");
+        let edns = trailer.edns.expect("there is one");
+        assert_eq!((edns.payload_bytes_max, edns.version), (1232, 0));
+        assert!(edns.is_dnssec_ok && edns.wants_nsid && edns.wants_keepalive);
+        for length in 0..message.len() {
+            assert_eq!(read_trailer(&message[..length], header([1, 0, 0, 1]), 0), Err(BadTrailer), "{length}");
+        }
+    }
+
+    #[test]
+    fn refuses_opt_twice_elsewhere_or_with_an_owner() {
+        let twice = [OPT, OPT].concat();
+        assert_eq!(read_trailer(&twice, header([1, 0, 0, 2]), 0), Err(BadTrailer));
+        assert_eq!(read_trailer(OPT, header([1, 0, 1, 0]), 0), Err(BadTrailer));
+        assert_eq!(read_trailer(&[b"\x01a", OPT].concat(), header([1, 0, 0, 1]), 0), Err(BadTrailer));
+        assert!(read_trailer(b"trailing", header([1, 0, 0, 0]), 0).is_ok());
+    }
+}

@@ -1,0 +1,279 @@
+//! All nodes of a zone, found by the hash of their name: a persistent hash map.
+//!
+//! ```text
+//! top ──▶ page ──▶ bucket: │ count u16 │ tags count × u16 │ ends count × u32 │ nodes … │
+//!         64 buckets        the high bits of a hash choose the bucket, the low 16 are the tag
+//! ```
+//!
+//! A bucket holds some thirty nodes in one run of octets. Buckets and pages are shared between versions: to change a
+//! name rewrites its bucket, one page and the top, which is about the square root of the map. A lookup
+//! touches the top (always cached), the page, the head of the bucket and the node.
+
+use std::sync::Arc;
+
+use crate::zone::hash::NameHash;
+use crate::zone::node::Node;
+
+/// Nodes that a bucket holds on the average when the map is built.
+const BUCKET_NODES_MEAN: usize = 24;
+/// Buckets of one page.
+const PAGE_BUCKETS: usize = 64;
+/// Slots of a bucket that a [`NodeRef`] can name.
+const BUCKET_NODES_MAX: usize = 1 << SLOT_BITS;
+const SLOT_BITS: u32 = 8;
+const COUNT_BYTES: usize = 2;
+const TAG_BYTES: usize = 2;
+const END_BYTES: usize = 4;
+
+type Bucket = Arc<[u8]>;
+
+/// Where a node stands in its map: bucket and slot. Stays true as long as neither is rewritten with fewer names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeRef(u32);
+
+/// The nodes of one version of a zone.
+#[derive(Clone)]
+pub struct Names {
+    pages: Box<[Arc<[Bucket]>]>,
+    /// `hash >> shift` is the bucket; 64 stands for "one bucket".
+    shift: u32,
+    node_count: usize,
+}
+
+/// Which bucket a hash belongs to, of [`buckets_of`].
+fn bucket_index(hash: NameHash, shift: u32) -> usize {
+    hash.0.checked_shr(shift).unwrap_or(0) as usize
+}
+
+/// How many buckets there are.
+fn buckets_of(shift: u32) -> usize {
+    1 << (64 - shift)
+}
+
+/// The shift that spreads names with these hashes, which ascend, over a fitting number of buckets. That of the
+/// previous version is kept while buckets are neither half empty nor twice as full as they are meant to be.
+fn shift_for(hashes: impl Iterator<Item = NameHash> + Clone, previous: Option<&Names>) -> u32 {
+    let count = hashes.clone().count();
+    let is_fitting = |shift: u32| {
+        (buckets_of(shift) * BUCKET_NODES_MEAN / 2..=buckets_of(shift) * BUCKET_NODES_MEAN * 2).contains(&count)
+    };
+    let ideal = 64 - (count / BUCKET_NODES_MEAN).next_power_of_two().trailing_zeros();
+    let mut shift = previous.map(|names| names.shift).filter(|shift| is_fitting(*shift)).unwrap_or(ideal);
+    while has_crowd(hashes.clone(), shift) {
+        shift -= 1;
+    }
+    shift
+}
+
+/// Whether some bucket would hold more nodes than a [`NodeRef`] can name.
+fn has_crowd(hashes: impl Iterator<Item = NameHash>, shift: u32) -> bool {
+    let (mut bucket, mut count) = (0, 0);
+    for index in hashes.map(|hash| bucket_index(hash, shift)) {
+        (bucket, count) = if index == bucket { (bucket, count + 1) } else { (index, 1) };
+        if count > BUCKET_NODES_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+impl Names {
+    /// How many names there are, empty non-terminals included.
+    pub fn count(&self) -> usize {
+        self.node_count
+    }
+
+    /// Finds the node whose name is `octets` (wire form, any letter case), which hashes to `hash`.
+    pub fn find(&self, hash: NameHash, octets: &[u8]) -> Option<Node<'_>> {
+        self.candidates(hash).map(|(_, node)| node).find(|node| node.name_octets().eq_ignore_ascii_case(octets))
+    }
+
+    /// Finds the node of that hash whose name satisfies `is_it`.
+    pub fn find_by(&self, hash: NameHash, is_it: impl Fn(Node<'_>) -> bool) -> Option<Node<'_>> {
+        self.candidates(hash).map(|(_, node)| node).find(|node| is_it(*node))
+    }
+
+    /// Where the node of that name stands.
+    pub fn find_ref(&self, hash: NameHash, octets: &[u8]) -> Option<NodeRef> {
+        self.candidates(hash).find(|(_, node)| node.name_octets().eq_ignore_ascii_case(octets)).map(|(at, _)| at)
+    }
+
+    /// The node at a place that [`Self::find_ref`] or [`Self::iter`] gave.
+    pub fn node(&self, at: NodeRef) -> Node<'_> {
+        let bucket = self.bucket((at.0 >> SLOT_BITS) as usize);
+        BucketView::new(bucket).node(at.0 as usize & (BUCKET_NODES_MAX - 1))
+    }
+
+    /// All nodes with their places, in no useful order.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
+        self.pages.iter().flat_map(|page| page.iter()).enumerate().flat_map(|(index, bucket)| {
+            let view = BucketView::new(bucket);
+            (0..view.count()).map(move |slot| (node_ref(index, slot), view.node(slot)))
+        })
+    }
+
+    /// The nodes whose tag is that of `hash`, in its bucket.
+    fn candidates(&self, hash: NameHash) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
+        let index = bucket_index(hash, self.shift);
+        let view = BucketView::new(self.bucket(index));
+        let tag = (hash.0 as u16).to_le_bytes();
+        view.tags()
+            .chunks_exact(TAG_BYTES)
+            .enumerate()
+            .filter(move |(_, stored)| *stored == tag)
+            .map(move |(slot, _)| (node_ref(index, slot), view.node(slot)))
+    }
+
+    /// How many buckets are the very same as in another version, of how many.
+    #[cfg(test)]
+    pub(super) fn shared_buckets(&self, other: &Self) -> (usize, usize) {
+        let buckets = |names: &Self| names.pages.iter().flat_map(|page| page.iter().cloned()).collect::<Vec<_>>();
+        let (mine, theirs) = (buckets(self), buckets(other));
+        (mine.iter().zip(&theirs).filter(|(a, b)| Arc::ptr_eq(a, b)).count(), mine.len())
+    }
+
+    fn bucket(&self, index: usize) -> &[u8] {
+        &self.pages[index / PAGE_BUCKETS][index % PAGE_BUCKETS]
+    }
+}
+
+fn node_ref(bucket: usize, slot: usize) -> NodeRef {
+    NodeRef(((bucket as u32) << SLOT_BITS) | slot as u32)
+}
+
+/// Reads one bucket.
+#[derive(Clone, Copy)]
+struct BucketView<'z> {
+    bytes: &'z [u8],
+}
+
+impl<'z> BucketView<'z> {
+    fn new(bytes: &'z [u8]) -> Self {
+        Self { bytes }
+    }
+
+    fn count(self) -> usize {
+        usize::from(u16::from_le_bytes([self.bytes[0], self.bytes[1]]))
+    }
+
+    fn tags(self) -> &'z [u8] {
+        &self.bytes[COUNT_BYTES..COUNT_BYTES + self.count() * TAG_BYTES]
+    }
+
+    /// The node in `slot`, which is below [`Self::count`].
+    fn node(self, slot: usize) -> Node<'z> {
+        let ends = COUNT_BYTES + self.count() * TAG_BYTES;
+        let nodes = ends + self.count() * END_BYTES;
+        let end_of = |slot: usize| {
+            let at = ends + slot * END_BYTES;
+            u32::from_le_bytes(self.bytes[at..at + END_BYTES].try_into().expect("four octets")) as usize
+        };
+        let start = if slot == 0 { 0 } else { end_of(slot - 1) };
+        Node::new(&self.bytes[nodes + start..nodes + end_of(slot)])
+    }
+}
+
+/// Puts a map together from nodes whose hashes ascend. What is as it was in the previous version is shared with it.
+pub(super) struct NamesWriter<'p> {
+    previous: Option<&'p Names>,
+    shift: u32,
+    pages: Vec<Arc<[Bucket]>>,
+    /// The buckets of the page that is being filled.
+    page: Vec<Bucket>,
+    bucket: BucketWriter,
+    node_count: usize,
+}
+
+impl<'p> NamesWriter<'p> {
+    /// Starts a map for names with these hashes, which ascend.
+    pub(super) fn new(hashes: impl Iterator<Item = NameHash> + Clone, previous: Option<&'p Names>) -> Self {
+        let shift = shift_for(hashes, previous);
+        let previous = previous.filter(|names| names.shift == shift);
+        Self { previous, shift, pages: Vec::new(), page: Vec::new(), bucket: BucketWriter::default(), node_count: 0 }
+    }
+
+    /// Adds a node whose name hashes to `hash`; `write` appends its octets.
+    pub(super) fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
+        while self.bucket_count() < bucket_index(hash, self.shift) {
+            self.finish_bucket();
+        }
+        self.bucket.push(hash, write);
+        self.node_count += 1;
+    }
+
+    /// Finishes the map.
+    pub(super) fn finish(mut self) -> Names {
+        while self.bucket_count() < buckets_of(self.shift) {
+            self.finish_bucket();
+        }
+        if !self.page.is_empty() {
+            self.finish_page();
+        }
+        Names { pages: self.pages.into(), shift: self.shift, node_count: self.node_count }
+    }
+
+    /// Buckets that are finished.
+    fn bucket_count(&self) -> usize {
+        self.pages.len() * PAGE_BUCKETS + self.page.len()
+    }
+
+    fn finish_bucket(&mut self) {
+        let octets = self.bucket.finish();
+        let before = self.previous.and_then(|names| names.pages.get(self.pages.len())?.get(self.page.len()));
+        let bucket = match before {
+            Some(before) if **before == *octets => Arc::clone(before),
+            _ => octets.into(),
+        };
+        self.page.push(bucket);
+        if self.page.len() == PAGE_BUCKETS {
+            self.finish_page();
+        }
+    }
+
+    fn finish_page(&mut self) {
+        let before = self.previous.and_then(|names| names.pages.get(self.pages.len()));
+        let is_same = |before: &&Arc<[Bucket]>| {
+            before.len() == self.page.len() && before.iter().zip(&self.page).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        let page = match before.filter(is_same) {
+            Some(before) => Arc::clone(before),
+            None => self.page.as_slice().into(),
+        };
+        self.page.clear();
+        self.pages.push(page);
+    }
+}
+
+/// Collects the nodes of one bucket; its buffers are used again for the next.
+#[derive(Default)]
+struct BucketWriter {
+    tags: Vec<u8>,
+    ends: Vec<u8>,
+    nodes: Vec<u8>,
+}
+
+impl BucketWriter {
+    /// Adds a node.
+    fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
+        self.tags.extend_from_slice(&(hash.0 as u16).to_le_bytes());
+        write(&mut self.nodes);
+        let end = u32::try_from(self.nodes.len()).expect("the nodes of one bucket stay under 4 GiB");
+        self.ends.extend_from_slice(&end.to_le_bytes());
+    }
+
+    /// Finishes the bucket and starts the next.
+    fn finish(&mut self) -> Vec<u8> {
+        let count = (self.tags.len() / TAG_BYTES) as u16;
+        let bucket = [&count.to_le_bytes()[..], &self.tags, &self.ends, &self.nodes].concat();
+        self.tags.clear();
+        self.ends.clear();
+        self.nodes.clear();
+        bucket
+    }
+}
+
+impl core::fmt::Debug for Names {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Names").field("node_count", &self.node_count).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,516 @@
+//! One name of a zone with its RRsets, laid out for copying: how it is written at load and read when asked.
+//!
+//! A node is a run of octets that refers to nothing outside itself, so versions of a zone can share it. Each RRset is
+//! a *template*: complete records as they stand in a reply whose question is the node's own name. For such a reply
+//! the template is copied as it is; elsewhere its pointers are moved (`answer::reply`).
+//!
+//! ```text
+//!  0      1      2         4                                     integers are little endian
+//! +------+------+---------+------+-------------------+----------+----------------------------------+
+//! | flags| n    | count c | name | 2 NSEC3 hashes    | c × entry| c × (body, sigs, moves, targets) |
+//! +------+------+---------+------+-------------------+----------+----------------------------------+
+//!                          n octets 40, if IS_HASHED   18 octets
+//! entry:   type u16, records u16, signatures u16, moves u16, targets u16, body octets u32, sigs octets u32
+//! body:    records: owner C00C (the root: 00), type, class IN, TTL, RDLENGTH, RDATA; compressed as RFC 3597 §4 allows
+//! sigs:    the RRSIG records that cover the body's type, laid out likewise
+//! moves:   u16 each: where in the body a compression pointer stands inside RDATA
+//! targets: u16 + u64 each: a pointer to the name, or 0, and the hash of a name whose addresses belong in the
+//!          additional section
+//! ```
+//!
+//! A pointer in a template counts as in that first reply: below [`QNAME_OFFSET`] + n + 4 it points into the question,
+//! from there on into the body.
+
+use crate::wire::rdata;
+use crate::wire::{NameRef, Type};
+use crate::zone::hash::{LookupName, NameHash, Seed};
+
+/// Where the question's name starts in a message (RFC 1035 §4.1.1).
+pub const QNAME_OFFSET: usize = 12;
+/// Octets of QTYPE and QCLASS behind the question's name.
+pub const QUESTION_TAIL_BYTES: usize = 4;
+/// Octets of a record between its owner and its RDATA: type, class, TTL, RDLENGTH.
+pub const RECORD_FIXED_BYTES: usize = 10;
+/// Names further inside a template than this are not pointed at, so that a template may start at any offset up to
+/// 0x3FFF less this and all its pointers still fit their 14 bits.
+pub const POINTER_REACH_BYTES: usize = 0x1000;
+/// Suffixes of earlier names that one template is compressed against: bounds the work of loading one RRset.
+const SUFFIXES_MAX: usize = 64;
+/// An NSEC3 hash in octets: SHA-1 is the only algorithm (RFC 5155 §11).
+pub const NSEC3_HASH_BYTES: usize = 20;
+
+const HEAD_BYTES: usize = 4;
+const ENTRY_BYTES: usize = 18;
+const MOVE_BYTES: usize = 2;
+const TARGET_BYTES: usize = 10;
+
+/// Facts about a node that the lookup needs, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// The name is a zone cut: it has NS and is not the apex.
+    pub const IS_CUT: Self = Self(1);
+    /// The name has a DNAME.
+    pub const HAS_DNAME: Self = Self(2);
+    /// The name stands below a cut or a DNAME and is not authoritative data.
+    pub const IS_OCCLUDED: Self = Self(4);
+    /// The name has a child `*`.
+    pub const HAS_WILDCARD: Self = Self(8);
+    /// The NSEC3 hashes of the name and of `*` below it are stored.
+    pub const IS_HASHED: Self = Self(16);
+
+    /// Whether any bit of `other` is set.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Sets the bits of `other` where `condition` holds.
+    #[must_use]
+    pub fn with(self, other: Self, condition: bool) -> Self {
+        if condition { Self(self.0 | other.0) } else { self }
+    }
+}
+
+/// The records of one type at one owner as they were read: what a template is made from.
+pub struct RrsetSource<'a> {
+    /// The type.
+    pub rtype: Type,
+    /// The TTL of the whole RRset.
+    pub ttl: u32,
+    /// The RDATA, uncompressed, in canonical order, without repetition. Empty where only signatures stand.
+    pub rdatas: &'a [&'a [u8]],
+    /// The RRSIG RDATA that cover the type, with their TTLs.
+    pub signatures: &'a [(u32, &'a [u8])],
+}
+
+/// A node, borrowed from its zone.
+#[derive(Clone, Copy)]
+pub struct Node<'z> {
+    bytes: &'z [u8],
+}
+
+/// An RRset of a node: its template.
+#[derive(Clone, Copy)]
+pub struct Rrset<'z> {
+    /// The type.
+    pub rtype: Type,
+    /// Records in `body`.
+    pub record_count: u16,
+    /// RRSIG records in `signatures`.
+    pub signature_count: u16,
+    /// The records.
+    pub body: &'z [u8],
+    /// The RRSIG records that cover them.
+    pub signatures: &'z [u8],
+    moves: &'z [u8],
+    targets: &'z [u8],
+}
+
+/// One record inside a template.
+#[derive(Clone, Copy)]
+pub struct TemplateRecord<'z> {
+    /// Where the record starts in the template.
+    pub start: usize,
+    /// Octets of its owner: 2 for a pointer, 1 for the root.
+    pub owner_bytes: usize,
+    /// The TTL in seconds.
+    pub ttl: u32,
+    /// The RDATA, perhaps compressed.
+    pub rdata: &'z [u8],
+}
+
+/// A name in an RRset whose addresses belong in the additional section.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// A pointer to the name as templates count them; 0 where no pointer can reach it.
+    pointer: u16,
+    /// The hash of the name.
+    pub hash: NameHash,
+}
+
+/// Where the name of a [`Target`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetPlace {
+    /// It is the owner of the RRset: what was asked, where the RRset is synthesised from a wildcard.
+    Owner,
+    /// At this offset, as templates count.
+    Template(usize),
+}
+
+impl Target {
+    /// Where the name stands; `None` where no pointer can reach it.
+    pub fn place(self) -> Option<TargetPlace> {
+        match usize::from(self.pointer) {
+            0 => None,
+            QNAME_OFFSET => Some(TargetPlace::Owner),
+            laid_out => Some(TargetPlace::Template(laid_out)),
+        }
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two octets"))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four octets"))
+}
+
+impl TemplateRecord<'_> {
+    /// Where the RDATA starts in the template.
+    pub fn rdata_start(&self) -> usize {
+        self.start + self.owner_bytes + RECORD_FIXED_BYTES
+    }
+}
+
+impl<'z> Node<'z> {
+    /// Takes octets that [`encode`] wrote.
+    pub(super) fn new(bytes: &'z [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// The flags.
+    pub fn flags(self) -> Flags {
+        Flags(self.bytes[0])
+    }
+
+    /// The owner name's octets, letter case as in the file.
+    pub fn name_octets(self) -> &'z [u8] {
+        &self.bytes[HEAD_BYTES..HEAD_BYTES + usize::from(self.bytes[1])]
+    }
+
+    /// The owner name.
+    pub fn name(self) -> NameRef<'z> {
+        NameRef::parse(self.name_octets()).expect("a node was made from a name")
+    }
+
+    /// The NSEC3 hash of the name itself (RFC 5155 §5), where it was prepared.
+    pub fn nsec3_hash(self) -> Option<&'z [u8; NSEC3_HASH_BYTES]> {
+        self.hashes()?.first_chunk()
+    }
+
+    /// The NSEC3 hash of `*` below the name, where it was prepared.
+    pub fn nsec3_wildcard_hash(self) -> Option<&'z [u8; NSEC3_HASH_BYTES]> {
+        self.hashes()?.last_chunk()
+    }
+
+    fn hashes(self) -> Option<&'z [u8]> {
+        let start = HEAD_BYTES + usize::from(self.bytes[1]);
+        self.flags().has(Flags::IS_HASHED).then(|| &self.bytes[start..start + 2 * NSEC3_HASH_BYTES])
+    }
+
+    /// Whether the node has no records at all, as an empty non-terminal has none (RFC 8020 §1).
+    pub fn is_empty(self) -> bool {
+        u16_at(self.bytes, 2) == 0
+    }
+
+    /// The RRsets in the order of their types. A type of which only signatures stand is among them.
+    pub fn rrsets(self) -> Rrsets<'z> {
+        let count = usize::from(u16_at(self.bytes, 2));
+        let hashes = if self.flags().has(Flags::IS_HASHED) { 2 * NSEC3_HASH_BYTES } else { 0 };
+        let entries = HEAD_BYTES + usize::from(self.bytes[1]) + hashes;
+        let (entries, data) = self.bytes[entries..].split_at(count * ENTRY_BYTES);
+        Rrsets { entries, data }
+    }
+
+    /// The RRset of one type that has records.
+    pub fn rrset(self, rtype: Type) -> Option<Rrset<'z>> {
+        self.rrsets().find(|rrset| rrset.rtype == rtype && rrset.record_count > 0)
+    }
+}
+
+/// The RRsets of a node; see [`Node::rrsets`].
+#[derive(Clone)]
+pub struct Rrsets<'z> {
+    entries: &'z [u8],
+    data: &'z [u8],
+}
+
+impl<'z> Iterator for Rrsets<'z> {
+    type Item = Rrset<'z>;
+
+    fn next(&mut self) -> Option<Rrset<'z>> {
+        let (entry, entries) = self.entries.split_at_checked(ENTRY_BYTES)?;
+        let (body, data) = self.data.split_at(u32_at(entry, 10) as usize);
+        let (signatures, data) = data.split_at(u32_at(entry, 14) as usize);
+        let (moves, data) = data.split_at(usize::from(u16_at(entry, 6)) * MOVE_BYTES);
+        let (targets, data) = data.split_at(usize::from(u16_at(entry, 8)) * TARGET_BYTES);
+        (self.entries, self.data) = (entries, data);
+        Some(Rrset {
+            rtype: Type(u16_at(entry, 0)),
+            record_count: u16_at(entry, 2),
+            signature_count: u16_at(entry, 4),
+            body,
+            signatures,
+            moves,
+            targets,
+        })
+    }
+}
+
+impl<'z> Rrset<'z> {
+    /// Where compression pointers stand inside the RDATA of the body.
+    pub fn moves(self) -> impl Iterator<Item = usize> + 'z {
+        self.moves.chunks_exact(MOVE_BYTES).map(|entry| usize::from(u16_at(entry, 0)))
+    }
+
+    /// The names whose addresses belong in the additional section, each once.
+    pub fn targets(self) -> impl Iterator<Item = Target> + 'z {
+        self.targets.chunks_exact(TARGET_BYTES).map(|entry| Target {
+            pointer: u16_at(entry, 0),
+            hash: NameHash(u64::from_le_bytes(entry[2..].try_into().expect("eight octets"))),
+        })
+    }
+
+    /// The records of the body.
+    pub fn records(self) -> Records<'z> {
+        Records { template: self.body, at: 0 }
+    }
+
+    /// The RRSIG records.
+    pub fn signature_records(self) -> Records<'z> {
+        Records { template: self.signatures, at: 0 }
+    }
+
+    /// The signatures as an RRset of type RRSIG of their own.
+    pub fn as_signatures(self) -> Self {
+        Self {
+            rtype: Type::RRSIG,
+            record_count: self.signature_count,
+            signature_count: 0,
+            body: self.signatures,
+            signatures: &[],
+            moves: &[],
+            targets: &[],
+        }
+    }
+
+    /// Writes the RDATA of one record of the body with its names in full.
+    ///
+    /// `owner` is the name of the node that the RRset belongs to.
+    pub fn write_plain_rdata(self, owner: NameRef<'_>, record: &TemplateRecord<'_>, out: &mut Vec<u8>) {
+        if self.moves.is_empty() {
+            out.extend_from_slice(record.rdata);
+            return;
+        }
+        // The message in which the template's pointers are true.
+        let mut message = vec![0; QNAME_OFFSET];
+        message.extend_from_slice(owner.as_bytes());
+        message.extend_from_slice(&[0; QUESTION_TAIL_BYTES]);
+        let start = message.len() + record.rdata_start();
+        message.extend_from_slice(&self.body[..record.rdata_start() + record.rdata.len()]);
+        rdata::decompress(self.rtype, &message, start, record.rdata.len(), out)
+            .expect("a template was made from RDATA");
+    }
+}
+
+/// Walks the records of a template; the default has none.
+#[derive(Clone, Default)]
+pub struct Records<'z> {
+    template: &'z [u8],
+    at: usize,
+}
+
+impl<'z> Iterator for Records<'z> {
+    type Item = TemplateRecord<'z>;
+
+    fn next(&mut self) -> Option<TemplateRecord<'z>> {
+        let start = self.at;
+        let owner_bytes = if *self.template.get(start)? == 0 { 1 } else { 2 };
+        let (fixed, rest) = self.template[start + owner_bytes..].split_first_chunk::<RECORD_FIXED_BYTES>()?;
+        let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+        let rdata = &rest[..usize::from(u16::from_be_bytes([fixed[8], fixed[9]]))];
+        self.at = start + owner_bytes + RECORD_FIXED_BYTES + rdata.len();
+        Some(TemplateRecord { start, owner_bytes, ttl, rdata })
+    }
+}
+
+/// Appends a node to `out`.
+///
+/// `rrsets` stand in the order of their types. `nsec3_hashes` are those of the name and of `*` below it.
+pub(super) fn encode(
+    out: &mut Vec<u8>,
+    seed: Seed,
+    owner: NameRef<'_>,
+    flags: Flags,
+    nsec3_hashes: Option<[[u8; NSEC3_HASH_BYTES]; 2]>,
+    rrsets: &[RrsetSource<'_>],
+) {
+    out.push(flags.with(Flags::IS_HASHED, nsec3_hashes.is_some()).0);
+    out.push(owner.len() as u8);
+    out.extend_from_slice(&(rrsets.len() as u16).to_le_bytes());
+    out.extend_from_slice(owner.as_bytes());
+    for hash in nsec3_hashes.iter().flatten() {
+        out.extend_from_slice(hash);
+    }
+    let mut entry = out.len();
+    out.resize(entry + rrsets.len() * ENTRY_BYTES, 0);
+    for source in rrsets {
+        let template = encode_body(out, seed, owner, source);
+        let body_end = out.len();
+        for (ttl, rdata) in source.signatures {
+            push_record_head(out, owner, Type::RRSIG, *ttl);
+            push_rdata_length(out, rdata.len());
+            out.extend_from_slice(rdata);
+        }
+        let signature_bytes = out.len() - body_end;
+        let (moves, targets) = (template.moves, template.targets);
+        moves.iter().for_each(|at| out.extend_from_slice(&at.to_le_bytes()));
+        for target in &targets {
+            out.extend_from_slice(&target.pointer.to_le_bytes());
+            out.extend_from_slice(&target.hash.0.to_le_bytes());
+        }
+        let mut fields = [0; ENTRY_BYTES];
+        fields[0..2].copy_from_slice(&source.rtype.0.to_le_bytes());
+        fields[2..4].copy_from_slice(&saturate(source.rdatas.len()).to_le_bytes());
+        fields[4..6].copy_from_slice(&saturate(source.signatures.len()).to_le_bytes());
+        fields[6..8].copy_from_slice(&saturate(moves.len()).to_le_bytes());
+        fields[8..10].copy_from_slice(&saturate(targets.len()).to_le_bytes());
+        fields[10..14].copy_from_slice(&((body_end - template.start) as u32).to_le_bytes());
+        fields[14..18].copy_from_slice(&(signature_bytes as u32).to_le_bytes());
+        out[entry..entry + ENTRY_BYTES].copy_from_slice(&fields);
+        entry += ENTRY_BYTES;
+    }
+}
+
+/// A count as 16 bits. An RRset with more records than that has far more octets than any message holds.
+fn saturate(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// Appends all of a record up to its RDLENGTH. The root is written out: a pointer to it would be longer.
+fn push_record_head(out: &mut Vec<u8>, owner: NameRef<'_>, rtype: Type, ttl: u32) {
+    out.extend_from_slice(if owner.is_root() { &[0] } else { &[0xC0, QNAME_OFFSET as u8] });
+    out.extend_from_slice(&rtype.0.to_be_bytes());
+    out.extend_from_slice(&[0, 1]); // CLASS IN
+    out.extend_from_slice(&ttl.to_be_bytes());
+}
+
+fn push_rdata_length(out: &mut Vec<u8>, length: usize) {
+    out.extend_from_slice(&u16::try_from(length).expect("RDATA has at most 65,535 octets").to_be_bytes());
+}
+
+/// What [`encode_body`] found out about the template that it wrote.
+struct Template {
+    start: usize,
+    moves: Vec<u16>,
+    targets: Vec<Target>,
+}
+
+/// Appends the records of one RRset, compressed.
+fn encode_body(out: &mut Vec<u8>, seed: Seed, owner: NameRef<'_>, source: &RrsetSource<'_>) -> Template {
+    let start = out.len();
+    let mut made = Template { start, moves: Vec::new(), targets: Vec::new() };
+    let base = QNAME_OFFSET + owner.len() + QUESTION_TAIL_BYTES;
+    let mut suffixes = Suffixes::of_owner(owner);
+    for rdata in source.rdatas {
+        push_record_head(out, owner, source.rtype, source.ttl);
+        let length_at = out.len();
+        out.extend_from_slice(&[0, 0]);
+        let mut copied = 0;
+        for embedded in rdata::names(source.rtype, rdata) {
+            out.extend_from_slice(&rdata[copied..embedded.offset]);
+            copied = embedded.offset + embedded.name.len();
+            let here = base + (out.len() - start);
+            let pointer = if embedded.is_compressible {
+                suffixes.write(out, here, embedded.name, base, |at| made.moves.push(saturate(at - base)))
+            } else {
+                out.extend_from_slice(embedded.name.as_bytes());
+                here
+            };
+            if has_additional(source.rtype) {
+                let pointer = if pointer < base + POINTER_REACH_BYTES { pointer } else { 0 };
+                made.add_target(seed, owner, source.rtype, embedded.name, pointer);
+            }
+        }
+        out.extend_from_slice(&rdata[copied..]);
+        let length = out.len() - length_at - 2;
+        let octets = u16::try_from(length).expect("RDATA does not grow by compression").to_be_bytes();
+        out[length_at..length_at + 2].copy_from_slice(&octets);
+    }
+    made
+}
+
+/// Whether the names in the RDATA of `rtype` ask for addresses in the additional section
+/// (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1).
+fn has_additional(rtype: Type) -> bool {
+    matches!(rtype, Type::NS | Type::MX | Type::SRV | Type::SVCB | Type::HTTPS)
+}
+
+impl Template {
+    /// Notes a name for the additional section, once.
+    ///
+    /// The root means the owner in SVCB and HTTPS (RFC 9460 §2.5.2) and "no such service" in MX and SRV.
+    fn add_target(&mut self, seed: Seed, owner: NameRef<'_>, rtype: Type, name: NameRef<'_>, pointer: usize) {
+        let (name, pointer) = match (name.is_root(), rtype) {
+            (false, _) => (name, pointer),
+            (true, Type::SVCB | Type::HTTPS) => (owner, QNAME_OFFSET),
+            (true, _) => return,
+        };
+        let hash = LookupName::new(name).hash(seed);
+        if self.targets.iter().all(|target| target.hash != hash) {
+            self.targets.push(Target { pointer: pointer as u16, hash });
+        }
+    }
+}
+
+/// The names that a template can point at: where each suffix stands, as templates count.
+struct Suffixes<'a> {
+    known: Vec<(usize, NameRef<'a>)>,
+}
+
+impl<'a> Suffixes<'a> {
+    /// Starts with the owner and its ancestors.
+    ///
+    /// A wildcard is not pointed at as a whole: what is asked stands there in a reply, not `*` (RFC 4592 §3.3.1).
+    fn of_owner(owner: NameRef<'a>) -> Self {
+        let mut suffixes = Self { known: Vec::new() };
+        suffixes.add(QNAME_OFFSET, owner);
+        if owner.is_wildcard() {
+            suffixes.known.remove(0);
+        }
+        suffixes
+    }
+
+    /// Notes `name`, which was written in full at `at`, and its ancestors up to the root.
+    fn add(&mut self, at: usize, name: NameRef<'a>) {
+        for suffix in name.ancestors().take_while(|suffix| !suffix.is_root()) {
+            if self.known.len() < SUFFIXES_MAX {
+                self.known.push((at + name.len() - suffix.len(), suffix));
+            }
+        }
+    }
+
+    /// Writes `name` at offset `here`, ending in a pointer where an equal suffix stands already, and returns where the
+    /// name can be pointed at. `moved` is told where a pointer was written.
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        here: usize,
+        name: NameRef<'a>,
+        base: usize,
+        mut moved: impl FnMut(usize),
+    ) -> usize {
+        let found = name
+            .ancestors()
+            .take_while(|suffix| !suffix.is_root())
+            // Exact to the octet: the letter case of the zone file is to be kept (RFC 1034 §3.1).
+            .find_map(|suffix| Some((suffix, self.known.iter().find(|(_, k)| k.as_bytes() == suffix.as_bytes())?.0)));
+        let (written, pointer) = match found {
+            Some((suffix, pointer)) => (name.len() - suffix.len(), Some(pointer)),
+            None => (name.len(), None),
+        };
+        out.extend_from_slice(&name.as_bytes()[..written]);
+        for suffix in name.ancestors().take_while(|suffix| suffix.len() + written > name.len() && !suffix.is_root()) {
+            let at = here + name.len() - suffix.len();
+            if self.known.len() < SUFFIXES_MAX && at < base + POINTER_REACH_BYTES {
+                self.known.push((at, suffix));
+            }
+        }
+        let Some(pointer) = pointer else { return here };
+        moved(here + written);
+        out.extend_from_slice(&(0xC000 | pointer as u16).to_be_bytes());
+        if written == 0 { pointer } else { here }
+    }
+}

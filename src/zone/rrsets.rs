@@ -1,0 +1,180 @@
+//! The records of one owner → its RRsets: by type, in canonical order, each record once, one TTL, signatures beside
+//! what they cover (RFC 2181 §5, RFC 4034 §6.3). Tells what is wrong with them.
+
+use std::borrow::Cow;
+
+use crate::wire::message::MESSAGE_BYTES_MAX;
+use crate::wire::{NameRef, Type, rdata};
+use crate::zone::collect::Stored;
+use crate::zone::fault::{FaultKind, Faults, Place};
+use crate::zone::node::{RECORD_FIXED_BYTES, RrsetSource};
+
+/// Turns records into RRsets; its buffers are used again for the next owner.
+#[derive(Default)]
+pub(super) struct RrsetMaker {
+    /// Where the RRsets are put together: index of the type's first record, and so on.
+    parts: Vec<Part>,
+}
+
+/// The extent of one RRset in the arrays of [`Rrsets`].
+#[derive(Clone)]
+struct Part {
+    rtype: Type,
+    ttl: u32,
+    rdatas: core::ops::Range<usize>,
+    signatures: core::ops::Range<usize>,
+}
+
+/// The RRsets of one owner.
+pub(super) struct Rrsets<'a, 'm> {
+    parts: &'m [Part],
+    rdatas: Vec<&'a [u8]>,
+    signatures: Vec<(u32, &'a [u8])>,
+}
+
+impl<'a> Rrsets<'a, '_> {
+    /// The RRsets in the order of their types.
+    pub(super) fn sources(&self) -> Vec<RrsetSource<'_>> {
+        let source = |part: &Part| RrsetSource {
+            rtype: part.rtype,
+            ttl: part.ttl,
+            rdatas: &self.rdatas[part.rdatas.clone()],
+            signatures: &self.signatures[part.signatures.clone()],
+        };
+        self.parts.iter().map(source).collect()
+    }
+}
+
+/// The type that a record belongs to: an RRSIG goes with what it covers.
+fn home(record: &Stored<'_>) -> Type {
+    record.covered().unwrap_or(record.rtype)
+}
+
+impl RrsetMaker {
+    /// Makes the RRsets of `owner` from its records, which stand in the order of the file.
+    pub(super) fn make<'a>(
+        &mut self,
+        owner: NameRef<'_>,
+        apex: NameRef<'_>,
+        records: &[Stored<'a>],
+        faults: &mut Faults,
+    ) -> Rrsets<'a, '_> {
+        let mut sorted = records.to_vec();
+        // Stable: what was first in the file stays first.
+        sorted.sort_by_key(|record| (home(record), record.rtype == Type::RRSIG));
+        let (mut rdatas, mut signatures) = (Vec::with_capacity(records.len()), Vec::new());
+        self.parts.clear();
+        for group in sorted.chunk_by(|a, b| home(a) == home(b)) {
+            let (own, signing) = group.split_at(group.partition_point(|record| record.rtype != Type::RRSIG));
+            let part = Part {
+                rtype: home(&group[0]),
+                ttl: one_ttl(owner, own, faults),
+                rdatas: rdatas.len()
+                    ..rdatas.len() + push_unique(owner, own, &mut rdatas, faults, |record| record.rdata),
+                signatures: signatures.len()
+                    ..signatures.len()
+                        + push_unique(owner, signing, &mut signatures, faults, |record| (record.ttl, record.rdata)),
+            };
+            tell_of_rrset(owner, apex, &part, own, signing, faults);
+            self.parts.push(part);
+        }
+        tell_of_owner(owner, &sorted, faults);
+        Rrsets { parts: &self.parts, rdatas, signatures }
+    }
+}
+
+/// The TTL of an RRset: that of its first record in the file, as BIND has it. Tells where others differ.
+fn one_ttl(owner: NameRef<'_>, records: &[Stored<'_>], faults: &mut Faults) -> u32 {
+    let Some(first) = records.first() else { return 0 };
+    for record in records.iter().filter(|record| record.ttl != first.ttl) {
+        let (owner, rtype) = (owner.to_name(), record.rtype);
+        faults.add(FaultKind::TtlsDiffer { owner, rtype, ttl: record.ttl, used: first.ttl }, record.place, 0);
+    }
+    first.ttl
+}
+
+/// Appends what `pick` makes of each record, in canonical order and each once; returns how many.
+fn push_unique<'a, T>(
+    owner: NameRef<'_>,
+    records: &[Stored<'a>],
+    out: &mut Vec<T>,
+    faults: &mut Faults,
+    pick: impl Fn(&Stored<'a>) -> T,
+) -> usize {
+    if let [only] = records {
+        out.push(pick(only));
+        return 1;
+    }
+    let mut keyed: Vec<(Cow<'a, [u8]>, &Stored<'a>)> =
+        records.iter().map(|record| (canonical(record), record)).collect();
+    keyed.sort_by(|a, b| a.0.cmp(&b.0)); // Stable: of equal ones the first in the file stays.
+    let before = out.len();
+    for (index, (key, record)) in keyed.iter().enumerate() {
+        if index > 0 && keyed[index - 1].0 == *key {
+            let kind = FaultKind::Duplicate { owner: owner.to_name(), rtype: record.rtype };
+            faults.add(kind, record.place, 0);
+        } else {
+            out.push(pick(record));
+        }
+    }
+    out.len() - before
+}
+
+/// The RDATA in canonical form (RFC 4034 §6.2); borrowed where it holds no name.
+fn canonical<'a>(record: &Stored<'a>) -> Cow<'a, [u8]> {
+    if rdata::names(record.rtype, record.rdata).next().is_none() {
+        return Cow::Borrowed(record.rdata);
+    }
+    let mut octets = Vec::with_capacity(record.rdata.len());
+    rdata::write_canonical(record.rtype, record.rdata, &mut octets);
+    Cow::Owned(octets)
+}
+
+/// Tells what is wrong with one RRset.
+fn tell_of_rrset(
+    owner: NameRef<'_>,
+    apex: NameRef<'_>,
+    part: &Part,
+    own: &[Stored<'_>],
+    signing: &[Stored<'_>],
+    faults: &mut Faults,
+) {
+    let name = owner.to_name();
+    let rtype = part.rtype;
+    let Some(first) = own.first() else {
+        let kind = FaultKind::RrsigCoversNothing { owner: name, covered: rtype };
+        return signing.iter().take(1).for_each(|record| faults.add(kind.clone(), record.place, 0));
+    };
+    if part.rdatas.len() > 1 {
+        let kind = match rtype {
+            Type::SOA => Some(FaultKind::SeveralSoas { apex: apex.to_name() }),
+            Type::CNAME => Some(FaultKind::SeveralCnames { owner: name }),
+            Type::DNAME => Some(FaultKind::SeveralDnames { owner: name }),
+            _ => None,
+        };
+        kind.into_iter().for_each(|kind| faults.add(kind, own[1].place, 0));
+    }
+    if owner.is_wildcard() && matches!(rtype, Type::NS | Type::DNAME) {
+        faults.add(FaultKind::AtWildcard { owner: name, rtype }, first.place, 0);
+    }
+    let bytes = own.iter().chain(signing).map(|record| 2 + RECORD_FIXED_BYTES + record.rdata.len()).sum();
+    if bytes > MESSAGE_BYTES_MAX - owner.len() {
+        faults.add(FaultKind::RrsetTooLarge { owner: name, rtype, bytes }, first.place, 0);
+    }
+}
+
+/// Tells which types of one owner exclude each other.
+fn tell_of_owner(owner: NameRef<'_>, records: &[Stored<'_>], faults: &mut Faults) {
+    let place_of = |rtype: Type| -> Option<Place> { Some(records.iter().find(|r| r.rtype == rtype)?.place) };
+    if place_of(Type::CNAME).is_some() {
+        // RFC 2181 §10.1, RFC 4034 §2.5: only what signing adds may stand beside a CNAME.
+        let allowed = [Type::CNAME, Type::RRSIG, Type::NSEC, Type::KEY, Type::SIG, Type::NXT];
+        if let Some(other) = records.iter().find(|record| !allowed.contains(&record.rtype)) {
+            let kind = FaultKind::CnameAndOtherData { owner: owner.to_name(), rtype: other.rtype };
+            faults.add(kind, other.place, 0);
+        }
+    }
+    if let (Some(place), true, None) = (place_of(Type::NS), place_of(Type::DNAME).is_some(), place_of(Type::SOA)) {
+        faults.add(FaultKind::NsBesideDname { owner: owner.to_name() }, place, 0);
+    }
+}
