@@ -141,13 +141,8 @@ impl Files for InputFiles<'_> {
 /// Loads the zone in the first of `files`.
 pub fn load_zone(files: &[&[u8]], name: Name) -> (Option<Zone>, Faults) {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let file = ZoneFile {
-        path: Path::new("input.zone"),
-        name: name.as_ref(),
-        may_rename: false,
-        seed: SEED,
-        previous: None,
-    };
+    let file =
+        ZoneFile { path: Path::new("input.zone"), name: name.as_ref(), may_rename: false, seed: SEED, previous: None };
     let zone = load(&file, &mut InputFiles(files), &mut sources, &mut faults);
     (zone, faults)
 }
@@ -234,7 +229,11 @@ pub fn rdata(input: &[u8]) {
 fn check_names(rtype: Type, wire: &[u8]) {
     for embedded in rdata::names(rtype, wire) {
         let octets = embedded.name.as_bytes();
-        assert_eq!(wire.get(embedded.offset..embedded.offset + octets.len()), Some(octets), "{rtype}: a name is elsewhere");
+        assert_eq!(
+            wire.get(embedded.offset..embedded.offset + octets.len()),
+            Some(octets),
+            "{rtype}: a name is elsewhere"
+        );
     }
     let mut canonical = Vec::new();
     rdata::write_canonical(rtype, wire, &mut canonical);
