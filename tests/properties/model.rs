@@ -126,7 +126,7 @@ impl Model {
                     return expected;
                 }
                 Place::Redirected(owner) => match self.redirect(&name, &owner, &mut expected) {
-                    Some(_) if qtype == rtype::CNAME => return expected,
+                    // Whatever the type is: RFC 6672 §3.2 makes no exception for CNAME.
                     Some(target) => target,
                     None => {
                         expected.rcode = 6;
