@@ -1,5 +1,15 @@
 //! fated: an anycast-aware authoritative DNS server.
 
+pub mod admin;
 pub mod answer;
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+
+pub mod load;
+pub mod metrics;
+pub mod serve;
+pub mod sys;
 pub mod wire;
 pub mod zone;

@@ -1,3 +1,5 @@
 //! The `fated` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    fated::cli::main()
+}

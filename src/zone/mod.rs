@@ -10,6 +10,7 @@ pub mod fault;
 pub mod hash;
 mod lookup;
 mod names;
+mod nearest;
 pub mod node;
 pub mod nsec3;
 mod order;

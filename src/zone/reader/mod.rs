@@ -1,31 +1,432 @@
-//! stub
-use crate::wire::{NameRef, Type};
-use crate::zone::fault::{Faults, Place};
-use std::path::Path;
-/// x
-pub trait Files {}
-/// x
-pub struct Sources;
-/// x
+//! Zone files → records (RFC 1035 §5, RFC 2308 §4, RFC 3597 §5), one after another, each handed on as it is read.
+//!
+//! Owns the state that carries from entry to entry: origin, owner, TTLs, the chain of inclusions. Knows no file system
+//! ([`Files`] is asked), no RDATA (`wire::rdata` is), and not what a zone must hold (the sink finds out). An entry with
+//! a fault gives no record; reading goes on with the next.
+
+mod generate;
+mod scan;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::wire::rdata::{TextCause, TextError, Token, parse, parse_ttl};
+use crate::wire::{Class, Name, NameRef, Type};
+use crate::zone::fault::{DIRECTIVES, FaultKind, Faults, Place};
+use scan::{Scanned, Scanner, Spot};
+
+pub use generate::GENERATE_RECORDS_MAX;
+pub use sources::Sources;
+
+/// How deeply files may include files.
+pub const INCLUDE_DEPTH_MAX: usize = 32;
+
+/// How many inclusions one zone may have in all; each may be a file of its own, and [`Place`] counts files in 16 bits.
+pub const INCLUDES_MAX: usize = 10_000;
+
+/// The TTL of a record that has none where none is known, in seconds.
+pub const FALLBACK_TTL: u32 = 3_600;
+
+/// How many octets of a wrong word a fault repeats.
+const SHOWN_WORD_BYTES_MAX: usize = 40;
+
+/// Where files come from, so that this room touches no disk.
+pub trait Files {
+    /// Reads a whole file. `path` is relative to the working folder unless it is absolute.
+    ///
+    /// # Errors
+    /// Whatever the system says; the kind of the error is what the operator is told.
+    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>>;
+}
+
+/// One record of a zone file; the class is always IN.
+#[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// x
+    /// The name that the record belongs to, letter case kept.
     pub owner: NameRef<'a>,
-    /// x
+    /// The type.
     pub rtype: Type,
-    /// x
+    /// Seconds, at most 2^31-1 (RFC 2181 §8).
     pub ttl: u32,
-    /// x
+    /// RDATA in wire form, uncompressed, at most 65,535 octets.
     pub rdata: &'a [u8],
-    /// x
+    /// The first word of the entry.
     pub place: Place,
 }
-/// x
+
+/// Reads a zone file and all that it includes.
+///
+/// `origin` completes relative names until `$ORIGIN` says otherwise. Records go to `sink` in the order of the text,
+/// also when faults were found: whoever takes them asks `faults` at the end. `sources` keeps the files' octets, the
+/// zone's own file first, so that faults can be shown; it is meant to be empty.
 pub fn read_zone(
-    _files: &mut dyn Files,
-    _path: &Path,
-    _origin: NameRef<'_>,
-    _s: &mut Sources,
-    _f: &mut Faults,
-    _sink: &mut dyn FnMut(Record<'_>),
+    files: &mut dyn Files,
+    path: &Path,
+    origin: NameRef<'_>,
+    sources: &mut Sources,
+    faults: &mut Faults,
+    sink: &mut dyn FnMut(Record<'_>),
 ) {
+    let mut reader = Reader {
+        files,
+        sources,
+        faults,
+        sink,
+        chain: Vec::new(),
+        include_count: 0,
+        has_entries: false,
+        origin: origin.to_name(),
+        owner: Name::ROOT,
+        owner_state: OwnerState::None,
+        last_ttl: None,
+        default_ttl: None,
+        is_told_of_ttl: false,
+        rdata: Vec::new(),
+    };
+    match reader.open(path) {
+        Ok(file) => {
+            reader.chain.push(path.to_owned());
+            let is_text = reader.read_file(file);
+            if is_text && !reader.has_entries {
+                reader.faults.add(FaultKind::FileEmpty, Place::of_file(file), 0);
+            }
+        }
+        Err(cause) => {
+            let file = reader.sources.add(path, Vec::new());
+            let kind = FaultKind::FileUnreadable { path: path.to_owned(), cause };
+            reader.faults.add(kind, Place::of_file(file), 0);
+        }
+    }
+}
+
+/// Whether a line that starts with a blank has an owner to repeat.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OwnerState {
+    /// None was written yet.
+    None,
+    /// The last one written is good.
+    Known,
+    /// The last one written is wrong, which was told already.
+    Wrong,
+}
+
+/// What is wrong with an entry, and with which word of it. Boxed, for it is big and rare.
+struct Trouble {
+    kind: FaultKind,
+    /// Index of the word; one past the last means the place behind it.
+    word: usize,
+    /// Octets into the word's text; 0 means the whole word.
+    offset: usize,
+}
+
+/// The outcome of reading a part of an entry.
+type Read<T> = Result<T, Box<Trouble>>;
+
+/// What stands between owner and RDATA.
+struct Head {
+    rtype: Type,
+    ttl: u32,
+    /// Index of the word behind the type.
+    next: usize,
+}
+
+impl Head {
+    /// Whether the RDATA may have `key="value"` as one word (RFC 9460 §2.1).
+    fn has_pairs(&self) -> bool {
+        matches!(self.rtype, Type::SVCB | Type::HTTPS)
+    }
+}
+
+/// The state that carries from entry to entry.
+struct Reader<'r> {
+    files: &'r mut dyn Files,
+    sources: &'r mut Sources,
+    faults: &'r mut Faults,
+    sink: &'r mut dyn FnMut(Record<'_>),
+    /// The files that are being read, the innermost last.
+    chain: Vec<PathBuf>,
+    include_count: usize,
+    /// Whether any entry was seen, good or not.
+    has_entries: bool,
+    origin: Name,
+    owner: Name,
+    owner_state: OwnerState,
+    /// The last TTL that a record had written out (RFC 1035 §5.1).
+    last_ttl: Option<u32>,
+    /// What `$TTL` said last (RFC 2308 §4). As in BIND it holds on behind the end of an included file.
+    default_ttl: Option<u32>,
+    is_told_of_ttl: bool,
+    /// The RDATA of the record at hand.
+    rdata: Vec<u8>,
+}
+
+impl Reader<'_> {
+    /// Reads a file into the sources, unless it is there already, and gives its index.
+    fn open(&mut self, path: &Path) -> Result<u16, io::ErrorKind> {
+        if let Some(file) = self.sources.find(path) {
+            return Ok(file);
+        }
+        let octets = self.files.read(path).map_err(|error| error.kind())?;
+        Ok(self.sources.add(path, octets))
+    }
+
+    /// Reads all entries of a file; false if it is no text at all.
+    fn read_file(&mut self, file: u16) -> bool {
+        let octets = self.sources.share(file);
+        if let Some(at) = octets.iter().position(|octet| *octet == 0) {
+            let line_start = octets[..at].iter().rposition(|octet| *octet == b'\n').map_or(0, |newline| newline + 1);
+            let line = 1 + octets[..at].iter().filter(|octet| **octet == b'\n').count();
+            let spot = Spot { line: saturated(line), column: at - line_start + 1, length: 1, start: at };
+            self.faults.add(FaultKind::FileBinary, place(file, spot), 1);
+            return false;
+        }
+        let mut scanner = Scanner::new(&octets);
+        loop {
+            let outcome = match scanner.next_entry() {
+                Scanned::End => return true,
+                Scanned::Broken(kind, spot) => {
+                    self.faults.add(*kind, place(file, spot), spot.length);
+                    if !scanner.is_blank_first {
+                        self.owner_state = OwnerState::Wrong;
+                    }
+                    Ok(())
+                }
+                Scanned::Entry => self.read_entry(file, &mut scanner),
+            };
+            self.has_entries = true;
+            if let Err(trouble) = outcome {
+                let (place, length) = locate(file, &scanner, &trouble);
+                self.faults.add(trouble.kind, place, length);
+            }
+        }
+    }
+
+    /// Reads one entry: a directive or a record.
+    fn read_entry(&mut self, file: u16, scanner: &mut Scanner<'_>) -> Read<()> {
+        let first = scanner.tokens[0];
+        if first.is_quoted || !first.text.starts_with(b"$") {
+            return self.read_record(file, scanner);
+        }
+        let directive = DIRECTIVES.iter().find(|name| first.text.eq_ignore_ascii_case(name.as_bytes()));
+        match (directive, scanner.is_blank_first) {
+            (None, true) => self.read_record(file, scanner),
+            (None, false) => Err(trouble(FaultKind::UnknownDirective { word: shown(first.text) }, 0)),
+            (Some(_), true) => Err(trouble(FaultKind::IndentedDirective, 0)),
+            (Some(&"$ORIGIN"), _) => self.set_origin(&scanner.tokens),
+            (Some(&"$TTL"), _) => self.set_ttl(&scanner.tokens),
+            (Some(&"$INCLUDE"), _) => self.include(file, scanner),
+            (Some(_), _) => self.generate(file, scanner),
+        }
+    }
+
+    /// Reads a record and hands it on.
+    fn read_record(&mut self, file: u16, scanner: &mut Scanner<'_>) -> Read<()> {
+        let mut next = 0;
+        if !scanner.is_blank_first {
+            // Wrong until it is known to be good, so that one bad owner is told once.
+            self.owner_state = OwnerState::Wrong;
+            self.owner = Name::from_text(scanner.tokens[0].text, Some(self.origin.as_ref()))
+                .map_err(|cause| trouble(FaultKind::BadOwner { cause }, 0))?;
+            self.owner_state = OwnerState::Known;
+            next = 1;
+        } else if self.owner_state == OwnerState::None {
+            self.owner_state = OwnerState::Wrong;
+            return Err(trouble(FaultKind::NoOwner, 0));
+        }
+        let place = place(file, scanner.spots[0]);
+        let head = self.read_head(&scanner.tokens, next, place)?;
+        if head.has_pairs() {
+            scanner.join_pairs(head.next);
+        }
+        self.read_rdata(head.rtype, &scanner.tokens[head.next..])
+            .map_err(|error| trouble_at(rdata_fault(head.rtype, error.cause), head.next + error.token, error.offset))?;
+        if self.owner_state == OwnerState::Known {
+            let Head { rtype, ttl, .. } = head;
+            (self.sink)(Record { owner: self.owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
+        }
+        Ok(())
+    }
+
+    /// Reads TTL and class, in either order or missing, and the type, from word `next` on.
+    fn read_head(&mut self, tokens: &[Token<'_>], mut next: usize, place: Place) -> Read<Head> {
+        let (mut ttl, mut has_class) = (None, false);
+        loop {
+            let missing = || trouble(FaultKind::MissingField { expected: "a record type" }, next);
+            let token = tokens.get(next).ok_or_else(missing)?;
+            if token.is_quoted {
+                return Err(trouble(FaultKind::QuotedField { expected: "a record type" }, next));
+            }
+            if ttl.is_none() && token.text.first().is_some_and(u8::is_ascii_digit) {
+                ttl = Some(read_ttl(token.text, next)?);
+            } else if let Some(rtype) = Type::from_text(token.text) {
+                if rtype.is_meta() {
+                    return Err(trouble(FaultKind::MetaType { rtype }, next));
+                }
+                return Ok(Head { rtype, ttl: self.choose_ttl(ttl, place), next: next + 1 });
+            } else {
+                match Class::from_text(token.text).filter(|_| !has_class) {
+                    Some(Class::IN) => has_class = true,
+                    Some(class) => return Err(trouble(FaultKind::ClassNotIn { class }, next)),
+                    None => return Err(trouble(FaultKind::UnknownType { word: shown(token.text) }, next)),
+                }
+            }
+            next += 1;
+        }
+    }
+
+    /// The TTL of a record: its own, else what `$TTL` said, else the last that one had (RFC 2308 §4, RFC 1035 §5.1).
+    fn choose_ttl(&mut self, written: Option<u32>, place: Place) -> u32 {
+        if written.is_some() {
+            self.last_ttl = written;
+        }
+        written.or(self.default_ttl).or(self.last_ttl).unwrap_or_else(|| {
+            if !self.is_told_of_ttl {
+                self.is_told_of_ttl = true;
+                self.faults.add(FaultKind::NoTtl { used: FALLBACK_TTL }, place, 0);
+            }
+            FALLBACK_TTL
+        })
+    }
+
+    /// Reads RDATA into the buffer for it.
+    fn read_rdata(&mut self, rtype: Type, tokens: &[Token<'_>]) -> Result<(), TextError> {
+        self.rdata.clear();
+        parse(rtype, tokens, Some(self.origin.as_ref()), &mut self.rdata)
+    }
+
+    /// Carries out `$ORIGIN name` (RFC 1035 §5.1).
+    fn set_origin(&mut self, tokens: &[Token<'_>]) -> Read<()> {
+        let name = tokens.get(1).ok_or_else(|| trouble(FaultKind::MissingField { expected: "a name" }, 1))?;
+        end_at(tokens, 2)?;
+        self.origin = self.read_origin(*name, 1)?;
+        Ok(())
+    }
+
+    /// Reads the name of an origin, which the one before completes.
+    fn read_origin(&self, name: Token<'_>, word: usize) -> Read<Name> {
+        Name::from_text(name.text, Some(self.origin.as_ref()))
+            .map_err(|cause| trouble(FaultKind::BadOrigin { cause }, word))
+    }
+
+    /// Carries out `$TTL seconds` (RFC 2308 §4).
+    fn set_ttl(&mut self, tokens: &[Token<'_>]) -> Read<()> {
+        let ttl = tokens.get(1).ok_or_else(|| trouble(FaultKind::MissingField { expected: "a TTL" }, 1))?;
+        if ttl.is_quoted {
+            return Err(trouble(FaultKind::QuotedField { expected: "a TTL" }, 1));
+        }
+        end_at(tokens, 2)?;
+        self.default_ttl = Some(read_ttl(ttl.text, 1)?);
+        Ok(())
+    }
+
+    /// Carries out `$INCLUDE file [origin]`; origin and owner are restored behind it (RFC 1035 §5.1).
+    fn include(&mut self, file: u16, scanner: &Scanner<'_>) -> Read<()> {
+        let tokens = &scanner.tokens;
+        let name = tokens.get(1).ok_or_else(|| trouble(FaultKind::MissingField { expected: "a file" }, 1))?;
+        end_at(tokens, 3)?;
+        let origin = match tokens.get(2) {
+            Some(origin) => self.read_origin(*origin, 2)?,
+            None => self.origin,
+        };
+        let including = self.sources.path(file).unwrap_or(Path::new(""));
+        let path = including.parent().unwrap_or(Path::new("")).join(OsStr::from_bytes(&unescaped(name.text)));
+        // Loops over links of the file system go on until the depth ends them.
+        if self.chain.contains(&path) {
+            return Err(trouble(FaultKind::IncludeLoop { path }, 1));
+        }
+        if self.chain.len() > INCLUDE_DEPTH_MAX {
+            return Err(trouble(FaultKind::IncludeTooDeep { max: INCLUDE_DEPTH_MAX }, 0));
+        }
+        self.include_count += 1;
+        if self.include_count > INCLUDES_MAX {
+            return Err(trouble(FaultKind::TooManyIncludes { max: INCLUDES_MAX }, 0));
+        }
+        let included = match self.open(&path) {
+            Ok(included) => included,
+            Err(cause) => return Err(trouble(FaultKind::FileUnreadable { path, cause }, 1)),
+        };
+        let before = (self.origin, self.owner, self.owner_state);
+        self.origin = origin;
+        self.chain.push(path);
+        self.read_file(included);
+        self.chain.pop();
+        (self.origin, self.owner, self.owner_state) = before;
+        Ok(())
+    }
+}
+
+/// Reads a TTL that begins with a digit or stands where only a TTL can.
+fn read_ttl(text: &[u8], word: usize) -> Read<u32> {
+    parse_ttl(text).ok_or_else(|| {
+        let is_number = text.iter().all(u8::is_ascii_digit);
+        trouble(if is_number { FaultKind::TtlTooLarge } else { FaultKind::BadTtl }, word)
+    })
+}
+
+/// Makes sure that an entry has no more than `count` words.
+fn end_at(tokens: &[Token<'_>], count: usize) -> Read<()> {
+    if tokens.len() > count { Err(trouble(FaultKind::SurplusField, count)) } else { Ok(()) }
+}
+
+/// What the RDATA lacks is told like what any entry lacks.
+fn rdata_fault(rtype: Type, cause: TextCause) -> FaultKind {
+    match cause {
+        TextCause::Missing(expected) => FaultKind::MissingField { expected },
+        TextCause::Leftover => FaultKind::SurplusField,
+        cause => FaultKind::BadRdata { rtype, cause },
+    }
+}
+
+/// A fault of a whole word.
+fn trouble(kind: FaultKind, word: usize) -> Box<Trouble> {
+    trouble_at(kind, word, 0)
+}
+
+/// A fault inside a word.
+fn trouble_at(kind: FaultKind, word: usize, offset: usize) -> Box<Trouble> {
+    Box::new(Trouble { kind, word, offset })
+}
+
+/// Finds the place of a fault and the octets to underline.
+fn locate(file: u16, scanner: &Scanner<'_>, trouble: &Trouble) -> (Place, usize) {
+    if let (Some(spot), Some(token)) = (scanner.spots.get(trouble.word), scanner.tokens.get(trouble.word)) {
+        let inside = trouble.offset + usize::from(token.is_quoted && trouble.offset > 0);
+        let inside = inside.min(spot.length);
+        let spot = Spot { column: spot.column + inside, length: (spot.length - inside).max(1), ..*spot };
+        return (place(file, spot), spot.length);
+    }
+    let last = scanner.spots.last().copied().unwrap_or_default();
+    (place(file, Spot { column: last.column + last.length, ..last }), 1)
+}
+
+/// The place of a word.
+fn place(file: u16, spot: Spot) -> Place {
+    Place { file, line: spot.line, column: u16::try_from(spot.column).unwrap_or(u16::MAX) }
+}
+
+/// A line number as places have it.
+fn saturated(line: usize) -> u32 {
+    u32::try_from(line).unwrap_or(u32::MAX)
+}
+
+/// A word as a message repeats it: clipped, and readable whatever its octets.
+fn shown(text: &[u8]) -> Box<str> {
+    let is_clipped = text.len() > SHOWN_WORD_BYTES_MAX;
+    let kept = String::from_utf8_lossy(&text[..text.len().min(SHOWN_WORD_BYTES_MAX)]);
+    if is_clipped { format!("{kept}…").into() } else { kept.into() }
+}
+
+/// Takes the backslashes in front of other octets off, as in names of files.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(octet) = rest.next() {
+        octets.push(*if *octet == b'\\' { rest.next().unwrap_or(octet) } else { octet });
+    }
+    octets
 }

@@ -1,0 +1,125 @@
+//! The control socket: who may ask the server about itself, how, and in what words it replies.
+//!
+//! A client connects to a Unix socket, writes one request a line and reads one JSON object a line:
+//!
+//! ```text
+//!   status          {"ok":true,"result":{…}}              [reply::Status]
+//!   reload [ZONE]   {"ok":true,"result":{…}}              [reply::Reload]
+//!   stop            {"ok":true,"result":{…}}              [reply::Stopping], then the end of the stream when all is closed
+//!   anything else   {"ok":false,"error":"…"}
+//! ```
+//!
+//! Owns the socket, its limits and the words. What a request means is decided by whoever takes the [`Command`]s.
+
+pub mod client;
+pub mod reply;
+pub mod server;
+pub mod socket;
+
+use tokio::sync::oneshot;
+
+use crate::wire::{Name, NameError};
+
+/// The longest request line in octets, its end not counted: a verb and an escaped name.
+pub const REQUEST_BYTES_MAX: usize = 1100;
+
+/// What a client may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// How the server is.
+    Status,
+    /// Look at the zone files again: all, or those of one zone.
+    Reload(Option<Box<Name>>),
+    /// End.
+    Stop,
+}
+
+/// Why a request line is none. `Copy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// No verb that is known.
+    #[error("unknown request; known are: status, reload [ZONE], stop")]
+    Unknown,
+    /// What stands behind the verb is no name.
+    #[error("that is no zone name: {0}")]
+    Name(NameError),
+    /// Over [`REQUEST_BYTES_MAX`].
+    #[error("the request is too long")]
+    TooLong,
+}
+
+impl Request {
+    /// Reads a request line without its end.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub fn parse(line: &[u8]) -> Result<Self, RequestError> {
+        if line.len() > REQUEST_BYTES_MAX {
+            return Err(RequestError::TooLong);
+        }
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        match (words.next(), words.next(), words.next()) {
+            (Some(b"status"), None, _) => Ok(Self::Status),
+            (Some(b"reload"), None, _) => Ok(Self::Reload(None)),
+            (Some(b"reload"), Some(zone), None) => Name::from_text(zone, Some(crate::wire::NameRef::ROOT))
+                .map(|name| Self::Reload(Some(Box::new(name))))
+                .map_err(RequestError::Name),
+            (Some(b"stop"), None, _) => Ok(Self::Stop),
+            _ => Err(RequestError::Unknown),
+        }
+    }
+}
+
+impl std::fmt::Display for Request {
+    /// Writes the request line without its end.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status => f.write_str("status"),
+            Self::Reload(None) => f.write_str("reload"),
+            Self::Reload(Some(zone)) => write!(f, "reload {zone}"),
+            Self::Stop => f.write_str("stop"),
+        }
+    }
+}
+
+/// A request with the way back to who asked.
+#[derive(Debug)]
+pub enum Command {
+    /// How the server is.
+    Status(oneshot::Sender<reply::Status>),
+    /// Look at the zone files again.
+    Reload(Option<Box<Name>>, oneshot::Sender<Result<reply::Reload, String>>),
+    /// End.
+    Stop(oneshot::Sender<reply::Stopping>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_and_written_alike() {
+        let zone: Name = "a\\032b.test.".parse().expect("a name");
+        for request in [Request::Status, Request::Reload(None), Request::Reload(Some(Box::new(zone))), Request::Stop] {
+            assert_eq!(Request::parse(request.to_string().as_bytes()), Ok(request));
+        }
+        assert_eq!(Request::parse(b"  reload\t.\r"), Ok(Request::Reload(Some(Box::new(Name::ROOT)))));
+    }
+
+    #[test]
+    fn the_longest_name_fits_a_request_and_more_does_not() {
+        let label = format!("{}.", "\\000".repeat(63));
+        let longest = format!("reload {label}{label}{label}{}.", "\\000".repeat(61));
+        assert!(longest.len() <= REQUEST_BYTES_MAX);
+        assert!(matches!(Request::parse(longest.as_bytes()), Ok(Request::Reload(Some(_)))));
+        assert_eq!(Request::parse(&[b'a'; REQUEST_BYTES_MAX + 1]), Err(RequestError::TooLong));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for line in [&b""[..], b"quit", b"status now", b"reload a b", b"STOP", b"\xff\x00"] {
+            assert_eq!(Request::parse(line), Err(RequestError::Unknown), "{line:?}");
+        }
+        assert_eq!(Request::parse(b"reload a..b"), Err(RequestError::Name(NameError::EmptyLabel)));
+    }
+}

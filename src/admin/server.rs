@@ -1,0 +1,199 @@
+//! The serving side of the control socket: bounded clients, bounded lines, bounded patience.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::reply::Envelope;
+use super::{Command, REQUEST_BYTES_MAX, Request, RequestError};
+
+/// The most clients at once; one more is told so and let go.
+const CLIENTS_MAX: usize = 64;
+/// How long a client may be silent, and how long it may take to read a reply.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait after the system had no descriptor for one more client.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the control socket until the runtime ends. What clients ask goes to `commands`.
+pub async fn serve(listener: UnixListener, commands: mpsc::Sender<Command>) {
+    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a control client could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let commands = commands.clone();
+        match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => {
+                tokio::spawn(async move {
+                    // A client that goes away or is too slow is no fault of ours.
+                    let _ = attend(stream, commands).await;
+                    drop(place);
+                });
+            }
+            Err(_) => refuse(stream),
+        }
+    }
+}
+
+/// Tells a client that there are too many, without waiting for it.
+fn refuse(stream: UnixStream) {
+    let reply = line(&Envelope::<()>::from(Err("too many control clients; try again".to_owned())));
+    // One short line fits the buffer of a fresh socket; if not, closing says it too.
+    let _ = stream.try_write(&reply);
+}
+
+/// Serves one client, one request after the other.
+async fn attend(stream: UnixStream, commands: mpsc::Sender<Command>) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    let mut request = Vec::new();
+    loop {
+        request.clear();
+        if timeout(PATIENCE, read_line(&mut reader, &mut request)).await?? == 0 {
+            return Ok(());
+        }
+        match Request::parse(request.trim_ascii_end()) {
+            Ok(Request::Status) => {
+                let status = ask(&commands, Command::Status).await;
+                write(&mut writer, &Envelope::from(status)).await?;
+            }
+            Ok(Request::Reload(zone)) => {
+                let reload = ask(&commands, |reply| Command::Reload(zone, reply)).await;
+                write(&mut writer, &Envelope::from(reload.and_then(|reload| reload))).await?;
+            }
+            Ok(Request::Stop) => {
+                let stopping = ask(&commands, Command::Stop).await;
+                write(&mut writer, &Envelope::from(stopping)).await?;
+                // Held open until the process ends: that is how the client learns that all is closed.
+                std::future::pending::<()>().await;
+            }
+            Err(error) => {
+                write(&mut writer, &Envelope::<()>::from(Err(error.to_string()))).await?;
+                if error == RequestError::TooLong {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Reads one line, or one octet more than a request may have.
+async fn read_line(reader: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> io::Result<usize> {
+    reader.take(REQUEST_BYTES_MAX as u64 + 1).read_until(b'\n', line).await
+}
+
+/// Puts one command and waits for what comes of it.
+async fn ask<T>(
+    commands: &mpsc::Sender<Command>,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, String> {
+    const ENDING: &str = "the server is ending";
+    let (sender, receiver) = oneshot::channel();
+    commands.send(command(sender)).await.map_err(|_| ENDING.to_owned())?;
+    receiver.await.map_err(|_| ENDING.to_owned())
+}
+
+/// Writes one reply.
+async fn write<T: Serialize>(writer: &mut OwnedWriteHalf, reply: &Envelope<T>) -> io::Result<()> {
+    timeout(PATIENCE, writer.write_all(&line(reply))).await?
+}
+
+/// One reply as a line.
+fn line<T: Serialize>(reply: &Envelope<T>) -> Vec<u8> {
+    let mut line = serde_json::to_vec(reply).expect("replies have string keys and no failing parts");
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::reply::Stopping;
+
+    /// A served socket whose commands are answered as a server would.
+    async fn served() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        let listener = UnixListener::bind(&path).expect("binds");
+        let (sender, mut receiver) = mpsc::channel(1);
+        tokio::spawn(serve(listener, sender));
+        tokio::spawn(async move {
+            while let Some(command) = receiver.recv().await {
+                match command {
+                    Command::Status(reply) => drop(reply),
+                    Command::Reload(zone, reply) => {
+                        let _ = reply.send(Err(format!("no {zone:?}")));
+                    }
+                    Command::Stop(reply) => {
+                        let _ = reply.send(Stopping { pid: 7 });
+                    }
+                }
+            }
+        });
+        (folder, path)
+    }
+
+    async fn exchange(stream: &mut BufReader<UnixStream>, request: &[u8]) -> String {
+        stream.get_mut().write_all(request).await.expect("writes");
+        let mut reply = String::new();
+        stream.read_line(&mut reply).await.expect("reads");
+        reply
+    }
+
+    #[tokio::test]
+    async fn several_requests_go_over_one_connection() {
+        let (_folder, path) = served().await;
+        let mut stream = BufReader::new(UnixStream::connect(&path).await.expect("connects"));
+        assert_eq!(exchange(&mut stream, b"reload a.\r\n").await, "{\"ok\":false,\"error\":\"no Some(a.)\"}\n");
+        assert_eq!(exchange(&mut stream, b"status\n").await, "{\"ok\":false,\"error\":\"the server is ending\"}\n");
+        assert!(exchange(&mut stream, b"\n").await.contains("unknown request"));
+        assert_eq!(exchange(&mut stream, b"stop\n").await, "{\"ok\":true,\"result\":{\"pid\":7}}\n");
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_is_refused_and_the_client_let_go() {
+        let (_folder, path) = served().await;
+        let mut stream = BufReader::new(UnixStream::connect(&path).await.expect("connects"));
+        assert!(exchange(&mut stream, &[b'x'; REQUEST_BYTES_MAX + 1]).await.contains("too long"));
+        let mut rest = String::new();
+        assert_eq!(stream.read_line(&mut rest).await.expect("reads"), 0);
+    }
+
+    #[tokio::test]
+    async fn one_client_too_many_is_told_so_and_room_is_made_again() {
+        let (_folder, path) = served().await;
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS_MAX {
+            let mut client = BufReader::new(UnixStream::connect(&path).await.expect("connects"));
+            assert!(exchange(&mut client, b"reload\n").await.contains("no None"));
+            clients.push(client);
+        }
+        let mut extra = BufReader::new(UnixStream::connect(&path).await.expect("connects"));
+        let mut reply = String::new();
+        extra.read_line(&mut reply).await.expect("reads");
+        assert!(reply.contains("too many control clients"), "{reply}");
+        clients.clear();
+        loop {
+            let mut client = BufReader::new(UnixStream::connect(&path).await.expect("connects"));
+            client.get_mut().write_all(b"reload\n").await.expect("writes");
+            let mut reply = String::new();
+            client.read_line(&mut reply).await.expect("reads");
+            if reply.contains("no None") {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What the user typed, and what the command says and returns.
+//!
+//! Owns the words of the command line and the exit codes; everything else is done by the rooms below.
+
+mod check;
+mod control;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{self, Overrides};
+use crate::daemon::{self, ConfigSource, DaemonError};
+use crate::wire::Name;
+
+/// Well.
+const EXIT_OK: u8 = 0;
+/// Zone files have faults (`check`, `reload`).
+const EXIT_FAULTS: u8 = 1;
+/// What was typed or configured can't be done; clap uses the same number.
+const EXIT_USAGE: u8 = 2;
+/// The server could not start, is not there, or said no.
+const EXIT_FAILED: u8 = 3;
+
+/// What stands at the end of `--help`.
+const AFTER_HELP: &str = "\
+Examples:
+  fated                                      serve every NAME.zone in ./zones on 127.0.0.1:5300 and [::1]:5300
+  fated serve --zone example.com=my.zone     serve one zone file
+  fated serve --zone .=root.zone --listen 127.0.0.1:5353
+  fated serve --config /etc/fated/fated.toml
+  fated check                                find the faults of the zone files, without a server
+  fated check --zone example.com=my.zone --print
+  fated reload example.com                   read one zone again
+  dig @127.0.0.1 -p 5300 example.test SOA    ask
+
+Exit codes:
+  0  all is well
+  1  zone files have faults (check, reload)
+  2  wrong usage or configuration, or nothing to serve
+  3  the server could not start, is not there, or said no
+
+Signals: SIGHUP reloads, SIGTERM and SIGINT stop; a second one stops at once.";
+
+/// An authoritative DNS server: zone files on disk, answers at kernel speed.
+///
+/// Without a command it serves, as `fated serve` does.
+#[derive(Debug, Parser)]
+#[command(name = "fated", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+struct Cli {
+    /// What is to be done; to serve where nothing is said.
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Options of `serve`.
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve zones until told to stop
+    Serve(ServeArgs),
+    /// Find the faults of configuration and zone files, without a server
+    Check(CheckArgs),
+    /// Show how a running server is
+    Status(StatusArgs),
+    /// Have a running server read its zone files again
+    ///
+    /// Files that did not change are not read, and a file with errors leaves its zone as it was.
+    Reload(ReloadArgs),
+    /// Have a running server end, and wait for it
+    Stop(ControlArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of fated, or of one of its commands
+    Man {
+        /// The command; fated itself where none is named.
+        command: Option<String>,
+    },
+}
+
+/// Where zones come from.
+#[derive(Debug, Clone, Default, Args)]
+struct SourceArgs {
+    /// Read the configuration from FILE
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Take the zone NAME from FILE; may be given several times
+    #[arg(long = "zone", value_name = "NAME=FILE", value_parser = parse_zone)]
+    zones: Vec<(Name, PathBuf)>,
+    /// Take every NAME.zone in DIR [default: ./zones, where no zone is named]
+    #[arg(long = "zones", value_name = "DIR")]
+    zones_dir: Option<PathBuf>,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+struct ServeArgs {
+    /// Where zones come from.
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Listen on this address; may be given several times; the port is 53 where none is named [default: 127.0.0.1:5300 and [::1]:5300]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
+    listen: Vec<SocketAddr>,
+    /// UDP workers; 0 for one on each CPU
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    workers: Option<u16>,
+    /// The control socket; "" for none [default: $XDG_RUNTIME_DIR/fated/control.sock, else /run/fated/ or a folder of the user's]
+    #[arg(long, value_name = "PATH", value_parser = any_path())]
+    control: Option<PathBuf>,
+    /// A folder for what must outlive the process; locked, so that no second server takes it
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+/// Options of `check`.
+#[derive(Debug, Clone, Args)]
+struct CheckArgs {
+    /// Where zones come from.
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Print each good zone in canonical order, one full record a line
+    #[arg(long)]
+    print: bool,
+}
+
+/// How to reach a running server.
+#[derive(Debug, Clone, Args)]
+struct ControlArgs {
+    /// The server's control socket [default: where `fated serve` puts it]
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+    /// The server's configuration, which names the control socket
+    #[arg(long, value_name = "FILE", conflicts_with = "control")]
+    config: Option<PathBuf>,
+}
+
+/// Options of `status`.
+#[derive(Debug, Clone, Args)]
+struct StatusArgs {
+    /// How to reach the server.
+    #[command(flatten)]
+    control: ControlArgs,
+    /// Print the reply as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `reload`.
+#[derive(Debug, Clone, Args)]
+struct ReloadArgs {
+    /// Read this zone only, whether its file changed or not
+    zone: Option<Name>,
+    /// How to reach the server.
+    #[command(flatten)]
+    control: ControlArgs,
+    /// Print the reply as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl SourceArgs {
+    /// What the options say, for the configuration.
+    fn into_source(self) -> ConfigSource {
+        let overrides = Overrides { zones: self.zones, zones_dir: self.zones_dir, ..Overrides::default() };
+        ConfigSource { file: self.config, overrides }
+    }
+}
+
+impl ServeArgs {
+    /// What the options say, for the configuration.
+    fn into_source(self) -> ConfigSource {
+        let mut source = self.source.into_source();
+        source.overrides.listen = self.listen;
+        source.overrides.workers = self.workers.map(usize::from);
+        source.overrides.control = self.control;
+        source.overrides.state_dir = self.state_dir;
+        source
+    }
+}
+
+/// Does what the user typed.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let code = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => ended(daemon::run(args.into_source())),
+        Command::Check(args) => check::check(args.source.into_source(), args.print),
+        Command::Status(args) => control::status(&args.control, args.json),
+        Command::Reload(args) => control::reload(&args.control, args.zone, args.json),
+        Command::Stop(args) => control::stop(&args),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { command } => manual(command.as_deref()),
+    };
+    ExitCode::from(code)
+}
+
+/// Tells an error, and which exit code it is.
+fn ended(result: Result<(), DaemonError>) -> u8 {
+    match result {
+        Ok(()) => EXIT_OK,
+        Err(error) => fail(&error, if error.is_usage() { EXIT_USAGE } else { EXIT_FAILED }),
+    }
+}
+
+/// Tells an error on stderr.
+fn fail(error: &dyn std::fmt::Display, code: u8) -> u8 {
+    let text = error.to_string();
+    // What was rendered with its place says "error" itself.
+    let prefix = if text.starts_with("error") { "" } else { "fated: " };
+    eprintln!("{prefix}{text}");
+    code
+}
+
+/// Writes to stdout. A reader that has gone away has seen enough.
+fn print(text: &[u8], code: u8) -> u8 {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&format!("stdout: {error}"), EXIT_FAILED),
+        _ => code,
+    }
+}
+
+/// Prints a completion script.
+fn completions(shell: clap_complete::Shell) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "fated", &mut script);
+    print(&script, EXIT_OK)
+}
+
+/// Prints a manual page.
+fn manual(name: Option<&str>) -> u8 {
+    let mut command = Cli::command();
+    command.build();
+    let command = match name {
+        None => command,
+        Some(name) => match command.find_subcommand(name) {
+            Some(found) => found.clone(),
+            None => return fail(&format!("there is no command {name}; see fated --help"), EXIT_USAGE),
+        },
+    };
+    let mut page = Vec::new();
+    match clap_mangen::Man::new(command).render(&mut page) {
+        Ok(()) => print(&page, EXIT_OK),
+        Err(error) => fail(&error, EXIT_FAILED),
+    }
+}
+
+/// Reads `NAME=FILE`.
+fn parse_zone(text: &str) -> Result<(Name, PathBuf), String> {
+    let (name, file) = text.split_once('=').ok_or("it must be NAME=FILE, such as example.com=my.zone")?;
+    let name = name.parse().map_err(|error| format!("`{name}` is no zone name: {error}"))?;
+    if file.is_empty() {
+        return Err("no file stands behind the `=`".to_owned());
+    }
+    Ok((name, PathBuf::from(file)))
+}
+
+/// Reads an address with or without port.
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    config::parse_address(text)
+        .ok_or_else(|| "it must be an address such as 192.0.2.53, 127.0.0.1:5300 or [2001:db8::53]:53".to_owned())
+}
+
+/// Takes any path, the empty one too.
+fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_serve_need_no_command() {
+        let cli = Cli::try_parse_from(["fated", "--zone", ".=root.zone", "--listen", "::1", "--control", ""]);
+        let source = cli.expect("good options").serve.into_source();
+        assert_eq!(source.overrides.zones, [(Name::ROOT, PathBuf::from("root.zone"))]);
+        assert_eq!(source.overrides.listen[0].to_string(), "[::1]:53");
+        assert_eq!(source.overrides.control, Some(PathBuf::new()));
+    }
+
+    #[test]
+    fn bad_values_are_usage_errors() {
+        for arguments in [
+            &["fated", "--zone", "example.com"][..],
+            &["fated", "--zone", "a..b=file"],
+            &["fated", "--zone", "a="],
+            &["fated", "--listen", "localhost:53"],
+            &["fated", "--workers", "1025"],
+            &["fated", "--zones", "a", "status"],
+            &["fated", "serve", "--nonsense"],
+            &["fated", "reload", "a..b"],
+            &["fated", "frobnicate"],
+        ] {
+            let error = Cli::try_parse_from(arguments).expect_err("bad usage");
+            assert_eq!(error.exit_code(), i32::from(EXIT_USAGE), "{arguments:?}");
+        }
+    }
+}

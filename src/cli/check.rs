@@ -1,0 +1,89 @@
+//! `fated check`: all zone files are read as a server would, their faults told, and nothing is served.
+
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use super::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, fail};
+use crate::daemon::{self, ConfigSource, DaemonError};
+use crate::load::{Entry, Loader, Report};
+use crate::zone::report::Style;
+
+/// Checks, tells, and prints the good zones if that is wanted.
+pub(super) fn check(source: ConfigSource, is_printed: bool) -> u8 {
+    let (loader, report) = match read(&source) {
+        Ok(read) => read,
+        Err(error) => return fail(&error, if error.is_usage() { EXIT_USAGE } else { EXIT_FAILED }),
+    };
+    for zone in report.zones.iter().filter(|zone| !zone.faults.is_empty()) {
+        eprintln!("{}", zone.faults.trim_end());
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = match is_printed {
+        true => print_zones(&mut out, loader.entries()),
+        false => summarize(&mut out, loader.entries()),
+    };
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return fail(&format!("stdout: {error}"), EXIT_FAILED);
+        }
+        _ => {}
+    }
+    if report.broken().next().is_some() { EXIT_FAULTS } else { EXIT_OK }
+}
+
+/// Reads configuration and zones.
+fn read(source: &ConfigSource) -> Result<(Loader, Report), DaemonError> {
+    let config = source.load()?;
+    let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let style = if is_coloured { Style::Colour } else { Style::Plain };
+    let seed = daemon::random_seed().map_err(|cause| DaemonError::System { what: "no random numbers", cause })?;
+    let mut loader = Loader::new(seed, style);
+    let report = daemon::read_zones(&mut loader, &config.zones)?;
+    Ok((loader, report))
+}
+
+/// Says in one line for each zone file what it is.
+fn summarize(out: &mut impl Write, entries: &[Entry]) -> io::Result<()> {
+    for entry in entries {
+        let (name, path) = (entry.name(), entry.listed.path.display());
+        let faults = match (entry.error_count, entry.warning_count) {
+            (0, 0) => "no faults".to_owned(),
+            (errors, 0) => format!("errors: {errors}"),
+            (0, warnings) => format!("warnings: {warnings}"),
+            (errors, warnings) => format!("errors: {errors}, warnings: {warnings}"),
+        };
+        match &entry.zone {
+            Some(zone) => {
+                writeln!(out, "{name} ({path}): {} records, serial {}; {faults}", zone.record_count(), zone.serial())?;
+            }
+            None => writeln!(out, "{name} ({path}): can't be served; {faults}")?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the good zones as text.
+fn print_zones(out: &mut impl Write, entries: &[Entry]) -> io::Result<()> {
+    for zone in entries.iter().filter_map(|entry| entry.zone.as_ref()) {
+        let mut text = Text { out, error: None };
+        if zone.write_text(&mut text).is_err() {
+            return Err(text.error.unwrap_or_else(|| io::Error::other("the zone can't be written as text")));
+        }
+    }
+    Ok(())
+}
+
+/// Text that goes to a byte stream; the stream's error is kept, since [`fmt::Error`] can't carry it.
+struct Text<'a, W> {
+    out: &'a mut W,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> fmt::Write for Text<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.out.write_all(text.as_bytes()).map_err(|error| {
+            self.error = Some(error);
+            fmt::Error
+        })
+    }
+}

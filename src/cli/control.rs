@@ -1,0 +1,218 @@
+//! `fated status`, `reload` and `stop`: one request over the control socket, and the reply for people or machines.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{ControlArgs, EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, fail, print};
+use crate::admin::Request;
+use crate::admin::client::{AskError, Client};
+use crate::admin::reply::{Reload, State, Status, Stopping, Zone};
+use crate::config::{self, Overrides};
+use crate::wire::Name;
+
+/// Shows how the server is.
+pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
+    let asked =
+        connect(args).and_then(|mut client| client.ask::<Status>(&Request::Status).map_err(|error| told(&error)));
+    match asked {
+        Ok((line, _)) if is_json => print(line.as_bytes(), EXIT_OK),
+        Ok((_, status)) => print(show_status(&status).as_bytes(), EXIT_OK),
+        Err(code) => code,
+    }
+}
+
+/// Has the zone files read again.
+pub(super) fn reload(args: &ControlArgs, zone: Option<Name>, is_json: bool) -> u8 {
+    let request = Request::Reload(zone.map(Box::new));
+    let asked = connect(args).and_then(|mut client| client.ask::<Reload>(&request).map_err(|error| told(&error)));
+    let (line, reload) = match asked {
+        Ok(asked) => asked,
+        Err(code) => return code,
+    };
+    let code = if reload.kept + reload.refused == 0 { EXIT_OK } else { EXIT_FAULTS };
+    if is_json {
+        return print(line.as_bytes(), code);
+    }
+    for zone in reload.zones.iter().filter(|zone| matches!(zone.change.as_str(), "kept" | "refused")) {
+        eprintln!("{}", zone.faults.trim_end());
+    }
+    print(show_reload(&reload).as_bytes(), code)
+}
+
+/// Has the server end, and waits for it.
+pub(super) fn stop(args: &ControlArgs) -> u8 {
+    let mut client = match connect(args) {
+        Ok(client) => client,
+        Err(code) => return code,
+    };
+    let pid = match client.ask::<Stopping>(&Request::Stop) {
+        Ok((_, stopping)) => stopping.pid,
+        Err(error) => return told(&error),
+    };
+    match client.wait_for_end() {
+        Ok(()) => print(format!("fated ({pid}) has stopped\n").as_bytes(), EXIT_OK),
+        Err(error) => fail(&format!("the server ({pid}) does not end: {error}"), EXIT_FAILED),
+    }
+}
+
+/// Connects to the server that the options name.
+fn connect(args: &ControlArgs) -> Result<Client, u8> {
+    let path = match (&args.control, &args.config) {
+        (Some(path), _) => path.clone(),
+        (None, Some(file)) => configured(file)?,
+        (None, None) => config::control_default(),
+    };
+    Client::connect(&path).map_err(|error| told(&error))
+}
+
+/// The control socket that a configuration names.
+fn configured(file: &std::path::Path) -> Result<PathBuf, u8> {
+    let config = config::load(Some(file), &Overrides::default()).map_err(|error| fail(&error, EXIT_USAGE))?;
+    config.control.ok_or_else(|| fail(&format!("{} says that there is no control socket", file.display()), EXIT_USAGE))
+}
+
+/// Tells why there is no reply.
+fn told(error: &AskError) -> u8 {
+    fail(error, EXIT_FAILED)
+}
+
+/// The status as people read it.
+fn show_status(status: &Status) -> String {
+    let mut out = String::new();
+    let up = age(status.uptime_s);
+    put(&mut out, format_args!("fated {}, process {}, serving for {up}\n", status.version, status.pid));
+    put(&mut out, format_args!("{} UDP workers on {}\n\n", status.workers, status.listen.join(", ")));
+    let head = ["zone", "serial", "records", "names", "signed", "read", "state"].map(str::to_owned);
+    let rows: Vec<[String; 7]> = std::iter::once(head).chain(status.zones.iter().map(zone_row)).collect();
+    table(&mut out, &rows);
+    for zone in status.zones.iter().filter(|zone| zone.state != State::Served) {
+        put(&mut out, format_args!("\n{}:\n{}\n", zone.file, zone.faults.trim_end()));
+    }
+    match &status.last_reload {
+        None => {}
+        Some(last) => {
+            put(&mut out, format_args!("\nlast reload {} ago, took {} ms: ", age(last.age_s), last.took_ms));
+            match &last.outcome {
+                Ok(reload) => out.push_str(&counts(reload)),
+                Err(error) => out.push_str(error),
+            }
+            out.push('\n');
+        }
+    }
+    // What never happened says nothing.
+    let counters: Vec<[String; 2]> = status
+        .counters
+        .iter()
+        .filter(|counter| counter.value > 0)
+        .map(|counter| [counter.name.clone(), counter.value.to_string()])
+        .collect();
+    if !counters.is_empty() {
+        out.push('\n');
+        table(&mut out, &counters);
+    }
+    out
+}
+
+/// One line of the table of zones.
+fn zone_row(zone: &Zone) -> [String; 7] {
+    let state = match zone.state {
+        State::Served if zone.warnings > 0 => format!("served, warnings: {}", zone.warnings),
+        State::Served => "served".to_owned(),
+        State::Kept => "BROKEN, the old zone is served".to_owned(),
+        State::Refused => "BROKEN, not served".to_owned(),
+    };
+    [
+        zone.name.clone(),
+        zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string()),
+        zone.records.to_string(),
+        zone.names.to_string(),
+        if zone.signed { "yes" } else { "no" }.to_owned(),
+        zone.age_s.map_or_else(|| "-".to_owned(), |seconds| format!("{} ago", age(seconds))),
+        state,
+    ]
+}
+
+/// What a reload did, as people read it.
+fn show_reload(reload: &Reload) -> String {
+    let mut out = String::new();
+    for zone in &reload.zones {
+        let serial = zone.serial.map_or_else(String::new, |serial| format!(", serial {serial}"));
+        let change = match zone.change.as_str() {
+            "kept" => "BROKEN, the old zone is served on",
+            "refused" => "BROKEN, not served",
+            word => word,
+        };
+        put(&mut out, format_args!("{}  {change}{serial}  ({})\n", zone.name, zone.file));
+    }
+    for note in &reload.notes {
+        put(&mut out, format_args!("note: {note}\n"));
+    }
+    put(&mut out, format_args!("{}\n", counts(reload)));
+    out
+}
+
+/// How many zones met which fate.
+fn counts(reload: &Reload) -> String {
+    let counts = [
+        (reload.added, "added"),
+        (reload.changed, "changed"),
+        (reload.removed, "removed"),
+        (reload.unchanged, "unchanged"),
+        (reload.kept, "broken and kept as they were"),
+        (reload.refused, "broken and not served"),
+    ];
+    let told: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if told.is_empty() { "no zones".to_owned() } else { told.join(", ") }
+}
+
+/// Writes rows with their columns one below the other.
+fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]]) {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in rows {
+        let line: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        out.push_str(line.join("  ").trim_end());
+        out.push('\n');
+    }
+}
+
+/// Seconds as people say them: the two largest units.
+fn age(seconds: u64) -> String {
+    let duration = Duration::from_secs(seconds).as_secs();
+    match (duration / 86_400, duration / 3600 % 24, duration / 60 % 60, duration % 60) {
+        (0, 0, 0, seconds) => format!("{seconds}s"),
+        (0, 0, minutes, seconds) => format!("{minutes}m {seconds}s"),
+        (0, hours, minutes, _) => format!("{hours}h {minutes}m"),
+        (days, hours, ..) => format!("{days}d {hours}h"),
+    }
+}
+
+/// Appends to a text, which can't fail.
+fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    out.write_fmt(arguments).expect("a String takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_their_two_largest_units() {
+        for (seconds, text) in [(0, "0s"), (61, "1m 1s"), (3661, "1h 1m"), (90_061, "1d 1h")] {
+            assert_eq!(age(seconds), text);
+        }
+    }
+
+    #[test]
+    fn columns_stand_one_below_the_other() {
+        let mut out = String::new();
+        table(&mut out, &[["zone".into(), "serial".into()], ["example.".into(), "1".into()]]);
+        assert_eq!(out, "zone      serial\nexample.  1\n");
+    }
+}

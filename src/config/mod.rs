@@ -1,0 +1,188 @@
+//! What the operator set: text → [`raw::RawConfig`] (as written) → [`Config`] (checked, units applied, nothing left open).
+//!
+//! Owns the configuration file, the options of the command line that stand above it, and every default. Refuses to
+//! know how any of it is carried out. Bounds and defaults stand beside the fields in `check`.
+
+mod check;
+mod error;
+mod keys;
+mod raw;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+pub use check::{control_default, identity_default, parse_address, version_default};
+pub use error::{ConfigError, ConfigFault};
+
+use crate::answer::Settings;
+use crate::serve::TcpLimits;
+use crate::wire::Name;
+
+/// The port of DNS, taken where an address is written without one (RFC 1035 §4.2).
+pub const PORT_DEFAULT: u16 = 53;
+/// The port that is listened on when nobody says otherwise: one that needs no privilege.
+pub const PORT_UNPRIVILEGED: u16 = 5300;
+/// The folder that is served when nobody says otherwise.
+pub const ZONES_DIR_DEFAULT: &str = "zones";
+/// The most addresses to listen on.
+pub const LISTEN_MAX: usize = 256;
+/// The most octets of a configuration file.
+pub const CONFIG_BYTES_MAX: u64 = 64 << 20;
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The addresses to listen on, at least one.
+    pub listen: Vec<Listen>,
+    /// UDP workers.
+    pub workers: NonZeroUsize,
+    /// The control socket's path; `None` where there is to be none.
+    pub control: Option<PathBuf>,
+    /// The folder that is locked, and later holds what must outlive the process.
+    pub state_dir: Option<PathBuf>,
+    /// Limits for TCP clients.
+    pub tcp: TcpLimits,
+    /// What answers are made with.
+    pub settings: Settings,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Where zones come from.
+    pub zones: ZoneSources,
+}
+
+/// One address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Address and port.
+    pub address: std::net::SocketAddr,
+    /// Whether it was asked for by name, so that failing to bind it is an error even where the host has no such address.
+    pub is_required: bool,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least level that is written.
+    pub level: LogLevel,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+/// How much is logged, from little to much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Only what went wrong.
+    Error,
+    /// And what may go wrong.
+    Warn,
+    /// And what happened.
+    Info,
+    /// And why.
+    Debug,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where zones come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneSources {
+    /// A folder of which every `NAME.zone` is served.
+    pub dir: Option<PathBuf>,
+    /// Whether the folder was asked for by name; else it is the default one.
+    pub is_dir_named: bool,
+    /// Zones that are named one by one.
+    pub files: Vec<ZoneFile>,
+}
+
+/// One zone that is named together with its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneFile {
+    /// The zone's name.
+    pub name: Name,
+    /// Its file.
+    pub path: PathBuf,
+    /// Where it was asked for: `--zone`, or file, line and column.
+    pub said_at: String,
+}
+
+/// What the command line says; it stands above the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Listened on instead of the file's addresses, if there are any.
+    pub listen: Vec<std::net::SocketAddr>,
+    /// Served besides the file's zones.
+    pub zones: Vec<(Name, PathBuf)>,
+    /// Served instead of the file's folder.
+    pub zones_dir: Option<PathBuf>,
+    /// Instead of the file's; 0: one for each CPU.
+    pub workers: Option<usize>,
+    /// Instead of the file's; empty: none.
+    pub control: Option<PathBuf>,
+    /// Instead of the file's.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Reads the configuration: the file if there is one, what stands above it, and the defaults.
+///
+/// # Errors
+/// [`ConfigError`] with every fault that was found.
+pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let Some(path) = file else {
+        return check::check(raw::RawConfig::default(), check::Origin::none(), overrides);
+    };
+    let text = read(path).map_err(|cause| ConfigError::unreadable(path, &cause))?;
+    parse(path, &text, overrides)
+}
+
+/// Makes the configuration out of a file's text.
+///
+/// # Errors
+/// [`ConfigError`] with every fault that was found.
+pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let raw = raw::parse(text).map_err(|faults| ConfigError::in_file(path, text, faults))?;
+    check::check(raw, check::Origin::file(path, text), overrides)
+}
+
+/// Reads a file that must be UTF-8 and not absurdly long.
+fn read(path: &Path) -> std::io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.len() > CONFIG_BYTES_MAX {
+        return Err(std::io::Error::other(format!("it is longer than {CONFIG_BYTES_MAX} octets")));
+    }
+    std::fs::read_to_string(path)
+}
+
+impl std::str::FromStr for LogLevel {
+    type Err = ();
+
+    /// Reads the level's name.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "error" => Ok(Self::Error),
+            "warn" => Ok(Self::Warn),
+            "info" => Ok(Self::Info),
+            "debug" => Ok(Self::Debug),
+            _ => Err(()),
+        }
+    }
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = ();
+
+    /// Reads the format's name.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The configuration as it is written: keys known, types right, values not yet looked at.
+//!
+//! Each value keeps its span, so that what is wrong with it can be shown where it stands. The structs are the one list
+//! of keys: [`keys`](super::keys) reads it from them.
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::error::ConfigFault;
+use super::keys;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawConfig {
+    /// `[server]`.
+    pub(super) server: RawServer,
+    /// `[log]`.
+    pub(super) log: RawLog,
+    /// `[[zone]]`.
+    pub(super) zone: Vec<RawZone>,
+}
+
+/// `[server]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawServer {
+    /// Addresses, with or without port.
+    pub(super) listen: Option<Spanned<Vec<Spanned<String>>>>,
+    /// UDP workers.
+    pub(super) workers: Option<Spanned<i64>>,
+    /// NSID and its like.
+    pub(super) identity: Option<Spanned<String>>,
+    /// `version.bind` and its like.
+    pub(super) version: Option<Spanned<String>>,
+    /// The zones folder.
+    pub(super) zones_dir: Option<Spanned<String>>,
+    /// The control socket.
+    pub(super) control: Option<Spanned<String>>,
+    /// The state folder.
+    pub(super) state_dir: Option<Spanned<String>>,
+    /// The largest UDP reply.
+    pub(super) udp_payload_max: Option<Spanned<i64>>,
+    /// `[server.tcp]`.
+    pub(super) tcp: RawTcp,
+}
+
+/// `[server.tcp]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawTcp {
+    /// All clients.
+    pub(super) clients_max: Option<Spanned<i64>>,
+    /// Clients of one address.
+    pub(super) clients_per_address_max: Option<Spanned<i64>>,
+    /// How long a client may be silent.
+    pub(super) idle_timeout: Option<Spanned<String>>,
+    /// How long one message may take.
+    pub(super) io_timeout: Option<Spanned<String>>,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawLog {
+    /// The least level.
+    pub(super) level: Option<Spanned<String>>,
+    /// The form of a line.
+    pub(super) format: Option<Spanned<String>>,
+}
+
+/// One `[[zone]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawZone {
+    /// The zone's name.
+    pub(super) name: Spanned<String>,
+    /// The zone's file.
+    pub(super) file: Spanned<String>,
+}
+
+/// Reads the text.
+///
+/// # Errors
+/// What is no TOML; else every unknown key; else the first value of a wrong type.
+pub(super) fn parse(text: &str) -> Result<RawConfig, Vec<ConfigFault>> {
+    let table = DeTable::parse(text).map_err(|error| vec![fault_of(&error, None)])?;
+    let mut walk = keys::Walk::default();
+    walk.table(&table, keys::ROOT, "");
+    if !walk.faults.is_empty() {
+        return Err(walk.faults);
+    }
+    toml::from_str(text).map_err(|error| {
+        let key = error.span().and_then(|span| walk.key_at(&span));
+        vec![fault_of(&error, key)]
+    })
+}
+
+/// Makes a fault of what the TOML reader says, naming the key if it is known.
+fn fault_of(error: &toml::de::Error, key: Option<&str>) -> ConfigFault {
+    let message = match key {
+        Some(key) => format!("`{key}`: {}", error.message()),
+        None => error.message().to_owned(),
+    };
+    ConfigFault { span: error.span(), message, label: String::new(), help: None }
+}

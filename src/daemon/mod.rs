@@ -1,0 +1,326 @@
+//! The wiring: lock → load → bind → serve, then signals and the control socket until it is time to stop.
+//!
+//! ```text
+//!   main      one current-thread runtime: signals, control clients     ── Command ──▶ this loop
+//!   reload    reads zones and publishes snapshots (see reloader)
+//!   udp-N     the workers, tcp-N the streams (see serve)
+//! ```
+//!
+//! Owns the order of things and the life of the process. Decides nothing about answers, files or sockets.
+
+mod banner;
+mod listen;
+mod logging;
+mod panics;
+mod reloader;
+mod state;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::admin::socket::{ControlError, ControlSocket};
+use crate::admin::{self, Command, reply};
+use crate::answer::Snapshot;
+use crate::config::{self, Config, ConfigError, Overrides, ZoneSources};
+use crate::load::{Change, Loader, ReloadError, Report, Scope, ZoneReport};
+use crate::serve::{BindError, Running};
+use crate::sys::lock::LockError;
+use crate::zone::hash::Seed;
+use crate::zone::report::Style;
+use listen::bind;
+use reloader::Reloader;
+
+/// Where the configuration comes from, at the start and at each reload.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigSource {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// What the command line says.
+    pub overrides: Overrides,
+}
+
+impl ConfigSource {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        config::load(self.file.as_deref(), &self.overrides)
+    }
+}
+
+/// Why the server did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration has faults.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is nothing to serve.
+    #[error("{0}")]
+    NothingToServe(String),
+    /// Another server works in the state folder, or it can't be used.
+    #[error("the state folder {}: {cause}", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        cause: LockError,
+    },
+    /// The control socket can't be had.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The zones folder can't be read.
+    #[error(transparent)]
+    Load(#[from] ReloadError),
+    /// Zone files have errors; the faults are told already.
+    #[error("{broken} of {all} zones can't be served; nothing was started")]
+    Zones {
+        /// Zone files with errors.
+        broken: usize,
+        /// All zone files.
+        all: usize,
+    },
+    /// An address can't be listened on.
+    #[error("{}", listen::explain(.0))]
+    Bind(#[from] BindError),
+    /// The host has none of the default addresses.
+    #[error("this host has neither 127.0.0.1 nor ::1; name an address with --listen")]
+    NoAddress,
+    /// The system gave no thread, descriptor or random numbers.
+    #[error("{what}: {cause}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A second signal came before everything was closed.
+    #[error("ended by a second signal before everything was closed")]
+    Hurried,
+}
+
+impl DaemonError {
+    /// Whether what was typed or configured is at fault, rather than the host or the zones.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::NothingToServe(_))
+    }
+
+    /// Names what was tried when the system refused.
+    fn system(what: &'static str) -> impl Fn(io::Error) -> Self {
+        move |cause| Self::System { what, cause }
+    }
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// [`DaemonError`].
+pub fn run(source: ConfigSource) -> Result<(), DaemonError> {
+    let config = source.load()?;
+    logging::start(config.log);
+    panics::install();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(DaemonError::system("the control plane can't be started"))?;
+    let result = runtime.block_on(live(source, config));
+    // What still loads or closes is not waited for: the process ends anyway.
+    runtime.shutdown_background();
+    result
+}
+
+/// The signals that ask for the end.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// Takes the signals over; from here on they end nothing by themselves.
+    fn install() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one.
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The whole life of a server.
+async fn live(source: ConfigSource, config: Config) -> Result<(), DaemonError> {
+    let no_signals = DaemonError::system("signals can't be listened to");
+    let mut end = EndSignals::install().map_err(&no_signals)?;
+    let hangup = signal(SignalKind::hangup()).map_err(&no_signals)?;
+    let _state = config.state_dir.as_deref().map(state::lock).transpose()?;
+    let control = config.control.as_deref().map(ControlSocket::claim).transpose()?;
+    let seed = random_seed().map_err(DaemonError::system("no random numbers"))?;
+    let zones = config.zones.clone();
+    let loading = spawn_blocking(move || load(Loader::new(seed, Style::Plain), &zones));
+    let loader = tokio::select! {
+        loaded = loading => loaded.map_err(|error| DaemonError::System { what: "loading", cause: error.into() })??,
+        // Nothing is served yet, so there is nothing to finish.
+        () = end.recv() => return Ok(()),
+    };
+
+    let snapshot = Snapshot { zones: loader.zone_set(), settings: config.settings.clone() };
+    let current = Arc::new(ArcSwap::from_pointee(snapshot));
+    let bound = bind(&config)?;
+    let addresses = bound.local_addresses();
+    let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
+    banner::show(&config, &addresses, loader.entries());
+
+    let mut site = Site {
+        started: Instant::now(),
+        listen: addresses.iter().map(ToString::to_string).collect(),
+        workers: config.workers.get(),
+        reloader: Reloader::start(loader, source, config, current)
+            .map_err(DaemonError::system("the reloading thread can't be started"))?,
+        running,
+    };
+    let commands = listen_for_commands(control.as_ref()).map_err(DaemonError::system("the control socket"))?;
+    site.attend(hangup, &mut end, commands).await;
+    site.end(end).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Reads all zones, tells their faults, and refuses to go on with errors.
+fn load(mut loader: Loader, zones: &ZoneSources) -> Result<Loader, DaemonError> {
+    let report = read_zones(&mut loader, zones)?;
+    tell_faults(&report);
+    match report.broken().count() {
+        0 => Ok(loader),
+        broken => Err(DaemonError::Zones { broken, all: report.zones.len() }),
+    }
+}
+
+/// Reads all zones.
+///
+/// # Errors
+/// [`DaemonError::NothingToServe`] where there is no zone file, [`DaemonError::Load`] where the folder can't be read.
+pub fn read_zones(loader: &mut Loader, zones: &ZoneSources) -> Result<Report, DaemonError> {
+    let report = match loader.reload(zones, Scope::All) {
+        Err(ReloadError::List(error)) if error.cause.kind() == io::ErrorKind::NotFound => {
+            return Err(DaemonError::NothingToServe(listen::how_to_begin(&error.path, "there is no such folder")));
+        }
+        report => report?,
+    };
+    match &zones.dir {
+        Some(folder) if report.zones.is_empty() => {
+            Err(DaemonError::NothingToServe(listen::how_to_begin(folder, "it holds no NAME.zone file")))
+        }
+        _ => Ok(report),
+    }
+}
+
+/// Writes the faults of zone files as they are, for people: they have lines of their own.
+fn tell_faults(report: &Report) {
+    /// The most zone files whose faults are told at the start.
+    const FILES_MAX: usize = 50;
+    let mut faulty: Vec<&ZoneReport> = report.zones.iter().filter(|zone| !zone.faults.is_empty()).collect();
+    // Broken ones first: they are why the start fails.
+    faulty.sort_by_key(|zone| zone.change != Change::Refused);
+    for zone in faulty.iter().take(FILES_MAX) {
+        eprintln!("{}", zone.faults.trim_end());
+    }
+    if let Some(more) = faulty.len().checked_sub(FILES_MAX).filter(|more| *more > 0) {
+        eprintln!("… and {more} more zone files with faults; `fated check` tells all");
+    }
+}
+
+/// Starts the control socket, if there is one; without it nobody ever sends.
+fn listen_for_commands(control: Option<&ControlSocket>) -> io::Result<mpsc::Receiver<Command>> {
+    /// Commands that wait for the loop; clients wait beyond that.
+    const COMMANDS_MAX: usize = 64;
+    let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
+    if let Some(control) = control {
+        let listener = UnixListener::from_std(control.listener()?)?;
+        tokio::spawn(admin::server::serve(listener, sender));
+    }
+    Ok(receiver)
+}
+
+/// A key for hashing names that nobody outside can guess.
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn random_seed() -> io::Result<Seed> {
+    Ok(Seed([getrandom::u64().map_err(io::Error::other)?, getrandom::u64().map_err(io::Error::other)?]))
+}
+
+/// A server at work.
+struct Site {
+    started: Instant,
+    listen: Vec<String>,
+    workers: usize,
+    reloader: Reloader,
+    running: Running,
+}
+
+impl Site {
+    /// Does what signals and control clients ask, until the end is asked for.
+    async fn attend(&mut self, mut hangup: Signal, end: &mut EndSignals, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            tokio::select! {
+                Some(()) = hangup.recv() => self.reloader.ask(Scope::All, None),
+                () = end.recv() => return,
+                Some(command) = commands.recv() => match command {
+                    Command::Status(reply) => {
+                        // Who asked may be gone; so below.
+                        let _ = reply.send(self.status());
+                    }
+                    Command::Reload(zone, reply) => {
+                        self.reloader.ask(zone.map_or(Scope::All, |zone| Scope::Zone(*zone)), Some(reply));
+                    }
+                    Command::Stop(reply) => {
+                        let _ = reply.send(reply::Stopping { pid: std::process::id() });
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    /// How the server is.
+    fn status(&self) -> reply::Status {
+        let table = self.reloader.table();
+        let last_reload = table.last.as_ref().map(|(ended, took, outcome)| reply::LastReload {
+            age_s: ended.elapsed().as_secs(),
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            outcome: outcome.clone(),
+        });
+        reply::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: self.started.elapsed().as_secs(),
+            listen: self.listen.clone(),
+            workers: self.workers,
+            zones: table.entries.iter().map(state::zone).collect(),
+            last_reload,
+            counters: self.running.metrics().samples().iter().map(state::counter).collect(),
+        }
+    }
+
+    /// Closes everything; a second signal ends the waiting.
+    async fn end(self, mut end: EndSignals) -> Result<(), DaemonError> {
+        let running = self.running;
+        tokio::select! {
+            stopped = spawn_blocking(move || running.stop()) => {
+                stopped.map_err(|error| DaemonError::System { what: "stopping", cause: error.into() })
+            }
+            () = end.recv() => Err(DaemonError::Hurried),
+        }
+    }
+}

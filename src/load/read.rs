@@ -1,0 +1,83 @@
+//! Many zone files at once: a bounded number of threads, each file's faults made ready to be shown.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use super::files::{DiskFiles, Witnesses};
+use super::list::Listed;
+use crate::zone::fault::Faults;
+use crate::zone::hash::Seed;
+use crate::zone::reader::Sources;
+use crate::zone::report::{self, Style};
+use crate::zone::{self, Zone};
+
+/// The most threads that read zones at once: more would only ask for memory.
+pub const THREADS_MAX: usize = 16;
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The zone, unless the file has errors.
+    pub zone: Option<Zone>,
+    /// Errors.
+    pub error_count: usize,
+    /// Warnings.
+    pub warning_count: usize,
+    /// All faults as people read them; empty where there is none.
+    pub faults: String,
+    /// The files that were read.
+    pub witnesses: Witnesses,
+}
+
+/// Reads the files, one outcome for each, in the same order.
+pub fn read_all(files: &[Listed], seed: Seed, style: Style) -> Vec<Outcome> {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    let work = || {
+        // Each thread takes the next file that nobody has taken.
+        while let Some((index, file)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, files.get(at)?)))
+        {
+            let outcome = catch_unwind(AssertUnwindSafe(|| read(file, seed, style)));
+            // The receiver outlives the threads.
+            let _ = sender.send((index, outcome.unwrap_or_else(|_| panicked(file))));
+        }
+    };
+    thread::scope(|scope| {
+        for number in 1..cpus.min(files.len()).min(THREADS_MAX) {
+            // Where no thread can be had, fewer do the same work.
+            let _ = thread::Builder::new().name(format!("load-{number}")).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let mut outcomes: Vec<(usize, Outcome)> = receiver.try_iter().collect();
+    outcomes.sort_unstable_by_key(|(index, _)| *index);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Reads one file.
+fn read(file: &Listed, seed: Seed, style: Style) -> Outcome {
+    let (mut disk, mut sources, mut faults) = (DiskFiles::default(), Sources::default(), Faults::default());
+    let name = file.name.as_ref();
+    let zone = zone::load(&mut disk, &file.path, name, file.may_rename, seed, &mut sources, &mut faults);
+    let mut shown = String::new();
+    if faults.error_count() + faults.warning_count() > 0 {
+        report::write(&faults, &sources, style, &mut shown);
+    }
+    Outcome {
+        zone,
+        error_count: faults.error_count(),
+        warning_count: faults.warning_count(),
+        faults: shown,
+        witnesses: disk.into_witnesses(),
+    }
+}
+
+/// What is said of a file that made the reader panic: our fault, but no reason to take other zones down.
+fn panicked(file: &Listed) -> Outcome {
+    let faults = format!("error: {}: reading this file failed inside fated; please report it\n", file.path.display());
+    Outcome { zone: None, error_count: 1, warning_count: 0, faults, witnesses: Witnesses::default() }
+}

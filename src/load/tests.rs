@@ -1,0 +1,199 @@
+//! Reloads: what is read, what is kept, what is told.
+
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::ZoneFile;
+
+/// A folder with zone files, and a loader on it.
+struct Site {
+    folder: TempDir,
+    loader: Loader,
+    sources: ZoneSources,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sources = ZoneSources { dir: Some(folder.path().into()), is_dir_named: true, files: Vec::new() };
+        Self { folder, loader: Loader::new(Seed([1, 2]), Style::Plain), sources }
+    }
+
+    /// Writes a file and makes it look as if it had been at rest for an hour.
+    fn write(&self, file: &str, text: &str) {
+        let path = self.folder.path().join(file);
+        fs::write(&path, text).expect("writes");
+        let opened = File::options().write(true).open(&path).expect("opens");
+        opened.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("sets the time");
+    }
+
+    fn remove(&self, file: &str) {
+        fs::remove_file(self.folder.path().join(file)).expect("removes");
+    }
+
+    fn reload(&mut self, scope: Scope) -> Vec<(String, Change)> {
+        let report = self.loader.reload(&self.sources, scope).expect("reloads");
+        report.zones.iter().map(|zone| (zone.name.to_string(), zone.change)).collect()
+    }
+
+    fn served(&self) -> Vec<(String, u32)> {
+        let mut served: Vec<_> =
+            self.loader.zone_set().iter().map(|zone| (zone.apex().to_string(), zone.serial())).collect();
+        served.sort();
+        served
+    }
+}
+
+fn zone(owner: &str, serial: u32) -> String {
+    format!(
+        "{owner} 3600 IN SOA ns.example. host.example. {serial} 7200 3600 1209600 300\n{owner} 3600 IN NS ns.example.\n"
+    )
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+#[test]
+fn files_are_added_changed_left_and_removed() {
+    let mut site = Site::new();
+    site.write("a.test.zone", &zone("@", 1));
+    site.write("b.test.zone", &zone("@", 1));
+    site.write("c.test.zone", &zone("@", 1));
+    let added = |name: &str| (name.to_owned(), Change::Added);
+    assert_eq!(site.reload(Scope::All), ["a.test.", "b.test.", "c.test."].map(added));
+    site.write("a.test.zone", &zone("@", 2));
+    site.remove("b.test.zone");
+    site.write("d.test.zone", &zone("@", 1));
+    let expected = [
+        ("a.test.".to_owned(), Change::Changed),
+        ("b.test.".to_owned(), Change::Removed),
+        ("c.test.".to_owned(), Change::Unchanged),
+        ("d.test.".to_owned(), Change::Added),
+    ];
+    assert_eq!(site.reload(Scope::All), expected);
+    assert_eq!(site.served(), [("a.test.".to_owned(), 2), ("c.test.".to_owned(), 1), ("d.test.".to_owned(), 1)]);
+}
+
+#[test]
+fn a_broken_file_keeps_the_old_zone_until_it_is_repaired() {
+    let mut site = Site::new();
+    site.write("a.test.zone", &zone("@", 1));
+    site.reload(Scope::All);
+    site.write("a.test.zone", "@ 3600 IN A not-an-address\n");
+    for _ in 0..2 {
+        assert_eq!(site.reload(Scope::All), [("a.test.".to_owned(), Change::Kept)]);
+        assert_eq!(site.served(), [("a.test.".to_owned(), 1)]);
+        assert!(site.loader.entries()[0].is_broken);
+        assert!(site.loader.entries()[0].faults.contains("a.test.zone"), "{}", site.loader.entries()[0].faults);
+    }
+    site.write("a.test.zone", &zone("@", 3));
+    assert_eq!(site.reload(Scope::All), [("a.test.".to_owned(), Change::Changed)]);
+    assert_eq!(site.served(), [("a.test.".to_owned(), 3)]);
+    assert!(!site.loader.entries()[0].is_broken);
+}
+
+#[test]
+fn a_new_file_with_errors_is_refused_and_the_others_are_served() {
+    let mut site = Site::new();
+    site.write("a.test.zone", &zone("@", 1));
+    site.write("b.test.zone", "");
+    assert_eq!(
+        site.reload(Scope::All),
+        [("a.test.".to_owned(), Change::Added), ("b.test.".to_owned(), Change::Refused)]
+    );
+    assert_eq!(site.served(), [("a.test.".to_owned(), 1)]);
+}
+
+#[test]
+fn a_changed_include_is_a_change() {
+    let mut site = Site::new();
+    site.write("a.test.zone", &format!("{}$INCLUDE hosts.inc\n", zone("@", 1)));
+    site.write("hosts.inc", "www 3600 IN A 192.0.2.1\n");
+    site.reload(Scope::All);
+    assert_eq!(site.reload(Scope::All), [("a.test.".to_owned(), Change::Unchanged)]);
+    site.write("hosts.inc", "www 3600 IN A 192.0.2.1\nftp 3600 IN A 192.0.2.2\n");
+    assert_eq!(site.reload(Scope::All), [("a.test.".to_owned(), Change::Changed)]);
+}
+
+#[test]
+fn one_zone_is_reloaded_alone() {
+    let mut site = Site::new();
+    site.write("a.test.zone", &zone("@", 1));
+    site.write("b.test.zone", &zone("@", 1));
+    site.reload(Scope::All);
+    for file in ["a.test.zone", "b.test.zone", "c.test.zone"] {
+        site.write(file, &zone("@", 2));
+    }
+    assert_eq!(site.reload(Scope::Zone(name("A.test"))), [("a.test.".to_owned(), Change::Changed)]);
+    assert_eq!(site.served(), [("a.test.".to_owned(), 2), ("b.test.".to_owned(), 1)]);
+    assert_eq!(site.reload(Scope::Zone(name("c.test"))), [("c.test.".to_owned(), Change::Added)]);
+    site.remove("b.test.zone");
+    site.remove("c.test.zone");
+    assert_eq!(site.reload(Scope::Zone(name("b.test"))), [("b.test.".to_owned(), Change::Removed)]);
+    assert_eq!(site.served(), [("a.test.".to_owned(), 2), ("c.test.".to_owned(), 2)]);
+    let error = site.loader.reload(&site.sources, Scope::Zone(name("x.test"))).expect_err("no such zone");
+    assert_eq!(error.to_string(), "no zone x.test. is served, and no zone file has that name");
+}
+
+#[test]
+fn the_soa_names_a_zone_of_the_folder_but_not_a_named_one() {
+    let mut site = Site::new();
+    site.write("anything.zone", &zone("real.test.", 1));
+    assert_eq!(site.reload(Scope::All), [("real.test.".to_owned(), Change::Added)]);
+    let path = site.folder.path().join("anything.zone");
+    site.sources.files = vec![ZoneFile { name: name("other.test"), path, said_at: String::new() }];
+    let fates: Vec<Change> = site.reload(Scope::All).into_iter().map(|(_, change)| change).collect();
+    assert!(!fates.contains(&Change::Added), "{fates:?}");
+}
+
+#[test]
+fn two_files_of_one_zone_are_refused_and_a_served_one_stays() {
+    let mut site = Site::new();
+    site.write("1.zone", &zone("same.test.", 1));
+    site.write("2.zone", &zone("same.test.", 2));
+    let refused = ("same.test.".to_owned(), Change::Refused);
+    let report = site.loader.reload(&site.sources, Scope::All).expect("reloads");
+    assert_eq!(report.count(Change::Refused), 2);
+    for zone in report.broken() {
+        assert!(zone.faults.contains("1.zone") && zone.faults.contains("2.zone"), "{}", zone.faults);
+    }
+    assert_eq!(site.served(), []);
+    site.remove("1.zone");
+    site.reload(Scope::All);
+    assert_eq!(site.served(), [("same.test.".to_owned(), 2)]);
+    site.write("1.zone", &zone("same.test.", 3));
+    let fates = site.reload(Scope::All);
+    assert_eq!(fates.len(), 2);
+    assert_eq!(fates[0].1, refused.1);
+    assert_eq!(site.served(), [("same.test.".to_owned(), 2)]);
+    site.remove("2.zone");
+    site.reload(Scope::All);
+    assert_eq!(site.served(), [("same.test.".to_owned(), 3)]);
+}
+
+#[test]
+fn a_folder_that_vanishes_changes_nothing() {
+    let mut site = Site::new();
+    site.write("a.test.zone", &zone("@", 1));
+    site.reload(Scope::All);
+    site.sources.dir = Some(site.folder.path().join("gone"));
+    assert!(matches!(site.loader.reload(&site.sources, Scope::All), Err(ReloadError::List(_))));
+    assert_eq!(site.served(), [("a.test.".to_owned(), 1)]);
+}
+
+#[test]
+fn many_files_are_read_by_several_threads_in_order() {
+    let mut site = Site::new();
+    for number in 0..100 {
+        site.write(&format!("z{number:03}.test.zone"), &zone("@", number));
+    }
+    let fates = site.reload(Scope::All);
+    assert_eq!(fates.len(), 100);
+    assert!(fates.iter().all(|(_, change)| *change == Change::Added));
+    let serials: Vec<u32> = site.served().into_iter().map(|(_, serial)| serial).collect();
+    assert_eq!(serials, (0..100).collect::<Vec<_>>());
+}

@@ -1,0 +1,383 @@
+//! Counters: one block per worker with one writer each, summed when somebody reads.
+//!
+//! Refuses to know sockets, zones and text formats: a [`Sample`] is a name, labels and a number. A writer adds with a
+//! plain load and store, which is cheaper than an atomic addition and right because nobody else writes to its block.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// All counters of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    /// One block per UDP worker, by its index.
+    udp: Box<[UdpBlock]>,
+    /// One block per TCP thread, by its index.
+    tcp: Box<[TcpBlock]>,
+}
+
+impl Metrics {
+    /// Makes blocks for so many threads, all zero.
+    #[must_use]
+    pub fn new(udp_worker_count: usize, tcp_thread_count: usize) -> Self {
+        Self {
+            udp: (0..udp_worker_count).map(|_| UdpBlock::default()).collect(),
+            tcp: (0..tcp_thread_count).map(|_| TcpBlock::default()).collect(),
+        }
+    }
+
+    /// Returns the blocks of the UDP workers; `udp-0` is the first.
+    #[must_use]
+    pub fn udp(&self) -> &[UdpBlock] {
+        &self.udp
+    }
+
+    /// Returns the blocks of the TCP threads; `tcp-0` is the first.
+    #[must_use]
+    pub fn tcp(&self) -> &[TcpBlock] {
+        &self.tcp
+    }
+
+    /// Reads everything once: the totals by transport, and what each UDP worker did.
+    ///
+    /// Counters are read one after the other while the workers go on, so that two of them may differ by what happened
+    /// in between. Allocates; not for the packet path.
+    #[must_use]
+    pub fn samples(&self) -> Vec<Sample> {
+        let mut samples = Vec::with_capacity(SAMPLES_HINT);
+        let udp: Vec<&Answers> = self.udp.iter().map(|block| &block.answers).collect();
+        let tcp: Vec<&Answers> = self.tcp.iter().map(|block| &block.answers).collect();
+        sample_answers("udp", &udp, &mut samples);
+        sample_answers("tcp", &tcp, &mut samples);
+        for (name, counter) in UDP_FAMILIES {
+            push(&mut samples, name, &[], self.udp.iter().map(|block| counter(block).value()).sum());
+        }
+        for (name, counter) in TCP_FAMILIES {
+            push(&mut samples, name, &[], self.tcp.iter().map(|block| counter(block).value()).sum());
+        }
+        // A client that comes or goes while this is read must not make the difference negative.
+        let open = self.tcp.iter().map(|block| block.opened.value().saturating_sub(block.closed.value())).sum();
+        push(&mut samples, "fated_tcp_connections_open", &[], open);
+        for (index, block) in self.udp.iter().enumerate() {
+            let labels = [("worker", Cow::Owned(index.to_string()))];
+            push(&mut samples, "fated_worker_batches_total", &labels, block.batches.value());
+            push(&mut samples, "fated_worker_queries_total", &labels, block.answers.queries.value());
+        }
+        samples
+    }
+}
+
+/// One number that is told to the outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The family, in the style of Prometheus: `_total` for what only grows.
+    pub name: &'static str,
+    /// What part of the family this is, in a fixed order.
+    pub labels: Vec<(&'static str, Cow<'static, str>)>,
+    /// The value.
+    pub value: u64,
+}
+
+/// A number that one thread adds to and all may read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `amount`. Only the thread that owns the block may call this; a second writer would lose counts.
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// Reads the value.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one UDP worker counts. Has its cache lines for itself, so that workers do not slow each other down.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct UdpBlock {
+    /// Queries and replies.
+    pub answers: Answers,
+    /// Batches that were received: the worker's progress.
+    pub batches: Counter,
+    /// Datagrams from port 0, which nobody could answer.
+    pub port_zero: Counter,
+    /// Datagrams that were longer than the receive buffer.
+    pub oversized: Counter,
+    /// Replies that the kernel refused to send (no route, filtered, too long).
+    pub send_refused: Counter,
+    /// Replies that were given up because the socket took no output for too long.
+    pub send_stalled: Counter,
+    /// Receive or wait calls that failed.
+    pub receive_errors: Counter,
+}
+
+/// What one TCP thread counts.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct TcpBlock {
+    /// Queries and replies.
+    pub answers: Answers,
+    /// Connections that were accepted and served.
+    pub opened: Counter,
+    /// Connections of those that have ended.
+    pub closed: Counter,
+    /// Connections closed at once because there were too many of all clients.
+    pub refused_all: Counter,
+    /// Connections closed at once because there were too many of that client.
+    pub refused_client: Counter,
+    /// Connections closed because nothing came.
+    pub idle_timeouts: Counter,
+    /// Connections closed because a message was begun and not finished in time.
+    pub read_timeouts: Counter,
+    /// Connections closed because the client did not take its replies in time.
+    pub write_timeouts: Counter,
+    /// Connections closed because a message was too short to be one.
+    pub malformed: Counter,
+    /// Connections that broke: reset by the client, or an error of the system.
+    pub broken: Counter,
+    /// Accept calls that failed.
+    pub accept_errors: Counter,
+}
+
+/// What is counted about queries on either transport.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// Messages that came, well-formed or not.
+    pub queries: Counter,
+    /// Messages that are not answered: too short, responses, or without a port to answer to.
+    pub drops: Counter,
+    /// Replies with TC.
+    pub truncated: Counter,
+    /// Panics that were caught while answering.
+    pub panics: Counter,
+    /// Octets of the messages that came.
+    pub octets_in: Counter,
+    /// Octets of the replies that were sent.
+    pub octets_out: Counter,
+    /// Replies by RCODE; the last one is for all others.
+    rcodes: [Counter; RCODES.len() + 1],
+    /// Replies by QTYPE as [`QTYPES`] has them; the last one is for all others.
+    qtypes: [Counter; QTYPES.len() + 1],
+}
+
+impl Answers {
+    /// Counts one reply that was made. Allocates nothing.
+    pub fn count_reply(&self, rcode: u16, qtype: u16, is_truncated: bool) {
+        self.rcodes[usize::from(rcode).min(RCODES.len())].add(1);
+        let qtype_index = QTYPE_INDEXES.get(usize::from(qtype)).map_or(QTYPES.len(), |&index| usize::from(index));
+        self.qtypes[qtype_index].add(1);
+        if is_truncated {
+            self.truncated.add(1);
+        }
+    }
+
+    /// Returns how many replies were made.
+    #[must_use]
+    pub fn replies(&self) -> u64 {
+        self.rcodes.iter().map(Counter::value).sum()
+    }
+
+    /// Returns how many replies with this RCODE were made; all that have no counter of their own share one.
+    #[must_use]
+    pub fn replies_with(&self, rcode: u16) -> u64 {
+        self.rcodes[usize::from(rcode).min(RCODES.len())].value()
+    }
+}
+
+/// Adds the samples of one transport.
+fn sample_answers(transport: &'static str, blocks: &[&Answers], samples: &mut Vec<Sample>) {
+    let label = ("transport", Cow::Borrowed(transport));
+    for (name, counter) in ANSWER_FAMILIES {
+        let value = blocks.iter().map(|block| counter(block).value()).sum();
+        push(samples, name, std::slice::from_ref(&label), value);
+    }
+    let rcodes = RCODES.iter().map(|&name| name).chain(["other"]);
+    for (index, name) in rcodes.enumerate() {
+        let value: u64 = blocks.iter().map(|block| block.rcodes[index].value()).sum();
+        // The RCODEs without a name are left out while nobody used them.
+        if value > 0 || !name.starts_with("RCODE") {
+            push(samples, "fated_replies_total", &[label.clone(), ("rcode", Cow::Borrowed(name))], value);
+        }
+    }
+    for (index, name) in QTYPES.iter().map(|&(_, name)| name).chain(["other"]).enumerate() {
+        let value = blocks.iter().map(|block| block.qtypes[index].value()).sum();
+        push(samples, "fated_replies_by_qtype_total", &[label.clone(), ("qtype", Cow::Borrowed(name))], value);
+    }
+}
+
+/// Adds one sample.
+fn push(samples: &mut Vec<Sample>, name: &'static str, labels: &[(&'static str, Cow<'static, str>)], value: u64) {
+    samples.push(Sample { name, labels: labels.to_vec(), value });
+}
+
+/// The families that both transports have.
+type Family<Block> = (&'static str, fn(&Block) -> &Counter);
+
+/// What is told of [`Answers`], besides RCODEs and QTYPEs.
+const ANSWER_FAMILIES: [Family<Answers>; 6] = [
+    ("fated_queries_total", |block| &block.queries),
+    ("fated_drops_total", |block| &block.drops),
+    ("fated_truncated_total", |block| &block.truncated),
+    ("fated_panics_total", |block| &block.panics),
+    ("fated_octets_in_total", |block| &block.octets_in),
+    ("fated_octets_out_total", |block| &block.octets_out),
+];
+
+/// What is told of [`UdpBlock`].
+const UDP_FAMILIES: [Family<UdpBlock>; 6] = [
+    ("fated_udp_batches_total", |block| &block.batches),
+    ("fated_udp_port_zero_total", |block| &block.port_zero),
+    ("fated_udp_oversized_total", |block| &block.oversized),
+    ("fated_udp_send_refused_total", |block| &block.send_refused),
+    ("fated_udp_send_stalled_total", |block| &block.send_stalled),
+    ("fated_udp_receive_errors_total", |block| &block.receive_errors),
+];
+
+/// What is told of [`TcpBlock`].
+const TCP_FAMILIES: [Family<TcpBlock>; 9] = [
+    ("fated_tcp_connections_total", |block| &block.opened),
+    ("fated_tcp_refused_all_total", |block| &block.refused_all),
+    ("fated_tcp_refused_client_total", |block| &block.refused_client),
+    ("fated_tcp_idle_timeouts_total", |block| &block.idle_timeouts),
+    ("fated_tcp_read_timeouts_total", |block| &block.read_timeouts),
+    ("fated_tcp_write_timeouts_total", |block| &block.write_timeouts),
+    ("fated_tcp_malformed_total", |block| &block.malformed),
+    ("fated_tcp_broken_total", |block| &block.broken),
+    ("fated_tcp_accept_errors_total", |block| &block.accept_errors),
+];
+
+/// The RCODEs with a counter of their own, by number (RFC 6895 §2.3); the unassigned ones have their number as name.
+const RCODES: [&str; 24] = [
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMP",
+    "REFUSED",
+    "YXDOMAIN",
+    "YXRRSET",
+    "NXRRSET",
+    "NOTAUTH",
+    "NOTZONE",
+    "DSOTYPENI",
+    "RCODE12",
+    "RCODE13",
+    "RCODE14",
+    "RCODE15",
+    "BADVERS",
+    "BADKEY",
+    "BADTIME",
+    "BADMODE",
+    "BADNAME",
+    "BADALG",
+    "BADTRUNC",
+    "BADCOOKIE",
+];
+
+/// The QTYPEs with a counter of their own; "none" is a message without a question.
+const QTYPES: [(u16, &str); 22] = [
+    (0, "none"),
+    (1, "A"),
+    (2, "NS"),
+    (5, "CNAME"),
+    (6, "SOA"),
+    (12, "PTR"),
+    (15, "MX"),
+    (16, "TXT"),
+    (28, "AAAA"),
+    (33, "SRV"),
+    (35, "NAPTR"),
+    (39, "DNAME"),
+    (43, "DS"),
+    (46, "RRSIG"),
+    (47, "NSEC"),
+    (48, "DNSKEY"),
+    (52, "TLSA"),
+    (64, "SVCB"),
+    (65, "HTTPS"),
+    (252, "AXFR"),
+    (255, "ANY"),
+    (257, "CAA"),
+];
+
+/// The place in [`QTYPES`] of each QTYPE up to the highest one there.
+const QTYPE_INDEXES: [u8; 258] = {
+    let mut indexes = [QTYPES.len() as u8; 258];
+    let mut index = 0;
+    while index < QTYPES.len() {
+        indexes[QTYPES[index].0 as usize] = index as u8;
+        index += 1;
+    }
+    indexes
+};
+
+/// About how many samples there are, so that the list grows once.
+const SAMPLES_HINT: usize = 160;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Finds the value of a family with all of `labels`.
+    fn value(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> Option<u64> {
+        let has = |sample: &Sample, (key, text): &(&str, &str)| {
+            sample.labels.iter().any(|(other, value)| other == key && value == text)
+        };
+        let mut found =
+            samples.iter().filter(|sample| sample.name == name && labels.iter().all(|pair| has(sample, pair)));
+        let first = found.next()?;
+        assert!(found.next().is_none(), "{name} {labels:?} is told twice");
+        Some(first.value)
+    }
+
+    #[test]
+    fn blocks_are_summed_by_transport_and_told_by_worker() {
+        let metrics = Metrics::new(2, 1);
+        for (block, amount) in metrics.udp().iter().zip([3, 4]) {
+            block.answers.queries.add(amount);
+            block.batches.add(1);
+        }
+        metrics.tcp()[0].answers.queries.add(5);
+        let samples = metrics.samples();
+        assert_eq!(value(&samples, "fated_queries_total", &[("transport", "udp")]), Some(7));
+        assert_eq!(value(&samples, "fated_queries_total", &[("transport", "tcp")]), Some(5));
+        assert_eq!(value(&samples, "fated_worker_queries_total", &[("worker", "1")]), Some(4));
+        assert_eq!(value(&samples, "fated_udp_batches_total", &[]), Some(2));
+    }
+
+    #[test]
+    fn replies_are_counted_by_rcode_and_qtype_with_a_rest() {
+        let metrics = Metrics::new(1, 1);
+        let answers = &metrics.udp()[0].answers;
+        answers.count_reply(0, 1, false);
+        answers.count_reply(3, 257, true);
+        answers.count_reply(23, 258, false);
+        answers.count_reply(4095, 65_535, false);
+        assert_eq!((answers.replies(), answers.replies_with(3), answers.truncated.value()), (4, 1, 1));
+        let samples = metrics.samples();
+        let by_rcode = |name| value(&samples, "fated_replies_total", &[("transport", "udp"), ("rcode", name)]);
+        let by_qtype = |name| value(&samples, "fated_replies_by_qtype_total", &[("transport", "udp"), ("qtype", name)]);
+        assert_eq!([by_rcode("NOERROR"), by_rcode("NXDOMAIN"), by_rcode("BADCOOKIE"), by_rcode("other")], [Some(1); 4]);
+        assert_eq!((by_qtype("A"), by_qtype("CAA"), by_qtype("other")), (Some(1), Some(1), Some(2)));
+        assert_eq!(by_rcode("RCODE12"), None);
+    }
+
+    #[test]
+    fn no_sample_is_told_twice() {
+        let samples = Metrics::new(3, 2).samples();
+        for (index, sample) in samples.iter().enumerate() {
+            let twin = samples[..index].iter().find(|other| other.name == sample.name && other.labels == sample.labels);
+            assert_eq!(twin, None);
+        }
+    }
+
+    #[test]
+    fn open_connections_never_go_below_zero() {
+        let metrics = Metrics::new(0, 1);
+        metrics.tcp()[0].closed.add(1);
+        assert_eq!(value(&metrics.samples(), "fated_tcp_connections_open", &[]), Some(0));
+    }
+}

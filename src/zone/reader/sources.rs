@@ -1,0 +1,53 @@
+//! The files that a zone was read from, kept so that faults can be shown.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The paths and octets of the files of one zone, in the order in which they were first read.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    files: Vec<Source>,
+}
+
+/// One file.
+#[derive(Clone, Debug)]
+struct Source {
+    path: PathBuf,
+    /// Shared, so that the reader can go on adding files while it reads one.
+    octets: Arc<Vec<u8>>,
+}
+
+impl Sources {
+    /// The path of a file as it was asked for.
+    pub fn path(&self, file: u16) -> Option<&Path> {
+        self.files.get(usize::from(file)).map(|source| source.path.as_path())
+    }
+
+    /// The octets of a file.
+    pub fn octets(&self, file: u16) -> Option<&[u8]> {
+        self.files.get(usize::from(file)).map(|source| source.octets.as_slice())
+    }
+
+    /// All paths, the zone's own file first: what to watch for changes.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|source| source.path.as_path())
+    }
+
+    /// The index of a file that is here.
+    pub(super) fn find(&self, path: &Path) -> Option<u16> {
+        self.files.iter().position(|source| source.path == path).and_then(|index| u16::try_from(index).ok())
+    }
+
+    /// Keeps a file and gives its index.
+    pub(super) fn add(&mut self, path: &Path, octets: Vec<u8>) -> u16 {
+        // The bound on inclusions keeps the count far below 65,536.
+        let index = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
+        self.files.push(Source { path: path.to_owned(), octets: Arc::new(octets) });
+        index
+    }
+
+    /// Shares the octets of a file.
+    pub(super) fn share(&self, file: u16) -> Arc<Vec<u8>> {
+        self.files.get(usize::from(file)).map(|source| Arc::clone(&source.octets)).unwrap_or_default()
+    }
+}
