@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
+use crate::wire::rdata::TextCause;
 use crate::wire::{Class, Name, NameError, Type};
 use crate::zone::nearest::nearest;
-use crate::zone::standin::TextCause;
 
 /// How many errors, and how many warnings, are kept for one file set; the rest are only counted.
 pub const FAULTS_MAX: usize = 200;

@@ -5,6 +5,5 @@ mod nearest;
 pub mod reader;
 pub mod report;
 mod set;
-pub mod standin;
 
 pub use set::ZoneSet;

@@ -215,8 +215,8 @@ pub fn decompress(
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
     let before = out.len();
-    let expanded = expand(rtype, message, start, length, out)
-        .and_then(|()| check(rtype, out.get(before..).unwrap_or_default()));
+    let expanded =
+        expand(rtype, message, start, length, out).and_then(|()| check(rtype, out.get(before..).unwrap_or_default()));
     if expanded.is_err() {
         out.truncate(before);
     }

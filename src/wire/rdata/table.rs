@@ -217,32 +217,41 @@ fn no_rule(_: &[u8]) -> Result<(), WireError> {
 /// DS and its like: the digest has the length of its algorithm (IANA "Delegation Signer Digest Algorithms").
 fn digest_rule(rdata: &[u8]) -> Result<(), WireError> {
     let [_, _, _, digest_type, digest @ ..] = rdata else { return Err(WireError::Short) };
-    is_of_length(digest, match digest_type {
-        1 => 20,
-        2 | 3 | 5 | 6 => 32,
-        4 => 48,
-        _ => digest.len(),
-    })
+    is_of_length(
+        digest,
+        match digest_type {
+            1 => 20,
+            2 | 3 | 5 | 6 => 32,
+            4 => 48,
+            _ => digest.len(),
+        },
+    )
 }
 
 /// SSHFP: the fingerprint has the length of its algorithm (RFC 4255 §3.1.2, RFC 6594 §3.2).
 fn fingerprint_rule(rdata: &[u8]) -> Result<(), WireError> {
     let [_, hash, fingerprint @ ..] = rdata else { return Err(WireError::Short) };
-    is_of_length(fingerprint, match hash {
-        1 => 20,
-        2 => 32,
-        _ => fingerprint.len(),
-    })
+    is_of_length(
+        fingerprint,
+        match hash {
+            1 => 20,
+            2 => 32,
+            _ => fingerprint.len(),
+        },
+    )
 }
 
 /// ZONEMD: the digest has the length of its algorithm, and twelve octets at least (RFC 8976 §2.2.4).
 fn zonemd_rule(rdata: &[u8]) -> Result<(), WireError> {
     let [_, _, _, _, _, hash, digest @ ..] = rdata else { return Err(WireError::Short) };
-    is_of_length(digest, match hash {
-        1 => 48,
-        2 => 64,
-        _ => digest.len().max(12),
-    })
+    is_of_length(
+        digest,
+        match hash {
+            1 => 48,
+            2 => 64,
+            _ => digest.len().max(12),
+        },
+    )
 }
 
 /// NSEC3: the hash has the length of its algorithm (RFC 5155 §3.1.6, §11).
@@ -342,10 +351,7 @@ const ROWS: &[Row] = &[
     plain(Type::RT, &[U16, Name(Old)]),
     plain(Type::NSAP, &[Nsap]),
     plain(Type::NSAP_PTR, &[Name(Plain)]),
-    plain(
-        Type::SIG,
-        &[RrType, Mnemonic8(ALGORITHMS), U8, U32, Timestamp, Timestamp, U16, Name(Old), Base64],
-    ),
+    plain(Type::SIG, &[RrType, Mnemonic8(ALGORITHMS), U8, U32, Timestamp, Timestamp, U16, Name(Old), Base64]),
     ruled(Type::KEY, &[KeyFlags, Mnemonic8(PROTOCOLS), Mnemonic8(ALGORITHMS), Base64Optional], key_rule),
     plain(Type::PX, &[U16, Name(Old), Name(Old)]),
     plain(Type::GPOS, &[String, String, String]),
@@ -363,10 +369,7 @@ const ROWS: &[Row] = &[
     ruled(Type::DS, DELEGATION, digest_rule),
     ruled(Type::SSHFP, &[U8, U8, Hex], fingerprint_rule),
     ruled(Type::IPSECKEY, &[U8, Gateway(Kind::Ipseckey), Base64Optional], ipseckey_rule),
-    plain(
-        Type::RRSIG,
-        &[RrType, Mnemonic8(ALGORITHMS), U8, U32, Timestamp, Timestamp, U16, Name(Lowered), Base64],
-    ),
+    plain(Type::RRSIG, &[RrType, Mnemonic8(ALGORITHMS), U8, U32, Timestamp, Timestamp, U16, Name(Lowered), Base64]),
     plain(Type::NSEC, &[Name(Plain), Bitmap]),
     plain(Type::DNSKEY, PUBLIC_KEY),
     plain(Type::DHCID, &[Base64]),

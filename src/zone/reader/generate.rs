@@ -5,10 +5,10 @@
 //! made are told once a directive, at the template that made them.
 
 use crate::wire::Name;
+use crate::wire::rdata::Token;
 use crate::zone::fault::{FaultKind, GenerateCause};
 use crate::zone::reader::scan::{Scanned, Scanner};
 use crate::zone::reader::{Read, Reader, Record, end_at, place, rdata_fault, trouble, trouble_at};
-use crate::zone::standin::Token;
 
 /// How many records one directive may make: those of a /12 of IPv4.
 pub const GENERATE_RECORDS_MAX: u64 = 1 << 20;

@@ -15,9 +15,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::wire::rdata::{TextCause, TextError, Token, parse, parse_ttl};
 use crate::wire::{Class, Name, NameRef, Type};
 use crate::zone::fault::{DIRECTIVES, FaultKind, Faults, Place};
-use crate::zone::standin::{TextCause, TextError, Token, parse, parse_ttl};
 use scan::{Scanned, Scanner, Spot};
 
 pub use generate::GENERATE_RECORDS_MAX;
