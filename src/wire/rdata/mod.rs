@@ -7,12 +7,13 @@
 mod apl;
 mod bitmap;
 mod error;
+mod field;
 mod gateway;
 mod loc;
 mod mnemonic;
 mod read;
+mod rows;
 mod svcb;
-mod table;
 mod time;
 mod tokens;
 mod write;
@@ -24,7 +25,8 @@ pub use tokens::Token;
 
 use super::name::{Name, NameRef};
 use super::rtype::Type;
-use table::{Field, NameKind, Row};
+use field::{Field, NameKind};
+use rows::Row;
 use tokens::Tokens;
 
 /// The most octets of RDATA: RDLENGTH has 16 bits (RFC 1035 §3.2.1).
@@ -77,7 +79,7 @@ fn parse_at(
         return check(rtype, out.get(start..).unwrap_or_default())
             .map_err(|error| input.fail(TextCause::Invalid(error), 0));
     }
-    let row = table::row(rtype).ok_or(TextError { cause: TextCause::NoTextForm, token: 0, offset: 0 })?;
+    let row = rows::row(rtype).ok_or(TextError { cause: TextCause::NoTextForm, token: 0, offset: 0 })?;
     for field in row.fields {
         field.read(&mut input, out)?;
     }
@@ -101,7 +103,7 @@ pub fn check(rtype: Type, rdata: &[u8]) -> Result<(), WireError> {
     if rdata.len() > RDATA_BYTES_MAX {
         return Err(WireError::TooLong);
     }
-    match table::row(rtype) {
+    match rows::row(rtype) {
         Some(row) => check_row(row, rdata),
         None => Ok(()),
     }
@@ -123,7 +125,7 @@ fn check_row(row: &Row, rdata: &[u8]) -> Result<(), WireError> {
 ///
 /// RDATA that does not pass [`check`], and that of unknown types, is written as `\# length hex`.
 pub fn write_text(rtype: Type, rdata: &[u8], out: &mut String) {
-    let row = match table::row(rtype) {
+    let row = match rows::row(rtype) {
         Some(row) if check_row(row, rdata).is_ok() => row,
         _ => return write::write_generic(rdata, out),
     };
@@ -153,7 +155,7 @@ pub fn names(rtype: Type, rdata: &[u8]) -> impl Iterator<Item = EmbeddedName<'_>
 
 /// The names inside RDATA, each with its kind and offset.
 fn kinds_and_names(rtype: Type, rdata: &[u8]) -> impl Iterator<Item = (NameKind, usize, NameRef<'_>)> {
-    let mut fields = match table::row(rtype) {
+    let mut fields = match rows::row(rtype) {
         Some(row) if row.has_names => row.fields,
         _ => &[],
     };
@@ -229,7 +231,7 @@ fn expand(rtype: Type, message: &[u8], start: usize, length: usize, out: &mut Ve
     // Nothing is read behind the RDATA, and pointers lead back, so that the rest of the message may be cut off.
     let message = message.get(..end).ok_or(WireError::Short)?;
     let mut at = start;
-    for field in table::row(rtype).map_or(&[][..], |row| row.fields) {
+    for field in rows::row(rtype).map_or(&[][..], |row| row.fields) {
         let rest = message.get(at..).ok_or(WireError::Short)?;
         if let Field::Name(NameKind::WellKnown | NameKind::Old) = field {
             let (name, behind) = Name::read(message, at)?;

@@ -9,8 +9,8 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use data_encoding::BASE64;
 
 use super::error::{TextCause, TextError, WireError};
+use super::field::string;
 use super::read::decode_base64;
-use super::table::string;
 use super::tokens::{Tokens, number};
 use super::write::{write_address6, write_quoted};
 
@@ -91,7 +91,7 @@ pub(super) fn read(input: &mut Tokens<'_>, out: &mut Vec<u8>) -> Result<(), Text
         params.push((key, input.fail(TextCause::ParamTwice, 0), value));
     }
     params.sort_by_key(|(key, ..)| *key);
-    if let Some([_, (_, error, _)]) = params.array_windows().find(|[left, right]| left.0 == right.0) {
+    if let Some([_, (_, error, _)]) = params.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(*error);
     }
     let start = out.len();
@@ -329,7 +329,9 @@ fn write_items(items: Vec<Vec<u8>>, value: &mut Vec<u8>) -> Result<(), &'static 
 fn write_key(key: u16, out: &mut String) {
     match KEYS.iter().find(|(_, known)| *known == key && key <= WRITTEN_BY_NAME_LAST) {
         Some((name, _)) => out.push_str(name),
-        None => drop(write!(out, "key{key}")), // Writing into a String cannot fail.
+        None => {
+            let _ = write!(out, "key{key}"); // Writing into a String cannot fail.
+        }
     }
 }
 
@@ -342,7 +344,9 @@ fn write_value(key: u16, value: &[u8], out: &mut String) {
             write_key(listed, out);
         }),
         ALPN => write_quoted(&joined(value), out),
-        PORT => numbers(value).for_each(|port| out.push_str(&port.to_string())),
+        PORT => numbers(value).for_each(|port| {
+            let _ = write!(out, "{port}"); // As above.
+        }),
         IPV4HINT => value.as_chunks::<4>().0.iter().enumerate().for_each(|(index, octets)| {
             let _ = write!(out, "{}{}", separator(index), Ipv4Addr::from(*octets)); // As above.
         }),

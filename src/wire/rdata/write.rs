@@ -10,8 +10,8 @@ use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXUPPER};
 
 use super::super::name::NameRef;
 use super::super::rtype::Type;
+use super::field::{Field, host_identity, string};
 use super::mnemonic::{Register, name_of};
-use super::table::{Field, host_identity, string};
 use super::time::civil;
 use super::{apl, bitmap, loc, svcb};
 
@@ -111,7 +111,9 @@ pub(super) fn write_quoted(octets: &[u8], out: &mut String) {
         match octet {
             b'"' | b'\\' => out.extend(['\\', char::from(*octet)]),
             0x20..=0x7E => out.push(char::from(*octet)),
-            _ => drop(write!(out, "\\{octet:03}")), // As above.
+            _ => {
+                let _ = write!(out, "\\{octet:03}"); // As above.
+            }
         }
     }
     out.push('"');
