@@ -61,8 +61,13 @@ pub fn read_all(files: &[Listed], seed: Seed, style: Style) -> Vec<Outcome> {
 /// Reads one file.
 fn read(file: &Listed, seed: Seed, style: Style) -> Outcome {
     let (mut disk, mut sources, mut faults) = (DiskFiles::default(), Sources::default(), Faults::default());
-    let zone_file =
-        zone::ZoneFile { path: &file.path, name: file.name.as_ref(), may_rename: file.may_rename, seed, previous: None };
+    let zone_file = zone::ZoneFile {
+        path: &file.path,
+        name: file.name.as_ref(),
+        may_rename: file.may_rename,
+        seed,
+        previous: None,
+    };
     let zone = zone::load(&zone_file, &mut disk, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {

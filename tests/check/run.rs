@@ -74,11 +74,14 @@ pub(crate) fn fated(file: &ZoneFile) -> Output {
 fn lines(dump: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(dump);
     let records = text.lines().filter(|line| !line.is_empty() && !line.starts_with(';') && !line.starts_with('$'));
+    let mut owner = String::new();
     let mut lines: Vec<String> = records
         .map(|line| {
-            let mut fields = line.splitn(2, [' ', '\t']);
-            let owner = fields.next().unwrap_or_default().to_ascii_lowercase();
-            let rest = fields.next().unwrap_or_default();
+            // NSD leaves an owner out that the line before has.
+            let (written, rest) = line.split_at(line.find([' ', '\t']).unwrap_or(line.len()));
+            if !written.is_empty() {
+                owner = written.to_ascii_lowercase();
+            }
             let (front, rdata) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
             let front = front.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
             format!("{owner} {front} {rdata}")
