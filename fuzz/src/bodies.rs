@@ -1,0 +1,257 @@
+//! What is promised of any octets: as queries, as zone files, as RDATA. Shared by the fuzz targets, by the replay of the
+//! corpus and by the property tests; each body panics where a promise is broken.
+//!
+//! Replies are read by `hickory-proto` and by a walk of our own here, not by the code under test.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use fated::answer::{MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::wire::{Name, NameRef, Type, rdata};
+use fated::zone::fault::Faults;
+use fated::zone::hash::Seed;
+use fated::zone::reader::{self, Files, Sources};
+use fated::zone::{Zone, ZoneFile, ZoneSet, load};
+use hickory_proto::op::Message;
+
+/// The key of the name hash: always the same, so that a crash is one that comes again.
+pub const SEED: Seed = Seed([0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210]);
+
+/// What parts the files in the input of [`zone`].
+pub const FILE_MARK: &[u8] = b"\n--8<--\n";
+
+/// The zones that queries are put to: without signatures, with NSEC, with NSEC3, with opt-out, and a child of one.
+pub const ZONES: [(&str, &[u8]); 5] = [
+    ("plain.test.", include_bytes!("../../tests/corpus/zones/plain.test.zone")),
+    ("nsec.test.", include_bytes!("../../tests/corpus/zones/nsec.test.zone")),
+    ("child.nsec.test.", include_bytes!("../../tests/corpus/zones/child.nsec.test.zone")),
+    ("nsec3.test.", include_bytes!("../../tests/corpus/zones/nsec3.test.zone")),
+    ("optout.test.", include_bytes!("../../tests/corpus/zones/optout.test.zone")),
+];
+
+/// Octets of a message header (RFC 1035 §4.1.1).
+const HEADER_BYTES: usize = 12;
+/// The largest reply over UDP to a client without EDNS (RFC 1035 §4.2.1).
+const PLAIN_UDP_BYTES_MAX: usize = 512;
+
+/// Puts octets to the answer as a query. The first octet chooses the transport and the settings.
+///
+/// # Panics
+/// Where the reply is longer than the client takes, does not belong to the query, or cannot be read.
+pub fn packet(input: &[u8]) {
+    let Some((choice, query)) = input.split_first() else { return };
+    let transport = if choice & 1 == 0 { Transport::Udp } else { Transport::Tcp };
+    let snapshot = if choice & 2 == 0 { &snapshots()[0] } else { &snapshots()[1] };
+    let is_dropped = query.len() < HEADER_BYTES || query[2] & 0x80 != 0;
+    // Two buffers with different rubbish: what is sent must not depend on what lay there.
+    let (mut first, mut second) = (vec![0x55; MESSAGE_BYTES_MAX], vec![0xAA; MESSAGE_BYTES_MAX]);
+    let verdict = respond(snapshot, query, transport, &mut first);
+    assert_eq!(respond(snapshot, query, transport, &mut second), verdict, "one query, one verdict");
+    let Verdict::Reply { length, rcode, is_truncated, .. } = verdict else {
+        assert!(is_dropped, "only what is short or a response is dropped");
+        return;
+    };
+    assert!(!is_dropped, "what is short or a response is never answered");
+    assert!(first[..length] == second[..length], "a reply has octets that were not written");
+    let reply = &first[..length];
+    check_size(query, reply.len(), transport, &snapshot.settings);
+    assert_eq!(reply[..2], query[..2], "the ID is that of the query");
+    assert_eq!(reply[2] & 0xF9, query[2] & 0x79 | 0x80 | reply[2] & 0x04 & 0x04, "QR is set, OPCODE and RD are kept");
+    assert_eq!(reply[2] & 0x02 != 0, is_truncated, "TC says what the verdict says");
+    assert_eq!(reply[3] & 0xF0, 0, "RA, Z, AD and CD are clear");
+    assert_eq!(u16::from(reply[3] & 0x0F), rcode & 0x0F, "the header has the verdict's RCODE");
+    assert_eq!(end_of_records(reply), Some(length), "the records end where the reply ends");
+    let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("the reply cannot be read: {error}"));
+    assert_eq!(u16::from(message.metadata.response_code), rcode, "the RCODE, its upper bits in the OPT record");
+}
+
+/// The snapshots that queries are put to: one with the default settings, one with names and a large size.
+fn snapshots() -> &'static [Snapshot; 2] {
+    static SNAPSHOTS: OnceLock<[Snapshot; 2]> = OnceLock::new();
+    SNAPSHOTS.get_or_init(|| {
+        let zones = || ZoneSet::new(ZONES.iter().map(|(name, text)| Arc::new(embedded_zone(name, text))).collect());
+        let settings = Settings {
+            identity: Some(b"fuzz".to_vec()),
+            version: Some(b"fated".to_vec()),
+            udp_payload_bytes_max: 4096,
+            ..Settings::default()
+        };
+        [Snapshot { zones: zones(), settings: Settings::default() }, Snapshot { zones: zones(), settings }]
+    })
+}
+
+/// Loads one of [`ZONES`].
+fn embedded_zone(name: &str, text: &[u8]) -> Zone {
+    let (zone, faults) = load_zone(&[text], name.parse().expect("a good name"));
+    zone.unwrap_or_else(|| panic!("{name} has errors: {:?}", faults.iter().next()))
+}
+
+/// Checks that a reply is no longer than client and transport take.
+fn check_size(query: &[u8], length: usize, transport: Transport, settings: &Settings) {
+    if transport == Transport::Tcp {
+        return assert!(length <= MESSAGE_BYTES_MAX);
+    }
+    assert!(length <= usize::from(settings.udp_payload_bytes_max), "longer than the operator allows");
+    if length > PLAIN_UDP_BYTES_MAX
+        && let Ok(message) = Message::from_vec(query)
+    {
+        let edns = message.edns.expect("over 512 octets only for a client with EDNS");
+        assert!(length <= usize::from(edns.max_payload()), "longer than the client takes");
+    }
+}
+
+/// Walks over question and records by the counts of the header; returns where they end.
+fn end_of_records(message: &[u8]) -> Option<usize> {
+    let count = |at: usize| Some(usize::from(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?])));
+    let mut at = HEADER_BYTES;
+    for _ in 0..count(4)? {
+        at = end_of_name(message, at)? + 4;
+    }
+    for _ in 0..count(6)? + count(8)? + count(10)? {
+        at = end_of_name(message, at)? + 10;
+        at += count(at - 2)?;
+    }
+    Some(at)
+}
+
+/// The offset behind the first encoding of a name (RFC 1035 §4.1.4).
+fn end_of_name(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *message.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            _ => return Some(at + 2),
+        }
+    }
+}
+
+/// Files that stand in the input: the zone's file, then `1.inc`, `2.inc` and so on.
+struct InputFiles<'a>(&'a [&'a [u8]]);
+
+impl Files for InputFiles<'_> {
+    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::NotFound)?;
+        let index = if name == "input.zone" { Some(0) } else { name.strip_suffix(".inc").and_then(|n| n.parse().ok()) };
+        let text = index.and_then(|index: usize| self.0.get(index)).ok_or(io::ErrorKind::NotFound)?;
+        Ok(text.to_vec())
+    }
+}
+
+/// Loads the zone in the first of `files`.
+pub fn load_zone(files: &[&[u8]], name: Name) -> (Option<Zone>, Faults) {
+    let (mut sources, mut faults) = (Sources::default(), Faults::default());
+    let file =
+        ZoneFile { path: Path::new("input.zone"), name: name.as_ref(), may_rename: false, seed: SEED, previous: None };
+    let zone = load(&file, &mut InputFiles(files), &mut sources, &mut faults);
+    (zone, faults)
+}
+
+/// Reads octets as a zone file of `example.`, perhaps with others that it includes, parted by [`FILE_MARK`].
+///
+/// # Panics
+/// Where a zone that loads is written as text that does not load again as the same zone.
+pub fn zone(input: &[u8]) {
+    if asks_for_much(input) {
+        return;
+    }
+    let files = parts(input);
+    let name: Name = "example.".parse().expect("a good name");
+    let (zone, faults) = load_zone(&files, name);
+    assert_eq!(zone.is_none(), faults.error_count() > 0, "a zone is refused for errors, and only for them");
+    let Some(zone) = zone else { return };
+    let text = text_of(&zone);
+    let (again, faults) = load_zone(&[text.as_bytes()], name);
+    let again = again.unwrap_or_else(|| panic!("what was written has errors: {:?}\n{text}", faults.iter().next()));
+    assert_eq!(text_of(&again), text, "what was written is read as something else");
+    assert_eq!((again.record_count(), again.serial()), (zone.record_count(), zone.serial()));
+}
+
+/// The zone as text.
+pub fn text_of(zone: &Zone) -> String {
+    let mut text = String::new();
+    zone.write_text(&mut text).expect("a String takes everything");
+    text
+}
+
+/// Parts the input at each [`FILE_MARK`].
+fn parts(input: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    let mut rest = input;
+    while let Some(at) = rest.windows(FILE_MARK.len()).position(|window| window == FILE_MARK) {
+        parts.push(&rest[..at]);
+        rest = &rest[at + FILE_MARK.len()..];
+    }
+    parts.push(rest);
+    parts
+}
+
+/// Whether `$GENERATE` or nested `$INCLUDE` would make far more of the input than it is: honest work, but slow.
+fn asks_for_much(input: &[u8]) -> bool {
+    let text = input.to_ascii_lowercase();
+    let count = |word: &[u8]| text.windows(word.len()).filter(|window| *window == word).count();
+    let has_large_number = text.split(|octet| !octet.is_ascii_digit()).any(|digits| digits.len() > 3);
+    let generates = count(b"$generate");
+    generates > 4 || (generates > 0 && has_large_number) || count(b"$include") > 4
+}
+
+/// Reads octets as RDATA: the first two are the type; behind them stands, as the third says, wire or text.
+///
+/// # Panics
+/// Where RDATA that is well-formed is not what its text says, or text is read as RDATA that is not well-formed.
+pub fn rdata(input: &[u8]) {
+    let [high, low, form, octets @ ..] = input else { return };
+    let rtype = Type(u16::from_be_bytes([*high, *low]));
+    if rtype.is_meta() {
+        return; // No zone file holds it.
+    }
+    let wire = if form & 1 == 0 {
+        if rdata::check(rtype, octets).is_err() {
+            return;
+        }
+        octets.to_vec()
+    } else {
+        match read_line(rtype, octets) {
+            Some(wire) => wire,
+            None => return,
+        }
+    };
+    rdata::check(rtype, &wire).unwrap_or_else(|error| panic!("{rtype}: text made what is not well-formed: {error:?}"));
+    let mut text = String::new();
+    rdata::write_text(rtype, &wire, &mut text);
+    assert!(!text.contains('\n'), "{rtype}: the text has a line break: {text:?}");
+    let again = read_line(rtype, text.as_bytes());
+    assert_eq!(again.as_deref(), Some(&*wire), "{rtype} {text} does not read back");
+    check_names(rtype, &wire);
+}
+
+/// Checks the names that are told of in RDATA, and its canonical form.
+fn check_names(rtype: Type, wire: &[u8]) {
+    for embedded in rdata::names(rtype, wire) {
+        let octets = embedded.name.as_bytes();
+        assert_eq!(
+            wire.get(embedded.offset..embedded.offset + octets.len()),
+            Some(octets),
+            "{rtype}: a name is elsewhere"
+        );
+    }
+    let mut canonical = Vec::new();
+    rdata::write_canonical(rtype, wire, &mut canonical);
+    assert!(canonical.eq_ignore_ascii_case(wire), "{rtype}: the canonical form differs in more than letter case");
+}
+
+/// The RDATA of a zone file's one line that has `text` behind the type; `None` where it has a fault.
+fn read_line(rtype: Type, text: &[u8]) -> Option<Vec<u8>> {
+    let line = [format!("owner.example. 60 IN TYPE{} ", rtype.0).as_bytes(), text, b"\n"].concat();
+    let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Vec::new());
+    let origin: Name = "example.".parse().expect("a good name");
+    let mut files = InputFiles(&[&line]);
+    let origin: NameRef<'_> = origin.as_ref();
+    reader::read_zone(&mut files, Path::new("input.zone"), origin, &mut sources, &mut faults, &mut |record| {
+        records.push((record.rtype, record.rdata.to_vec()));
+    });
+    match (faults.error_count(), records.pop(), records.is_empty()) {
+        (0, Some((read, wire)), true) if read == rtype => Some(wire),
+        _ => None,
+    }
+}

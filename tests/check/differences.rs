@@ -1,0 +1,368 @@
+//! Where other servers part from us in what a zone file may hold, on purpose: each with its reason.
+//!
+//! An entry that is no longer true fails the test that reads it.
+
+use crate::run::Peer;
+
+/// One way in which one peer differs.
+pub(crate) struct Difference {
+    /// Who differs.
+    pub(crate) peer: Peer,
+    /// The files on which it shows.
+    pub(crate) files: &'static [&'static str],
+    /// Why, and which standard says so.
+    pub(crate) because: &'static str,
+}
+
+/// Files that a peer refuses and we take, or the other way round.
+#[rustfmt::skip] // One entry a difference reads best with the files on lines of their own.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        peer: Peer::Bind,
+        because: "it takes the mark for letters of a name; editors write it, and no name starts with it",
+        files: &[
+            "good/byte-order-mark.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "it looks for an included file in the working folder, we in the folder of the file that includes (RFC 1035 §5.1 leaves it open; Knot does as we do)",
+        files: &[
+            "good/include-nested.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "the right side must be one word or one quoted string there; we take the rest of the line, too",
+        files: &[
+            "good/generate-fields-without-quotes.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "it wants a key even for algorithm 0; RFC 4025 §2.4 says that none is there",
+        files: &[
+            "good/type-ipseckey-without-key.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "its release is older than the key (RFC 9540)",
+        files: &[
+            "good/type-svcb-later-keys.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "a zone without NS serves what it has, as NSD says too; RFC 1034 §4.2.1 asks for NS, hence a warning",
+        files: &[
+            "good/warned-no-apex-ns.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "RFC 4592 §4.2 leaves it undefined, not forbidden",
+        files: &[
+            "good/warned-ns-at-a-wildcard.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "the zone is wrong (RFC 2181 §10.3, RFC 1912 §2.8), but what can be answered is right: a warning",
+        files: &[
+            "good/warned-ns-to-cname.zone",
+            "good/warned-ns-without-address.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "RFC 5155 §8.1 has servers ignore chains that they do not know: a warning",
+        files: &[
+            "good/warned-nsec3-algorithm.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "it serves the zone with the names hidden; RFC 6672 §2.4 forbids it, Knot and NSD refuse too",
+        files: &[
+            "bad/dname-at-the-apex-with-names-below.zone",
+            "bad/dname-with-names-below.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "it serves any number of iterations that it is given; RFC 9276 §3.2 lets servers refuse",
+        files: &[
+            "bad/nsec3-too-many-iterations.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "quotes are for strings (RFC 1035 §5.1)",
+        files: &[
+            "bad/owner-in-quotes.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "it does not look at the limits of RFC 1712 §3",
+        files: &[
+            "bad/rdata-gpos-out-of-range.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "it takes TTLs of 32 bits and shortens them; RFC 2181 §8 has 31 bits",
+        files: &[
+            "bad/ttl-too-large.zone",
+            "bad/ttl-with-units-too-large.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it has no $GENERATE",
+        files: &[
+            "good/generate-absolute.zone",
+            "good/generate-bases.zone",
+            "good/generate-escapes.zone",
+            "good/generate-fields-without-quotes.zone",
+            "good/generate-keeps-the-owner.zone",
+            "good/generate-nibbles.zone",
+            "good/generate-offset.zone",
+            "good/generate-other-types.zone",
+            "good/generate-plain.zone",
+            "good/generate-several-uses.zone",
+            "good/generate-step.zone",
+            "good/generate-ttl-and-class.zone",
+            "good/generate-width.zone",
+            "good/generate-without-a-counter.zone",
+            "good/many-records-of-one-set.zone",
+            "good/reverse-ipv4.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it takes the mark for letters of a name; editors write it, and no name starts with it",
+        files: &[
+            "good/byte-order-mark.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it refuses CR LF, which RFC 1035 §5.1 does not rule out",
+        files: &[
+            "good/crlf.zone",
+            "good/include-crlf.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it wants octets above 126 escaped; RFC 2181 §11 allows every octet",
+        files: &[
+            "good/raw-octets-in-names.zone",
+            "good/raw-octets-in-strings.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it wants punctuation in names escaped; RFC 2181 §11 allows every octet",
+        files: &[
+            "good/names-of-every-printable.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it does not know CLASS1 (RFC 3597 §5)",
+        files: &[
+            "good/class-by-number.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it wants absolute names in directives; RFC 1035 §5.1 has relative ones completed by the origin",
+        files: &[
+            "good/include-with-a-relative-origin.zone",
+            "good/origin-at.zone",
+            "good/origin-relative.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "a line of blanks before the first record is an error there; RFC 1035 §5.1 allows blank lines anywhere",
+        files: &[
+            "good/blank-lines.zone",
+            "good/comments-anywhere.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it wants blanks between strings and beside parentheses",
+        files: &[
+            "good/parentheses-without-blanks.zone",
+            "good/quoted-side-by-side.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it wants a key even where the flags say that there is none (RFC 2535 §3.1.2)",
+        files: &[
+            "good/type-key.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it wants all four digits of each group; RFC 6742 §2.1.2 does not",
+        files: &[
+            "good/type-l64.zone",
+            "good/type-nid.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it wants the digest in one word; RFC 4701 §3.2 allows white space",
+        files: &[
+            "good/type-dhcid.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "its release is older than the key (RFC 9461, RFC 9540)",
+        files: &[
+            "good/type-svcb-dohpath.zone",
+            "good/type-svcb-later-keys.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it does not know the type",
+        files: &[
+            "good/type-amtrelay.zone",
+            "good/type-avc.zone",
+            "good/type-doa.zone",
+            "good/type-dsync.zone",
+            "good/type-gpos.zone",
+            "good/type-hip.zone",
+            "good/type-isdn.zone",
+            "good/type-md-mf.zone",
+            "good/type-ninfo.zone",
+            "good/type-nsap-ptr.zone",
+            "good/type-nsap.zone",
+            "good/type-nxt.zone",
+            "good/type-px.zone",
+            "good/type-resinfo.zone",
+            "good/type-rkey-ta-dlv.zone",
+            "good/type-sig.zone",
+            "good/type-talink.zone",
+            "good/type-wallet.zone",
+            "good/type-wks.zone",
+            "good/type-x25.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "the zone is wrong (RFC 1912 §2.8, RFC 9471 §2), but what can be answered is right: a warning",
+        files: &[
+            "good/warned-glue-missing-at-the-cut.zone",
+            "good/warned-glue-missing-of-one.zone",
+            "good/warned-glue-missing.zone",
+            "good/warned-ns-to-cname.zone",
+            "good/warned-ns-without-address.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "a zone without NS serves what it has, as NSD says too; RFC 1034 §4.2.1 asks for NS, hence a warning",
+        files: &[
+            "good/warned-no-apex-ns.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "RFC 6672 §2.3 forbids it below the apex, but the cut alone is answered: a warning",
+        files: &[
+            "good/warned-ns-beside-dname.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it lets RDATA of a wrong length through (RFC 3597 §5 forbids it)",
+        files: &[
+            "bad/generic-rdata-wrong-for-the-type.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it serves up to its own bound; RFC 9276 §3.2 lets servers refuse",
+        files: &[
+            "bad/nsec3-too-many-iterations.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it takes \\DDD over 255 modulo 256; RFC 1035 §5.1 means one octet",
+        files: &[
+            "bad/owner-with-a-bad-escape.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "RFC 8659 §4.1 allows letters and digits only",
+        files: &[
+            "bad/rdata-caa-tag.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "RFC 9460 §7.1.1 forbids it without alpn",
+        files: &[
+            "bad/rdata-svcb-no-default-alpn-alone.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "RFC 8976 §2.2.4 gives the length of the digest",
+        files: &[
+            "bad/rdata-zonemd-digest-too-short.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "RFC 1035 §5.2 has one SOA in a zone file",
+        files: &[
+            "bad/soa-below-the-apex.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it keeps the last; RFC 1035 §5.2 has one SOA in a zone file",
+        files: &[
+            "bad/soa-twice.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it parts a longer string into several; RFC 1035 §3.3 ends one at 255 octets",
+        files: &[
+            "bad/string-too-long.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it takes TTLs of 32 bits; RFC 2181 §8 has 31 bits",
+        files: &[
+            "bad/ttl-too-large.zone",
+            "bad/ttl-with-units-too-large.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "RFC 6895 §3.1 keeps these numbers out of zones",
+        files: &[
+            "bad/type-tsig.zone",
+            "bad/type-zero.zone",
+        ],
+    },
+];
+
+/// Files whose dump a peer reads otherwise than the file itself.
+pub(crate) const DUMP_DIFFERENCES: &[Difference] = &[];
