@@ -72,10 +72,8 @@ fn root(file: &str, share: usize) {
     if must_skip(file, &PROGRAMS) {
         return;
     }
-    let folder = std::env::var_os("FATED_ROOT_ZONES").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/zones"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("FATED_ROOT_ZONES")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/zones"), PathBuf::from);
     let path = folder.join(file);
     let Ok(text) = fs::read_to_string(&path) else {
         skip_loudly(file, &format!("{} is not there; set FATED_ROOT_ZONES", path.display()));

@@ -184,7 +184,12 @@ pub(crate) fn read_framed(stream: &mut impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// Asks until `is_well` likes a reply or the time is over; for servers that are starting.
-pub(crate) fn ask_until(server: SocketAddr, query: &Query, bound: Duration, mut is_well: impl FnMut(&Message) -> bool) -> bool {
+pub(crate) fn ask_until(
+    server: SocketAddr,
+    query: &Query,
+    bound: Duration,
+    mut is_well: impl FnMut(&Message) -> bool,
+) -> bool {
     let socket = udp_socket(server);
     let start = Instant::now();
     let mut buffer = vec![0; 65_535];

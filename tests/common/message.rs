@@ -249,8 +249,13 @@ impl Message {
     /// Reads one record at `at` into a section; returns where the next one begins.
     fn read_record(&mut self, octets: &[u8], at: usize, section: usize) -> Result<usize, Fault> {
         let (owner, at) = read_name(octets, at)?;
-        let [rtype, class, high, low, length] =
-            [read_word(octets, at)?, read_word(octets, at + 2)?, read_word(octets, at + 4)?, read_word(octets, at + 6)?, read_word(octets, at + 8)?];
+        let [rtype, class, high, low, length] = [
+            read_word(octets, at)?,
+            read_word(octets, at + 2)?,
+            read_word(octets, at + 4)?,
+            read_word(octets, at + 6)?,
+            read_word(octets, at + 8)?,
+        ];
         let start = at + 10;
         let end = start + usize::from(length);
         if end > octets.len() {

@@ -216,7 +216,9 @@ fn start_fated(zones: &[ZoneFile], arguments: &[&str]) -> Server {
     loop {
         match receiver.recv_timeout(START_PATIENCE.saturating_sub(start.elapsed())) {
             Ok(line) => {
-                if line.contains("serving") && let Some(address) = loopback_address(&line) {
+                if line.contains("serving")
+                    && let Some(address) = loopback_address(&line)
+                {
                     return Server { kind: Kind::Fated, address, folder, process };
                 }
                 log.push_str(&line);
@@ -256,7 +258,9 @@ fn start_peer(kind: Kind, zones: &[ZoneFile]) -> Result<Server, String> {
     for zone in zones {
         let query = Query::new(&name::name(&zone.origin), 6);
         let start = Instant::now();
-        while !ask::ask_until(address, &query, Duration::from_secs(1), |reply| reply.rcode() == 0 && reply.flags & 0x0400 != 0) {
+        while !ask::ask_until(address, &query, Duration::from_secs(1), |reply| {
+            reply.rcode() == 0 && reply.flags & 0x0400 != 0
+        }) {
             if process.ended().is_some() || start.elapsed() > START_PATIENCE {
                 return Err(format!("{}: {}", zone.origin, fs::read_to_string(&log).unwrap_or_default()));
             }

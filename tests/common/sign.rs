@@ -36,11 +36,16 @@ pub(crate) fn sign(folder: &Path, origin: &str, text: &str, denial: Denial) -> S
     fs::create_dir_all(&folder).expect("a temporary folder can be made");
     let mut keys = Vec::new();
     for arguments in [&["-f", "KSK"][..], &[]] {
-        let made = run(&folder, "dnssec-keygen", &[&["-q", "-a", "ECDSAP256SHA256", "-n", "ZONE"], arguments, &[origin]].concat());
+        let made = run(
+            &folder,
+            "dnssec-keygen",
+            &[&["-q", "-a", "ECDSAP256SHA256", "-n", "ZONE"], arguments, &[origin]].concat(),
+        );
         keys.push(made.trim().to_owned());
     }
     fs::write(folder.join("zone"), text).expect("the folder can be written to");
-    let mut arguments = vec!["-q", "-P", "-S", "-K", ".", "-o", origin, "-O", "full", "-f", "signed", "-s", "now-1h", "-e", "now+30d"];
+    let mut arguments =
+        vec!["-q", "-P", "-S", "-K", ".", "-o", origin, "-O", "full", "-f", "signed", "-s", "now-1h", "-e", "now+30d"];
     match denial {
         Denial::Nsec => {}
         Denial::Nsec3 => arguments.extend(["-3", "-", "-H", "0"]),
@@ -49,7 +54,10 @@ pub(crate) fn sign(folder: &Path, origin: &str, text: &str, denial: Denial) -> S
     arguments.push("zone");
     run(&folder, "dnssec-signzone", &arguments);
     let ds = run(&folder, "dnssec-dsfromkey", &["-2", &format!("{}.key", keys[0])]);
-    let anchors: String = keys.iter().map(|key| fs::read_to_string(folder.join(format!("{key}.key"))).expect("the key was made")).collect();
+    let anchors: String = keys
+        .iter()
+        .map(|key| fs::read_to_string(folder.join(format!("{key}.key"))).expect("the key was made"))
+        .collect();
     let anchors = anchors.lines().filter(|line| !line.starts_with(';')).map(|line| format!("{line}\n")).collect();
     Signed { text: fs::read_to_string(folder.join("signed")).expect("the zone was signed"), anchors, ds }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use fated::wire::Type;
 
-use super::common::message::{AA, AD, CD, Message, Query, QR, RA, RD, Record, Sets, TC, Z};
 use super::common::ask;
+use super::common::message::{AA, AD, CD, Message, QR, Query, RA, RD, Record, Sets, TC, Z};
 use super::meant::{self, Entry};
 use super::questions::Ways;
 
@@ -53,10 +53,7 @@ pub(crate) enum Outcome {
 pub(crate) fn peers(nsd: &Message, knot: &Message) -> Outcome {
     match difference(nsd, knot) {
         None => Outcome::Same,
-        Some(shape) => Outcome::Fault {
-            shape,
-            detail: format!("nsd:  {}\nknot: {}", show(nsd), show(knot)),
-        },
+        Some(shape) => Outcome::Fault { shape, detail: format!("nsd:  {}\nknot: {}", show(nsd), show(knot)) },
     }
 }
 

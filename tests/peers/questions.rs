@@ -88,7 +88,11 @@ fn beside(here: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut other = label.to_vec();
-    if other.len() < 60 { other.extend_from_slice(b"-0") } else { *other.last_mut()? ^= 1 }
+    if other.len() < 60 {
+        other.extend_from_slice(b"-0")
+    } else {
+        *other.last_mut()? ^= 1
+    }
     name::below(&other, &here[1 + length..])
 }
 
@@ -99,7 +103,9 @@ pub(crate) fn strangers() -> Vec<Vec<u8>> {
             .map(name::name)
             .into();
     let label = [b'x'; 49];
-    for above in ["dn-long.corners.test.", "dn-out.corners.test.", "dn.corners.test.", "wild.corners.test.", "corners.test."] {
+    for above in
+        ["dn-long.corners.test.", "dn-out.corners.test.", "dn.corners.test.", "wild.corners.test.", "corners.test."]
+    {
         let mut at = name::name(above);
         while let Some(longer) = name::below(&label, &at) {
             out.push(longer.clone());

@@ -109,7 +109,11 @@ impl Servers {
             let outcome = match &parsed[..] {
                 [Ok(nsd), Ok(knot)] => compare::peers(nsd, knot),
                 [Ok(nsd), Ok(knot), Ok(tested)] => {
-                    let addresses = [self.nsd.address, self.knot.address, self.tested.as_ref().map_or(self.nsd.address, |server| server.address)];
+                    let addresses = [
+                        self.nsd.address,
+                        self.knot.address,
+                        self.tested.as_ref().map_or(self.nsd.address, |server| server.address),
+                    ];
                     compare::judge(&Case { query, way, nsd, knot, tested, addresses })
                 }
                 _ => Outcome::Fault { shape: "unreadable or no reply".to_owned(), detail: format!("{parsed:?}") },
