@@ -29,7 +29,7 @@ X25 "311061700956" => 0c333131303631373030393536
 ISDN "150862028003217" "004" => 0f31353038363230323830303332313703303034
 ISDN "150862028003217" => 0f313530383632303238303033323137
 RT 2 relay.prime.com. => 00020572656c6179057072696d6503636f6d00
-NSAP 0x47000580005A0000000001E133FFFFFF00016100 => 47000580005a0000000001e133ffffff00016100
+NSAP 0x47000580005a0000000001e133ffffff00016100 => 47000580005a0000000001e133ffffff00016100
 NSAP-PTR a. => 016100
 SIG A 8 2 3600 20200101000000 20190101000000 12345 example. AQID => 0001080200000e105e0be1005c2aad803039076578616d706c6500010203
 KEY 256 3 8 AQID => 01000308010203
@@ -140,7 +140,7 @@ AAAA 1::0:2:0:0:3 => AAAA 1::2:0:0:3
 AAAA 2001:DB8:0:0:0:0:0:1 => AAAA 2001:db8::1
 LOC 42 N 71 6 W -24 => LOC 42 0 0.000 N 71 6 0.000 W -24.00m 1m 10000m 10m
 LOC 52 14 5.5 n 0 8 50 e 10.5m 2.34m => LOC 52 14 5.500 N 0 8 50.000 E 10.50m 2m 10000m 10m
-NSAP 0x47.0005.80.005a00.0000.0001.e133.ffffff000161.00 => NSAP 0x47000580005A0000000001E133FFFFFF00016100
+NSAP 0x47.0005.80.005a00.0000.0001.e133.ffffff000161.00 => NSAP 0x47000580005a0000000001e133ffffff00016100
 RRSIG TYPE65400 RSASHA256 2 3600 1577836800 20190101000000 12345 example. AQ ID => RRSIG TYPE65400 8 2 3600 20200101000000 20190101000000 12345 example. AQID
 DS 60485 RSASHA1 SHA-1 2bb183af5f2258 8179a53b0a98631fad1a292118 => DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118
 KEY HOST|ZONE DNSSEC RSASHA256 AQID => KEY 768 3 8 AQID
@@ -150,6 +150,7 @@ NSEC b. TYPE15 A A TYPE65535 => NSEC b. A MX TYPE65535
 NSEC3PARAM 1 0 0 aabb => NSEC3PARAM 1 0 0 AABB
 NSEC3 1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr => NSEC3 1 0 0 - 2T7B4G4VSA5SMI47K61MV5BV1A22BOJR
 APL 1:192.168.0.0/21 2:FF00::/8 => APL 1:192.168.0.0/21 2:ff00::/8
+NID 10 14:4FFF:0:ee64 => NID 10 0014:4fff:0000:ee64
 URI 10 1 a => URI 10 1 "a"
 CAA 0 issue ca.example => CAA 0 issue "ca.example"
 DSYNC CDS 1 5359 a. => DSYNC CDS NOTIFY 5359 a.
@@ -261,7 +262,10 @@ APL 2:::/129 => 0 0 expected a number from 0 to 128
 APL 1:::/1 => 0 0 expected an address of the family
 APL 3:00/1 => 0 0 expected the address family
 APL 1:1.2.3.4 => 0 0 expected an address prefix
-NID 1 14:4fff:ff20:ee64 => 1 0 expected four groups
+NID 1 00014:4fff:ff20:ee64 => 1 0 expected four groups
+NID 1 14:4fff:ff20: => 1 0 expected four groups
+NID 1 14:4fff:ff20:+e => 1 0 expected four groups
+L64 1 1:2:3:4:5 => 1 0 expected four groups
 NID 1 0014:4fff:ff20 => 1 0 expected four groups
 EUI48 00:00:5e:00:53:2a => 0 0 expected an EUI-48
 EUI48 00-00-5e-00-53-2a-00 => 0 0 expected an EUI-48
@@ -281,7 +285,7 @@ SVCB 1 . port => 2 4 expected a port
 SVCB 1 . ipv4hint => 2 8 expected IPv4 addresses
 SVCB 1 . ipv6hint => 2 8 expected IPv6 addresses
 SVCB 1 . ipv4hint=1.2.3.4, => 2 9 expected IPv4 addresses
-SVCB 1 . alpn=h2 no-default-alpn="abc" => 3 16 the value of service parameter 2
+SVCB 1 . alpn=h2 no-default-alpn="abc" => 3 17 the value of service parameter 2
 SVCB 1 . mandatory=key123 => 2 0 `mandatory` lists service parameter 123
 SVCB 1 . mandatory=mandatory => 2 10 `mandatory` lists service parameter 0
 SVCB 1 . mandatory=key123,key123 key123=abc => 2 10 the value of service parameter 0
@@ -304,6 +308,7 @@ SVCB 1 . dohpath=/query => 2 8 the value of service parameter 7
 SVCB 1 . dohpath=q{?dns} => 2 8 the value of service parameter 7
 SVCB 1 . tls-supported-groups=29,29 => 2 21 the value of service parameter 9
 SVCB 1 . key667=a\300 => 2 8 three digits
+SVCB 1 . port="65536" => 2 6 expected a port
 SVCB 1 . "alpn=h2" => 2 0 without quotes
 "##;
 
