@@ -90,7 +90,7 @@ impl BindCause {
 
 /// Binds every address for UDP, once per worker, and for TCP. Nothing is read before [`Bound::start`].
 ///
-/// `workers` is the number of UDP workers; 0 means one per CPU that the process may use, and more than [`WORKERS_MAX`]
+/// `workers` is the number of UDP workers; 0 means one per CPU that the process may use, and more than 1024
 /// are not made. Port 0 lets the kernel choose one port that is free for both transports. An address that is listed
 /// twice is bound once.
 ///
@@ -271,7 +271,7 @@ fn needs_scope(address: SocketAddr) -> bool {
 }
 
 /// The most UDP workers that are made.
-pub const WORKERS_MAX: usize = 1024;
+pub(super) const WORKERS_MAX: usize = 1024;
 
 /// How often a port that is free for UDP is tried for TCP, where the kernel may choose.
 const PORT_ATTEMPTS_MAX: usize = 32;

@@ -218,3 +218,41 @@ const OPEN_FILES_RESERVED: usize = 256;
 
 /// What is assumed where the limit cannot be read: the usual default of Linux.
 const OPEN_FILES_ASSUMED: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    /// A query whose name makes the answer panic in tests.
+    fn deadly_query() -> Vec<u8> {
+        let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        octets.extend_from_slice(b"\x05panic\x05fence\x04test\x00\x00\x01\x00\x01");
+        octets
+    }
+
+    #[test]
+    fn a_panic_over_either_transport_is_answered_and_the_threads_go_on() {
+        let bound = bind(&["127.0.0.1:0".parse().expect("an address")], 1, &TcpLimits::default()).expect("loopback");
+        let address = bound.local_addresses()[0];
+        let running = bound.start(Arc::default()).expect("threads can be made");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
+        client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let (query, mut reply) = (deadly_query(), [0; 512]);
+        for round in 1..=3 {
+            client.send_to(&query, address).expect("loopback takes it");
+            let length = client.recv(&mut reply).expect("SERVFAIL comes");
+            assert_eq!((length, reply[3] & 0x0F), (query.len(), 2));
+            let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+            stream.write_all(&framed).expect("the connection is open");
+            stream.read_exact(&mut reply[..framed.len()]).expect("SERVFAIL comes");
+            assert_eq!(reply[5] & 0x0F, 2);
+            let metrics = running.metrics();
+            assert_eq!(metrics.udp()[0].answers.panics.value(), round);
+            assert_eq!(metrics.tcp()[0].answers.panics.value(), round);
+        }
+        running.stop();
+    }
+}
