@@ -130,6 +130,7 @@ impl Batch {
     ///
     /// Each datagram is staged at most once, in rising order; anything else is ignored, as is a length above
     /// [`REPLY_BYTES_MAX`]. Returns whether it was queued.
+    #[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the type of this length")]
     pub fn stage(&mut self, index: usize, length: usize) -> bool {
         if index >= self.received_count || self.staged_count > index || length > REPLY_BYTES_MAX {
             return false;
@@ -292,6 +293,7 @@ impl Control {
     ///
     /// `filled_bytes` is how much the kernel wrote. The interface is left to the routing table, since a reply may well
     /// leave by another one; only a link-local address means nothing without its link, so that it keeps it.
+    #[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the type of this length")]
     fn answer_from(&mut self, filled_bytes: usize) -> usize {
         if filled_bytes < size_of::<libc::cmsghdr>() {
             return 0;
@@ -348,7 +350,7 @@ const LINK_LOCAL_PREFIX: u32 = 0xFE80_0000;
 
 const _: () = {
     assert!(size_of::<Control>() >= PACKET_INFO_V6_SPACE);
-    assert!(size_of::<libc::cmsghdr>() % align_of::<usize>() == 0);
+    assert!(size_of::<libc::cmsghdr>().is_multiple_of(align_of::<usize>()));
     assert!(mem::offset_of!(libc::sockaddr_in, sin_port) == mem::offset_of!(libc::sockaddr_in6, sin6_port));
     assert!(size_of::<libc::sockaddr_in>() <= size_of::<libc::sockaddr_in6>());
 };
