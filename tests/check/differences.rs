@@ -33,9 +33,17 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: Peer::Bind,
-        because: "the right side must be one word or one quoted string there; we take the rest of the line, too",
+        because: "it takes groups of fewer digits; RFC 6742 §2.1.2 speaks of four",
         files: &[
-            "good/generate-fields-without-quotes.zone",
+            "bad/rdata-l64-short-group.zone",
+            "bad/rdata-nid-short-group.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "it still reads the text of WKS, which RFC 1123 §2.2 gave up",
+        files: &[
+            "bad/rdata-wks-in-text.zone",
         ],
     },
     Difference {
@@ -98,20 +106,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: Peer::Bind,
-        because: "quotes are for strings (RFC 1035 §5.1)",
-        files: &[
-            "bad/owner-in-quotes.zone",
-        ],
-    },
-    Difference {
-        peer: Peer::Bind,
-        because: "it does not look at the limits of RFC 1712 §3",
-        files: &[
-            "bad/rdata-gpos-out-of-range.zone",
-        ],
-    },
-    Difference {
-        peer: Peer::Bind,
         because: "it takes TTLs of 32 bits and shortens them; RFC 2181 §8 has 31 bits",
         files: &[
             "bad/ttl-too-large.zone",
@@ -125,7 +119,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
             "good/generate-absolute.zone",
             "good/generate-bases.zone",
             "good/generate-escapes.zone",
-            "good/generate-fields-without-quotes.zone",
             "good/generate-keeps-the-owner.zone",
             "good/generate-nibbles.zone",
             "good/generate-offset.zone",
@@ -211,10 +204,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: Peer::Knot,
-        because: "it wants all four digits of each group; RFC 6742 §2.1.2 does not",
+        because: "it wants no quotes around names; BIND and NSD take them",
         files: &[
-            "good/type-l64.zone",
-            "good/type-nid.zone",
+            "good/owner-in-quotes.zone",
         ],
     },
     Difference {
@@ -240,6 +232,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
             "good/type-avc.zone",
             "good/type-doa.zone",
             "good/type-dsync.zone",
+            "good/type-gpos-out-of-range.zone",
             "good/type-gpos.zone",
             "good/type-hip.zone",
             "good/type-isdn.zone",
@@ -365,4 +358,51 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
 ];
 
 /// Files whose dump a peer reads otherwise than the file itself.
-pub(crate) const DUMP_DIFFERENCES: &[Difference] = &[];
+#[rustfmt::skip]
+pub(crate) const DUMP_DIFFERENCES: &[Difference] = &[
+    Difference {
+        peer: Peer::Bind,
+        because: "an offset in ${} counts for each plain $ behind it there; its manual says that $ is the number itself",
+        files: &["good/generate-other-types.zone"],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "of two spellings of one name in RDATA it keeps the last, we the first (RFC 4343 §3 leaves it open)",
+        files: &["good/warned-duplicates.zone"],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "without any TTL it takes the SOA's MINIMUM, which RFC 2308 §4 made something else; we take 3600",
+        files: &["good/warned-ttl-none-at-all.zone"],
+    },
+    Difference {
+        peer: Peer::Bind,
+        because: "NSEC3 records that no NSEC3PARAM goes with are no chain (RFC 5155 §7.3) and are left out of the zone",
+        files: &["good/warned-nsec3-without-param.zone"],
+    },
+    Difference {
+        peer: Peer::Nsd,
+        because: "NSEC3 records that no NSEC3PARAM goes with are no chain (RFC 5155 §7.3) and are left out of the zone",
+        files: &["good/warned-nsec3-without-param.zone"],
+    },
+    Difference {
+        peer: Peer::Nsd,
+        because: "it takes a backslash that is escaped at the end of a line for one that escapes the line's end",
+        files: &["good/escapes-in-strings.zone"],
+    },
+    Difference {
+        peer: Peer::Nsd,
+        because: "it does not take the TTL of the record before (RFC 1035 §5.1)",
+        files: &["good/ttl-from-the-last-record.zone"],
+    },
+    Difference {
+        peer: Peer::Nsd,
+        because: "its release does not know the names of later types, which our dump has",
+        files: &["good/types-all-as-unknown.zone"],
+    },
+    Difference {
+        peer: Peer::Nsd,
+        because: "it prints each record with the TTL that was written; RFC 2181 §5.2 has one for all",
+        files: &["good/warned-ttls-differ.zone"],
+    },
+];
