@@ -24,7 +24,7 @@ pub(crate) fn text(count: usize) -> String {
     text.push_str("*.wild A 192.0.2.2\n");
     for host in 0..count {
         let (high, low) = (host >> 8 & 0xFF, host & 0xFF);
-        write!(text, "host{host} A 10.{}.{high}.{low}\n", host >> 16 & 0xFF).expect("a String takes everything");
+        writeln!(text, "host{host} A 10.{}.{high}.{low}", host >> 16 & 0xFF).expect("a String takes everything");
         if host % 10 == 0 {
             write!(text, "alias{host} CNAME one{host}\none{host} CNAME two{host}\ntwo{host} CNAME host{host}\n")
                 .expect("a String takes everything");
