@@ -5,7 +5,7 @@
 use crate::wire::message::{HEADER_BYTES, Question};
 use crate::wire::name::NAME_BYTES_MAX;
 use crate::wire::{Class, Name, NameRef, Type};
-use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target, TargetPlace};
+use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target};
 
 /// The furthest that a compression pointer reaches (RFC 1035 §4.1.4).
 const POINTER_MAX: usize = 0x3FFF;
@@ -262,10 +262,7 @@ impl<'b> Reply<'b> {
 
     /// Where the target of an RRset stands that was put at `start`; `None` if no pointer reaches it.
     pub(super) fn target_at(&self, target: Target, start: usize, owner: Owner) -> Option<usize> {
-        let at = match target.place()? {
-            TargetPlace::Owner => owner.pointer,
-            TargetPlace::Template(laid_out) => self.moved(laid_out, start, owner),
-        };
+        let at = self.moved(target.place()?, start, owner);
         (at <= POINTER_MAX).then_some(at)
     }
 

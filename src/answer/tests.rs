@@ -181,7 +181,7 @@ fn answers_are_those_of_rfc_1034_section_4_3_2() {
         ("cut.example. NS", referral),
         ("x.a.cut.example. A", referral),
         ("cut.example. DS", &no_data),
-        ("svc.example. HTTPS", "0 aa | svc.example. 300 HTTPS 1 . alpn=\"h2\" | | svc.example. 300 A 192.0.2.7"),
+        ("svc.example. HTTPS", "0 aa | svc.example. 300 HTTPS 1 . alpn=\"h2\" | |"),
         (
             "srv.example. SRV",
             "0 aa | srv.example. 300 SRV 1 2 3 www.example. | | www.example. 300 A 192.0.2.2 / www.example. 300 A 192.0.2.3",

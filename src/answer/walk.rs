@@ -9,7 +9,7 @@ use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
 use crate::wire::message::Question;
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
-use crate::zone::node::{Node, QNAME_OFFSET, Rrset, TargetPlace};
+use crate::zone::node::{Node, QNAME_OFFSET, Rrset};
 use crate::zone::{Found, Missing, Zone, ZoneSet};
 
 /// The most aliases that are followed. A chain over it is answered as far as it goes.
@@ -278,7 +278,9 @@ fn redirect<'z>(
     if is_too_long {
         return Ok(Step::Done);
     }
-    Ok(Step::Alias(reply.put_cname(place.spot, record.ttl, prefix, target_at)?))
+    let alias = reply.put_cname(place.spot, record.ttl, prefix, target_at)?;
+    // Where the CNAME itself is asked for, it is the answer.
+    Ok(if place.qtype == Type::CNAME { Step::Done } else { Step::Alias(alias) })
 }
 
 /// Puts the addresses of the names that an RRset leads to, which was put at `start`.
@@ -302,9 +304,9 @@ fn put_additional(
         }
         for target in rrset.targets() {
             let at = reply.target_at(target, start, owner);
-            let is_owner = target.place() == Some(TargetPlace::Owner);
-            let is_it = |node: Node<'_>| is_owner || at.is_none_or(|at| reply.is_name_at(at, node.name()));
-            let Some(node) = zone.names().find_by(target.hash, is_it) else { continue };
+            let is_it = |node: Node<'_>| at.is_none_or(|at| reply.is_name_at(at, node.name()));
+            let node = zone.names().find_by(target.hash, is_it).or_else(|| wildcard_for(zone, &reply.name_at(at?)));
+            let Some(node) = node else { continue };
             if is_required != cut.is_some_and(|cut| node.name().is_at_or_below(cut.name())) {
                 continue;
             }
@@ -324,4 +326,15 @@ fn put_additional(
         }
     }
     Ok(())
+}
+
+/// The wildcard that stands for a target that does not exist.
+fn wildcard_for<'z>(zone: &'z Zone, target: &Name) -> Option<Node<'z>> {
+    if !zone.has_wildcards() || !target.as_ref().is_at_or_below(zone.apex()) {
+        return None;
+    }
+    match zone.lookup(&LookupName::new(target.as_ref())) {
+        Found::Missing(missing) => zone.wildcard(&missing),
+        Found::Exact(_) | Found::Delegation { .. } | Found::Redirected { .. } => None,
+    }
 }

@@ -311,6 +311,7 @@ impl Draft {
             negative: negative.into(),
             serial,
             record_count,
+            has_wildcards: !self.wildcard_parents.is_empty(),
         }
     }
 }

@@ -52,6 +52,7 @@ pub struct Zone {
     negative: Box<[u8]>,
     serial: u32,
     record_count: usize,
+    has_wildcards: bool,
 }
 
 /// How the zone proves that something does not exist.
@@ -102,6 +103,11 @@ impl Zone {
     /// Names, empty non-terminals included.
     pub fn name_count(&self) -> usize {
         self.names.count()
+    }
+
+    /// Whether some name of the zone is a wildcard.
+    pub fn has_wildcards(&self) -> bool {
+        self.has_wildcards
     }
 
     /// How the zone denies.

@@ -129,23 +129,10 @@ pub struct Target {
     pub hash: NameHash,
 }
 
-/// Where the name of a [`Target`] stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetPlace {
-    /// It is the owner of the RRset: what was asked, where the RRset is synthesised from a wildcard.
-    Owner,
-    /// At this offset, as templates count.
-    Template(usize),
-}
-
 impl Target {
-    /// Where the name stands; `None` where no pointer can reach it.
-    pub fn place(self) -> Option<TargetPlace> {
-        match usize::from(self.pointer) {
-            0 => None,
-            QNAME_OFFSET => Some(TargetPlace::Owner),
-            laid_out => Some(TargetPlace::Template(laid_out)),
-        }
+    /// Where the name stands, as templates count; `None` where no pointer can reach it.
+    pub fn place(self) -> Option<usize> {
+        (self.pointer != 0).then_some(usize::from(self.pointer))
     }
 }
 
@@ -421,7 +408,7 @@ fn encode_body(out: &mut Vec<u8>, seed: Seed, owner: NameRef<'_>, source: &Rrset
             };
             if has_additional(source.rtype) {
                 let pointer = if pointer < base + POINTER_REACH_BYTES { pointer } else { 0 };
-                made.add_target(seed, owner, source.rtype, embedded.name, pointer);
+                made.add_target(seed, embedded.name, pointer);
             }
         }
         out.extend_from_slice(&rdata[copied..]);
@@ -439,17 +426,11 @@ fn has_additional(rtype: Type) -> bool {
 }
 
 impl Template {
-    /// Notes a name for the additional section, once.
-    ///
-    /// The root means the owner in SVCB and HTTPS (RFC 9460 §2.5.2) and "no such service" in MX and SRV.
-    fn add_target(&mut self, seed: Seed, owner: NameRef<'_>, rtype: Type, name: NameRef<'_>, pointer: usize) {
-        let (name, pointer) = match (name.is_root(), rtype) {
-            (false, _) => (name, pointer),
-            (true, Type::SVCB | Type::HTTPS) => (owner, QNAME_OFFSET),
-            (true, _) => return,
-        };
+    /// Notes a name for the additional section, once. The root means "no such service" or the owner itself, which
+    /// brings no addresses along in NSD and Knot either (RFC 9460 §2.5).
+    fn add_target(&mut self, seed: Seed, name: NameRef<'_>, pointer: usize) {
         let hash = LookupName::new(name).hash(seed);
-        if self.targets.iter().all(|target| target.hash != hash) {
+        if !name.is_root() && self.targets.iter().all(|target| target.hash != hash) {
             self.targets.push(Target { pointer: pointer as u16, hash });
         }
     }
