@@ -28,6 +28,9 @@ fn query(name: &str, qtype: u16) -> Vec<u8> {
     octets
 }
 
+/// Name of the kind, name of question n, QTYPE, RCODE, records in the answer section.
+type Kind = (&'static str, fn(usize) -> String, u16, u16, u8);
+
 /// Measures `respond` for every kind of answer, and checks once that it is that kind.
 fn answers(criterion: &mut Criterion) {
     let count = zone::name_count();
@@ -35,8 +38,7 @@ fn answers(criterion: &mut Criterion) {
         zones: ZoneSet::new(vec![Arc::new(zone::load(&zone::text(count), None))]),
         settings: Settings::default(),
     };
-    // Name of the kind, question number n, QTYPE, RCODE, records in the answer section.
-    let kinds: [(&str, fn(usize) -> String, u16, u16, u8); 7] = [
+    let kinds: [Kind; 7] = [
         ("exact match", |n| format!("host{n}.bench.test"), 1, 0, 1),
         ("no data", |n| format!("host{n}.bench.test"), 16, 0, 0),
         ("no such name", |n| format!("no{n}.host{n}.bench.test"), 1, 3, 0),
