@@ -28,7 +28,7 @@ fn query(name: &str, qtype: u16) -> Vec<u8> {
     octets
 }
 
-/// Name of the kind, name of question n, QTYPE, RCODE, records in the answer section.
+/// Name of the kind, question number n, QTYPE, RCODE, records in the answer section.
 type Kind = (&'static str, fn(usize) -> String, u16, u16, u8);
 
 /// Measures `respond` for every kind of answer, and checks once that it is that kind.

@@ -2,11 +2,9 @@
 
 pub mod admin;
 pub mod answer;
-
 pub mod cli;
 pub mod config;
 pub mod daemon;
-
 pub mod load;
 pub mod metrics;
 pub mod serve;

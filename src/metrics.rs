@@ -194,7 +194,7 @@ fn sample_answers(transport: &'static str, blocks: &[&Answers], samples: &mut Ve
         let value = blocks.iter().map(|block| counter(block).value()).sum();
         push(samples, name, std::slice::from_ref(&label), value);
     }
-    let rcodes = RCODES.iter().map(|&name| name).chain(["other"]);
+    let rcodes = RCODES.iter().copied().chain(["other"]);
     for (index, name) in rcodes.enumerate() {
         let value: u64 = blocks.iter().map(|block| block.rcodes[index].value()).sum();
         // The RCODEs without a name are left out while nobody used them.

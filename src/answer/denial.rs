@@ -3,14 +3,15 @@
 //! RFC 4035 §3.1.3 for NSEC, RFC 5155 §7.2 for NSEC3. Puts nothing where DO is not set or the zone is not signed.
 
 use crate::answer::reply::{Full, Reply, Section, Spot};
+use crate::answer::walk::CHAIN_MAX;
 use crate::wire::Type;
 use crate::zone::hash::LookupName;
 use crate::zone::node::Node;
 use crate::zone::nsec3::Hash;
 use crate::zone::{Denial, Missing, Nsec3Chain, Nsec3Found, Zone};
 
-/// Proofs of one reply that are remembered so as not to be put twice. A chain may need more; those may repeat.
-const PROOFS_MAX: usize = 16;
+/// Proofs of one reply: one for each wildcard that is passed, and at most three where the walk ends.
+const PROOFS_MAX: usize = CHAIN_MAX + 3;
 
 /// One name on the way to the answer, and the zone that answers for it.
 pub(super) struct Place<'z, 'n> {
@@ -21,31 +22,28 @@ pub(super) struct Place<'z, 'n> {
     pub(super) qtype: Type,
 }
 
-/// The proofs of a reply, put as they are needed, each once.
+/// The proofs of a reply, noted as they are needed, each once, and put when the answers are complete.
 #[derive(Default)]
 pub(super) struct Proofs<'z> {
-    owners: [&'z [u8]; PROOFS_MAX],
+    noted: [Option<(Node<'z>, Type)>; PROOFS_MAX],
     count: usize,
+    /// How many of them were put.
+    put_count: usize,
 }
 
 impl<'z> Proofs<'z> {
     /// The name does not exist, nor does a wildcard that would stand for it (RFC 4035 §3.1.3.2, RFC 5155 §7.2.2).
-    pub(super) fn name_error(
-        &mut self,
-        place: &Place<'z, '_>,
-        missing: &Missing<'z>,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), Full> {
+    pub(super) fn name_error(&mut self, place: &Place<'z, '_>, missing: &Missing<'z>, reply: &Reply<'_>) {
         match chain_of(place, reply) {
-            Denial::None => Ok(()),
+            Denial::None => {}
             Denial::Nsec(_) => {
-                self.cover(place, place.name, reply)?;
+                self.cover(place, place.name);
                 let wildcard = place.name.wildcard(missing.labels).expect("not longer than the name that is missing");
-                self.cover(place, &LookupName::new(wildcard.as_ref()), reply)
+                self.cover(place, &LookupName::new(wildcard.as_ref()))
             }
             Denial::Nsec3(chain) => {
-                let encloser = self.closest_encloser(place, chain, missing.encloser, missing.labels, reply)?;
-                self.put_hash(place, chain, &wildcard_hash(chain, encloser), reply)
+                let encloser = self.closest_encloser(place, chain, missing.encloser, missing.labels);
+                self.note_hash(chain, &wildcard_hash(chain, encloser))
             }
         }
     }
@@ -57,80 +55,64 @@ impl<'z> Proofs<'z> {
         place: &Place<'z, '_>,
         node: Node<'z>,
         missing: Option<&Missing<'z>>,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), Full> {
+        reply: &Reply<'_>,
+    ) {
         match (chain_of(place, reply), missing) {
-            (Denial::None, _) => Ok(()),
-            (Denial::Nsec(_), None) if node.rrset(Type::NSEC).is_none() => self.cover(place, place.name, reply),
-            (Denial::Nsec(_), None) => self.put(place, node, Type::NSEC, reply),
+            (Denial::None, _) => {}
+            (Denial::Nsec(_), None) if node.rrset(Type::NSEC).is_none() => self.cover(place, place.name),
+            (Denial::Nsec(_), None) => self.note(node, Type::NSEC),
             (Denial::Nsec(_), Some(_)) => {
-                self.put(place, node, Type::NSEC, reply)?;
-                self.cover(place, place.name, reply)
+                // An empty non-terminal has no NSEC of its own; the one before covers it.
+                self.cover(place, &LookupName::new(node.name()));
+                self.cover(place, place.name)
             }
-            (Denial::Nsec3(chain), None) => self.match_or_enclose(place, chain, node, place.name.label_count(), reply),
+            (Denial::Nsec3(chain), None) => self.match_or_enclose(place, chain, node, place.name.label_count()),
             (Denial::Nsec3(chain), Some(missing)) => {
-                self.closest_encloser(place, chain, missing.encloser, missing.labels, reply)?;
-                self.put_hash(place, chain, &hash_of(chain, node), reply)
+                self.closest_encloser(place, chain, missing.encloser, missing.labels);
+                self.note_hash(chain, &hash_of(chain, node))
             }
         }
     }
 
-    /// What was answered comes from a wildcard: no closer match exists (RFC 4035 §3.1.3.3, RFC 5155 §7.2.6).
-    pub(super) fn synthesis(
-        &mut self,
-        place: &Place<'z, '_>,
-        missing: &Missing<'z>,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), Full> {
+    /// What was answered comes from a wildcard, if `missing` says so: no closer match exists (RFC 4035 §3.1.3.3,
+    /// RFC 5155 §7.2.6).
+    pub(super) fn synthesis(&mut self, place: &Place<'z, '_>, missing: Option<&Missing<'z>>, reply: &Reply<'_>) {
+        let Some(missing) = missing else { return };
         match chain_of(place, reply) {
-            Denial::None => Ok(()),
-            Denial::Nsec(_) => self.cover(place, place.name, reply),
+            Denial::None => {}
+            Denial::Nsec(_) => self.cover(place, place.name),
             Denial::Nsec3(chain) => {
                 let next_closer = chain.params.hash(place.name.suffix_octets(missing.labels + 1));
-                self.put_hash(place, chain, &next_closer, reply)
+                self.note_hash(chain, &next_closer)
             }
         }
     }
 
     /// The delegated zone is not signed: there is no DS at the cut, whose name has `labels` (RFC 4035 §3.1.4.1,
     /// RFC 5155 §7.2.7).
-    pub(super) fn no_ds(
-        &mut self,
-        place: &Place<'z, '_>,
-        cut: Node<'z>,
-        labels: usize,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), Full> {
+    pub(super) fn no_ds(&mut self, place: &Place<'z, '_>, cut: Node<'z>, labels: usize, reply: &Reply<'_>) {
         match chain_of(place, reply) {
-            Denial::None => Ok(()),
-            Denial::Nsec(_) => self.put(place, cut, Type::NSEC, reply),
-            Denial::Nsec3(chain) => self.match_or_enclose(place, chain, cut, labels, reply),
+            Denial::None => {}
+            Denial::Nsec(_) => self.note(cut, Type::NSEC),
+            Denial::Nsec3(chain) => self.match_or_enclose(place, chain, cut, labels),
         }
     }
 
-    /// Puts the NSEC record that covers, or matches, a name.
-    fn cover(&mut self, place: &Place<'z, '_>, name: &LookupName, reply: &mut Reply<'_>) -> Result<(), Full> {
-        match place.zone.nsec_at_or_before(name) {
-            Some(node) => self.put(place, node, Type::NSEC, reply),
-            None => Ok(()),
+    /// Notes the NSEC record that covers, or matches, a name.
+    fn cover(&mut self, place: &Place<'z, '_>, name: &LookupName) {
+        if let Some(node) = place.zone.nsec_at_or_before(name) {
+            self.note(node, Type::NSEC);
         }
     }
 
-    /// Puts the NSEC3 record that matches a name that exists, or, where opt-out left none, proves its closest encloser.
-    fn match_or_enclose(
-        &mut self,
-        place: &Place<'z, '_>,
-        chain: &'z Nsec3Chain,
-        node: Node<'z>,
-        labels: usize,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), Full> {
+    /// Notes the NSEC3 record that matches a name that exists, or, where opt-out left none, proves its closest encloser.
+    fn match_or_enclose(&mut self, place: &Place<'z, '_>, chain: &'z Nsec3Chain, node: Node<'z>, labels: usize) {
         match chain.find(&hash_of(chain, node)) {
-            Some(Nsec3Found::Match(found)) => self.put(place, found, Type::NSEC3, reply),
+            Some(Nsec3Found::Match(found)) => self.note(found, Type::NSEC3),
             _ => {
-                let Some(above) = labels.checked_sub(1) else { return Ok(()) };
-                let Some(parent) = place.zone.ancestor(place.name, above) else { return Ok(()) };
-                self.closest_encloser(place, chain, parent, above, reply).map(|_| ())
+                let Some(above) = labels.checked_sub(1) else { return };
+                let Some(parent) = place.zone.ancestor(place.name, above) else { return };
+                self.closest_encloser(place, chain, parent, above);
             }
         }
     }
@@ -145,12 +127,11 @@ impl<'z> Proofs<'z> {
         chain: &'z Nsec3Chain,
         node: Node<'z>,
         labels: usize,
-        reply: &mut Reply<'_>,
-    ) -> Result<Node<'z>, Full> {
+    ) -> Node<'z> {
         let (mut encloser, mut depth) = (node, labels);
         loop {
             if let Some(Nsec3Found::Match(found)) = chain.find(&hash_of(chain, encloser)) {
-                self.put(place, found, Type::NSEC3, reply)?;
+                self.note(found, Type::NSEC3);
                 break;
             }
             // Bounded by the labels of a name; the apex has no ancestor in the zone.
@@ -159,51 +140,52 @@ impl<'z> Proofs<'z> {
             };
             (encloser, depth) = (above, depth - 1);
         }
-        self.put_hash(place, chain, &chain.params.hash(place.name.suffix_octets(depth + 1)), reply)?;
-        Ok(encloser)
+        self.note_hash(chain, &chain.params.hash(place.name.suffix_octets(depth + 1)));
+        encloser
     }
 
-    /// Puts the NSEC3 record that matches or covers a hash.
-    fn put_hash(
-        &mut self,
-        place: &Place<'z, '_>,
-        chain: &'z Nsec3Chain,
-        hash: &Hash,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), Full> {
-        match chain.find(hash) {
-            Some(Nsec3Found::Match(node) | Nsec3Found::Cover(node)) => self.put(place, node, Type::NSEC3, reply),
-            None => Ok(()),
+    /// Notes the NSEC3 record that matches or covers a hash.
+    fn note_hash(&mut self, chain: &'z Nsec3Chain, hash: &Hash) {
+        if let Some(Nsec3Found::Match(node) | Nsec3Found::Cover(node)) = chain.find(hash) {
+            self.note(node, Type::NSEC3);
         }
     }
 
-    /// Puts the proof that stands at `node`, unless it was put before. Its owner shares what it can with the name.
-    fn put(&mut self, place: &Place<'z, '_>, node: Node<'z>, rtype: Type, reply: &mut Reply<'_>) -> Result<(), Full> {
-        let Some(rrset) = node.rrset(rtype) else { return Ok(()) };
-        if self.has(node) {
-            return Ok(());
+    /// Notes the proof that stands at `node`, once; [`Self::put`] puts it.
+    fn note(&mut self, node: Node<'z>, rtype: Type) {
+        let is_known = |noted: &Option<(Node<'z>, Type)>| {
+            noted.is_some_and(|(known, _)| core::ptr::eq(known.name_octets(), node.name_octets()))
+        };
+        if self.noted.iter().any(is_known) {
+            return;
         }
-        let (owner, name) = (node.name(), place.name.name());
-        let shared = owner.ancestors().find(|suffix| name.is_at_or_below(*suffix)).map_or(1, |suffix| suffix.len());
-        let at = reply.owner(place.spot, shared);
-        if shared == owner.len() {
-            return reply.put(Section::Authority, at, &rrset).map(|_| ());
-        }
-        let prefix = &owner.as_bytes()[..owner.len() - shared];
-        reply.put_written(Section::Authority, prefix, (shared > 1).then(|| at.pointer()), &rrset)
-    }
-
-    /// Whether the node was noted before; notes it if not.
-    fn has(&mut self, node: Node<'z>) -> bool {
-        let owner = node.name_octets();
-        if self.owners[..self.count].iter().any(|known| core::ptr::eq(*known, owner)) {
-            return true;
-        }
-        if let Some(free) = self.owners.get_mut(self.count) {
-            *free = owner;
+        if let Some(free) = self.noted.get_mut(self.count) {
+            *free = Some((node, rtype));
             self.count += 1;
         }
-        false
+    }
+
+    /// Puts into the authority section what was noted since the last time: all answers are there by then.
+    ///
+    /// Each owner shares what it can with the name of `place`.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(super) fn put(&mut self, place: &Place<'_, '_>, reply: &mut Reply<'_>) -> Result<(), Full> {
+        for (node, rtype) in self.noted[self.put_count..self.count].iter().flatten() {
+            let Some(rrset) = node.rrset(*rtype) else { continue };
+            let (owner, name) = (node.name(), place.name.name());
+            let shared = owner.ancestors().find(|suffix| name.is_at_or_below(*suffix)).map_or(1, |suffix| suffix.len());
+            let at = reply.owner(place.spot, shared);
+            if shared == owner.len() {
+                reply.put(Section::Authority, at, &rrset)?;
+            } else {
+                let prefix = &owner.as_bytes()[..owner.len() - shared];
+                reply.put_written(Section::Authority, prefix, (shared > 1).then(|| at.pointer()), &rrset)?;
+            }
+        }
+        self.put_count = self.count;
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::answer::code::{ExtendedError, Rcode};
 use crate::answer::denial::{Place, Proofs};
 use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
 use crate::wire::message::Question;
-use crate::wire::{Name, Type};
+use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
 use crate::zone::node::{Node, QNAME_OFFSET, Rrset, TargetPlace};
 use crate::zone::{Found, Missing, Zone, ZoneSet};
@@ -43,56 +43,62 @@ impl Outcome {
 
 /// What one step came to.
 enum Step {
-    /// The walk ends with this RCODE.
-    Done(Rcode),
+    /// The walk ends.
+    Done,
     /// The name belongs to a delegated zone.
     Referral,
     /// The name is an alias; its target stands in the reply at this offset.
     Alias(usize),
 }
 
+/// What is kept from step to step.
+struct Progress<'z> {
+    proofs: Proofs<'z>,
+    /// What the walk comes to, also where the records that say so do not fit.
+    rcode: Rcode,
+    /// The DNAMEs in the reply, by their owners, and where the target of each stands.
+    redirects: [(&'z [u8], usize); CHAIN_MAX + 1],
+    redirect_count: usize,
+}
+
 /// Puts all that answers `question` into `reply`.
 pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let mut outcome = Outcome::authoritative(Rcode::NOERROR);
     let qtype = question.qtype;
     let mut name = LookupName::new(question.name);
     let Some(mut zone) = zone_for(zones, &name, qtype) else { return Outcome::refused() };
     let mut spot = Spot { at: QNAME_OFFSET, bytes: question.name.len() };
-    let mut seen = [NameHash(0); CHAIN_MAX];
-    let mut proofs = Proofs::default();
-    for steps in 0..=CHAIN_MAX {
-        match step(&Place { zone, name: &name, spot, qtype }, reply, &mut proofs) {
-            Ok(Step::Done(rcode)) => {
-                outcome.rcode = rcode;
-                return outcome;
-            }
-            Ok(Step::Referral) => {
-                outcome.is_authoritative = steps > 0;
-                return outcome;
-            }
-            Ok(Step::Alias(at)) => {
-                let target = reply.name_at(at);
-                if steps == CHAIN_MAX || !Reply::is_in_reach(at) {
-                    return outcome;
-                }
-                seen[steps] = name.hash(zone.seed());
-                spot = Spot { at, bytes: target.as_ref().len() };
-                name = LookupName::new(target.as_ref());
-                let Some(next) = zone_for(zones, &name, qtype) else { return outcome };
-                zone = next;
-                if seen[..=steps].contains(&name.hash(zone.seed())) {
-                    return outcome; // A loop: what is in the reply already would be put again.
-                }
-            }
-            Err(Full) => {
-                outcome.is_truncated = true;
-                // A referral that does not fit is no answer of ours either.
-                outcome.is_authoritative = steps > 0 || !matches!(zone.lookup(&name), Found::Delegation { .. });
-                return outcome;
-            }
+    let mut seen = [NameHash(0); CHAIN_MAX + 1];
+    let mut progress = Progress {
+        proofs: Proofs::default(),
+        rcode: Rcode::NOERROR,
+        redirects: [(&[], 0); CHAIN_MAX + 1],
+        redirect_count: 0,
+    };
+    let mut steps = 0;
+    let (step, is_truncated) = loop {
+        let place = Place { zone, name: &name, spot, qtype };
+        let at = match step(&place, reply, &mut progress) {
+            Ok(Step::Alias(at)) => at,
+            Ok(step) => break (step, false),
+            // A referral that does not fit is no answer of ours either.
+            Err(Full) if matches!(zone.lookup(&name), Found::Delegation { .. }) => break (Step::Referral, true),
+            Err(Full) => break (Step::Done, true),
+        };
+        seen[steps] = name.hash(zone.seed());
+        let target = reply.name_at(at);
+        let next = LookupName::new(target.as_ref());
+        // In a loop, what is in the reply already would be put again.
+        let is_new = |zone: &&Zone| !seen[..=steps].contains(&next.hash(zone.seed()));
+        let can_go_on = steps < CHAIN_MAX && Reply::is_in_reach(at);
+        match zone_for(zones, &next, qtype).filter(is_new).filter(|_| can_go_on) {
+            Some(other) => zone = other,
+            None => break (Step::Done, progress.proofs.put(&place, reply).is_err()),
         }
-    }
-    outcome
+        (spot, name) = (Spot { at, bytes: target.as_ref().len() }, next);
+        steps += 1;
+    };
+    let is_authoritative = steps > 0 || !matches!(step, Step::Referral);
+    Outcome { rcode: progress.rcode, is_authoritative, is_truncated, extended_error: None }
 }
 
 /// The zone that answers for a name: the deepest; for DS the one above the cut, if that is served
@@ -107,31 +113,32 @@ fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName, qtype: Type) -> Option<&'
 }
 
 /// Answers for one name, as far as that goes without following an alias.
-fn step<'z>(place: &Place<'z, '_>, reply: &mut Reply<'_>, proofs: &mut Proofs<'z>) -> Result<Step, Full> {
+fn step<'z>(place: &Place<'z, '_>, reply: &mut Reply<'_>, progress: &mut Progress<'z>) -> Result<Step, Full> {
     match place.zone.lookup(place.name) {
         Found::Exact(node) => {
             let owner = reply.owner(place.spot, node.name_octets().len());
-            answer_from(place, node, owner, None, reply, proofs)
+            answer_from(place, node, owner, None, reply, progress)
         }
         Found::Delegation { cut, labels } if place.qtype == Type::DS && labels == place.name.label_count() => {
             // DS belongs to the parent's side of the cut (RFC 4035 §2.4), and nothing else of the cut does.
             let owner = reply.owner(place.spot, cut.name_octets().len());
             match cut.rrset(Type::DS) {
-                Some(rrset) => reply.put(Section::Answer, owner, &rrset).map(|_| Step::Done(Rcode::NOERROR)),
-                None => no_data(place, cut, None, reply, proofs),
+                Some(rrset) => reply.put(Section::Answer, owner, &rrset).map(|_| Step::Done),
+                None => no_data(place, cut, None, reply, progress),
             }
         }
-        Found::Delegation { cut, labels } => refer(place, cut, labels, reply, proofs),
-        Found::Redirected { owner, labels } => redirect(place, owner, labels, reply),
+        Found::Delegation { cut, labels } => refer(place, cut, labels, reply, progress),
+        Found::Redirected { owner, labels } => redirect(place, owner, labels, reply, progress),
         Found::Missing(missing) => match place.zone.wildcard(&missing) {
             Some(node) => {
                 let owner = reply.synthesised_owner(place.spot, node.name_octets().len());
-                answer_from(place, node, owner, Some(&missing), reply, proofs)
+                answer_from(place, node, owner, Some(&missing), reply, progress)
             }
             None => {
+                progress.rcode = Rcode::NXDOMAIN;
                 put_soa(place, reply)?;
-                proofs.name_error(place, &missing, reply)?;
-                Ok(Step::Done(Rcode::NXDOMAIN))
+                progress.proofs.name_error(place, &missing, reply);
+                progress.proofs.put(place, reply).map(|()| Step::Done)
             }
         },
     }
@@ -144,31 +151,28 @@ fn answer_from<'z>(
     owner: Owner,
     missing: Option<&Missing<'z>>,
     reply: &mut Reply<'_>,
-    proofs: &mut Proofs<'z>,
+    progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
-    let prove_synthesis = |reply: &mut Reply<'_>, proofs: &mut Proofs<'z>| match missing {
-        Some(missing) => proofs.synthesis(place, missing, reply),
-        None => Ok(()),
-    };
     let found = match place.qtype {
         // One RRset is enough (RFC 8482 §4.1).
         Type::ANY => node.rrsets().find(|rrset| rrset.record_count > 0),
-        Type::RRSIG => return all_signatures(place, node, owner, missing, reply, proofs),
+        Type::RRSIG => return all_signatures(place, node, owner, missing, reply, progress),
         qtype => node.rrset(qtype),
     };
     if let Some(rrset) = found {
         let start = reply.put(Section::Answer, owner, &rrset)?;
-        prove_synthesis(reply, proofs)?;
+        progress.proofs.synthesis(place, missing, reply);
+        progress.proofs.put(place, reply)?;
         put_additional(place.zone, &rrset, start, owner, None, reply)?;
-        return Ok(Step::Done(Rcode::NOERROR));
+        return Ok(Step::Done);
     }
     if let Some(cname) = node.rrset(Type::CNAME) {
         let start = reply.put(Section::Answer, owner, &cname)?;
-        prove_synthesis(reply, proofs)?;
+        progress.proofs.synthesis(place, missing, reply);
         let record = cname.records().next().expect("an RRset has a record");
         return Ok(Step::Alias(start + record.rdata_start()));
     }
-    no_data(place, node, missing, reply, proofs)
+    no_data(place, node, missing, reply, progress)
 }
 
 /// Answers QTYPE RRSIG with every signature at the name.
@@ -178,19 +182,17 @@ fn all_signatures<'z>(
     owner: Owner,
     missing: Option<&Missing<'z>>,
     reply: &mut Reply<'_>,
-    proofs: &mut Proofs<'z>,
+    progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
     let mut signed = node.rrsets().filter(|rrset| rrset.signature_count > 0).peekable();
     if signed.peek().is_none() {
-        return no_data(place, node, missing, reply, proofs);
+        return no_data(place, node, missing, reply, progress);
     }
     for rrset in signed {
         reply.put(Section::Answer, owner, &rrset.as_signatures())?;
     }
-    if let Some(missing) = missing {
-        proofs.synthesis(place, missing, reply)?;
-    }
-    Ok(Step::Done(Rcode::NOERROR))
+    progress.proofs.synthesis(place, missing, reply);
+    progress.proofs.put(place, reply).map(|()| Step::Done)
 }
 
 /// Says that the name has no records of the type (RFC 2308 §2.2).
@@ -199,11 +201,11 @@ fn no_data<'z>(
     node: Node<'z>,
     missing: Option<&Missing<'z>>,
     reply: &mut Reply<'_>,
-    proofs: &mut Proofs<'z>,
+    progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
     put_soa(place, reply)?;
-    proofs.no_data(place, node, missing, reply)?;
-    Ok(Step::Done(Rcode::NOERROR))
+    progress.proofs.no_data(place, node, missing, reply);
+    progress.proofs.put(place, reply).map(|()| Step::Done)
 }
 
 /// Puts the SOA that a negative answer carries (RFC 2308 §3).
@@ -218,7 +220,7 @@ fn refer<'z>(
     cut: Node<'z>,
     labels: usize,
     reply: &mut Reply<'_>,
-    proofs: &mut Proofs<'z>,
+    progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
     let owner = reply.owner(place.spot, cut.name_octets().len());
     let servers = cut.rrset(Type::NS).expect("a cut has NS");
@@ -232,25 +234,49 @@ fn refer<'z>(
             Some(ds) => {
                 reply.put(Section::Authority, owner, &ds)?;
             }
-            None => proofs.no_ds(place, cut, labels, reply)?,
+            None => {
+                progress.proofs.no_ds(place, cut, labels, reply);
+            }
         }
     }
+    progress.proofs.put(place, reply)?;
     put_additional(place.zone, &servers, start, owner, Some(cut), reply)?;
     Ok(Step::Referral)
 }
 
-/// Follows a DNAME: puts it, and the CNAME that it makes (RFC 6672 §3.2).
-fn redirect(place: &Place<'_, '_>, node: Node<'_>, labels: usize, reply: &mut Reply<'_>) -> Result<Step, Full> {
-    let owner = reply.owner(place.spot, node.name_octets().len());
+/// Follows a DNAME: puts it, if it is not there yet, and the CNAME that it makes (RFC 6672 §3.2).
+fn redirect<'z>(
+    place: &Place<'z, '_>,
+    node: Node<'z>,
+    labels: usize,
+    reply: &mut Reply<'_>,
+    progress: &mut Progress<'z>,
+) -> Result<Step, Full> {
     let dname = node.rrset(Type::DNAME).expect("the flag says so");
-    let start = reply.put(Section::Answer, owner, &dname)?;
     let record = dname.records().next().expect("an RRset has a record");
-    let target_at = start + record.rdata_start();
     // The question's own letters are kept.
     let asked = reply.name_at(place.spot.at);
     let prefix = &asked.as_ref().as_bytes()[..place.name.offset_of_suffix(labels)];
-    if Name::join(prefix, reply.name_at(target_at).as_ref()).is_err() {
-        return Ok(Step::Done(Rcode::YXDOMAIN));
+    // The target of a DNAME is never compressed (RFC 6672 §2.5).
+    let is_too_long = NameRef::parse(record.rdata).is_ok_and(|target| Name::join(prefix, target).is_err());
+    if is_too_long {
+        progress.rcode = Rcode::YXDOMAIN;
+    }
+    let known = progress.redirects[..progress.redirect_count]
+        .iter()
+        .find(|(owner, _)| core::ptr::eq(*owner, node.name_octets()));
+    let target_at = match known {
+        Some((_, target_at)) => *target_at,
+        None => {
+            let owner = reply.owner(place.spot, node.name_octets().len());
+            let target_at = reply.put(Section::Answer, owner, &dname)? + record.rdata_start();
+            progress.redirects[progress.redirect_count] = (node.name_octets(), target_at);
+            progress.redirect_count += 1;
+            target_at
+        }
+    };
+    if is_too_long {
+        return Ok(Step::Done);
     }
     Ok(Step::Alias(reply.put_cname(place.spot, record.ttl, prefix, target_at)?))
 }

@@ -1,4 +1,4 @@
-//! What the operator set: text → [`raw::RawConfig`] (as written) → [`Config`] (checked, units applied, nothing left open).
+//! What the operator set: text → `RawConfig` (as written) → [`Config`] (checked, units applied, nothing left open).
 //!
 //! Owns the configuration file, the options of the command line that stand above it, and every default. Refuses to
 //! know how any of it is carried out. Bounds and defaults stand beside the fields in `check`.

@@ -19,7 +19,7 @@ use crate::zone::report::Style;
 use crate::zone::{Zone, ZoneSet};
 use files::Witnesses;
 use list::{ListError, Listed, Listing};
-use read::Outcome;
+use read::{Job, Outcome};
 
 /// All that is loaded.
 #[derive(Debug)]
@@ -149,8 +149,11 @@ impl Loader {
     pub fn reload(&mut self, sources: &ZoneSources, scope: Scope) -> Result<Report, ReloadError> {
         let listing = list::list(sources)?;
         let mut plan = self.plan(listing, scope)?;
-        let files: Vec<Listed> = plan.read.iter().map(|(listed, _)| listed.clone()).collect();
-        let outcomes = read::read_all(&files, self.seed, self.style);
+        let job =
+            |(listed, old): &(Listed, Option<Entry>)| (listed.clone(), old.as_ref().and_then(|old| old.zone.clone()));
+        let jobs: Vec<Job> = plan.read.iter().map(job).collect();
+        let outcomes = read::read_all(&jobs, self.seed, self.style);
+        drop(jobs);
         let mut drafts: Vec<Draft> = plan.carried.drain(..).map(Draft::carried).collect();
         drafts.extend(
             plan.read.into_iter().zip(outcomes).map(|((listed, old), outcome)| Draft::read(listed, old, outcome)),

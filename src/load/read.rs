@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::files::{DiskFiles, Witnesses};
@@ -11,7 +11,7 @@ use crate::zone::fault::Faults;
 use crate::zone::hash::Seed;
 use crate::zone::reader::Sources;
 use crate::zone::report::{self, Style};
-use crate::zone::{self, Zone};
+use crate::zone::{self, Zone, ZoneFile};
 
 /// The most threads that read zones at once: more would only ask for memory.
 pub const THREADS_MAX: usize = 16;
@@ -31,8 +31,11 @@ pub struct Outcome {
     pub witnesses: Witnesses,
 }
 
+/// A file to be read, and the version of its zone that is served until then.
+pub type Job = (Listed, Option<Arc<Zone>>);
+
 /// Reads the files, one outcome for each, in the same order.
-pub fn read_all(files: &[Listed], seed: Seed, style: Style) -> Vec<Outcome> {
+pub fn read_all(files: &[Job], seed: Seed, style: Style) -> Vec<Outcome> {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
@@ -41,9 +44,9 @@ pub fn read_all(files: &[Listed], seed: Seed, style: Style) -> Vec<Outcome> {
         while let Some((index, file)) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, files.get(at)?)))
         {
-            let outcome = catch_unwind(AssertUnwindSafe(|| read(file, seed, style)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| read(&file.0, file.1.as_deref(), seed, style)));
             // The receiver outlives the threads.
-            let _ = sender.send((index, outcome.unwrap_or_else(|_| panicked(file))));
+            let _ = sender.send((index, outcome.unwrap_or_else(|_| panicked(&file.0))));
         }
     };
     thread::scope(|scope| {
@@ -59,15 +62,10 @@ pub fn read_all(files: &[Listed], seed: Seed, style: Style) -> Vec<Outcome> {
 }
 
 /// Reads one file.
-fn read(file: &Listed, seed: Seed, style: Style) -> Outcome {
+fn read(file: &Listed, previous: Option<&Zone>, seed: Seed, style: Style) -> Outcome {
     let (mut disk, mut sources, mut faults) = (DiskFiles::default(), Sources::default(), Faults::default());
-    let zone_file = zone::ZoneFile {
-        path: &file.path,
-        name: file.name.as_ref(),
-        may_rename: file.may_rename,
-        seed,
-        previous: None,
-    };
+    let (name, may_rename) = (file.name.as_ref(), file.may_rename);
+    let zone_file = ZoneFile { path: &file.path, name, may_rename, seed, previous };
     let zone = zone::load(&zone_file, &mut disk, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {

@@ -1,26 +1,51 @@
-//! Stand-in for the serving room, dropped when the real one is there: one UDP thread an address, TCP only bound.
+//! The sockets: queries in, replies out, over UDP and TCP.
+//!
+//! Owns the threads, their sockets and the exchange of snapshots. Refuses to know what a query means: that is
+//! [`answer::respond`](crate::answer::respond). Carries out RFC 7766 and the transport side of RFC 6891 and RFC 8906.
+//!
+//! ```text
+//!   udp-0 … udp-N   one std thread per worker, pinned; one SO_REUSEPORT socket per address each
+//!   tcp-0 … tcp-3   one current-thread runtime each; all of them accept from the same listeners
+//!        ▲ one ArcSwap<Snapshot>, one guard per batch            │ one block of counters each
+//!     publish                                                    ▼ Metrics
+//! ```
+
+mod admission;
+mod bind;
+mod exchange;
+mod publish;
+mod tcp;
+mod udp;
+
+pub use bind::{BindCause, BindError, Bound, bind};
+pub use publish::publish;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
-use crate::answer::{self, Snapshot, Transport, Verdict};
+use crate::answer::Snapshot;
 use crate::metrics::Metrics;
+use crate::sys::{cpu, limits, socket};
 
-/// Limits for TCP clients.
+/// What TCP clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpLimits {
-    /// All clients.
+    /// Connections of all clients together; lowered to what the limit of open files leaves. 1 to 1,000,000.
     pub clients_max: usize,
-    /// Clients of one address.
+    /// Connections of one client: an IPv4 address or an IPv6 /64. 1 to `clients_max`.
     pub clients_per_address_max: usize,
-    /// How long a client may be silent.
+    /// How long a connection may stay open without a query (RFC 7766 §6.2.3).
     pub idle_timeout: Duration,
-    /// How long one message may take.
+    /// How long a message that was begun may take to come, and the replies to a batch of queries to be taken.
     pub io_timeout: Duration,
 }
 
@@ -35,107 +60,199 @@ impl Default for TcpLimits {
     }
 }
 
-/// Why an address could not be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("{address}: {cause}")]
-pub struct BindError {
-    /// The address.
-    pub address: SocketAddr,
-    /// UDP or TCP.
-    pub transport: Transport,
-    /// Why.
-    pub cause: BindCause,
+/// The threads at work. Dropping it stops them like [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    /// What the threads count.
+    metrics: Arc<Metrics>,
+    /// What tells the threads to end.
+    signals: Signals,
+    /// Closed when the last thread has ended; nothing is ever sent.
+    ended: mpsc::Receiver<()>,
 }
 
-/// Why an address could not be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct BindCause(io::Error);
+/// How threads are told to end.
+#[derive(Debug)]
+struct Signals {
+    /// Read by the UDP workers after each batch.
+    is_stopping: Arc<AtomicBool>,
+    /// All UDP sockets, to wake the workers that wait on them.
+    udp_sockets: Vec<Arc<UdpSocket>>,
+    /// Watched by every task of the TCP threads.
+    tcp: watch::Sender<bool>,
+}
 
-impl BindCause {
-    /// Whether this host lacks the address or its family.
-    pub fn is_absence(&self) -> bool {
-        self.0.kind() == io::ErrorKind::AddrNotAvailable || self.0.raw_os_error() == Some(97)
+impl Signals {
+    /// Tells all threads to end.
+    fn raise(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        for socket in &self.udp_sockets {
+            if let Err(error) = socket::wake_readers(socket.as_fd()) {
+                tracing::warn!(%error, "a UDP worker cannot be woken; it stops after the next query");
+            }
+        }
+        self.tcp.send_replace(true);
     }
-}
-
-/// Bound sockets.
-pub struct Bound {
-    udp: Vec<UdpSocket>,
-    tcp: Vec<TcpListener>,
-}
-
-/// Binds.
-///
-/// # Errors
-/// [`BindError`].
-pub fn bind(addresses: &[SocketAddr], _workers: usize, _limits: &TcpLimits) -> Result<Bound, BindError> {
-    let mut bound = Bound { udp: Vec::new(), tcp: Vec::new() };
-    for address in addresses {
-        let fail = |transport| move |error| BindError { address: *address, transport, cause: BindCause(error) };
-        let udp = UdpSocket::bind(address).map_err(fail(Transport::Udp))?;
-        let local = udp.local_addr().map_err(fail(Transport::Udp))?;
-        bound.tcp.push(TcpListener::bind(local).map_err(fail(Transport::Tcp))?);
-        bound.udp.push(udp);
-    }
-    Ok(bound)
 }
 
 impl Bound {
-    /// The addresses with their ports.
-    pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.udp.iter().filter_map(|socket| socket.local_addr().ok()).collect()
-    }
-
-    /// Starts.
+    /// Starts the threads, which serve whatever snapshot `snapshot` holds when a batch comes.
+    ///
+    /// What came since the sockets were bound is still queued and is answered first.
     ///
     /// # Errors
-    /// Threads.
+    /// The system has no thread, descriptor or memory for it; what was started until then is stopped again.
     pub fn start(self, snapshot: Arc<ArcSwap<Snapshot>>) -> io::Result<Running> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut threads = Vec::new();
-        for socket in self.udp {
-            socket.set_read_timeout(Some(Duration::from_millis(20)))?;
-            let (stop, snapshot) = (Arc::clone(&stop), Arc::clone(&snapshot));
-            threads.push(std::thread::spawn(move || {
-                let (mut query, mut reply) = (vec![0; 65_535], vec![0; 65_535]);
-                while !stop.load(Ordering::Relaxed) {
-                    let Ok((length, from)) = socket.recv_from(&mut query) else { continue };
-                    let verdict = answer::respond(&snapshot.load(), &query[..length], Transport::Udp, &mut reply);
-                    if let Verdict::Reply { length, .. } = verdict {
-                        let _ = socket.send_to(&reply[..length], from);
-                    }
-                }
-            }));
-        }
-        Ok(Running { stop, threads, _tcp: self.tcp, metrics: Arc::new(Metrics::new(1, 1)) })
-    }
-}
+        let cpus = cpu::allowed().unwrap_or_default();
+        let tcp_thread_count = if self.listeners.is_empty() { 0 } else { self.workers.len().clamp(1, TCP_THREADS_MAX) };
+        let metrics = Arc::new(Metrics::new(self.workers.len(), tcp_thread_count));
+        let workers: Vec<Vec<Arc<UdpSocket>>> =
+            self.workers.into_iter().map(|sockets| sockets.into_iter().map(Arc::new).collect()).collect();
+        let (ending, ended) = mpsc::channel();
+        let signals = Signals {
+            is_stopping: Arc::new(AtomicBool::new(false)),
+            udp_sockets: workers.iter().flatten().cloned().collect(),
+            tcp: watch::Sender::new(false),
+        };
+        // From here on an early return drops `running`, which stops the threads that have started.
+        let running = Running { metrics: Arc::clone(&metrics), signals, ended };
 
-/// Running workers.
-pub struct Running {
-    stop: Arc<AtomicBool>,
-    threads: Vec<std::thread::JoinHandle<()>>,
-    _tcp: Vec<TcpListener>,
-    metrics: Arc<Metrics>,
+        for (index, sockets) in workers.into_iter().enumerate() {
+            let worker = udp::Worker::new(
+                index,
+                sockets,
+                Arc::clone(&snapshot),
+                Arc::clone(&metrics),
+                Arc::clone(&running.signals.is_stopping),
+            )?;
+            let cpu = (!cpus.is_empty()).then(|| cpus[index % cpus.len()]);
+            let ending = ending.clone();
+            thread::Builder::new().name(format!("udp-{index}")).spawn(move || {
+                pin(index, cpu);
+                worker.run();
+                drop(ending);
+            })?;
+        }
+
+        let desk_limits = TcpLimits { clients_max: clients_max(&self.limits), ..self.limits };
+        let admission = Arc::new(admission::Admission::new(&desk_limits));
+        for index in 0..tcp_thread_count {
+            let listeners =
+                self.listeners.iter().map(|listener| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+            let office = tcp::Office {
+                index,
+                listeners,
+                limits: desk_limits,
+                admission: Arc::clone(&admission),
+                snapshot: Arc::clone(&snapshot),
+                metrics: Arc::clone(&metrics),
+                stop: running.signals.tcp.subscribe(),
+            };
+            let runtime = office.runtime()?;
+            let ending = ending.clone();
+            thread::Builder::new().name(format!("tcp-{index}")).spawn(move || {
+                office.run(&runtime);
+                drop(ending);
+            })?;
+        }
+        Ok(running)
+    }
 }
 
 impl Running {
-    /// Counters.
+    /// Returns what the threads count.
+    #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// Stops.
+    /// Answers what was received, closes the sockets and waits for the threads to end.
+    ///
+    /// Returns after [`STOP_TIME_MAX`] at the latest; a thread that still hangs then is left behind and logged.
     pub fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            let _ = thread.join();
+        // All is done by `drop`.
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signals.raise();
+        if self.ended.recv_timeout(STOP_TIME_MAX) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!(after = ?STOP_TIME_MAX, "a serving thread does not end and is left behind");
         }
     }
 }
 
-/// Puts a new snapshot in place.
-pub fn publish(current: &ArcSwap<Snapshot>, next: Arc<Snapshot>) {
-    current.store(next);
+/// Pins the calling worker to its CPU; without that it serves as well, only less evenly.
+fn pin(index: usize, cpu: Option<cpu::Cpu>) {
+    let Some(cpu) = cpu else { return };
+    if let Err(error) = cpu::pin(cpu) {
+        tracing::warn!(worker = index, cpu = cpu.index(), %error, "the UDP worker cannot be pinned to its CPU");
+    }
+}
+
+/// Bounds the TCP clients by the open files that the system allows, with a reserve for everything else.
+fn clients_max(limits: &TcpLimits) -> usize {
+    let open_files_max = match limits::raise_open_files() {
+        Ok(count) => usize::try_from(count).unwrap_or(usize::MAX),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+            OPEN_FILES_ASSUMED
+        }
+    };
+    let room = open_files_max.saturating_sub(OPEN_FILES_RESERVED).max(1);
+    if room < limits.clients_max {
+        tracing::warn!(open_files_max, clients_max = room, "the limit of open files lowers the number of TCP clients");
+    }
+    limits.clients_max.min(room)
+}
+
+/// How long [`Running::stop`] waits for the threads.
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// TCP threads at most: TCP is a small part of the traffic, and UDP workers have the CPUs.
+const TCP_THREADS_MAX: usize = 4;
+
+/// Descriptors kept back for sockets, zone files, logs and the control plane.
+const OPEN_FILES_RESERVED: usize = 256;
+
+/// What is assumed where the limit cannot be read: the usual default of Linux.
+const OPEN_FILES_ASSUMED: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    /// A query whose name makes the answer panic in tests.
+    fn deadly_query() -> Vec<u8> {
+        let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        octets.extend_from_slice(b"\x05panic\x05fence\x04test\x00\x00\x01\x00\x01");
+        octets
+    }
+
+    #[test]
+    fn a_panic_over_either_transport_is_answered_and_the_threads_go_on() {
+        let bound = bind(&["127.0.0.1:0".parse().expect("an address")], 1, &TcpLimits::default()).expect("loopback");
+        let address = bound.local_addresses()[0];
+        let running = bound.start(Arc::default()).expect("threads can be made");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
+        client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let (query, mut reply) = (deadly_query(), [0; 512]);
+        for round in 1..=3 {
+            client.send_to(&query, address).expect("loopback takes it");
+            let length = client.recv(&mut reply).expect("SERVFAIL comes");
+            assert_eq!((length, reply[3] & 0x0F), (query.len(), 2));
+            let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+            stream.write_all(&framed).expect("the connection is open");
+            stream.read_exact(&mut reply[..framed.len()]).expect("SERVFAIL comes");
+            assert_eq!(reply[5] & 0x0F, 2);
+            let metrics = running.metrics();
+            assert_eq!(metrics.udp()[0].answers.panics.value(), round);
+            assert_eq!(metrics.tcp()[0].answers.panics.value(), round);
+        }
+        running.stop();
+    }
 }

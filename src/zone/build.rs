@@ -88,11 +88,12 @@ impl Builder {
         let mut draft = Draft::survey(self.seed, apex, &self.plain);
         draft.params = self.nsec3_params();
         let empty = draft.empty_non_terminals(&self.plain);
+        empty.iter().for_each(|(_, name)| draft.note_wildcard(name.as_ref()));
         let (names, record_count) = draft.write_names(&self.plain, &empty, file.previous.map(Zone::names), faults);
-        let (hashed_names, hashed_count) =
-            draft.write_names(&self.hashed, &[], file.previous.and_then(Zone::hashed_names), faults);
-        let denial = draft.denial(&names, hashed_names);
-        let zone = draft.zone(names, denial, record_count + hashed_count);
+        let (hashed, hashed_count) =
+            draft.write_names(&self.hashed, &[], file.previous.map(|zone| &zone.hashed), faults);
+        let denial = draft.denial(&names, &hashed);
+        let zone = draft.zone(names, hashed, denial, record_count + hashed_count);
         check::check_zone(&zone, &self.plain, &self.hashed, faults);
         (faults.error_count() == 0).then_some(zone)
     }
@@ -158,11 +159,7 @@ impl Draft {
         for run in &plain.runs {
             let owner = plain.owner(run);
             draft.labels_max = draft.labels_max.max(owner.label_count());
-            if owner.is_wildcard()
-                && let Some(parent) = owner.parent()
-            {
-                draft.wildcard_parents.insert(LookupName::new(parent).hash(seed));
-            }
+            draft.note_wildcard(owner);
             let is_apex = owner == draft.apex.as_ref();
             let is_cut_type = |rtype: Type| rtype == Type::NS && !is_apex && !owner.is_wildcard();
             if plain.records(run).any(|r| r.rtype == Type::DNAME || is_cut_type(r.rtype)) {
@@ -170,6 +167,13 @@ impl Draft {
             }
         }
         draft
+    }
+
+    /// Notes the parent of a wildcard. An empty non-terminal may be one too (RFC 4592 §2.2.2).
+    fn note_wildcard(&mut self, name: NameRef<'_>) {
+        if let (true, Some(parent)) = (name.is_wildcard(), name.parent()) {
+            self.wildcard_parents.insert(LookupName::new(parent).hash(self.seed));
+        }
     }
 
     /// The names between the apex and those that have records, without records of their own (RFC 4592 §2.2.2).
@@ -257,7 +261,7 @@ impl Draft {
     }
 
     /// Puts the chain that proves denials into order.
-    fn denial(&self, names: &Names, hashed: Names) -> Denial {
+    fn denial(&self, names: &Names, hashed: &Names) -> Denial {
         if let Some(params) = &self.params {
             let mut chain: Vec<(nsec3::Hash, Entry)> = hashed
                 .iter()
@@ -271,7 +275,7 @@ impl Draft {
                 .collect();
             chain.sort_unstable_by_key(|(hash, _)| *hash);
             let entries: Vec<Entry> = chain.into_iter().map(|(_, entry)| entry).collect();
-            let chain = Nsec3Chain { params: params.clone(), names: hashed, order: Order::new(&entries) };
+            let chain = Nsec3Chain { params: params.clone(), names: hashed.clone(), order: Order::new(&entries) };
             return Denial::Nsec3(Box::new(chain));
         }
         let mut entries: Vec<Entry> = names
@@ -289,7 +293,7 @@ impl Draft {
     }
 
     /// Puts the parts together.
-    fn zone(&self, names: Names, denial: Denial, record_count: usize) -> Zone {
+    fn zone(&self, names: Names, hashed: Names, denial: Denial, record_count: usize) -> Zone {
         let apex_hash = LookupName::new(self.apex.as_ref()).hash(self.seed);
         let apex_ref = names.find_ref(apex_hash, self.apex.as_ref().as_bytes()).expect("the apex has an SOA");
         let soa = names.node(apex_ref).rrset(Type::SOA).expect("the apex has an SOA");
@@ -302,6 +306,7 @@ impl Draft {
             apex_labels: self.apex_labels,
             labels_max: self.labels_max,
             names,
+            hashed,
             denial,
             negative: negative.into(),
             serial,

@@ -45,6 +45,8 @@ pub struct Zone {
     /// The most labels that a name of the zone has.
     labels_max: usize,
     names: Names,
+    /// The owners of NSEC3 records, of whatever chain.
+    hashed: Names,
     denial: Denial,
     /// A node with the apex's SOA, its TTL as in negative answers (RFC 2308 §3).
     negative: Box<[u8]>,
@@ -120,14 +122,6 @@ impl Zone {
     /// The nodes of the zone's names.
     pub fn names(&self) -> &Names {
         &self.names
-    }
-
-    /// The nodes of the owners of NSEC3 records.
-    fn hashed_names(&self) -> Option<&Names> {
-        match &self.denial {
-            Denial::Nsec3(chain) => Some(&chain.names),
-            Denial::None | Denial::Nsec(_) => None,
-        }
     }
 
     /// The key under which the zone was loaded.

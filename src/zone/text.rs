@@ -15,8 +15,7 @@ impl Zone {
     /// # Errors
     /// Those of `out`.
     pub fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        let mut nodes: Vec<Node<'_>> = self.names.iter().map(|(_, node)| node).collect();
-        nodes.extend(self.hashed_names().iter().flat_map(|names| names.iter()).map(|(_, node)| node));
+        let mut nodes: Vec<Node<'_>> = self.names.iter().chain(self.hashed.iter()).map(|(_, node)| node).collect();
         nodes.sort_by(|a, b| a.name().cmp(&b.name()));
         let soa_first = |rrset: &Rrset<'_>| (rrset.rtype != crate::wire::Type::SOA, rrset.rtype);
         for node in nodes {

@@ -65,9 +65,9 @@ impl Field {
             Self::Hash => return read_hash(input, out),
             Self::Bitmap => bitmap::write_bitmap(&read_types(input)?, out),
             Self::NxtBitmap => return read_nxt_bitmap(input, out),
-            Self::Locator64 => return read_groups::<8>(input, 4, b':', "four groups of four hex digits", out),
-            Self::Eui48 => return read_groups::<6>(input, 2, b'-', "an EUI-48 as xx-xx-xx-xx-xx-xx", out),
-            Self::Eui64 => return read_groups::<8>(input, 2, b'-', "an EUI-64 as xx-xx-xx-xx-xx-xx-xx-xx", out),
+            Self::Locator64 => return read_locator64(input, out),
+            Self::Eui48 => return read_eui::<6>(input, "an EUI-48 as xx-xx-xx-xx-xx-xx", out),
+            Self::Eui64 => return read_eui::<8>(input, "an EUI-64 as xx-xx-xx-xx-xx-xx-xx-xx", out),
             Self::Location => return loc::read(input, out),
             Self::Prefixes => return apl::read(input, out),
             Self::Gateway(kind) => return kind.read(input, out),
@@ -302,20 +302,18 @@ fn read_hash(input: &mut Tokens<'_>, out: &mut Vec<u8>) -> Result<(), TextError>
     Ok(())
 }
 
-/// Reads octets in hex, in groups of `digits` digits with `separator` between them.
-fn read_groups<const BYTES: usize>(
+/// Reads octets in hex, two digits each, with hyphens between them (RFC 7043 §3.2, §4.2).
+fn read_eui<const BYTES: usize>(
     input: &mut Tokens<'_>,
-    digits: usize,
-    separator: u8,
     expected: &'static str,
     out: &mut Vec<u8>,
 ) -> Result<(), TextError> {
     let text = input.take(expected)?;
     let mut octets = [0; BYTES];
-    let mut groups = text.split(|octet| *octet == separator);
-    for chunk in octets.chunks_mut(digits / 2) {
-        let group = groups.next().filter(|group| group.len() == digits);
-        let is_good = group.is_some_and(|group| HEXUPPER_PERMISSIVE.decode_mut(group, chunk).is_ok());
+    let mut groups = text.split(|octet| *octet == b'-');
+    for octet in octets.chunks_mut(1) {
+        let group = groups.next().filter(|group| group.len() == 2);
+        let is_good = group.is_some_and(|group| HEXUPPER_PERMISSIVE.decode_mut(group, octet).is_ok());
         if !is_good {
             return Err(input.fail(TextCause::Expected(expected), 0));
         }
@@ -324,6 +322,27 @@ fn read_groups<const BYTES: usize>(
         return Err(input.fail(TextCause::Expected(expected), 0));
     }
     out.extend_from_slice(&octets);
+    Ok(())
+}
+
+/// Reads four groups of 16 bits with colons between them (RFC 6742 §2.1.2).
+///
+/// BIND writes them without zeros in front, Knot asks for four digits: both are read, and four are written.
+fn read_locator64(input: &mut Tokens<'_>, out: &mut Vec<u8>) -> Result<(), TextError> {
+    const EXPECTED: &str = "four groups of up to four hex digits, with colons between them";
+    let text = input.take(EXPECTED)?;
+    let mut groups = [0; 4];
+    let mut parts = text.split(|octet| *octet == b':');
+    for group in &mut groups {
+        let part = parts.next().filter(|part| part.len() <= 4 && part.iter().all(u8::is_ascii_hexdigit));
+        let part = part.and_then(|part| core::str::from_utf8(part).ok());
+        let value = part.and_then(|part| u16::from_str_radix(part, 16).ok());
+        *group = value.ok_or_else(|| input.fail(TextCause::Expected(EXPECTED), 0))?;
+    }
+    if parts.next().is_some() {
+        return Err(input.fail(TextCause::Expected(EXPECTED), 0));
+    }
+    groups.iter().for_each(|group| out.extend_from_slice(&group.to_be_bytes()));
     Ok(())
 }
 

@@ -221,10 +221,15 @@ fn read_param(input: &mut Tokens<'_>) -> Result<(u16, Vec<u8>), TextError> {
         None => (text, &[][..]),
     };
     let key = key_of(name).ok_or_else(|| input.fail(TextCause::Expected(PARAM), 0))?;
-    let offset = name.len() + usize::from(!value.is_empty());
     let value = value.strip_prefix(b"=").unwrap_or(value);
-    // A value in quotes keeps them where the reader of the file takes them off whole tokens only.
+    // The reader of the file takes quotes off whole tokens only; those around a value are kept as written.
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+    // What stands in front of the value: the key, the equals sign and maybe a quote.
+    let offset = match text.get(name.len()..) {
+        Some([b'=', b'"', ..]) => name.len() + 2,
+        Some([b'=', ..]) => name.len() + 1,
+        _ => name.len(),
+    };
     let octets =
         input.unescaped(value).map_err(|error| TextError { offset: error.offset.saturating_add(offset), ..error })?;
     let is_generic = name.starts_with(b"key");

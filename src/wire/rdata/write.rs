@@ -6,7 +6,7 @@
 use core::fmt::Write as _;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXUPPER};
+use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXLOWER, HEXUPPER};
 
 use super::super::name::NameRef;
 use super::super::rtype::Type;
@@ -48,7 +48,7 @@ impl Field {
             Self::Hex => HEXUPPER.encode_append(octets, out),
             Self::Nsap => {
                 out.push_str("0x");
-                HEXUPPER.encode_append(octets, out);
+                HEXLOWER.encode_append(octets, out); // As BIND has it, the one peer that knows the type.
             }
             Self::Salt => match string(octets) {
                 Ok(salt @ [_, ..]) => HEXUPPER.encode_append(salt, out),
@@ -172,7 +172,7 @@ fn write_groups(octets: &[u8], bytes: usize, separator: char, out: &mut String) 
         if index > 0 {
             out.push(separator);
         }
-        data_encoding::HEXLOWER.encode_append(group, out);
+        HEXLOWER.encode_append(group, out);
     }
 }
 

@@ -1,0 +1,201 @@
+//! One query and its reply, whatever happens in between: the fence around [`answer::respond`](answer::respond).
+//!
+//! A panic in there is our bug. It costs that client its answer (SERVFAIL), never the worker: a query of death must not
+//! take down one site after another. Refuses to know zones and sockets.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::answer::{self, Snapshot, Transport, Verdict};
+use crate::metrics::Answers;
+
+/// Answers `query` into `reply`, counts what happened and returns the length of the reply, if there is one.
+///
+/// Allocates nothing unless the answer panics.
+pub(super) fn exchange(
+    snapshot: &Snapshot,
+    query: &[u8],
+    transport: Transport,
+    reply: &mut [u8],
+    counters: &Answers,
+) -> Option<usize> {
+    counters.queries.add(1);
+    counters.octets_in.add(query.len() as u64);
+    // Nothing that was half done survives a panic: the snapshot is immutable and the reply is written anew.
+    let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, transport, &mut *reply)));
+    let verdict = verdict.unwrap_or_else(|_| {
+        counters.panics.add(1);
+        tracing::error!(octets = query.len(), "a query made the answer panic; the client gets SERVFAIL");
+        refuse(query, Rcode::ServFail, reply)
+    });
+    count(verdict, counters)
+}
+
+/// Answers a query whose end was lost, from what is left of it: FORMERR, or nothing to a response.
+///
+/// Nobody honest asks with more octets than any UDP buffer that we announce, so that no zone is consulted.
+pub(super) fn refuse_cut_short(query: &[u8], reply: &mut [u8], counters: &Answers) -> Option<usize> {
+    counters.queries.add(1);
+    counters.octets_in.add(query.len() as u64);
+    count(refuse(query, Rcode::FormErr, reply), counters)
+}
+
+/// Counts a verdict and returns the length of the reply.
+fn count(verdict: Verdict, counters: &Answers) -> Option<usize> {
+    match verdict {
+        Verdict::Reply { length, rcode, qtype, is_truncated } => {
+            counters.count_reply(rcode, qtype, is_truncated);
+            Some(length)
+        }
+        Verdict::Drop => {
+            counters.drops.add(1);
+            None
+        }
+    }
+}
+
+/// The RCODEs that this room gives by itself.
+#[derive(Clone, Copy, Debug)]
+enum Rcode {
+    /// The query is not what it should be (RFC 1035 §4.1.1).
+    FormErr = 1,
+    /// We failed.
+    ServFail = 2,
+}
+
+/// Writes a reply without any record: the header of the query, and its question where it is a plain one.
+///
+/// Repeating the question lets resolvers match the reply to what they asked; EDNS is left out, since the OPT record was
+/// not read.
+fn refuse(query: &[u8], rcode: Rcode, reply: &mut [u8]) -> Verdict {
+    let is_response = query.get(2).is_none_or(|flags| flags & FLAG_QR != 0);
+    if query.len() < HEADER_BYTES || is_response || reply.len() < HEADER_BYTES {
+        return Verdict::Drop;
+    }
+    let question_end = question_end(query).filter(|&end| end <= reply.len());
+    let length = question_end.unwrap_or(HEADER_BYTES);
+    reply[..length].copy_from_slice(&query[..length]);
+    // QR is set, opcode and RD are kept, AA and TC are not ours to set.
+    reply[2] = FLAG_QR | (query[2] & FLAGS_KEPT);
+    reply[3] = rcode as u8;
+    reply[4..HEADER_BYTES].fill(0);
+    reply[5] = u8::from(question_end.is_some());
+    let qtype = question_end.map_or(0, |end| u16::from_be_bytes([query[end - 4], query[end - 3]]));
+    Verdict::Reply { length, rcode: rcode as u16, qtype, is_truncated: false }
+}
+
+/// Finds the end of the one question of `query`; `None` unless there is exactly one and its name is uncompressed.
+///
+/// Reads at most 128 labels. Is no second parser: what it does not understand at once it leaves out.
+fn question_end(query: &[u8]) -> Option<usize> {
+    if query.get(4..6)? != [0, 1] {
+        return None;
+    }
+    let mut offset = HEADER_BYTES;
+    for _ in 0..LABELS_MAX {
+        let length = *query.get(offset)?;
+        if length > LABEL_BYTES_MAX {
+            return None;
+        }
+        offset += 1 + usize::from(length);
+        if length == 0 {
+            let end = offset + QTYPE_AND_QCLASS_BYTES;
+            return (end <= query.len()).then_some(end);
+        }
+    }
+    None
+}
+
+/// Calls the answer; in this crate's own tests one name panics, so that the fence can be tried.
+fn respond(snapshot: &Snapshot, query: &[u8], transport: Transport, reply: &mut [u8]) -> Verdict {
+    #[cfg(test)]
+    assert!(!query.windows(PANIC_NAME.len()).any(|part| part == PANIC_NAME), "asked for by a test");
+    answer::respond(snapshot, query, transport, reply)
+}
+
+/// The labels that make [`respond`] panic in tests.
+#[cfg(test)]
+const PANIC_NAME: &[u8] = b"\x05panic\x05fence\x04test\x00";
+
+/// Octets of a message header (RFC 1035 §4.1.1).
+pub(super) const HEADER_BYTES: usize = 12;
+
+/// QR, in the third octet.
+const FLAG_QR: u8 = 0x80;
+
+/// Opcode and RD, in the third octet.
+const FLAGS_KEPT: u8 = 0x79;
+
+/// The longest label; more is a compression pointer or reserved (RFC 1035 §4.1.4).
+const LABEL_BYTES_MAX: u8 = 63;
+
+/// The most labels of a name, the root included.
+const LABELS_MAX: usize = 128;
+
+/// What follows the name of a question.
+const QTYPE_AND_QCLASS_BYTES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// A query for `name` (wire form) and type MX, with an OPT record behind it.
+    fn query(name: &[u8]) -> Vec<u8> {
+        let mut octets = vec![0xAB, 0xCD, 0x01, 0x10, 0, 1, 0, 0, 0, 0, 0, 1];
+        octets.extend_from_slice(name);
+        octets.extend_from_slice(&[0, 15, 0, 1]);
+        octets.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+        octets
+    }
+
+    #[test]
+    fn a_panic_costs_one_client_its_answer_and_is_counted() {
+        let metrics = Metrics::new(1, 0);
+        let counters = &metrics.udp()[0].answers;
+        let asked = query(PANIC_NAME);
+        let mut reply = [0xFF; 512];
+        let length = exchange(&Snapshot::default(), &asked, Transport::Udp, &mut reply, counters);
+        let question = &asked[12..12 + PANIC_NAME.len() + 4];
+        assert_eq!(length, Some(12 + question.len()));
+        assert_eq!(&reply[..12], &[0xAB, 0xCD, 0x81, 0x02, 0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(&reply[12..12 + question.len()], question);
+        assert_eq!((counters.panics.value(), counters.replies_with(2), counters.queries.value()), (1, 1, 1));
+
+        let next = exchange(&Snapshot::default(), &query(b"\x03www\x00"), Transport::Udp, &mut reply, counters);
+        assert!(next.is_some(), "the next query is answered");
+        assert_eq!((counters.panics.value(), counters.replies()), (1, 2));
+    }
+
+    #[test]
+    fn a_question_that_is_not_plain_is_left_out() {
+        let mut reply = [0; 512];
+        for name in [&b"\xC0\x0C"[..], b"\x40aaaa", b"\x3F", b"\x03www"] {
+            let mut asked = query(name);
+            asked.truncate(12 + name.len());
+            let verdict = refuse(&asked, Rcode::FormErr, &mut reply);
+            assert_eq!(verdict, Verdict::Reply { length: 12, rcode: 1, qtype: 0, is_truncated: false }, "{name:?}");
+            assert_eq!(&reply[4..12], &[0; 8]);
+        }
+    }
+
+    #[test]
+    fn responses_and_short_messages_are_not_answered() {
+        let metrics = Metrics::new(1, 0);
+        let counters = &metrics.udp()[0].answers;
+        let mut response = query(b"\x00");
+        response[2] |= 0x80;
+        for octets in [&response[..], &response[..2], &[], &query(b"\x00")[..11]] {
+            assert_eq!(refuse_cut_short(octets, &mut [0; 512], counters), None);
+        }
+        assert_eq!((counters.drops.value(), counters.replies()), (4, 0));
+    }
+
+    #[test]
+    fn a_query_that_was_cut_short_gets_formerr_with_its_question() {
+        let metrics = Metrics::new(1, 0);
+        let asked = query(b"\x03WwW\x00");
+        let mut reply = [0; 512];
+        let length = refuse_cut_short(&asked, &mut reply, &metrics.udp()[0].answers).expect("there is a reply");
+        assert_eq!((&reply[2..6], &reply[12..length]), (&[0x81, 1, 0, 1][..], &asked[12..21]));
+    }
+}

@@ -1,0 +1,276 @@
+//! A UDP worker: receive a batch, answer it from one snapshot, send the replies.
+//!
+//! Owns its arrays and shares its sockets only with whoever wakes it. Between receive and send there is no allocation,
+//! lock, log or system call (a caught panic is the one exception). Refuses to know what a query means.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::exchange::{exchange, refuse_cut_short};
+use crate::answer::{Snapshot, Transport};
+use crate::metrics::{Metrics, UdpBlock};
+use crate::sys::epoll::Epoll;
+use crate::sys::mmsg::{Batch, Wait};
+use crate::sys::socket::wait_writable;
+
+/// One worker, to be run on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Which block of counters is ours.
+    index: usize,
+    /// One socket per address.
+    sockets: Vec<Arc<UdpSocket>>,
+    /// Waits for the sockets where there are several; one alone is read directly, which saves two calls per batch.
+    epoll: Option<Epoll>,
+    /// The arrays.
+    batch: Batch,
+    /// What answers are made from.
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Where our block is.
+    metrics: Arc<Metrics>,
+    /// Set when it is time to end.
+    is_stopping: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// Allocates all that the worker will ever need.
+    ///
+    /// # Errors
+    /// Several sockets cannot be waited for: descriptors or memory ran out.
+    pub(super) fn new(
+        index: usize,
+        sockets: Vec<Arc<UdpSocket>>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        metrics: Arc<Metrics>,
+        is_stopping: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let mut epoll = None;
+        if sockets.len() > 1 {
+            let several = Epoll::new()?;
+            for (token, socket) in sockets.iter().enumerate() {
+                several.watch(socket.as_fd(), token)?;
+            }
+            epoll = Some(several);
+        }
+        Ok(Self { index, sockets, epoll, batch: Batch::new(), snapshot, metrics, is_stopping })
+    }
+
+    /// Serves until it is time to end, then answers what is queued.
+    pub(super) fn run(mut self) {
+        while !self.is_stopping.load(Ordering::Acquire) {
+            let outcome = if self.epoll.is_some() { self.turn_several() } else { self.turn(0, Wait::ForOne).map(drop) };
+            if let Err(error) = outcome {
+                self.rest_after(&error);
+            }
+        }
+        for socket_index in 0..self.sockets.len() {
+            self.drain(socket_index);
+        }
+    }
+
+    /// Waits for the sockets and takes one batch from each that has input, so that none starves another.
+    fn turn_several(&mut self) -> io::Result<()> {
+        let Some(epoll) = &mut self.epoll else { return Ok(()) };
+        let ready_count = epoll.wait()?;
+        for index in 0..ready_count {
+            let Some(socket_index) = self.epoll.as_ref().and_then(|epoll| epoll.token(index)) else { continue };
+            if let Err(error) = self.turn(socket_index, Wait::Never) {
+                self.rest_after(&error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives one batch from a socket, answers it and sends the replies; returns how many datagrams came.
+    fn turn(&mut self, socket_index: usize, wait: Wait) -> io::Result<usize> {
+        let Some(socket) = self.sockets.get(socket_index) else { return Ok(0) };
+        let count = self.batch.receive(socket.as_fd(), wait)?;
+        let block = &self.metrics.udp()[self.index];
+        // The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
+        let snapshot = self.snapshot.load();
+        for index in 0..count {
+            answer(&mut self.batch, index, &snapshot, block);
+        }
+        drop(snapshot);
+        send(&mut self.batch, socket.as_fd(), block);
+        block.batches.add(1);
+        Ok(count)
+    }
+
+    /// Answers what is queued on a socket when the worker ends, up to a bound.
+    fn drain(&mut self, socket_index: usize) {
+        for _ in 0..DRAIN_BATCHES_MAX {
+            // Any error, an empty queue above all, means that there is nothing more to be had.
+            if self.turn(socket_index, Wait::Never).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Counts an error of receive or wait; one that may come again at once costs a pause, so that it cannot spin.
+    fn rest_after(&self, error: &io::Error) {
+        if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
+            return;
+        }
+        self.metrics.udp()[self.index].receive_errors.add(1);
+        thread::sleep(ERROR_PAUSE);
+    }
+}
+
+/// Answers datagram `index` of the batch and stages its reply.
+fn answer(batch: &mut Batch, index: usize, snapshot: &Snapshot, block: &UdpBlock) {
+    let Some((datagram, reply)) = batch.exchange(index) else { return };
+    if datagram.source_port == 0 {
+        block.port_zero.add(1);
+        block.answers.queries.add(1);
+        block.answers.drops.add(1);
+        return;
+    }
+    let length = if datagram.is_cut_short {
+        block.oversized.add(1);
+        refuse_cut_short(datagram.octets, reply, &block.answers)
+    } else {
+        exchange(snapshot, datagram.octets, Transport::Udp, reply, &block.answers)
+    };
+    if let Some(length) = length {
+        // The length is that of a slice of `reply`, which always fits.
+        let is_staged = batch.stage(index, length);
+        debug_assert!(is_staged, "replies are staged once each, in order");
+    }
+}
+
+/// Sends all staged replies and counts each as sent, refused or given up.
+fn send(batch: &mut Batch, socket: BorrowedFd<'_>, block: &UdpBlock) {
+    let count = batch.staged_count();
+    let mut refused = [0u64; REFUSED_WORDS];
+    let outcome = send_all(
+        count,
+        |start| batch.send(socket, start),
+        || wait_writable(socket, STALL_TIME),
+        |index| refused[index / 64] |= 1 << (index % 64),
+    );
+    block.send_refused.add(outcome.refused as u64);
+    block.send_stalled.add((count - outcome.done) as u64);
+    let is_refused = |index: usize| refused[index / 64] & (1 << (index % 64)) != 0;
+    let octets: usize =
+        (0..outcome.done).filter(|&index| !is_refused(index)).map(|index| batch.staged_bytes(index)).sum();
+    block.answers.octets_out.add(octets as u64);
+}
+
+/// What became of the replies of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outcome {
+    /// How many were sent or refused, from the first on; the others were given up.
+    done: usize,
+    /// How many of those the kernel refused.
+    refused: usize,
+}
+
+/// Sends `count` replies, however small the parts are that the kernel takes.
+///
+/// `send` tries from a number on and returns how many were taken, or why that one was not. A reply that fails by itself
+/// (no route, filtered, too long) is told to `refuse` and skipped. A full socket is waited for with `wait`; after
+/// [`STALLS_MAX`] of these in one batch the rest is given up: clients ask again, and a stuck worker helps nobody.
+fn send_all(
+    count: usize,
+    mut send: impl FnMut(usize) -> io::Result<usize>,
+    mut wait: impl FnMut() -> bool,
+    mut refuse: impl FnMut(usize),
+) -> Outcome {
+    let mut outcome = Outcome { done: 0, refused: 0 };
+    let mut stalls = 0;
+    while outcome.done < count && stalls <= STALLS_MAX {
+        match send(outcome.done) {
+            // Nothing taken and no error cannot be, but must not become an endless loop.
+            Ok(0) => stalls += 1,
+            Ok(taken) => outcome.done += taken,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => stalls += 1,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                stalls += 1;
+                // Whether it became writable is told by the next attempt.
+                let _is_writable = wait();
+            }
+            Err(_) => {
+                refuse(outcome.done);
+                outcome.done += 1;
+                outcome.refused += 1;
+            }
+        }
+    }
+    outcome
+}
+
+/// How many bits tell which replies were refused.
+const REFUSED_WORDS: usize = crate::sys::mmsg::BATCH_MAX.div_ceil(64);
+
+/// How often a full socket is waited for in one batch.
+const STALLS_MAX: usize = 8;
+
+/// How long a full socket is waited for each time.
+const STALL_TIME: Duration = Duration::from_millis(5);
+
+/// How long a worker rests after an error that may come again at once.
+const ERROR_PAUSE: Duration = Duration::from_millis(5);
+
+/// How many batches a worker answers per socket after it was told to end; more than any socket buffer holds.
+const DRAIN_BATCHES_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    /// Plays a list of results of the send call and returns what became of the replies, and which were refused.
+    fn play(count: usize, results: &[Result<usize, i32>]) -> (Outcome, Vec<usize>, Vec<usize>) {
+        let (starts, refused) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let mut results = results.iter();
+        let outcome = send_all(
+            count,
+            |start| {
+                starts.borrow_mut().push(start);
+                let result = results.next().expect("no more calls than planned");
+                result.map_err(io::Error::from_raw_os_error)
+            },
+            || true,
+            |index| refused.borrow_mut().push(index),
+        );
+        assert!(results.next().is_none(), "all planned calls are made");
+        (outcome, starts.into_inner(), refused.into_inner())
+    }
+
+    #[test]
+    fn a_partial_send_is_finished() {
+        let (outcome, starts, _) = play(10, &[Ok(3), Ok(6), Ok(1)]);
+        assert_eq!(outcome, Outcome { done: 10, refused: 0 });
+        assert_eq!(starts, [0, 3, 9]);
+    }
+
+    #[test]
+    fn a_reply_that_fails_is_counted_and_the_next_ones_are_sent() {
+        let plan =
+            [Ok(2), Err(libc::EPERM), Ok(1), Err(libc::ENETUNREACH), Err(libc::EMSGSIZE), Err(libc::EINVAL), Ok(1)];
+        let (outcome, _, refused) = play(8, &plan);
+        assert_eq!(outcome, Outcome { done: 8, refused: 4 });
+        assert_eq!(refused, [2, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_full_socket_is_tried_again_and_then_given_up() {
+        let (outcome, _, _) = play(4, &[Ok(1), Err(libc::EAGAIN), Err(libc::EINTR), Ok(3)]);
+        assert_eq!(outcome, Outcome { done: 4, refused: 0 });
+        let stuck: Vec<_> = [Ok(1)].into_iter().chain([Err(libc::EAGAIN); STALLS_MAX + 1]).collect();
+        assert_eq!(play(4, &stuck).0, Outcome { done: 1, refused: 0 });
+    }
+
+    #[test]
+    fn nothing_to_send_makes_no_call() {
+        assert_eq!(play(0, &[]).0, Outcome { done: 0, refused: 0 });
+    }
+}

@@ -1,0 +1,85 @@
+//! Which CPUs this process may use, and pinning a thread to one of them.
+//!
+//! Refuses to know what the threads are for. `sched_getaffinity` sees cgroup cpusets and `taskset`, so that a container
+//! with two CPUs of a big host reports two.
+
+use std::{io, mem};
+
+/// The number of one CPU, as the kernel counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu(usize);
+
+impl Cpu {
+    /// Returns the kernel's number of this CPU.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// Lists the CPUs that the calling thread may run on, lowest first.
+///
+/// # Errors
+/// What `sched_getaffinity` says, for instance on a host with more than [`CPUS_MAX`] CPUs.
+pub fn allowed() -> io::Result<Vec<Cpu>> {
+    let mut set = empty_set();
+    // SAFETY: `set` is a live, exclusively borrowed `cpu_set_t` and the size is its own, so the kernel writes inside it.
+    let status = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((0..CPUS_MAX).filter(|&index| contains(&set, index)).map(Cpu).collect())
+}
+
+/// Pins the calling thread to `cpu`.
+///
+/// # Errors
+/// What `sched_setaffinity` says: `EINVAL` when the CPU has been taken away since, `EPERM` in some sandboxes.
+pub fn pin(cpu: Cpu) -> io::Result<()> {
+    if cpu.0 >= CPUS_MAX {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let mut set = empty_set();
+    // SAFETY: the index was checked to be below the number of bits of a `cpu_set_t`; the set is exclusively borrowed.
+    unsafe { libc::CPU_SET(cpu.0, &mut set) };
+    // SAFETY: `set` is initialised and lives through the call, and the size is its own; the kernel only reads it.
+    let status = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Tells whether `set` holds the CPU `index`.
+fn contains(set: &libc::cpu_set_t, index: usize) -> bool {
+    // SAFETY: all callers pass an index below `CPUS_MAX`, the number of bits of a `cpu_set_t`.
+    index < CPUS_MAX && unsafe { libc::CPU_ISSET(index, set) }
+}
+
+/// Makes a set without any CPU.
+fn empty_set() -> libc::cpu_set_t {
+    // SAFETY: `cpu_set_t` is an array of integers, for which all zero bits are a valid value.
+    unsafe { mem::zeroed() }
+}
+
+/// The most CPUs that a fixed `cpu_set_t` can name.
+pub const CPUS_MAX: usize = libc::CPU_SETSIZE as usize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pinned_thread_may_run_on_that_cpu_only() {
+        let cpus = allowed().expect("affinity can be read");
+        let last = *cpus.last().expect("at least one CPU runs this");
+        let seen = std::thread::spawn(move || {
+            pin(last).expect("an allowed CPU can be pinned to");
+            allowed().expect("affinity can be read")
+        });
+        assert_eq!(seen.join().expect("the thread does not panic"), vec![last]);
+    }
+
+    #[test]
+    fn a_cpu_beyond_the_set_is_refused() {
+        let error = pin(Cpu(CPUS_MAX)).expect_err("no such CPU can be named");
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+}

@@ -1,0 +1,129 @@
+//! The socket calls that `socket2` does not offer.
+//!
+//! Refuses to know what is sent over the sockets.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// The family of a socket, where an option differs by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Makes the socket ignore what path MTU discovery says, and send as large as the interface allows.
+///
+/// A forged "fragmentation needed" then cannot make our replies fragment (`IP_PMTUDISC_OMIT` and its IPv6 twin).
+///
+/// # Errors
+/// What `setsockopt` says.
+pub fn omit_path_mtu(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+        Family::V6 => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+    }
+}
+
+/// Asks for the address that each datagram was sent to (`IP_PKTINFO`, `IPV6_RECVPKTINFO`; RFC 3542 §6).
+///
+/// # Errors
+/// What `setsockopt` says.
+pub fn receive_packet_info(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
+        Family::V6 => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
+    }
+}
+
+/// Reads the value of an option that [`omit_path_mtu`] sets, so that tests and status can tell it.
+///
+/// # Errors
+/// What `getsockopt` says.
+pub fn is_path_mtu_omitted(socket: BorrowedFd<'_>, family: Family) -> io::Result<bool> {
+    let (level, name, omitted) = match family {
+        Family::V4 => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+        Family::V6 => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+    };
+    let mut value: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for its borrow; `value` and `length` are live, and `length` is the size of `value`.
+    let status = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length) };
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(value == omitted) }
+}
+
+/// Wakes whoever waits for input on the UDP socket, now and from now on; queued datagrams can still be read.
+///
+/// Linux reports `ENOTCONN` for a socket without a peer and marks it and wakes its readers all the same, so that a
+/// reader blocked in a receive call returns. Unlike a signal it cannot be lost between a check and the call.
+///
+/// # Errors
+/// Any other failure of `shutdown`.
+pub fn wake_readers(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is open for its borrow; no pointer is passed.
+    if unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RD) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ENOTCONN) { Ok(()) } else { Err(error) }
+}
+
+/// Waits until the socket takes output again; returns whether it does.
+///
+/// `timeout` is cut to whole milliseconds. A signal counts as not ready.
+#[must_use]
+pub fn wait_writable(socket: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let mut entry = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let timeout_ms = libc::c_int::try_from(timeout.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: `entry` is one live, exclusively borrowed `pollfd`, and the count says one.
+    let count = unsafe { libc::poll(&raw mut entry, 1, timeout_ms) };
+    count == 1 && entry.revents & libc::POLLOUT != 0
+}
+
+/// Sets one integer option.
+fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for its borrow; `value` lives through the call and `length` is its size.
+    let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_blocked_reader_is_woken_and_queued_datagrams_survive() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
+        let reader = socket.try_clone().expect("descriptors are left");
+        let waiting = std::thread::spawn(move || reader.recv(&mut [0; 16]));
+        wake_readers(socket.as_fd()).expect("a bound socket can be woken");
+        let woken = waiting.join().expect("the reader does not panic");
+        assert_eq!(woken.expect("the call returns without an error"), 0);
+
+        let address = socket.local_addr().expect("the socket is bound");
+        socket.send_to(b"late", address).expect("loopback takes it");
+        let mut octets = [0; 16];
+        let length = socket.recv(&mut octets).expect("the datagram was queued");
+        assert_eq!(&octets[..length], b"late");
+    }
+
+    #[test]
+    fn path_mtu_is_omitted_once_asked_for() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
+        assert!(!is_path_mtu_omitted(socket.as_fd(), Family::V4).expect("the option can be read"));
+        omit_path_mtu(socket.as_fd(), Family::V4).expect("the option can be set");
+        assert!(is_path_mtu_omitted(socket.as_fd(), Family::V4).expect("the option can be read"));
+    }
+
+    #[test]
+    fn an_empty_socket_is_writable() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
+        assert!(wait_writable(socket.as_fd(), Duration::ZERO));
+    }
+}
