@@ -26,9 +26,9 @@ pub(crate) fn text(count: usize) -> String {
         let (high, low) = (host >> 8 & 0xFF, host & 0xFF);
         writeln!(text, "host{host} A 10.{}.{high}.{low}", host >> 16 & 0xFF).expect("a String takes everything");
         if host % 10 == 0 {
-            write!(text, "alias{host} CNAME one{host}\none{host} CNAME two{host}\ntwo{host} CNAME host{host}\n")
+            writeln!(text, "alias{host} CNAME one{host}\none{host} CNAME two{host}\ntwo{host} CNAME host{host}")
                 .expect("a String takes everything");
-            write!(text, "child{host} NS ns.child{host}\nns.child{host} A 10.255.{high}.{low}\n")
+            writeln!(text, "child{host} NS ns.child{host}\nns.child{host} A 10.255.{high}.{low}")
                 .expect("a String takes everything");
         }
     }
