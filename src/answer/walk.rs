@@ -61,6 +61,14 @@ struct Progress<'z> {
     redirect_count: usize,
 }
 
+impl Progress<'_> {
+    /// Where the target of a DNAME stands that was put.
+    fn redirect_of(&self, node: Node<'_>) -> Option<usize> {
+        let mut put = self.redirects[..self.redirect_count].iter();
+        put.find(|(owner, _)| core::ptr::eq(*owner, node.name_octets())).map(|(_, target_at)| *target_at)
+    }
+}
+
 /// Puts all that answers `question` into `reply`.
 pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'_>) -> Outcome {
     let qtype = question.qtype;
@@ -160,6 +168,9 @@ fn answer_from<'z>(
         qtype => node.rrset(qtype),
     };
     if let Some(rrset) = found {
+        if rrset.rtype == Type::DNAME && progress.redirect_of(node).is_some() {
+            return Ok(Step::Done); // It led here, and stands in the reply.
+        }
         let start = reply.put(Section::Answer, owner, &rrset)?;
         progress.proofs.synthesis(place, missing, reply);
         progress.proofs.put(place, reply)?;
@@ -262,11 +273,8 @@ fn redirect<'z>(
     if is_too_long {
         progress.rcode = Rcode::YXDOMAIN;
     }
-    let known = progress.redirects[..progress.redirect_count]
-        .iter()
-        .find(|(owner, _)| core::ptr::eq(*owner, node.name_octets()));
-    let target_at = match known {
-        Some((_, target_at)) => *target_at,
+    let target_at = match progress.redirect_of(node) {
+        Some(target_at) => target_at,
         None => {
             let owner = reply.owner(place.spot, node.name_octets().len());
             let target_at = reply.put(Section::Answer, owner, &dname)? + record.rdata_start();
