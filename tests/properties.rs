@@ -1,7 +1,7 @@
 //! Properties: replies are what a slow model of RFC 1034 §4.3.2 says, for random zones and random questions; and no
 //! octets, random or nearly right, break a promise of the fuzz targets.
 
-#[allow(unreachable_pub, dead_code)] // The fuzz targets see it as a crate of its own, and use all of it.
+#[allow(unreachable_pub)] // For the fuzz targets it is a crate of its own.
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
 #[path = "properties/model.rs"]

@@ -1,7 +1,7 @@
 //! Replays `tests/corpus` through the bodies of the fuzz targets: seeds that reach every corner, and inputs that once
 //! broke something.
 
-#[allow(unreachable_pub, dead_code)] // The fuzz targets see it as a crate of its own, and use all of it.
+#[allow(unreachable_pub)] // For the fuzz targets it is a crate of its own.
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
 
