@@ -45,8 +45,6 @@ impl Outcome {
 enum Step {
     /// The walk ends.
     Done,
-    /// The name belongs to a delegated zone.
-    Referral,
     /// The name is an alias; its target stands in the reply at this offset.
     Alias(usize),
 }
@@ -56,6 +54,8 @@ struct Progress<'z> {
     proofs: Proofs<'z>,
     /// What the walk comes to, also where the records that say so do not fit.
     rcode: Rcode,
+    /// The name belongs to a delegated zone.
+    is_referral: bool,
     /// The DNAMEs in the reply, by their owners, and where the target of each stands.
     redirects: [(&'z [u8], usize); CHAIN_MAX + 1],
     redirect_count: usize,
@@ -79,18 +79,17 @@ pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'
     let mut progress = Progress {
         proofs: Proofs::default(),
         rcode: Rcode::NOERROR,
+        is_referral: false,
         redirects: [(&[], 0); CHAIN_MAX + 1],
         redirect_count: 0,
     };
     let mut steps = 0;
-    let (step, is_truncated) = loop {
+    let is_truncated = loop {
         let place = Place { zone, name: &name, spot, qtype };
         let at = match step(&place, reply, &mut progress) {
             Ok(Step::Alias(at)) => at,
-            Ok(step) => break (step, false),
-            // A referral that does not fit is no answer of ours either.
-            Err(Full) if matches!(zone.lookup(&name), Found::Delegation { .. }) => break (Step::Referral, true),
-            Err(Full) => break (Step::Done, true),
+            Ok(Step::Done) => break false,
+            Err(Full) => break true,
         };
         seen[steps] = name.hash(zone.seed());
         let target = reply.name_at(at);
@@ -100,12 +99,13 @@ pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'
         let can_go_on = steps < CHAIN_MAX && Reply::is_in_reach(at);
         match zone_for(zones, &next, qtype).filter(is_new).filter(|_| can_go_on) {
             Some(other) => zone = other,
-            None => break (Step::Done, progress.proofs.put(&place, reply).is_err()),
+            None => break progress.proofs.put(&place, reply).is_err(),
         }
         (spot, name) = (Spot { at, bytes: target.as_ref().len() }, next);
         steps += 1;
     };
-    let is_authoritative = steps > 0 || !matches!(step, Step::Referral);
+    // Where an alias was followed, that much is ours (RFC 1035 §4.1.1).
+    let is_authoritative = steps > 0 || !progress.is_referral;
     Outcome { rcode: progress.rcode, is_authoritative, is_truncated, extended_error: None }
 }
 
@@ -162,8 +162,11 @@ fn answer_from<'z>(
     progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
     let found = match place.qtype {
-        // One RRset is enough (RFC 8482 §4.1).
-        Type::ANY => node.rrsets().find(|rrset| rrset.record_count > 0),
+        // One RRset is enough (RFC 8482 §4.1); rather data than a proof.
+        Type::ANY => {
+            let mut present = node.rrsets().filter(|rrset| rrset.record_count > 0);
+            present.clone().find(|rrset| rrset.rtype != Type::NSEC).or_else(|| present.next())
+        }
         Type::RRSIG => return all_signatures(place, node, owner, missing, reply, progress),
         qtype => node.rrset(qtype),
     };
@@ -234,6 +237,7 @@ fn refer<'z>(
     progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
     let owner = reply.owner(place.spot, cut.name_octets().len());
+    progress.is_referral = true;
     let servers = cut.rrset(Type::NS).expect("a cut has NS");
     // What stands at a cut is not signed by the parent, but for DS and NSEC.
     let wants_signatures = core::mem::replace(&mut reply.wants_signatures, false);
@@ -252,7 +256,7 @@ fn refer<'z>(
     }
     progress.proofs.put(place, reply)?;
     put_additional(place.zone, &servers, start, owner, Some(cut), reply)?;
-    Ok(Step::Referral)
+    Ok(Step::Done)
 }
 
 /// Follows a DNAME: puts it, if it is not there yet, and the CNAME that it makes (RFC 6672 §3.2).

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fated::wire::Type;
+use fated::wire::{NameRef, Type};
 
 use super::common::message::{AA, Message, Record};
 use super::compare::Case;
@@ -35,7 +35,29 @@ pub(crate) const ENTRIES: &[Entry] = &[
         rfc: "RFC 1034 §4.3.2 step 6, RFC 9460 §4.1: addresses of targets, in whatever zone of ours they are",
         allows: additional_addresses,
     },
+    Entry {
+        id: "denial behind an alias",
+        rfc: "RFC 4035 §3.1.3: behind an alias NSD leaves out NSEC records that cover the last name, Knot stays in one zone",
+        allows: denial_behind_alias,
+    },
 ];
+
+/// The answer is that of NSD, through an alias; NSEC records stand beside or instead of NSD's, and one covers the name.
+fn denial_behind_alias(case: &Case<'_>) -> bool {
+    let (nsd, tested) = (case.nsd.sets(), case.tested.sets());
+    let is_proof = |record: &Record| [Type::NSEC, Type::RRSIG].iter().any(|rtype| rtype.0 == record.rtype);
+    let mut targets = tested[0].iter().filter(|record| record.rtype == Type::CNAME.0).map(|record| &record.rdata);
+    let covers = |name: &[u8], record: &Record| {
+        let (Ok(name), Ok(owner)) = (NameRef::parse(name), NameRef::parse(&record.owner)) else { return false };
+        let Ok(next) = NameRef::parse(&record.rdata) else { return false };
+        owner < name && (name < next || next <= owner)
+    };
+    let proofs: Vec<&Record> = tested[1].iter().filter(|record| record.rtype == Type::NSEC.0).collect();
+    targets.any(|target| proofs.iter().any(|record| covers(target, record)))
+        && nsd[0] == tested[0]
+        && case.nsd.rcode() == case.tested.rcode()
+        && nsd[1].symmetric_difference(&tested[1]).all(is_proof)
+}
 
 /// How many aliases Knot follows.
 const KNOT_CHAIN: usize = 5;
