@@ -62,6 +62,26 @@ pub(crate) fn udp_before(server: SocketAddr, packet: &[u8], sentinel: &Query) ->
     panic!("{server} does not answer the sentinel {sentinel} any more");
 }
 
+/// The same over one TCP stream; a stream that is closed without a reply counts as silence.
+pub(crate) fn tcp_before(server: SocketAddr, packet: &[u8], sentinel: &Query) -> Vec<Vec<u8>> {
+    let mut stream = tcp_stream(server).expect("the server takes streams");
+    stream.write_all(&[framed(packet), framed(&sentinel.encode(0xFA00))].concat()).expect("the server reads");
+    let mut replies = Vec::new();
+    // Replies may overtake each other (RFC 7766 §6.2.1.1): one more query makes sure that the first has had its turn.
+    let mut is_second = false;
+    while let Ok(reply) = read_framed(&mut stream) {
+        match reply[..2] {
+            [0xFA, 0x00] if !is_second => {
+                is_second = true;
+                stream.write_all(&framed(&sentinel.encode(0xFA01))).expect("the server reads");
+            }
+            [0xFA, 0x00 | 0x01] => break,
+            _ => replies.push(reply),
+        }
+    }
+    replies
+}
+
 /// Asks one query over UDP and reads the reply.
 pub(crate) fn ask_udp(server: SocketAddr, query: &Query) -> Message {
     let reply = udp(server, &query.encode(0x1D1D)).unwrap_or_else(|| panic!("no reply to {query} over UDP"));
@@ -133,7 +153,7 @@ pub(crate) fn tcp_many(server: SocketAddr, queries: &[Query]) -> Vec<Vec<u8>> {
 /// Asks what is still unanswered over one stream.
 fn tcp_chunk(server: SocketAddr, queries: &[Query], replies: &mut [Vec<u8>]) -> io::Result<()> {
     let stream = tcp_stream(server)?;
-    let mut reader = io::BufReader::with_capacity(1 << 16, stream.try_clone()?);
+    let mut reader = io::BufReader::with_capacity(1 << 16, Prompt(stream.try_clone()?));
     let mut writer = stream;
     let open: Vec<usize> = (0..queries.len()).filter(|&index| replies[index].is_empty()).collect();
     let (mut sent, mut received) = (0, 0);
@@ -154,6 +174,20 @@ fn tcp_chunk(server: SocketAddr, queries: &[Query], replies: &mut [Vec<u8>]) -> 
         }
     }
     Ok(())
+}
+
+/// A stream whose octets are acknowledged at once.
+///
+/// NSD leaves Nagle's algorithm on: without this, each of its replies waits for an acknowledgement 40 ms late.
+struct Prompt(TcpStream);
+
+impl Read for Prompt {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Linux forgets the option by itself, so that it is set for every read; elsewhere replies come late, that is all.
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(&self.0).set_tcp_quickack(true)?;
+        self.0.read(buffer)
+    }
 }
 
 /// A TCP stream to a server with bounded waits.
