@@ -89,8 +89,8 @@ pub enum Command {
     Status(oneshot::Sender<reply::Status>),
     /// Look at the zone files again.
     Reload(Option<Box<Name>>, oneshot::Sender<Result<reply::Reload, String>>),
-    /// End.
-    Stop(oneshot::Sender<reply::Stopping>),
+    /// End. Who asked has been told already: nobody may be left to tell afterwards.
+    Stop,
 }
 
 #[cfg(test)]

@@ -284,10 +284,7 @@ impl Site {
                     Command::Reload(zone, reply) => {
                         self.reloader.ask(zone.map_or(Scope::All, |zone| Scope::Zone(*zone)), Some(reply));
                     }
-                    Command::Stop(reply) => {
-                        let _ = reply.send(reply::Stopping { pid: std::process::id() });
-                        return;
-                    }
+                    Command::Stop => return,
                 },
             }
         }
