@@ -8,5 +8,6 @@ pub mod cpu;
 pub mod epoll;
 pub mod limits;
 pub mod lock;
+pub mod memory;
 pub mod mmsg;
 pub mod socket;

@@ -1,0 +1,120 @@
+//! Huge pages for memory that is there already.
+//!
+//! The kernel frees memory before it closes files, so that a big process dies slowly, and a route that hangs on a
+//! descriptor stays that long: with pages of 4 KiB about 35 ms for each GiB, with 2 MiB a tenth of it.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+
+/// The size of a huge page in octets, on every architecture that matters here.
+const HUGE: usize = 2 << 20;
+
+/// The most mappings that are looked at.
+const MAPPINGS_MAX: usize = 65_536;
+
+/// Collapses the well-filled anonymous memory of this process into huge pages, as far as the kernel has them, and asks
+/// for them where that memory grows. Returns the octets that were collapsed. Takes about 0.1 s for each GiB; other
+/// threads go on meanwhile.
+///
+/// # Errors
+/// `/proc/self/smaps` can't be read. A kernel without huge pages (or before 6.1) is no error: nothing is collapsed.
+pub fn use_huge_pages() -> io::Result<usize> {
+    let smaps = fs::read_to_string("/proc/self/smaps")?;
+    Ok(dense_mappings(&smaps).into_iter().take(MAPPINGS_MAX).map(|range| collapse(&range)).sum())
+}
+
+/// Collapses one range, which is aligned to [`HUGE`], page by page; returns the octets for which the kernel did so.
+fn collapse(range: &Range<usize>) -> usize {
+    let advise = |start: usize, length: usize, advice| {
+        // SAFETY: both kinds of advice leave the contents and the protection of whatever is mapped there as they are,
+        // also where another thread has unmapped or replaced it since: then it fails, or the new memory gets the pages.
+        unsafe { libc::madvise(start as *mut libc::c_void, length, advice) == 0 }
+    };
+    if !advise(range.start, range.len(), libc::MADV_HUGEPAGE) {
+        return 0;
+    }
+    let pages = range.clone().step_by(HUGE);
+    pages.filter(|&start| advise(start, HUGE, MADV_COLLAPSE)).count() * HUGE
+}
+
+/// The advice to put memory into huge pages now (`include/uapi/asm-generic/mman-common.h`, Linux 6.1).
+const MADV_COLLAPSE: libc::c_int = 25;
+
+/// Finds the private anonymous mappings of which at least seven eighths are in memory, cut to whole huge pages.
+///
+/// Stacks and what is only reserved are not among them: those would grow.
+fn dense_mappings(smaps: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut candidate = None;
+    for line in smaps.lines() {
+        if let Some(range) = anonymous(line) {
+            candidate = Some(range);
+        } else if let Some(resident) = line.strip_prefix("Rss:") {
+            let kibibytes: usize = resident.trim().trim_end_matches(" kB").parse().unwrap_or(0);
+            let dense = candidate.take().filter(|range| kibibytes * 1024 >= range.len() / 8 * 7);
+            found.extend(dense.and_then(|range| whole_pages(&range)));
+        } else if line.starts_with(|first: char| first.is_ascii_hexdigit() && !first.is_ascii_uppercase()) {
+            candidate = None;
+        }
+    }
+    found
+}
+
+/// Reads the head line of a mapping that is private, writable and backed by no file; `None` for all other lines.
+fn anonymous(line: &str) -> Option<Range<usize>> {
+    let mut words = line.split_ascii_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let (rights, _offset, _device, inode) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let is_ours = rights == "rw-p" && inode == "0" && matches!(words.next(), None | Some("[heap]"));
+    let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
+    is_ours.then_some(range)
+}
+
+/// Cuts a range to the huge pages that lie in it wholly; `None` where there is none.
+fn whole_pages(range: &Range<usize>) -> Option<Range<usize>> {
+    let (start, end) = (range.start.next_multiple_of(HUGE), range.end / HUGE * HUGE);
+    (start < end).then_some(start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMAPS: &str = "\
+55d0c0000000-55d0c0e00000 rw-p 00000000 00:00 0                          [heap]
+Size:              14336 kB
+Rss:               14000 kB
+7f0000000000-7f0000800000 rw-p 00000000 00:00 0 
+Size:               8192 kB
+Rss:                  12 kB
+7f0000900000-7f0001000000 rw-p 00000000 00:00 0 
+Rss:                7168 kB
+7f0001000000-7f0001800000 r--p 00000000 fe:00 77                         /lib/x.so
+Rss:                8192 kB
+7f0002000000-7f0002080000 rw-p 00000000 00:00 0 
+Rss:                 512 kB
+7ffd00000000-7ffd00800000 rw-p 00000000 00:00 0                          [stack]
+Rss:                8192 kB
+VmFlags: rd wr mr mw me gd ac
+";
+
+    #[test]
+    fn only_dense_anonymous_memory_is_taken_in_whole_pages() {
+        let expected = [0x55d0_c000_0000..0x55d0_c0e0_0000, 0x7f00_00a0_0000..0x7f00_0100_0000];
+        assert_eq!(dense_mappings(SMAPS), expected);
+    }
+
+    #[test]
+    fn memory_is_collapsed_and_keeps_what_it_holds() {
+        let enabled = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        let memory: Vec<u64> = (0..(16 << 20) / 8).collect();
+        let collapsed = use_huge_pages().expect("smaps can be read");
+        assert!(memory.iter().enumerate().all(|(at, &word)| word == at as u64));
+        if enabled.is_empty() || enabled.contains("[never]") {
+            eprintln!("SKIPPED: this kernel has no huge pages to give");
+        } else {
+            assert!(collapsed >= 8 << 20, "{collapsed} octets");
+        }
+    }
+}
