@@ -1,13 +1,30 @@
 //! What to do about a service address: observations and the time in, a stance with its reason out.
 //!
-//! Knows no clock, socket or thread: `now` is an argument, a [`Duration`] since any fixed moment that never goes back.
-//! Owns what flows from the prover (`health`) to whoever acts (`route`).
+//! Knows no clock, socket or thread: `now` is an argument, a [`Duration`](core::time::Duration) since any fixed moment
+//! that never goes back. Owns what flows from the prover (`health`) to whoever acts (`route`).
+//!
+//! ```text
+//!   Observation ──▶ judge: what does this round want? ──▶ streaks ──▶ Policy ──▶ Transition{from, to, reason}
+//!   every interval  own fault: Withdraw                   fall, rise  ▲    ▲
+//!                   overload, shared fault: as configured       Order ┘    └ tick: the prover is silent
+//! ```
+//!
+//! Own faults withdraw. Faults that other sites are likely to have too do not, unless the operator says so: a fleet that
+//! withdraws together is the outage.
 
+mod jitter;
+mod machine;
 mod proof;
+mod reason;
+mod settings;
+mod streak;
+#[cfg(test)]
+mod tests;
 
+pub use machine::{Order, Policy, TCP_FAILURES_MAX, Transition};
 pub use proof::Proof;
-
-use core::time::Duration;
+pub use reason::Reason;
+pub use settings::{Response, SILENCE_MARGIN, Settings};
 
 /// What is to be done about a service address, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,14 +49,27 @@ pub struct Observation {
     pub starved: u16,
     /// Workers that answered, but not what is right.
     pub wrong: u16,
-    /// Whether the last query over TCP was answered; `None` where none ended in this round.
+    /// Whether the last query over TCP was answered; `None` where none ended in this round, or where it found all
+    /// connections taken by others, which is overload and no dead listener.
     pub is_tcp_well: Option<bool>,
     /// The worst fault that other sites are likely to have too, if any.
     pub shared: Option<SharedFault>,
-    /// Whether the kernel dropped queries because a socket was full.
+    /// Whether the kernel dropped queries because the socket of a worker that goes on answering was full. The socket of
+    /// a wedged worker fills as well; that is no overload, and must not be told as one: overload excuses who is late.
     pub is_overloaded: bool,
-    /// Whether the prover had the CPU when it needed it. If not, the round proves nothing and disproves nothing.
+    /// Whether the prover had the CPU when it needed it. If not, who did not answer is not to blame, and the round counts
+    /// neither for a rise nor for a fall. What was answered right is still a proof of the moment when it was asked.
     pub is_judged: bool,
+}
+
+impl Observation {
+    /// Whether the round proves that the address was answered when it was asked: at least `min_workers` workers (0 counts
+    /// as 1) gave a right answer in time. Only such a round renews the lease. A round that is not judged may be a proof: a
+    /// prover that has to wait for its CPU sees fewer answers than there are, never more.
+    #[must_use]
+    pub fn is_proof(&self, min_workers: u16) -> bool {
+        self.proven >= min_workers.max(1)
+    }
 }
 
 /// A fault that strikes every site at once; it withdraws none of them unless the operator says so.

@@ -1,0 +1,262 @@
+//! The machine: rounds, orders and time in, transitions out. One for each service address.
+
+use core::time::Duration;
+
+use super::jitter::Jitter;
+use super::streak::{Streaks, Verdict};
+use super::{Observation, Reason, Settings, Stance};
+
+/// Queries over TCP that fail in a row, with nothing overloaded, until TCP counts as dead on an announced address: time
+/// for the listener to be repaired. One is enough to keep an address from being announced.
+pub const TCP_FAILURES_MAX: u32 = 3;
+/// The jitter of a hold-down is below one part in so many of it.
+const HOLD_DOWN_JITTER_PART: u32 = 4;
+/// After a withdrawal up to one round in so many is asked for beyond `rise`, so that nodes whose common fault outlasted
+/// their hold-down, and ends at once for all, do not return at once.
+const RISE_JITTER_PART: u32 = 2;
+
+/// What is to be done about one service address. Says so and does nothing itself.
+///
+/// Its owner calls [`observe`](Self::observe) for each round, [`tick`](Self::tick) at [`deadline`](Self::deadline), and
+/// gives each address the orders that are for the whole site. `now` never goes back.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    settings: Settings,
+    jitter: Jitter,
+    state: State,
+    reason: Reason,
+    /// When the stance began.
+    since: Duration,
+    /// The last rounds.
+    streaks: Streaks,
+    /// Queries over TCP that failed since the last one that did not.
+    tcp_failures: u32,
+    /// When the last round came that was judged or a proof; `None` before the first and after a silence.
+    heard_at: Option<Duration>,
+    /// Withdrawals that are not forgotten; the next hold-down doubles so often.
+    withdrawals: u32,
+}
+
+/// Where an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Not announced. It will be after so many good rounds in a row, and not before a moment.
+    Down { until: Duration, rise: u32 },
+    /// Announced without a break since a moment, perhaps less attractively.
+    Up { is_degraded: bool, since: Duration },
+    /// Kept away by the operator.
+    Drained,
+    /// Away for good.
+    Stopped,
+}
+
+/// What the operator, or the end of the process, asks of every address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Withdraw, whatever is proven.
+    Drain,
+    /// Announce again as soon as `rise` good rounds prove it. Ends a drain, and a hold-down too: who asks has looked. Does
+    /// nothing to an address that is announced.
+    Resume,
+    /// Withdraw for good.
+    Stop,
+}
+
+/// A change of stance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub at: Duration,
+    /// What it was.
+    pub from: Stance,
+    /// What it is.
+    pub to: Stance,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Policy {
+    /// Makes a policy for an address that is not announced and of which nothing is proven. `seed` spreads in time what
+    /// many nodes would otherwise do together: it should differ from node to node.
+    #[must_use]
+    pub fn new(now: Duration, settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            jitter: Jitter::new(seed),
+            state: State::Down { until: now, rise: settings.rise.max(1) },
+            reason: Reason::Starting,
+            since: now,
+            streaks: Streaks::default(),
+            tcp_failures: 0,
+            heard_at: None,
+            withdrawals: 0,
+        }
+    }
+
+    /// Takes what the prover saw in one round. A round that is not judged counts neither for a rise nor for a fall; if it
+    /// is a proof, it ends a silence.
+    pub fn observe(&mut self, now: Duration, round: &Observation) -> Option<Transition> {
+        let silenced = self.tick(now);
+        if round.is_judged || round.is_proof(self.settings.min_workers) {
+            self.heard_at = Some(now);
+        }
+        if !round.is_judged {
+            return silenced;
+        }
+        self.count_tcp(round);
+        let verdict = Verdict::of(round, self.is_tcp_dead(), &self.settings);
+        self.streaks.count(&verdict);
+        // What follows a silence is the first round of the next rise, and no cause for a second transition.
+        silenced.or_else(|| self.judge(now, &verdict))
+    }
+
+    /// Lets time go on: withdraws an address of which nothing has been heard for [`Settings::silence`].
+    pub fn tick(&mut self, now: Duration) -> Option<Transition> {
+        if now.saturating_sub(self.heard_at?) < self.settings.silence() {
+            return None;
+        }
+        // Good rounds from before the silence are no part of a rise after it.
+        self.heard_at = None;
+        self.streaks = Streaks::default();
+        match self.state {
+            State::Down { .. } => {
+                self.reason = Reason::Unproven;
+                None
+            }
+            State::Up { since, .. } => self.hold_down(now, since, Reason::Unproven),
+            State::Drained | State::Stopped => None,
+        }
+    }
+
+    /// Carries out an order.
+    pub fn order(&mut self, now: Duration, order: Order) -> Option<Transition> {
+        match (self.state, order) {
+            (State::Stopped, Order::Drain | Order::Resume | Order::Stop)
+            | (State::Drained, Order::Drain)
+            | (State::Up { .. }, Order::Resume) => None,
+            (State::Down { .. } | State::Drained, Order::Resume) => {
+                self.streaks = Streaks::default();
+                self.enter(now, State::Down { until: now, rise: self.settings.rise.max(1) }, Reason::Resumed)
+            }
+            (State::Down { .. }, Order::Drain) => self.enter(now, State::Drained, Reason::Drained),
+            (State::Up { since, .. }, Order::Drain) => {
+                self.forget(now, since);
+                self.enter(now, State::Drained, Reason::Drained)
+            }
+            (State::Down { .. } | State::Up { .. } | State::Drained, Order::Stop) => {
+                self.enter(now, State::Stopped, Reason::Stopping)
+            }
+        }
+    }
+
+    /// Returns when [`tick`](Self::tick) has something to do if no round comes before; `None` while nothing is announced.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        match self.state {
+            State::Up { .. } => Some(self.heard_at?.saturating_add(self.settings.silence())),
+            State::Down { .. } | State::Drained | State::Stopped => None,
+        }
+    }
+
+    /// Returns what is to be done about the address.
+    #[must_use]
+    pub fn stance(&self) -> Stance {
+        match self.state {
+            State::Up { is_degraded: false, .. } => Stance::Announce,
+            State::Up { is_degraded: true, .. } => Stance::Degrade,
+            State::Down { .. } | State::Drained | State::Stopped => Stance::Withdraw,
+        }
+    }
+
+    /// Returns why. While the address is withdrawn this is what keeps it so now, not what it was withdrawn for.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Returns when the stance began.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        self.since
+    }
+
+    /// Counts the query over TCP, if one ended. Where there is overload, its failure shows nothing about the listener.
+    fn count_tcp(&mut self, round: &Observation) {
+        match round.is_tcp_well {
+            Some(true) => self.tcp_failures = 0,
+            Some(false) if !round.is_overloaded && round.starved == 0 => {
+                self.tcp_failures = self.tcp_failures.saturating_add(1);
+            }
+            Some(false) | None => {}
+        }
+    }
+
+    /// Whether TCP has failed often enough to matter where the address is.
+    fn is_tcp_dead(&self) -> bool {
+        match self.state {
+            State::Up { .. } => self.tcp_failures >= TCP_FAILURES_MAX,
+            State::Down { .. } | State::Drained | State::Stopped => self.tcp_failures > 0,
+        }
+    }
+
+    /// Decides after a judged round, which is in the streaks already.
+    fn judge(&mut self, now: Duration, verdict: &Verdict) -> Option<Transition> {
+        let (fall, streaks) = (self.settings.fall.max(1), self.streaks);
+        match self.state {
+            State::Up { since, .. } if streaks.bad >= fall => self.hold_down(now, since, verdict.reason),
+            State::Up { is_degraded: false, since } if streaks.poor >= fall => {
+                self.enter(now, State::Up { is_degraded: true, since }, verdict.reason)
+            }
+            State::Up { is_degraded: true, since } if streaks.good >= self.settings.rise.max(1) => {
+                self.enter(now, State::Up { is_degraded: false, since }, Reason::Proven)
+            }
+            State::Up { .. } => None,
+            State::Down { until, rise } if streaks.fair >= rise && now < until => {
+                self.reason = Reason::HoldDown { until };
+                None
+            }
+            State::Down { rise, .. } if streaks.good >= rise => {
+                self.enter(now, State::Up { is_degraded: false, since: now }, Reason::Proven)
+            }
+            State::Down { rise, .. } if streaks.fair >= rise && verdict.wants == Stance::Degrade => {
+                self.enter(now, State::Up { is_degraded: true, since: now }, verdict.reason)
+            }
+            State::Down { .. } => {
+                if streaks.fair == 0 {
+                    self.reason = verdict.reason;
+                }
+                None
+            }
+            State::Drained | State::Stopped => None,
+        }
+    }
+
+    /// Withdraws an address that was announced since `since`, for longer than the last time.
+    fn hold_down(&mut self, now: Duration, since: Duration, reason: Reason) -> Option<Transition> {
+        self.forget(now, since);
+        let held = self.settings.hold_down_after(self.withdrawals);
+        let held = held.saturating_add(self.jitter.below(held / HOLD_DOWN_JITTER_PART));
+        let rise = self.settings.rise.max(1);
+        let rise = rise.saturating_add(self.jitter.up_to(rise / RISE_JITTER_PART));
+        self.withdrawals = self.withdrawals.saturating_add(1);
+        self.enter(now, State::Down { until: now.saturating_add(held), rise }, reason)
+    }
+
+    /// Forgets earlier withdrawals if the address was announced for long enough since `since`.
+    fn forget(&mut self, now: Duration, since: Duration) {
+        if now.saturating_sub(since) >= self.settings.hold_down_memory {
+            self.withdrawals = 0;
+        }
+    }
+
+    /// Goes to a state, and tells if the stance is another one there.
+    fn enter(&mut self, now: Duration, state: State, reason: Reason) -> Option<Transition> {
+        let from = self.stance();
+        (self.state, self.reason) = (state, reason);
+        let to = self.stance();
+        (from != to).then(|| {
+            self.since = now;
+            Transition { at: now, from, to, reason }
+        })
+    }
+}
