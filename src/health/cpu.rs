@@ -9,25 +9,25 @@ use std::time::Duration;
 
 /// What the scheduler has counted for a thread since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CpuTimes {
+pub(super) struct CpuTimes {
     /// On a CPU.
-    pub ran: Duration,
+    pub(super) ran: Duration,
     /// Runnable, without a CPU. The kernel adds a wait only when it ends.
-    pub waited: Duration,
+    pub(super) waited: Duration,
 }
 
 /// Reads the counters of one thread; its file stays open while the thread is the same.
 #[derive(Debug, Default)]
-pub struct CpuWatch {
+pub(super) struct CpuWatch {
     /// The thread and its open `schedstat`.
     watched: Option<(i32, File)>,
 }
 
 impl CpuWatch {
     /// Returns the counters of thread `tid` of this process; `None` where it is gone or the kernel does not count.
-    pub fn read(&mut self, tid: Option<i32>) -> Option<CpuTimes> {
+    pub(super) fn read(&mut self, tid: Option<i32>) -> Option<CpuTimes> {
         let tid = tid?;
-        if !self.watched.as_ref().is_some_and(|(watched, _)| *watched == tid) {
+        if self.watched.as_ref().is_none_or(|(watched, _)| *watched != tid) {
             self.watched = File::open(format!("/proc/self/task/{tid}/schedstat")).ok().map(|file| (tid, file));
         }
         let (_, file) = self.watched.as_ref()?;
@@ -42,7 +42,7 @@ impl CpuWatch {
 
 /// Whether the thread `tid` of this process is running or waits for a CPU.
 #[must_use]
-pub fn is_runnable(tid: i32) -> bool {
+pub(super) fn is_runnable(tid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap_or_default();
     // The name of the thread may hold anything, parentheses included.
     stat.rsplit_once(") ").is_some_and(|(_, behind)| behind.starts_with('R'))
@@ -52,7 +52,7 @@ pub fn is_runnable(tid: i32) -> bool {
 ///
 /// While a thread waits, the wait is not in the counters yet: of a runnable thread, what it did not run it waited.
 #[must_use]
-pub fn is_starved(elapsed: Duration, grown: CpuTimes, is_runnable: bool) -> bool {
+pub(super) fn is_starved(elapsed: Duration, grown: CpuTimes, is_runnable: bool) -> bool {
     let waited = if is_runnable { elapsed.saturating_sub(grown.ran) } else { grown.waited };
     waited >= elapsed / 2
 }
@@ -66,7 +66,7 @@ fn parse_schedstat(text: &str) -> Option<CpuTimes> {
 impl CpuTimes {
     /// What was added since `before`.
     #[must_use]
-    pub fn since(self, before: Self) -> Self {
+    pub(super) fn since(self, before: Self) -> Self {
         Self { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
     }
 }

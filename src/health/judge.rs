@@ -9,7 +9,7 @@ use crate::policy::Observation;
 
 /// The questions of one round, one for each service address and worker, and what became of them.
 #[derive(Debug)]
-pub struct Round {
+pub(super) struct Round {
     /// Workers.
     worker_count: usize,
     /// How many right answers prove an address; at least 1.
@@ -28,7 +28,7 @@ pub struct Round {
 
 /// What became of one question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Cell {
+pub(super) enum Cell {
     /// It was not asked in this round: the path refused it.
     #[default]
     Unsent,
@@ -42,7 +42,7 @@ pub enum Cell {
 
 /// What an answer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub(super) enum Taken {
     /// It was the one that proves its address: so many right ones came in time.
     Proof,
     /// It was right, and the address was proven already, or is not yet.
@@ -57,7 +57,7 @@ pub enum Taken {
 
 /// What one worker did over all addresses of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(super) enum Seen {
     /// It answered right over at least one address.
     Well,
     /// It answered, and never right.
@@ -71,7 +71,7 @@ pub enum Seen {
 impl Round {
     /// Makes room for so many questions. `min_workers` is taken as at least 1.
     #[must_use]
-    pub fn new(address_count: usize, worker_count: usize, min_workers: usize) -> Self {
+    pub(super) fn new(address_count: usize, worker_count: usize, min_workers: usize) -> Self {
         Self {
             worker_count,
             min_workers: min_workers.max(1),
@@ -84,14 +84,14 @@ impl Round {
     }
 
     /// Starts a round at `now`; no question has been sent yet.
-    pub fn begin(&mut self, now: Duration) {
+    pub(super) fn begin(&mut self, now: Duration) {
         self.cells.fill(Cell::Unsent);
         self.proven.fill(0);
         (self.waiting_count, self.sent, self.deadline) = (0, now, now);
     }
 
     /// Notes that the question of cell `index` went out.
-    pub fn ask(&mut self, index: usize) {
+    pub(super) fn ask(&mut self, index: usize) {
         if let Some(cell @ Cell::Unsent) = self.cells.get_mut(index) {
             *cell = Cell::Waiting;
             self.waiting_count += 1;
@@ -99,12 +99,12 @@ impl Round {
     }
 
     /// Notes that the last question went out before `now`: each answer within `timeout` from here is in time.
-    pub fn asked(&mut self, now: Duration, timeout: Duration) {
+    pub(super) fn asked(&mut self, now: Duration, timeout: Duration) {
         self.deadline = now + timeout;
     }
 
     /// Takes the verdict on the answer to cell `index`, read at `now`.
-    pub fn take(&mut self, index: usize, now: Duration, verdict: Result<(), Wrong>) -> Taken {
+    pub(super) fn take(&mut self, index: usize, now: Duration, verdict: Result<(), Wrong>) -> Taken {
         let Some(cell) = self.cells.get_mut(index).filter(|cell| **cell == Cell::Waiting) else {
             return Taken::Duplicate;
         };
@@ -124,37 +124,37 @@ impl Round {
 
     /// Whether nothing is left to wait for.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.waiting_count == 0
     }
 
     /// When the first query went out: the moment that the round proves.
     #[must_use]
-    pub fn sent(&self) -> Duration {
+    pub(super) fn sent(&self) -> Duration {
         self.sent
     }
 
     /// Until when an answer is in time.
     #[must_use]
-    pub fn deadline(&self) -> Duration {
+    pub(super) fn deadline(&self) -> Duration {
         self.deadline
     }
 
     /// Returns what became of the question `index`.
     #[must_use]
-    pub fn cell(&self, index: usize) -> Cell {
+    pub(super) fn cell(&self, index: usize) -> Cell {
         self.cells.get(index).copied().unwrap_or_default()
     }
 
     /// Whether the prover looked soon enough after the deadline to call silence late, having read everything by `now`.
     #[must_use]
-    pub fn is_on_time(&self, now: Duration) -> bool {
+    pub(super) fn is_on_time(&self, now: Duration) -> bool {
         now <= self.deadline + CLOCK_GAP_MAX
     }
 
     /// Tells what `worker` did over all addresses.
     #[must_use]
-    pub fn seen(&self, worker: usize, is_on_time: bool) -> Seen {
+    pub(super) fn seen(&self, worker: usize, is_on_time: bool) -> Seen {
         let mut seen = if is_on_time { Seen::Late } else { Seen::Unknown };
         for cell in self.cells.iter().skip(worker).step_by(self.worker_count) {
             match (cell, seen) {
@@ -172,7 +172,7 @@ impl Round {
     /// A round whose end the prover slept through is judged only where the answers that did come prove the address, or
     /// none is missing; what is missing then is nobody's fault.
     #[must_use]
-    pub fn observe(&self, address: usize, is_on_time: bool, is_starved: impl Fn(usize) -> bool) -> Observation {
+    pub(super) fn observe(&self, address: usize, is_on_time: bool, is_starved: impl Fn(usize) -> bool) -> Observation {
         let mut observation = Observation::default();
         let mut missing_count = 0_usize;
         let cells = self.cells.iter().skip(address * self.worker_count).take(self.worker_count);

@@ -202,7 +202,7 @@ impl Drive {
             self.prober.begin(self.origin.elapsed());
             self.prober.begun(self.origin.elapsed());
             let deadline = self.prober.deadline();
-            let is_drained = self.serve_until(deadline, Prober::is_complete);
+            let is_drained = self.serve_until(deadline, Prober::is_complete) || self.prober.is_complete();
             if self.is_stopped.load(Ordering::Acquire) {
                 // A round that was cut short would look as if the missing answers were late.
                 return;
@@ -218,23 +218,27 @@ impl Drive {
         }
     }
 
-    /// Takes what arrives until `end`, or until `is_enough`; returns whether nothing is left to read.
+    /// Takes what arrives until `end`, or until `is_enough`; returns whether nothing is left that can be read.
     fn serve_until(&mut self, end: Duration, is_enough: impl Fn(&Prober) -> bool) -> bool {
         loop {
-            let is_drained = self.drain();
+            let drained = self.drain();
             let now = self.origin.elapsed();
             if is_enough(&self.prober) || now >= end || self.is_stopped.load(Ordering::Acquire) {
-                return is_drained;
+                // Where reading fails, nothing is left that could be read: what is missing is late.
+                return drained != Drained::Partly;
             }
-            if let Err(error) = self.prober.carrier().wait((end - now).min(WAIT_MAX)) {
+            let waited = self.prober.carrier().wait((end - now).min(WAIT_MAX));
+            if let Err(error) = &waited {
                 tracing::debug!(%error, "waiting for replies failed");
+            }
+            if waited.is_err() || drained == Drained::Failed {
                 thread::sleep(PAUSE.min(end - now));
             }
         }
     }
 
-    /// Takes up to [`READS_MAX`] datagrams that have arrived; returns whether that was all.
-    fn drain(&mut self) -> bool {
+    /// Takes up to [`READS_MAX`] datagrams that have arrived.
+    fn drain(&mut self) -> Drained {
         for _ in 0..READS_MAX {
             match self.prober.carrier().receive(&mut self.buffer) {
                 // The moment is read behind the read: an answer is never taken for earlier than it was.
@@ -243,16 +247,27 @@ impl Drive {
                     let now = self.origin.elapsed();
                     self.prober.take(now, from, &self.buffer[..octets]);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::All,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => self.prober.stray(),
                 Err(error) => {
                     tracing::debug!(%error, "reading replies failed");
-                    return true;
+                    return Drained::Failed;
                 }
             }
         }
-        false
+        Drained::Partly
     }
+}
+
+/// How far reading came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drained {
+    /// Nothing is left.
+    All,
+    /// There may be more.
+    Partly,
+    /// Reading failed, for instance because the device is gone; waiting for it would return at once.
+    Failed,
 }
 
 /// Asks for a real-time class and exact timers for the calling thread; returns whether it got the class.
@@ -283,7 +298,7 @@ const READS_MAX: usize = 2 * CELLS_MAX;
 /// The largest reply that is read: more than was asked for.
 const REPLY_BYTES_MAX: usize = 4096;
 
-/// The pause after a wait that failed, so that the thread does not spin.
+/// The pause after a wait or read that failed, so that the thread does not spin.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The priority in the class `SCHED_FIFO`: low, but above everything ordinary.

@@ -24,7 +24,7 @@ use crate::policy::{Observation, Proof, SharedFault};
 use crate::wire::Name;
 
 /// Everything that lasts from round to round.
-pub struct Prober {
+pub(super) struct Prober {
     settings: Settings,
     carrier: Box<dyn Carrier>,
     staff: Arc<dyn Staff>,
@@ -69,7 +69,7 @@ impl Prober {
     ///
     /// # Errors
     /// What `hickory-proto` says of the canaries; none is known.
-    pub fn new(
+    pub(super) fn new(
         settings: Settings,
         carrier: Box<dyn Carrier>,
         staff: Arc<dyn Staff>,
@@ -108,7 +108,7 @@ impl Prober {
     }
 
     /// Starts a round at `now` and sends its queries.
-    pub fn begin(&mut self, now: Duration) {
+    pub(super) fn begin(&mut self, now: Duration) {
         for (worker, watched) in self.watched.iter_mut().enumerate() {
             watched.times = watched.cpu.read(self.staff.tid(worker));
             watched.progress = self.staff.progress(worker);
@@ -136,12 +136,12 @@ impl Prober {
     }
 
     /// Notes that everything was sent before `now`: the time for answers runs from here.
-    pub fn begun(&mut self, now: Duration) {
+    pub(super) fn begun(&mut self, now: Duration) {
         self.round.asked(now, self.settings.timeout);
     }
 
     /// Takes a datagram that was read at `now`.
-    pub fn take(&mut self, now: Duration, from: SocketAddr, octets: &[u8]) {
+    pub(super) fn take(&mut self, now: Duration, from: SocketAddr, octets: &[u8]) {
         let Some(id) = octets.first_chunk().map(|id| u16::from_be_bytes(*id)) else {
             self.report.counts.strays += 1;
             return;
@@ -183,22 +183,22 @@ impl Prober {
     }
 
     /// Notes a packet or datagram that was no reply.
-    pub fn stray(&mut self) {
+    pub(super) fn stray(&mut self) {
         self.report.counts.strays += 1;
     }
 
     /// Whether the round can end: every question is answered.
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.round.is_complete()
     }
 
     /// Until when the round waits for answers.
-    pub fn deadline(&self) -> Duration {
+    pub(super) fn deadline(&self) -> Duration {
         self.round.deadline()
     }
 
     /// Judges the round at `now`, after everything that had arrived was taken. `is_drained` tells whether it really was.
-    pub fn end(&mut self, now: Duration, is_drained: bool) {
+    pub(super) fn end(&mut self, now: Duration, is_drained: bool) {
         self.is_open = false;
         let is_on_time = is_drained && self.round.is_on_time(now);
         let missing_count = (0..self.cell_count()).filter(|cell| self.round.cell(*cell) == Cell::Waiting).count();
@@ -214,7 +214,7 @@ impl Prober {
     }
 
     /// Replaces the workers that the round showed to be wedged.
-    pub fn act(&mut self, now: Duration) {
+    pub(super) fn act(&mut self, now: Duration) {
         for worker in self.wedged.drain(..) {
             let outcome = self.staff.replace(worker);
             self.repair.tried(worker, now, outcome.is_ok());
@@ -229,22 +229,22 @@ impl Prober {
     }
 
     /// What the last round showed of each address.
-    pub fn observations(&self) -> &[Observation] {
+    pub(super) fn observations(&self) -> &[Observation] {
         &self.observations
     }
 
     /// The way to the workers, to wait and to read.
-    pub fn carrier(&mut self) -> &mut dyn Carrier {
+    pub(super) fn carrier(&mut self) -> &mut dyn Carrier {
         &mut *self.carrier
     }
 
     /// Says whether the prover's thread is in a real-time class.
-    pub fn set_realtime(&mut self, is_realtime: bool) {
+    pub(super) fn set_realtime(&mut self, is_realtime: bool) {
         self.report.is_realtime = is_realtime;
     }
 
     /// Returns what is known at `now`.
-    pub fn report(&mut self, now: Duration) -> Report {
+    pub(super) fn report(&mut self, now: Duration) -> Report {
         self.report.made = now;
         self.report.lost_count = self.staff.lost();
         for (worker, known) in self.report.workers.iter_mut().enumerate() {

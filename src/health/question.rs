@@ -18,16 +18,16 @@ use crate::wire::NameRef;
 
 /// Whom a query is for: a worker of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Steer {
+pub(super) struct Steer {
     /// The secret number of this process; a worker answers canaries with this nonce only.
-    pub nonce: u64,
+    pub(super) nonce: u64,
     /// The worker, from 0.
-    pub worker: u16,
+    pub(super) worker: u16,
 }
 
 /// A finished query, and the question in it as a reply has to repeat it.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub(super) struct Question {
     /// The message; its first two octets are its ID.
     octets: Vec<u8>,
     /// What is asked.
@@ -39,7 +39,7 @@ impl Question {
     ///
     /// # Errors
     /// What `hickory-proto` says; none is known for these values.
-    pub fn canary(steer: Steer) -> Result<Self, ProtoError> {
+    pub(super) fn canary(steer: Steer) -> Result<Self, ProtoError> {
         let label = format!("{:016x}{:04x}", steer.nonce, steer.worker);
         let mut asked = Query::query(Name::from_labels([label.as_bytes(), b"fated"])?, RecordType::TXT);
         asked.set_query_class(DNSClass::CH);
@@ -50,7 +50,7 @@ impl Question {
     ///
     /// # Errors
     /// What `hickory-proto` says; none is known for a name that ours could hold.
-    pub fn soa(zone: NameRef<'_>, steer: Option<Steer>) -> Result<Self, ProtoError> {
+    pub(super) fn soa(zone: NameRef<'_>, steer: Option<Steer>) -> Result<Self, ProtoError> {
         Self::build(Query::query(Name::from_labels(zone.labels())?, RecordType::SOA), steer)
     }
 
@@ -69,7 +69,7 @@ impl Question {
     }
 
     /// Gives the message the ID `id` and returns it. Allocates nothing.
-    pub fn with_id(&mut self, id: u16) -> &[u8] {
+    pub(super) fn with_id(&mut self, id: u16) -> &[u8] {
         if let Some(first) = self.octets.first_chunk_mut::<2>() {
             *first = id.to_be_bytes();
         }
@@ -78,7 +78,7 @@ impl Question {
 
     /// Returns what is asked.
     #[must_use]
-    pub fn asked(&self) -> &Query {
+    pub(super) fn asked(&self) -> &Query {
         &self.asked
     }
 }

@@ -29,20 +29,20 @@ pub enum WorkerState {
 
 /// What is known of a worker that was silent over every address of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Silence {
+pub(super) struct Silence {
     /// Whether its progress counter moved in the round.
-    pub is_moving: bool,
+    pub(super) is_moving: bool,
     /// Whether it waited for a CPU for most of the round.
-    pub is_starved: bool,
+    pub(super) is_starved: bool,
     /// How long it ran on a CPU in the round.
-    pub ran: Duration,
+    pub(super) ran: Duration,
     /// Whether queries wait in its sockets; `None` where that is not known. An empty queue means that nothing reached it.
-    pub has_queued: Option<bool>,
+    pub(super) has_queued: Option<bool>,
 }
 
 /// What is known of every worker, and the bounds of replacing.
 #[derive(Debug)]
-pub struct Repair {
+pub(super) struct Repair {
     /// For how many rounds on end a worker has to be stuck; at least 1.
     fall: u32,
     /// One for each worker.
@@ -68,7 +68,7 @@ struct Worker {
 impl Repair {
     /// Knows nothing of `worker_count` workers yet. `fall` is taken as at least 1.
     #[must_use]
-    pub fn new(worker_count: usize, fall: u32) -> Self {
+    pub(super) fn new(worker_count: usize, fall: u32) -> Self {
         Self {
             fall: fall.max(1),
             workers: vec![Worker::default(); worker_count].into(),
@@ -82,7 +82,14 @@ impl Repair {
     ///
     /// # Panics
     /// If there is no such worker.
-    pub fn judge(&mut self, worker: usize, now: Duration, seen: Seen, silence: Silence, lost_count: usize) -> bool {
+    pub(super) fn judge(
+        &mut self,
+        worker: usize,
+        now: Duration,
+        seen: Seen,
+        silence: Silence,
+        lost_count: usize,
+    ) -> bool {
         let known = &mut self.workers[worker];
         let state = match seen {
             Seen::Unknown => return false,
@@ -113,7 +120,7 @@ impl Repair {
     ///
     /// # Panics
     /// If there is no such worker.
-    pub fn tried(&mut self, worker: usize, now: Duration, is_replaced: bool) {
+    pub(super) fn tried(&mut self, worker: usize, now: Duration, is_replaced: bool) {
         if self.recent.len() >= self.workers.len() {
             self.recent.pop_front();
         }
@@ -131,7 +138,7 @@ impl Repair {
     /// # Panics
     /// If there is no such worker.
     #[must_use]
-    pub fn worker(&self, worker: usize) -> (WorkerState, Duration, u64) {
+    pub(super) fn worker(&self, worker: usize) -> (WorkerState, Duration, u64) {
         let known = &self.workers[worker];
         (known.state, known.since, known.repairs)
     }

@@ -45,7 +45,7 @@ pub enum Wrong {
 ///
 /// # Errors
 /// The first thing that is [`Wrong`], in the order of the message.
-pub fn read_canary(octets: &[u8], asked: &Query, identity: &[u8], worker: u16) -> Result<(), Wrong> {
+pub(super) fn read_canary(octets: &[u8], asked: &Query, identity: &[u8], worker: u16) -> Result<(), Wrong> {
     let message = read_authoritative(octets, asked, identity)?;
     let [Record { data: RData::TXT(text), .. }] = &message.answers[..] else { return Err(Wrong::Records) };
     let [text] = &text.txt_data[..] else { return Err(Wrong::Records) };
@@ -58,7 +58,7 @@ pub fn read_canary(octets: &[u8], asked: &Query, identity: &[u8], worker: u16) -
 ///
 /// # Errors
 /// The first thing that is [`Wrong`], in the order of the message.
-pub fn read_soa(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<u32, Wrong> {
+pub(super) fn read_soa(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<u32, Wrong> {
     let message = read_authoritative(octets, asked, identity)?;
     let mut records = message.answers.iter().filter(|record| record.record_type() == RecordType::SOA);
     let (Some(Record { name, data: RData::SOA(soa), .. }), None) = (records.next(), records.next()) else {
@@ -71,7 +71,7 @@ pub fn read_soa(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<u32, Wr
 ///
 /// # Errors
 /// [`Wrong::Malformed`], [`Wrong::Question`], [`Wrong::Identity`].
-pub fn read_any(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<u16, Wrong> {
+pub(super) fn read_any(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<u16, Wrong> {
     let message = Message::from_vec(octets).map_err(|_| Wrong::Malformed)?;
     if message.metadata.message_type != MessageType::Response || !is_same(&message.queries, asked) {
         return Err(Wrong::Question);

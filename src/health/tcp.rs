@@ -18,16 +18,16 @@ use crate::wire::NameRef;
 
 /// The outcome of the last query of each address, taken by the next round.
 #[derive(Debug)]
-pub struct TcpOutcomes(Box<[AtomicU8]>);
+pub(super) struct TcpOutcomes(Box<[AtomicU8]>);
 
 impl TcpOutcomes {
     /// Makes room for so many addresses.
-    pub fn new(address_count: usize) -> Self {
+    pub(super) fn new(address_count: usize) -> Self {
         Self((0..address_count).map(|_| AtomicU8::new(NONE)).collect())
     }
 
     /// Takes the outcome for an address out; `None` where no query ended since the last time.
-    pub fn take(&self, address: usize) -> Option<bool> {
+    pub(super) fn take(&self, address: usize) -> Option<bool> {
         match self.0.get(address)?.swap(NONE, Ordering::AcqRel) {
             NONE => None,
             outcome => Some(outcome == WELL),
@@ -35,7 +35,7 @@ impl TcpOutcomes {
     }
 
     /// Puts an outcome in.
-    pub fn put(&self, address: usize, is_well: bool) {
+    pub(super) fn put(&self, address: usize, is_well: bool) {
         if let Some(cell) = self.0.get(address) {
             cell.store(if is_well { WELL } else { ILL }, Ordering::Release);
         }
@@ -44,7 +44,7 @@ impl TcpOutcomes {
 
 /// The thread `prover-tcp`. Dropping it ends the thread, which takes at most the timeout for each address.
 #[derive(Debug)]
-pub struct TcpProber {
+pub(super) struct TcpProber {
     /// Dropped to end the thread.
     stop: Option<Sender<()>>,
     /// The thread.
@@ -56,7 +56,7 @@ impl TcpProber {
     ///
     /// # Errors
     /// That no thread could be started.
-    pub fn start(settings: &Settings, zones: Arc<dyn Zones>, outcomes: Arc<TcpOutcomes>) -> io::Result<Self> {
+    pub(super) fn start(settings: &Settings, zones: Arc<dyn Zones>, outcomes: Arc<TcpOutcomes>) -> io::Result<Self> {
         let (stop, stopped) = channel();
         let asker = Asker {
             addresses: settings.addresses.clone(),

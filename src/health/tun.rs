@@ -52,6 +52,9 @@ impl Carrier for TunCarrier {
 
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<(SocketAddr, &'b [u8])> {
         let length = self.device.read(&mut self.packet)?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let packet = self.packet.get(..length).unwrap_or_default();
         let found = read_packet(packet).filter(|(_, payload)| payload.len() <= buffer.len());
         let Some((from, payload)) = found else { return Err(io::ErrorKind::InvalidData.into()) };

@@ -31,7 +31,7 @@ pub struct ZoneFault {
 
 /// The question that is out, and the faults that are known.
 #[derive(Debug, Default)]
-pub struct ZoneTurn {
+pub(super) struct ZoneTurn {
     /// The question that waits for its answer.
     asked: Option<Asked>,
     /// Zones with a fault, at most [`ZONE_FAULTS_MAX`], oldest first.
@@ -42,26 +42,26 @@ pub struct ZoneTurn {
 
 /// A question for an SOA that is out.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(super) struct Asked {
     /// The ID of the query.
-    pub id: u16,
+    pub(super) id: u16,
     /// The zone.
-    pub zone: Name,
+    pub(super) zone: Name,
     /// The serial that was served just before the question was sent.
-    pub serial: u32,
+    pub(super) serial: u32,
     /// The cell of the round, that is address and worker, that it was sent to.
-    pub cell: usize,
+    pub(super) cell: usize,
     /// When it was sent.
-    pub sent: Duration,
+    pub(super) sent: Duration,
     /// Whether this is the second time.
-    pub is_again: bool,
+    pub(super) is_again: bool,
     /// What a reply has to repeat.
-    pub question: Query,
+    pub(super) question: Query,
 }
 
 /// What an answer, or its absence, means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Nothing is to be done.
     Nothing,
     /// The zone is to be asked again, over the same cell.
@@ -81,7 +81,7 @@ impl ZoneTurn {
     /// Chooses the zone to ask now: the next in turn, and every other time one of those with a fault.
     ///
     /// `None` while a question is out and where no zone is served.
-    pub fn choose(&mut self, zones: &dyn Zones) -> Option<(Name, u32)> {
+    pub(super) fn choose(&mut self, zones: &dyn Zones) -> Option<(Name, u32)> {
         if self.asked.is_some() {
             return None;
         }
@@ -98,25 +98,25 @@ impl ZoneTurn {
 
     /// Chooses one of `cell_count` cells, so that each zone meets each worker and address in time.
     #[must_use]
-    pub fn choose_cell(&self, cell_count: usize) -> usize {
+    pub(super) fn choose_cell(&self, cell_count: usize) -> usize {
         // Multiplying by an odd constant and taking the upper half mixes the turns, whatever the number of zones is.
         let mixed = (self.turn as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         usize::try_from(mixed).unwrap_or_default() % cell_count.max(1)
     }
 
     /// Notes that a question is out.
-    pub fn ask(&mut self, asked: Asked) {
+    pub(super) fn ask(&mut self, asked: Asked) {
         self.asked = Some(asked);
     }
 
     /// Returns the question that is out.
     #[must_use]
-    pub fn asked(&self) -> Option<&Asked> {
+    pub(super) fn asked(&self) -> Option<&Asked> {
         self.asked.as_ref()
     }
 
     /// Takes the answer to the question that is out; `serial` is what is served now.
-    pub fn answered(&mut self, now: Duration, answer: Result<u32, Wrong>, serial: Option<u32>) -> Next {
+    pub(super) fn answered(&mut self, now: Duration, answer: Result<u32, Wrong>, serial: Option<u32>) -> Next {
         let Some(asked) = self.asked.take() else { return Next::Nothing };
         let Some(serial) = serial else { return self.forget(asked.zone) };
         let what = match answer {
@@ -135,7 +135,7 @@ impl ZoneTurn {
     ///
     /// It is the zone's fault only where the same worker answered its canary in a round that the prover did not sleep
     /// through (`is_cell_well`); otherwise nothing is known, and the zone's turn comes again.
-    pub fn expire(
+    pub(super) fn expire(
         &mut self,
         now: Duration,
         timeout: Duration,
@@ -153,7 +153,7 @@ impl ZoneTurn {
 
     /// Returns the zones that have a fault, oldest first.
     #[must_use]
-    pub fn faults(&self) -> &[ZoneFault] {
+    pub(super) fn faults(&self) -> &[ZoneFault] {
         &self.faults
     }
 
