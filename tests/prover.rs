@@ -131,10 +131,9 @@ impl World {
     fn serve_tcp(&self, listener: &TcpListener) {
         loop {
             let (stream, _) = listener.accept().expect("the socket is open");
-            match self.serve_stream(stream) {
-                Ok(0) => return,
-                // A connection that the prover gave up is no fault of the responder.
-                Ok(_) | Err(_) => {}
+            // A connection that the prover gave up is no fault of the responder.
+            if let Ok(0) = self.serve_stream(stream) {
+                return;
             }
         }
     }

@@ -126,6 +126,9 @@ mod tests {
     use hickory_proto::rr::rdata::{SOA, TXT};
     use hickory_proto::rr::{DNSClass, Name};
 
+    /// Makes a right reply wrong.
+    type Spoil = fn(&mut Message);
+
     /// A right reply to `question`, for a test to spoil.
     fn reply(question: &Question, identity: &str, data: RData) -> Message {
         let asked = question.asked().clone();
@@ -147,13 +150,13 @@ mod tests {
     fn a_canary_is_right_or_tells_what_is_wrong() {
         let question = Question::canary(Steer { nonce: 1, worker: 3 }).expect("it can be built");
         let right = reply(&question, "fra1", txt("3"));
-        let spoiled = |spoil: fn(&mut Message)| {
+        let spoiled = |spoil: Spoil| {
             let mut message = right.clone();
             spoil(&mut message);
             read_canary(&message.to_vec().expect("it can be written"), question.asked(), b"fra1", 3)
         };
         assert_eq!(spoiled(|_| ()), Ok(()));
-        let table: [(fn(&mut Message), Wrong); 11] = [
+        let table: [(Spoil, Wrong); 11] = [
             (|m| m.metadata.message_type = MessageType::Query, Wrong::Question),
             (|m| m.queries.clear(), Wrong::Question),
             (|m| _ = m.queries[0].set_name(Name::root()), Wrong::Question),
