@@ -1,1 +1,308 @@
 //! The proof: each worker is asked for each service address, many times a second, and the replies are read by others' code.
+//!
+//! Owns the threads `prover` and `prover-tcp`, outside any async runtime. Hands one [`Observation`] for each address and
+//! round to its caller, notes each [`Proof`] at once, and has wedged workers replaced. Refuses to know what follows for
+//! the route.
+//!
+//! ```text
+//!          canaries, SOA              replies
+//!  Prover ───────────────▶ workers ───────────────▶ reply (hickory-proto) ─▶ judge, repair, zones (pure)
+//!                                                                               │        │
+//!                                                     on_round, Proof, Report ◀─┘        └─▶ Staff::replace
+//! ```
+
+mod cpu;
+mod judge;
+mod path;
+mod prober;
+mod question;
+mod repair;
+mod reply;
+mod report;
+mod tcp;
+mod tun;
+mod zones;
+
+#[cfg(test)]
+mod tests;
+
+pub use judge::CLOCK_GAP_MAX;
+pub use path::{Carrier, Path};
+pub use question::{PAYLOAD_BYTES_MAX, STEER_OPTION};
+pub use repair::{REPAIR_WINDOW, RUN_TIME_MAX, WorkerState};
+pub use reply::Wrong;
+pub use report::{AddressReport, Counts, LATENCY_BOUNDS, Latency, Report, WorkerReport};
+pub use tun::{SOURCE_PORT, SOURCE_V4, SOURCE_V6};
+pub use zones::{ZONE_FAULTS_MAX, ZoneFault, Zones};
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::health::prober::Prober;
+use crate::health::tcp::{TcpOutcomes, TcpProber};
+use crate::policy::{Observation, Proof};
+use crate::sys::sched;
+
+/// What is proven, and how often.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// From the start of one round to the start of the next. Where `timeout` is longer and an answer is missing, the next
+    /// round waits for the end of the last: there is one at a time.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// For how many rounds on end a worker has to be stuck before its thread is replaced; 0 counts as 1.
+    pub fall: u32,
+    /// How many right answers prove an address; 0 counts as 1.
+    pub min_workers: usize,
+    /// The secret number of this process that the workers know canaries by.
+    pub nonce: u64,
+    /// The NSID of this server.
+    pub identity: Vec<u8>,
+    /// The service addresses; their indices are those of observations, proofs and reports.
+    pub addresses: Vec<SocketAddr>,
+    /// The pause between two queries over TCP to the same address; [`TCP_INTERVAL`] unless a test wants another.
+    pub tcp_interval: Duration,
+}
+
+/// The workers, as the prover sees them. Workers count from 0, service addresses as in [`Settings::addresses`].
+pub trait Staff: Send + Sync {
+    /// How many workers there are; this never changes.
+    fn worker_count(&self) -> usize;
+    /// A counter that moves whenever the worker has finished a batch.
+    fn progress(&self, worker: usize) -> u64;
+    /// The kernel's number of the worker's thread; `None` where it has none.
+    fn tid(&self, worker: usize) -> Option<i32>;
+    /// How many queries to the address the kernel has dropped so far because a socket was full.
+    fn drops(&self, address: usize) -> u64;
+    /// Has a new thread take the worker's sockets over.
+    ///
+    /// # Errors
+    /// Whatever keeps that from happening; the prover tries again within its bounds.
+    fn replace(&self, worker: usize) -> io::Result<()>;
+    /// How many replaced threads have not ended yet.
+    fn lost(&self) -> usize;
+    /// Whether queries wait in the worker's sockets, where that can be told.
+    ///
+    /// A worker whose sockets are empty is cut off, not wedged; without this, a blocked port looks like workers that are
+    /// all wedged, and their threads are replaced for nothing, within the bound.
+    fn has_queued(&self, worker: usize) -> Option<bool> {
+        let _ = worker;
+        None
+    }
+}
+
+/// Called after each round with its end, since the origin, and what was seen of each address.
+pub type OnRound = Box<dyn FnMut(Duration, &[Observation]) + Send>;
+
+/// The running prover. Dropping it stops its threads, which takes at most about [`WAIT_MAX`] or one timeout.
+#[derive(Debug)]
+pub struct Prover {
+    /// What was known after the last round.
+    report: Arc<ArcSwap<Report>>,
+    /// Set to end the thread.
+    is_stopped: Arc<AtomicBool>,
+    /// The thread `prover`.
+    thread: Option<JoinHandle<()>>,
+    /// The thread `prover-tcp`.
+    _tcp: TcpProber,
+}
+
+impl Prover {
+    /// Starts the threads. All moments that are told are since `origin`.
+    ///
+    /// # Errors
+    /// That the path could not be opened, a thread not started, or that there are no workers, no addresses, an interval or
+    /// timeout of zero, or more than [`CELLS_MAX`] questions in a round.
+    pub fn start(
+        settings: Settings,
+        path: Path,
+        staff: Arc<dyn Staff>,
+        zones: Arc<dyn Zones>,
+        proof: Arc<Proof>,
+        origin: Instant,
+        on_round: OnRound,
+    ) -> io::Result<Self> {
+        check(&settings, staff.worker_count())?;
+        let carrier = path.open(&settings.addresses)?;
+        let outcomes = Arc::new(TcpOutcomes::new(settings.addresses.len()));
+        let tcp = TcpProber::start(&settings, Arc::clone(&zones), Arc::clone(&outcomes))?;
+        let interval = settings.interval;
+        let mut prober = Prober::new(settings, carrier, staff, zones, proof, outcomes).map_err(io::Error::other)?;
+        let report = Arc::new(ArcSwap::from_pointee(prober.report(origin.elapsed())));
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let drive = Drive {
+            prober,
+            buffer: vec![0; REPLY_BYTES_MAX],
+            interval,
+            origin,
+            on_round,
+            report: Arc::clone(&report),
+            is_stopped: Arc::clone(&is_stopped),
+        };
+        let thread = thread::Builder::new().name("prover".to_owned()).spawn(move || drive.run())?;
+        Ok(Self { report, is_stopped, thread: Some(thread), _tcp: tcp })
+    }
+
+    /// Returns what was known after the last round.
+    #[must_use]
+    pub fn report(&self) -> Arc<Report> {
+        self.report.load_full()
+    }
+}
+
+impl Drop for Prover {
+    fn drop(&mut self) {
+        self.is_stopped.store(true, Ordering::Release);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the prover panicked");
+        }
+    }
+}
+
+/// Refuses what makes no sense.
+fn check(settings: &Settings, worker_count: usize) -> io::Result<()> {
+    let cell_count = settings.addresses.len() * worker_count;
+    let refused = if cell_count == 0 {
+        "the prover needs at least one worker and one service address"
+    } else if cell_count > CELLS_MAX {
+        "the prover cannot ask so many workers for so many addresses: lower one of them"
+    } else if settings.interval.is_zero() || settings.timeout.is_zero() {
+        "interval and timeout of the prover must be longer than nothing"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, refused))
+}
+
+/// What the thread `prover` owns: the rounds and the clock.
+struct Drive {
+    prober: Prober,
+    /// Where datagrams are read into.
+    buffer: Vec<u8>,
+    interval: Duration,
+    origin: Instant,
+    on_round: OnRound,
+    report: Arc<ArcSwap<Report>>,
+    is_stopped: Arc<AtomicBool>,
+}
+
+impl Drive {
+    /// Makes round after round until it is stopped.
+    fn run(mut self) {
+        self.prober.set_realtime(take_priority());
+        let mut start = self.origin.elapsed();
+        while !self.is_stopped.load(Ordering::Acquire) {
+            self.prober.begin(self.origin.elapsed());
+            self.prober.begun(self.origin.elapsed());
+            let deadline = self.prober.deadline();
+            let is_drained = self.serve_until(deadline, Prober::is_complete) || self.prober.is_complete();
+            if self.is_stopped.load(Ordering::Acquire) {
+                // A round that was cut short would look as if the missing answers were late.
+                return;
+            }
+            let end = self.origin.elapsed();
+            self.prober.end(end, is_drained);
+            (self.on_round)(end, self.prober.observations());
+            self.prober.act(end);
+            self.report.store(Arc::new(self.prober.report(end)));
+            // Rounds that were missed are not made up for.
+            start = (start + self.interval).max(self.origin.elapsed());
+            self.serve_until(start, |_| false);
+        }
+    }
+
+    /// Takes what arrives until `end`, or until `is_enough`; returns whether nothing is left that can be read.
+    fn serve_until(&mut self, end: Duration, is_enough: impl Fn(&Prober) -> bool) -> bool {
+        loop {
+            let drained = self.drain();
+            let now = self.origin.elapsed();
+            if is_enough(&self.prober) || now >= end || self.is_stopped.load(Ordering::Acquire) {
+                // Where reading fails, nothing is left that could be read: what is missing is late.
+                return drained != Drained::Partly;
+            }
+            let waited = self.prober.carrier().wait((end - now).min(WAIT_MAX));
+            if let Err(error) = &waited {
+                tracing::debug!(%error, "waiting for replies failed");
+            }
+            if waited.is_err() || drained == Drained::Failed {
+                thread::sleep(PAUSE.min(end - now));
+            }
+        }
+    }
+
+    /// Takes up to [`READS_MAX`] datagrams that have arrived.
+    fn drain(&mut self) -> Drained {
+        for _ in 0..READS_MAX {
+            match self.prober.carrier().receive(&mut self.buffer) {
+                // The moment is read behind the read: an answer is never taken for earlier than it was.
+                Ok((from, octets)) => {
+                    let octets = octets.len();
+                    let now = self.origin.elapsed();
+                    self.prober.take(now, from, &self.buffer[..octets]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::All,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => self.prober.stray(),
+                Err(error) => {
+                    tracing::debug!(%error, "reading replies failed");
+                    return Drained::Failed;
+                }
+            }
+        }
+        Drained::Partly
+    }
+}
+
+/// How far reading came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drained {
+    /// Nothing is left.
+    All,
+    /// There may be more.
+    Partly,
+    /// Reading failed, for instance because the device is gone; waiting for it would return at once.
+    Failed,
+}
+
+/// Asks for a real-time class and exact timers for the calling thread; returns whether it got the class.
+fn take_priority() -> bool {
+    if let Err(error) = sched::set_timer_slack(TIMER_SLACK) {
+        tracing::warn!(%error, "the prover's timers stay inexact");
+    }
+    let outcome = sched::set_realtime(PRIORITY);
+    if let Err(error) = &outcome {
+        tracing::warn!(%error, "the prover runs without a real-time class: grant CAP_SYS_NICE or RLIMIT_RTPRIO");
+    }
+    outcome.is_ok()
+}
+
+/// How often TCP is asked.
+pub const TCP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest wait before the prover looks whether it is to stop.
+pub const WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// The most questions of one round, workers times addresses: far fewer than there are query IDs, so that an ID comes
+/// again only many rounds later.
+pub const CELLS_MAX: usize = 4096;
+
+/// The most datagrams that are read at once before the clock is looked at.
+const READS_MAX: usize = 2 * CELLS_MAX;
+
+/// The largest reply that is read: more than was asked for.
+const REPLY_BYTES_MAX: usize = 4096;
+
+/// The pause after a wait or read that failed, so that the thread does not spin.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// The priority in the class `SCHED_FIFO`: low, but above everything ordinary.
+const PRIORITY: i32 = 10;
+
+/// How late the prover's timers may end.
+const TIMER_SLACK: Duration = Duration::from_micros(1);

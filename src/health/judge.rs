@@ -1,0 +1,292 @@
+//! One round, judged: what each worker answered over each service address, and what the policy is told of it.
+//!
+//! Pure: time is an argument, a [`Duration`] since the origin of the process. Refuses to know how queries are sent.
+
+use core::time::Duration;
+
+use crate::health::Wrong;
+use crate::policy::Observation;
+
+/// The questions of one round, one for each service address and worker, and what became of them.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// Workers.
+    worker_count: usize,
+    /// How many right answers prove an address; at least 1.
+    min_workers: usize,
+    /// Address by address, worker by worker.
+    cells: Box<[Cell]>,
+    /// Right answers of each address.
+    proven: Box<[usize]>,
+    /// Cells that still wait.
+    waiting_count: usize,
+    /// Just before the first query went out.
+    sent: Duration,
+    /// Until when an answer is in time.
+    deadline: Duration,
+}
+
+/// What became of one question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cell {
+    /// It was not asked in this round: the path refused it.
+    #[default]
+    Unsent,
+    /// No answer yet.
+    Waiting,
+    /// The right answer came in time.
+    Right,
+    /// An answer came in time, but not the right one.
+    Wrong(Wrong),
+}
+
+/// What an answer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It was the one that proves its address: so many right ones came in time.
+    Proof,
+    /// It was right, and the address was proven already, or is not yet.
+    Right,
+    /// It was wrong.
+    Wrong,
+    /// It came after the deadline, or was read so late that nobody knows.
+    Late,
+    /// The question had been answered before.
+    Duplicate,
+}
+
+/// What one worker did over all addresses of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It answered right over at least one address.
+    Well,
+    /// It answered, and never right.
+    Wrong(Wrong),
+    /// It was silent over every address.
+    Late,
+    /// The round says nothing about it.
+    Unknown,
+}
+
+impl Round {
+    /// Makes room for so many questions. `min_workers` is taken as at least 1.
+    #[must_use]
+    pub(super) fn new(address_count: usize, worker_count: usize, min_workers: usize) -> Self {
+        Self {
+            worker_count,
+            min_workers: min_workers.max(1),
+            cells: vec![Cell::Unsent; address_count * worker_count].into(),
+            proven: vec![0; address_count].into(),
+            waiting_count: 0,
+            sent: Duration::ZERO,
+            deadline: Duration::ZERO,
+        }
+    }
+
+    /// Starts a round at `now`; no question has been sent yet.
+    pub(super) fn begin(&mut self, now: Duration) {
+        self.cells.fill(Cell::Unsent);
+        self.proven.fill(0);
+        (self.waiting_count, self.sent, self.deadline) = (0, now, now);
+    }
+
+    /// Notes that the question of cell `index` went out.
+    pub(super) fn ask(&mut self, index: usize) {
+        if let Some(cell @ Cell::Unsent) = self.cells.get_mut(index) {
+            *cell = Cell::Waiting;
+            self.waiting_count += 1;
+        }
+    }
+
+    /// Notes that the last question went out before `now`: each answer within `timeout` from here is in time.
+    pub(super) fn asked(&mut self, now: Duration, timeout: Duration) {
+        self.deadline = now + timeout;
+    }
+
+    /// Takes the verdict on the answer to cell `index`, read at `now`.
+    pub(super) fn take(&mut self, index: usize, now: Duration, verdict: Result<(), Wrong>) -> Taken {
+        let Some(cell) = self.cells.get_mut(index).filter(|cell| **cell == Cell::Waiting) else {
+            return Taken::Duplicate;
+        };
+        if now > self.deadline + CLOCK_GAP_MAX {
+            return Taken::Late;
+        }
+        self.waiting_count -= 1;
+        if let Err(wrong) = verdict {
+            *cell = Cell::Wrong(wrong);
+            return Taken::Wrong;
+        }
+        *cell = Cell::Right;
+        let proven = &mut self.proven[index / self.worker_count];
+        *proven += 1;
+        if *proven == self.min_workers { Taken::Proof } else { Taken::Right }
+    }
+
+    /// Whether nothing is left to wait for.
+    #[must_use]
+    pub(super) fn is_complete(&self) -> bool {
+        self.waiting_count == 0
+    }
+
+    /// When the first query went out: the moment that the round proves.
+    #[must_use]
+    pub(super) fn sent(&self) -> Duration {
+        self.sent
+    }
+
+    /// Until when an answer is in time.
+    #[must_use]
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Returns what became of the question `index`.
+    #[must_use]
+    pub(super) fn cell(&self, index: usize) -> Cell {
+        self.cells.get(index).copied().unwrap_or_default()
+    }
+
+    /// Whether the prover looked soon enough after the deadline to call silence late, having read everything by `now`.
+    #[must_use]
+    pub(super) fn is_on_time(&self, now: Duration) -> bool {
+        now <= self.deadline + CLOCK_GAP_MAX
+    }
+
+    /// Tells what `worker` did over all addresses.
+    #[must_use]
+    pub(super) fn seen(&self, worker: usize, is_on_time: bool) -> Seen {
+        let mut seen = if is_on_time { Seen::Late } else { Seen::Unknown };
+        for cell in self.cells.iter().skip(worker).step_by(self.worker_count) {
+            match (cell, seen) {
+                (Cell::Right, _) => return Seen::Well,
+                (Cell::Wrong(wrong), _) => seen = Seen::Wrong(*wrong),
+                (Cell::Unsent, Seen::Late) => seen = Seen::Unknown,
+                (Cell::Unsent | Cell::Waiting, _) => {}
+            }
+        }
+        seen
+    }
+
+    /// Sums an address up. `is_starved` tells of a worker that was late whether it waited for a CPU.
+    ///
+    /// A round whose end the prover slept through is judged only where the answers that did come prove the address, or
+    /// none is missing; what is missing then is nobody's fault.
+    #[must_use]
+    pub(super) fn observe(&self, address: usize, is_on_time: bool, is_starved: impl Fn(usize) -> bool) -> Observation {
+        let mut observation = Observation::default();
+        let mut missing_count = 0_usize;
+        let cells = self.cells.iter().skip(address * self.worker_count).take(self.worker_count);
+        for (worker, cell) in cells.enumerate() {
+            let count = match cell {
+                Cell::Right => &mut observation.proven,
+                Cell::Wrong(_) => &mut observation.wrong,
+                Cell::Waiting | Cell::Unsent if !is_on_time => {
+                    missing_count += 1;
+                    continue;
+                }
+                Cell::Waiting if is_starved(worker) => &mut observation.starved,
+                Cell::Waiting | Cell::Unsent => &mut observation.late,
+            };
+            *count = count.saturating_add(1);
+        }
+        let is_proven = usize::from(observation.proven) >= self.min_workers;
+        observation.is_judged = is_on_time || is_proven || missing_count == 0;
+        observation
+    }
+}
+
+/// How much later than planned the prover may look and still trust its clock: beyond this it was starved or stopped itself.
+pub const CLOCK_GAP_MAX: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    /// A round of two addresses and three workers, sent at 100 ms, due at 150 ms; two workers are enough.
+    fn round() -> Round {
+        let mut round = Round::new(2, 3, 2);
+        round.begin(ms(100));
+        (0..6).for_each(|index| round.ask(index));
+        round.asked(ms(101), ms(49));
+        round
+    }
+
+    #[test]
+    fn the_answer_that_makes_enough_is_the_proof() {
+        let mut round = round();
+        assert_eq!(round.take(0, ms(110), Ok(())), Taken::Right);
+        assert_eq!(round.take(3, ms(111), Ok(())), Taken::Right);
+        assert_eq!(round.take(1, ms(112), Ok(())), Taken::Proof);
+        assert_eq!(round.take(1, ms(113), Ok(())), Taken::Duplicate);
+        assert_eq!(round.take(1, ms(113), Err(Wrong::Malformed)), Taken::Duplicate);
+        assert_eq!(round.take(2, ms(114), Ok(())), Taken::Right);
+        assert_eq!(round.take(6, ms(114), Ok(())), Taken::Duplicate, "there is no such question");
+        assert!(!round.is_complete());
+        assert_eq!((round.sent(), round.deadline()), (ms(100), ms(150)));
+    }
+
+    #[test]
+    fn each_address_is_summed_up_for_itself() {
+        let mut round = round();
+        round.take(0, ms(110), Ok(()));
+        round.take(1, ms(110), Err(Wrong::Rcode(2)));
+        round.take(4, ms(110), Ok(()));
+        let seen = round.observe(0, true, |worker| worker == 2);
+        assert_eq!(seen, Observation { proven: 1, wrong: 1, starved: 1, is_judged: true, ..Observation::default() });
+        let seen = round.observe(1, true, |worker| worker == 2);
+        assert_eq!(seen, Observation { proven: 1, late: 1, starved: 1, is_judged: true, ..Observation::default() });
+    }
+
+    #[test]
+    fn an_answer_is_in_time_up_to_the_bound_of_the_clock() {
+        let mut round = round();
+        let bound = ms(150) + CLOCK_GAP_MAX;
+        assert_eq!(round.take(0, bound, Ok(())), Taken::Right);
+        assert_eq!(round.take(1, bound + Duration::from_nanos(1), Ok(())), Taken::Late);
+        assert!(round.is_on_time(bound) && !round.is_on_time(bound + Duration::from_nanos(1)));
+        assert_eq!(round.cell(1), Cell::Waiting);
+    }
+
+    #[test]
+    fn what_the_prover_slept_through_is_judged_only_where_answers_prove_it() {
+        let mut round = round();
+        round.take(0, ms(110), Ok(()));
+        round.take(1, ms(110), Ok(()));
+        round.take(3, ms(110), Ok(()));
+        let seen = round.observe(0, false, |_| true);
+        assert_eq!(seen, Observation { proven: 2, is_judged: true, ..Observation::default() });
+        let seen = round.observe(1, false, |_| true);
+        assert_eq!(seen, Observation { proven: 1, is_judged: false, ..Observation::default() });
+        (3..6).for_each(|index| _ = round.take(index, ms(120), Err(Wrong::NotAuthoritative)));
+        assert_eq!((round.observe(1, false, |_| true).wrong, round.observe(1, false, |_| true).is_judged), (2, true));
+    }
+
+    #[test]
+    fn a_worker_is_late_only_where_it_is_silent_everywhere() {
+        let mut round = round();
+        round.take(0, ms(110), Ok(()));
+        round.take(4, ms(110), Err(Wrong::Identity));
+        assert_eq!(
+            [0, 1, 2].map(|worker| round.seen(worker, true)),
+            [Seen::Well, Seen::Wrong(Wrong::Identity), Seen::Late]
+        );
+        assert_eq!(round.seen(2, false), Seen::Unknown);
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_late_for_the_address_but_no_evidence_against_the_worker() {
+        let mut round = Round::new(2, 1, 0);
+        round.begin(ms(0));
+        round.ask(0);
+        round.asked(ms(0), ms(50));
+        assert_eq!(round.observe(1, true, |_| true).late, 1);
+        assert_eq!(round.seen(0, true), Seen::Unknown);
+        assert_eq!(round.take(1, ms(1), Ok(())), Taken::Duplicate, "it was never asked");
+        assert_eq!(round.take(0, ms(1), Ok(())), Taken::Proof, "at least one answer is asked for");
+        assert!(round.is_complete());
+    }
+}

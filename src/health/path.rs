@@ -1,0 +1,141 @@
+//! How queries reach the workers and replies come back: through a tun device, or over loopback sockets.
+//!
+//! Refuses to know what the queries say.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use crate::health::tun::TunCarrier;
+use crate::sys::poll;
+
+/// Which way the queries take.
+pub enum Path {
+    /// IP packets are written into the tun device of this descriptor and read from it: they pass the kernel's input path,
+    /// filters included, as a client's packets do.
+    Tun(OwnedFd),
+    /// Sockets bound to 127.0.0.1 and ::1. A filter that spares loopback, or a fault of the network card, is not seen.
+    Socket,
+    /// Any other way; for tests.
+    Other(Box<dyn Carrier>),
+}
+
+/// Takes queries to a service address and brings replies back.
+pub trait Carrier: Send {
+    /// Sends one query. Does not block.
+    ///
+    /// # Errors
+    /// Whatever keeps the query from being sent.
+    fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()>;
+
+    /// Takes one datagram that has arrived, without waiting: where it came from and what is in it, in `buffer`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if none is there, [`io::ErrorKind::InvalidData`] for something that is no datagram
+    /// for us (there may be more behind it), otherwise what the system says.
+    fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<(SocketAddr, &'b [u8])>;
+
+    /// Waits until something may have arrived, but not longer than `timeout`.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn wait(&mut self, timeout: Duration) -> io::Result<()>;
+}
+
+impl Path {
+    /// Opens the path for the given service addresses.
+    ///
+    /// # Errors
+    /// What opening the sockets, or making the descriptor non-blocking, says.
+    pub(super) fn open(self, addresses: &[SocketAddr]) -> io::Result<Box<dyn Carrier>> {
+        match self {
+            Self::Tun(descriptor) => Ok(Box::new(TunCarrier::new(descriptor)?)),
+            Self::Socket => Ok(Box::new(SocketCarrier::open(addresses)?)),
+            Self::Other(carrier) => Ok(carrier),
+        }
+    }
+}
+
+/// One UDP socket for each family that is asked.
+struct SocketCarrier {
+    /// IPv4 in front of IPv6, each only where there are such addresses.
+    sockets: Vec<UdpSocket>,
+}
+
+impl SocketCarrier {
+    /// Binds a socket for each family of `addresses`.
+    fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
+        let sources = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let is_needed = |source: &IpAddr| addresses.iter().any(|address| address.is_ipv4() == source.is_ipv4());
+        let open = |source: IpAddr| -> io::Result<UdpSocket> {
+            let socket = UdpSocket::bind((source, 0))?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        Ok(Self { sockets: sources.into_iter().filter(is_needed).map(open).collect::<io::Result<_>>()? })
+    }
+
+    /// The socket of a family.
+    fn of(&self, to: SocketAddr) -> io::Result<&UdpSocket> {
+        let is_same = |socket: &&UdpSocket| socket.local_addr().is_ok_and(|local| local.is_ipv4() == to.is_ipv4());
+        self.sockets.iter().find(is_same).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+}
+
+impl Carrier for SocketCarrier {
+    fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
+        self.of(to)?.send_to(query, to).map(drop)
+    }
+
+    fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<(SocketAddr, &'b [u8])> {
+        for socket in &self.sockets {
+            match socket.recv_from(buffer) {
+                Ok((length, from)) => return Ok((from, &buffer[..length.min(buffer.len())])),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        match &self.sockets[..] {
+            [one] => poll::wait_readable(&[one.as_fd()], timeout),
+            [one, other] => poll::wait_readable(&[one.as_fd(), other.as_fd()], timeout),
+            _ => poll::wait_readable(&[], timeout),
+        }
+        .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_family_has_its_own_socket() {
+        let servers: Vec<UdpSocket> =
+            ["127.0.0.1:0", "[::1]:0"].iter().filter_map(|address| UdpSocket::bind(address).ok()).collect();
+        let addresses: Vec<SocketAddr> = servers.iter().filter_map(|server| server.local_addr().ok()).collect();
+        let mut carrier = Path::Socket.open(&addresses).expect("loopback is there");
+        let mut buffer = [0; 64];
+        let error = carrier.receive(&mut buffer).expect_err("nothing was sent");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        for (server, address) in servers.iter().zip(&addresses) {
+            carrier.send(*address, b"asked").expect("loopback takes it");
+            let (length, from) = server.recv_from(&mut buffer).expect("it was sent");
+            assert_eq!(&buffer[..length], b"asked");
+            server.send_to(b"answered", from).expect("loopback takes it");
+            carrier.wait(Duration::from_secs(60)).expect("the wait ends");
+            assert_eq!(carrier.receive(&mut buffer).expect("it arrived"), (*address, &b"answered"[..]));
+        }
+    }
+
+    #[test]
+    fn a_family_that_was_not_asked_for_cannot_be_sent_to() {
+        let mut carrier = Path::Socket.open(&[]).expect("nothing has to be opened");
+        assert!(carrier.send("127.0.0.1:9".parse().expect("an address"), b"x").is_err());
+        carrier.wait(Duration::from_nanos(1)).expect("the wait ends");
+    }
+}
