@@ -1,13 +1,12 @@
 //! What to do about a service address: observations and the time in, a stance with its reason out.
 //!
-//! Knows no clock, socket or thread: `now` is an argument, a [`Duration`] since any fixed moment that never goes back.
+//! Knows no clock, socket or thread: `now` is an argument, a [`Duration`](core::time::Duration) since any fixed moment
+//! that never goes back.
 //! Owns what flows from the prover (`health`) to whoever acts (`route`).
 
 mod proof;
 
 pub use proof::Proof;
-
-use core::time::Duration;
 
 /// What is to be done about a service address, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
