@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use arc_swap::ArcSwap;
-use fated::answer::{Canary, Settings, Snapshot, Transport};
+use fated::answer::{Snapshot, Transport};
 use fated::metrics::Metrics;
 use fated::serve::{self, BindCause, BindError, Running, TcpLimits};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
