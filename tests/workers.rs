@@ -46,12 +46,24 @@ fn loopback() -> Vec<SocketAddr> {
 
 /// Asks from a new port of `source` and reads the reply.
 fn ask(source: IpAddr, server: SocketAddr, query: &[u8]) -> io::Result<Message> {
+    ask_within(PATIENCE, source, server, query)
+}
+
+/// The same, with a patience of its own.
+fn ask_within(patience: Duration, source: IpAddr, server: SocketAddr, query: &[u8]) -> io::Result<Message> {
     let client = UdpSocket::bind((source, 0))?;
-    client.set_read_timeout(Some(PATIENCE))?;
+    client.set_read_timeout(Some(patience))?;
     client.send_to(query, server)?;
     let mut reply = [0; 4096];
     let length = client.recv(&mut reply)?;
     Ok(Message::from_vec(&reply[..length]).expect("the reply can be read"))
+}
+
+/// Asks again until an answer comes: the kernel uses a new IPv6 address a moment after it tells of it.
+fn ask_again(server: SocketAddr, query: &[u8]) -> Message {
+    let short = PATIENCE / 200;
+    let mut replies = (0..200).map(|_| ask_within(short, friend(server), server, query));
+    replies.find_map(Result::ok).expect("an answer comes")
 }
 
 /// A source of the server's family that may ask.
@@ -191,14 +203,13 @@ fn an_address_that_may_be_absent_answers_as_soon_as_it_is_there() {
     {
         ip(words);
         for number in 0..2 {
-            let reply = ask(friend(address), address, &canary().query(number, 1, 1232)).expect("an answer comes");
-            assert_eq!(worker(&reply), number);
+            assert_eq!(worker(&ask_again(address, &canary().query(number, 1, 1232))), number);
         }
         std::net::TcpStream::connect(address).expect("it listens");
         ip(&words.replace("add ", "del ").replace(" nodad", ""));
         assert!(ask(friend(address), address, &canary().query(0, 1, 1232)).is_err(), "there is no way to it any more");
         ip(words);
-        assert_eq!(worker(&ask(friend(address), address, &canary().query(1, 1, 1232)).expect("it is back")), 1);
+        assert_eq!(worker(&ask_again(address, &canary().query(1, 1, 1232))), 1, "it is back");
     }
     running.stop();
 }
