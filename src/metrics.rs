@@ -1,34 +1,60 @@
-//! Counters: one block per worker with one writer each, summed when somebody reads.
+//! Counters: one block per thread with one writer each, summed when somebody reads.
 //!
 //! Refuses to know sockets, zones and text formats: a [`Sample`] is a name, labels and a number. A writer adds with a
 //! plain load and store, which is cheaper than an atomic addition and right because nobody else writes to its block.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// All counters of the process.
 #[derive(Debug)]
 pub struct Metrics {
-    /// One block per UDP worker, by its index.
-    udp: Box<[UdpBlock]>,
+    /// The blocks of each UDP worker, by its index. Locked by readers and where a thread is replaced, never by a worker.
+    udp: Mutex<Vec<Line>>,
     /// One block per TCP thread, by its index.
     tcp: Box<[TcpBlock]>,
 }
+
+/// The blocks of one UDP worker, oldest first: the sum of the threads that have ended, those of replaced threads that
+/// may still count, that of the thread in charge.
+type Line = Vec<Arc<UdpBlock>>;
 
 impl Metrics {
     /// Makes blocks for so many threads, all zero.
     #[must_use]
     pub fn new(udp_worker_count: usize, tcp_thread_count: usize) -> Self {
         Self {
-            udp: (0..udp_worker_count).map(|_| UdpBlock::default()).collect(),
+            udp: Mutex::new((0..udp_worker_count).map(|_| vec![Arc::default(), Arc::default()]).collect()),
             tcp: (0..tcp_thread_count).map(|_| TcpBlock::default()).collect(),
         }
     }
 
-    /// Returns the blocks of the UDP workers; `udp-0` is the first.
+    /// Returns the blocks of the threads that are in charge of the UDP workers now; `udp-0` is the first. Locks briefly.
     #[must_use]
-    pub fn udp(&self) -> &[UdpBlock] {
-        &self.udp
+    pub fn udp(&self) -> Vec<Arc<UdpBlock>> {
+        self.with_lines(|lines| lines.iter().filter_map(|line| line.last().cloned()).collect())
+    }
+
+    /// Puts `block`, that of a new thread, in charge of a UDP worker; what its predecessors counted stays in the sums.
+    ///
+    /// There are as many older blocks as there are replaced threads that have not ended, and one: the blocks of those
+    /// that nobody else holds any more are added up.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    pub fn hand_over(&self, worker: usize, block: Arc<UdpBlock>) {
+        self.with_lines(|lines| {
+            for line in lines.iter_mut() {
+                add_up(line);
+            }
+            lines[worker].push(block);
+        });
+    }
+
+    /// Works on the blocks of the UDP workers; they are whole after every step, so that a poisoned lock can be used.
+    fn with_lines<T>(&self, work: impl FnOnce(&mut Vec<Line>) -> T) -> T {
+        work(&mut self.udp.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns the blocks of the TCP threads; `tcp-0` is the first.
@@ -44,12 +70,15 @@ impl Metrics {
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(SAMPLES_HINT);
-        let udp: Vec<&Answers> = self.udp.iter().map(|block| &block.answers).collect();
+        // Whoever holds a block keeps it from being added up, so that none is read twice.
+        let lines = self.with_lines(|lines| lines.clone());
+        let blocks = || lines.iter().flatten();
+        let udp: Vec<&Answers> = blocks().map(|block| &block.answers).collect();
         let tcp: Vec<&Answers> = self.tcp.iter().map(|block| &block.answers).collect();
         sample_answers("udp", &udp, &mut samples);
         sample_answers("tcp", &tcp, &mut samples);
         for (name, counter) in UDP_FAMILIES {
-            push(&mut samples, name, &[], self.udp.iter().map(|block| counter(block).value()).sum());
+            push(&mut samples, name, &[], blocks().map(|block| counter(block).value()).sum());
         }
         for (name, counter) in TCP_FAMILIES {
             push(&mut samples, name, &[], self.tcp.iter().map(|block| counter(block).value()).sum());
@@ -57,13 +86,32 @@ impl Metrics {
         // A client that comes or goes while this is read must not make the difference negative.
         let open = self.tcp.iter().map(|block| block.opened.value().saturating_sub(block.closed.value())).sum();
         push(&mut samples, "fated_tcp_connections_open", &[], open);
-        for (index, block) in self.udp.iter().enumerate() {
+        for (index, line) in lines.iter().enumerate() {
             let labels = [("worker", Cow::Owned(index.to_string()))];
-            push(&mut samples, "fated_worker_batches_total", &labels, block.batches.value());
-            push(&mut samples, "fated_worker_queries_total", &labels, block.answers.queries.value());
+            let sum = |counter: fn(&UdpBlock) -> &Counter| line.iter().map(|block| counter(block).value()).sum();
+            push(&mut samples, "fated_worker_batches_total", &labels, sum(|block| &block.batches));
+            push(&mut samples, "fated_worker_queries_total", &labels, sum(|block| &block.answers.queries));
         }
         samples
     }
+}
+
+/// Adds the blocks of threads that have ended to the first one: those that only `line` holds.
+fn add_up(line: &mut Line) {
+    let in_charge = line.len().saturating_sub(1);
+    let Some(sum) = line.first().cloned() else { return };
+    let mut index = 0;
+    line.retain_mut(|block| {
+        index += 1;
+        let is_between = index > 1 && index <= in_charge;
+        match Arc::get_mut(block).filter(|_| is_between) {
+            Some(ended) => {
+                sum.absorb(ended);
+                false
+            }
+            None => true,
+        }
+    });
 }
 
 /// One number that is told to the outside.
@@ -94,7 +142,7 @@ impl Counter {
     }
 }
 
-/// What one UDP worker counts. Has its cache lines for itself, so that workers do not slow each other down.
+/// What one thread of a UDP worker counts. Has its cache lines for itself, so that workers do not slow each other down.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct UdpBlock {
@@ -112,6 +160,16 @@ pub struct UdpBlock {
     pub send_stalled: Counter,
     /// Receive or wait calls that failed.
     pub receive_errors: Counter,
+}
+
+impl UdpBlock {
+    /// Adds all that `other` has counted.
+    fn absorb(&self, other: &Self) {
+        for (_, counter) in UDP_FAMILIES {
+            counter(self).add(counter(other).value());
+        }
+        self.answers.absorb(&other.answers);
+    }
 }
 
 /// What one TCP thread counts.
@@ -171,6 +229,17 @@ impl Answers {
         self.qtypes[qtype_index].add(1);
         if is_truncated {
             self.truncated.add(1);
+        }
+    }
+
+    /// Adds all that `other` has counted.
+    fn absorb(&self, other: &Self) {
+        for (_, counter) in ANSWER_FAMILIES {
+            counter(self).add(counter(other).value());
+        }
+        let own = self.rcodes.iter().chain(&self.qtypes);
+        for (counter, other) in own.zip(other.rcodes.iter().chain(&other.qtypes)) {
+            counter.add(other.value());
         }
     }
 
@@ -351,7 +420,8 @@ mod tests {
     #[test]
     fn replies_are_counted_by_rcode_and_qtype_with_a_rest() {
         let metrics = Metrics::new(1, 1);
-        let answers = &metrics.udp()[0].answers;
+        let blocks = metrics.udp();
+        let answers = &blocks[0].answers;
         answers.count_reply(0, 1, false);
         answers.count_reply(3, 257, true);
         answers.count_reply(23, 258, false);
@@ -363,6 +433,43 @@ mod tests {
         assert_eq!([by_rcode("NOERROR"), by_rcode("NXDOMAIN"), by_rcode("BADCOOKIE"), by_rcode("other")], [Some(1); 4]);
         assert_eq!((by_qtype("A"), by_qtype("CAA"), by_qtype("other")), (Some(1), Some(1), Some(2)));
         assert_eq!(by_rcode("RCODE12"), None);
+    }
+
+    /// Sets every counter of a block to 1.
+    fn count_all(block: &UdpBlock) {
+        for (_, counter) in UDP_FAMILIES {
+            counter(block).add(1);
+        }
+        for (_, counter) in ANSWER_FAMILIES {
+            counter(&block.answers).add(1);
+        }
+        for counter in block.answers.rcodes.iter().chain(&block.answers.qtypes) {
+            counter.add(1);
+        }
+    }
+
+    #[test]
+    fn what_a_replaced_thread_counted_stays_in_the_sums_before_and_after_its_end() {
+        let metrics = Metrics::new(2, 0);
+        let mut first = Some(metrics.udp().swap_remove(1));
+        count_all(first.as_deref().expect("it is in charge"));
+        let once = metrics.samples();
+        assert_eq!(value(&once, "fated_worker_queries_total", &[("worker", "1")]), Some(1));
+        for _ in 0..5 {
+            metrics.hand_over(1, Arc::default());
+            assert_eq!(metrics.udp()[1].batches.value(), 0, "the new thread begins at 0");
+            assert_eq!(metrics.samples(), once);
+            let blocks = metrics.with_lines(|lines| lines[1].len());
+            assert!(blocks <= 4, "the sum, the first, one that ended since, the last: {blocks}");
+        }
+        first.as_deref().expect("it still counts").batches.add(1);
+        assert_eq!(value(&metrics.samples(), "fated_worker_batches_total", &[("worker", "1")]), Some(2));
+        drop(first.take());
+        metrics.hand_over(1, Arc::default());
+        metrics.hand_over(0, Arc::default());
+        assert_eq!(metrics.with_lines(|lines| lines[1].len()), 2, "all that have ended are one sum");
+        assert_eq!(value(&metrics.samples(), "fated_worker_batches_total", &[("worker", "1")]), Some(2));
+        assert_eq!(value(&metrics.samples(), "fated_udp_oversized_total", &[]), Some(1));
     }
 
     #[test]

@@ -10,9 +10,10 @@ mod model;
 mod zones;
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use fated::answer::{MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{Asker, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
 use fated::zone::ZoneSet;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record};
@@ -50,7 +51,8 @@ fn query(name: &Labels, qtype: u16) -> Vec<u8> {
 /// Asks over TCP, where everything fits, and reads the reply.
 fn ask(snapshot: &Snapshot, name: &Labels, qtype: u16) -> Expected {
     let mut reply = vec![0; MESSAGE_BYTES_MAX];
-    let verdict = respond(snapshot, &query(name, qtype), Transport::Tcp, &mut reply);
+    let asker = Asker { transport: Transport::Tcp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
+    let verdict = respond(snapshot, &query(name, qtype), &asker, &mut reply);
     let Verdict::Reply { length, rcode, .. } = verdict else { panic!("a query is answered") };
     let message = Message::from_vec(&reply[..length]).expect("a reply can be read");
     assert_eq!(u16::from(message.metadata.response_code), rcode);

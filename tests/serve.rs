@@ -293,7 +293,7 @@ fn all_workers_of_a_group_get_their_share() {
     for id in 0..200 {
         assert_udp_answers(&udp_client("127.0.0.1:0"), server.address(), id);
     }
-    for block in server.running.metrics().udp() {
+    for block in &server.running.metrics().udp() {
         assert!(block.answers.queries.value() > 20, "200 ports hash to both workers");
         assert!(block.batches.value() > 0);
         assert_eq!(block.answers.replies(), block.answers.queries.value());
@@ -534,8 +534,7 @@ fn odd_datagrams_are_dropped_or_refused_and_the_worker_goes_on() {
     let length = client.recv(&mut reply).expect("the first answer is that to the long one");
     assert_eq!((reply[1], reply[3] & 0x0F, length), (9, 1, query(9).len()), "FORMERR with the question");
     assert_udp_answers(&client, server.address(), 10);
-    let metrics = server.running.metrics();
-    let block = &metrics.udp()[0];
+    let block = server.running.metrics().udp().swap_remove(0);
     assert_eq!((block.oversized.value(), block.answers.drops.value(), block.answers.replies()), (1, 4, 2));
     server.running.stop();
 }
@@ -554,7 +553,7 @@ fn a_datagram_from_port_zero_is_not_answered() {
     datagram.extend_from_slice(&[0, 0]);
     datagram.extend_from_slice(&query);
     raw.send_to(&datagram, &SockAddr::from(server.address())).expect("loopback takes it");
-    let block = &server.running.metrics().udp()[0];
+    let block = server.running.metrics().udp().swap_remove(0);
     wait_until("it is counted", || block.port_zero.value() == 1);
     assert_eq!((block.answers.drops.value(), block.answers.replies()), (1, 0));
     assert_udp_answers(&udp_client("127.0.0.1:0"), server.address(), 2);
@@ -564,7 +563,8 @@ fn a_datagram_from_port_zero_is_not_answered() {
 #[test]
 fn what_came_between_bind_and_start_is_answered() {
     let _turn = turn();
-    let bound = serve::bind(&["127.0.0.1:0".parse().expect("an address")], 2, &TcpLimits::default()).expect("loopback");
+    let bound = serve::bind(&["127.0.0.1:0".parse::<SocketAddr>().expect("an address")], 2, &TcpLimits::default())
+        .expect("loopback");
     let address = bound.local_addresses()[0];
     let client = udp_client("127.0.0.1:0");
     client.send_to(&query(4), address).expect("loopback takes it");

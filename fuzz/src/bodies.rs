@@ -6,10 +6,11 @@
 #![allow(dead_code)] // Each of those who share this file uses a part of it.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use fated::answer::{MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
 use fated::wire::{Name, NameRef, Type, rdata};
 use fated::zone::fault::Faults;
 use fated::zone::hash::Seed;
@@ -37,19 +38,24 @@ const HEADER_BYTES: usize = 12;
 /// The largest reply over UDP to a client without EDNS (RFC 1035 §4.2.1).
 const PLAIN_UDP_BYTES_MAX: usize = 512;
 
-/// Puts octets to the answer as a query. The first octet chooses the transport and the settings.
+/// The one source that canaries are answered to.
+const CANARY_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 100));
+
+/// Puts octets to the answer as a query. The first octet chooses the transport, the settings, the source and the worker.
 ///
 /// # Panics
 /// Where the reply is longer than the client takes, does not belong to the query, or cannot be read.
 pub(crate) fn packet(input: &[u8]) {
     let Some((choice, query)) = input.split_first() else { return };
     let transport = if choice & 1 == 0 { Transport::Udp } else { Transport::Tcp };
+    let source = if choice & 4 == 0 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { CANARY_SOURCE };
+    let asker = Asker { transport, source, worker: u16::from(choice >> 3) };
     let snapshot = if choice & 2 == 0 { &snapshots()[0] } else { &snapshots()[1] };
     let is_dropped = query.len() < HEADER_BYTES || query[2] & 0x80 != 0;
     // Two buffers with different rubbish: what is sent must not depend on what lay there.
     let (mut first, mut second) = (vec![0x55; MESSAGE_BYTES_MAX], vec![0xAA; MESSAGE_BYTES_MAX]);
-    let verdict = respond(snapshot, query, transport, &mut first);
-    assert_eq!(respond(snapshot, query, transport, &mut second), verdict, "one query, one verdict");
+    let verdict = respond(snapshot, query, &asker, &mut first);
+    assert_eq!(respond(snapshot, query, &asker, &mut second), verdict, "one query, one verdict");
     let Verdict::Reply { length, rcode, is_truncated, .. } = verdict else {
         assert!(is_dropped, "only what is short or a response is dropped");
         return;
@@ -77,6 +83,7 @@ fn snapshots() -> &'static [Snapshot; 2] {
             identity: Some(b"fuzz".to_vec()),
             version: Some(b"fated".to_vec()),
             udp_payload_bytes_max: 4096,
+            canary: Some(Canary { nonce: SEED.0[0], sources: vec![CANARY_SOURCE] }),
             ..Settings::default()
         };
         [Snapshot { zones: zones(), settings: Settings::default() }, Snapshot { zones: zones(), settings }]

@@ -3,6 +3,7 @@
 //! Knows no socket, clock or log. What a message says is `wire`'s, where names stand is `zone`'s; which RCODE, flag,
 //! record and option goes into a reply is decided here and nowhere else (RFC 1034 §4.3.2, RFC 6891, RFC 8906).
 
+mod canary;
 mod chaos;
 mod code;
 mod denial;
@@ -11,6 +12,8 @@ mod reply;
 #[cfg(test)]
 mod tests;
 mod walk;
+
+use core::net::IpAddr;
 
 use crate::wire::message::{
     Edns, HEADER_BYTES, Header, OPCODE_QUERY, PLAIN_UDP_BYTES_MAX, Question, Trailer, flag, read_trailer,
@@ -23,6 +26,7 @@ use reply::Reply;
 use walk::Outcome;
 
 pub use crate::wire::message::MESSAGE_BYTES_MAX;
+pub use canary::{Canary, NAME_BYTES as CANARY_NAME_BYTES, TRAILER_BYTES as STEER_TRAILER_BYTES};
 
 /// What every answer is made from, finished and immutable: a worker takes one pointer to it per batch.
 #[derive(Debug, Default)]
@@ -44,11 +48,13 @@ pub struct Settings {
     pub udp_payload_bytes_max: u16,
     /// The idle timeout that TCP clients are told (RFC 7828), in units of 100 ms.
     pub tcp_idle_timeout_100ms: u16,
+    /// What proves that a worker answers; `None` where nobody asks for it.
+    pub canary: Option<Canary>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { identity: None, version: None, udp_payload_bytes_max: 1232, tcp_idle_timeout_100ms: 100 }
+        Self { identity: None, version: None, udp_payload_bytes_max: 1232, tcp_idle_timeout_100ms: 100, canary: None }
     }
 }
 
@@ -59,6 +65,17 @@ pub enum Transport {
     Udp,
     /// A stream with length prefixes (RFC 7766).
     Tcp,
+}
+
+/// Who asks, how, and whom: what an answer may depend on besides the query. `Copy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// How the query came.
+    pub transport: Transport,
+    /// Where it came from.
+    pub source: IpAddr,
+    /// The number of the thread that answers: N of `udp-N`, or of `tcp-N` over TCP.
+    pub worker: u16,
 }
 
 /// What is to be done with a query. `Copy`, and all that the counters need.
@@ -86,7 +103,8 @@ pub enum Verdict {
 ///
 /// # Panics
 /// If `reply` is shorter than that.
-pub fn respond(snapshot: &Snapshot, query: &[u8], transport: Transport, reply: &mut [u8]) -> Verdict {
+pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8]) -> Verdict {
+    let transport = asker.transport;
     let Some(header) = Header::read(query) else { return Verdict::Drop };
     if header.is_response() {
         return Verdict::Drop; // Two servers would otherwise answer each other for ever.
@@ -109,7 +127,7 @@ pub fn respond(snapshot: &Snapshot, query: &[u8], transport: Transport, reply: &
         }
         _ => {
             draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
-            answer(snapshot, &question, &mut draft)
+            answer(snapshot, &question, asker, &mut draft)
         }
     };
     opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
@@ -121,11 +139,12 @@ pub fn respond(snapshot: &Snapshot, query: &[u8], transport: Transport, reply: &
 }
 
 /// Decides what is asked for, and puts the answer into `draft`.
-fn answer(snapshot: &Snapshot, question: &Question<'_>, draft: &mut Reply<'_>) -> Outcome {
+fn answer(snapshot: &Snapshot, question: &Question<'_>, asker: &Asker, draft: &mut Reply<'_>) -> Outcome {
     #[cfg(feature = "panic-name")]
     assert_ne!(question.name.as_bytes(), b"\x05panic\x05fated\x04test\0", "the name that panics was asked for");
     match (question.qclass, question.qtype) {
-        (Class::CH, _) => chaos::answer(&snapshot.settings, question, draft),
+        (Class::CH, _) => canary::answer(snapshot.settings.canary.as_ref(), question, asker, draft)
+            .unwrap_or_else(|| chaos::answer(&snapshot.settings, question, draft)),
         (Class::IN | Class::ANY, Type::AXFR | Type::IXFR) => {
             Outcome { extended_error: Some(ExtendedError::PROHIBITED), ..Outcome::refused() }
         }

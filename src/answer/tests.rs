@@ -1,6 +1,8 @@
 //! What `respond` makes of queries, told as text.
 
-use super::{MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use core::net::IpAddr;
+
+use super::{Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
 use crate::wire::message::{Header, flag};
 use crate::wire::{Class, Name, Type, rdata};
 use crate::zone::tests::zone_set;
@@ -46,8 +48,18 @@ impl<'a> Ask<'a> {
 
 /// Sends a message and reads the reply.
 fn send(snapshot: &Snapshot, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    send_from(snapshot, query, &Asker { transport, source: address("192.0.2.1"), worker: 3 })
+}
+
+/// Parses an address.
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// Sends a message as somebody and reads the reply.
+fn send_from(snapshot: &Snapshot, query: &[u8], asker: &Asker) -> Option<Vec<u8>> {
     let mut reply = vec![0xEE; MESSAGE_BYTES_MAX];
-    match respond(snapshot, query, transport, &mut reply) {
+    match respond(snapshot, query, asker, &mut reply) {
         Verdict::Drop => None,
         Verdict::Reply { length, .. } => Some(reply[..length].to_vec()),
     }
@@ -294,6 +306,68 @@ fn chaos_names_tell_who_answers_unless_hidden() {
     assert_eq!(ask(&snapshot, chaos("www.example. TXT")).trim_end(), "5 | | |");
     snapshot.settings.version = None;
     assert_eq!(ask(&snapshot, chaos("version.server. TXT")).trim_end(), "5 | | |");
+}
+
+/// Asks canaries of `asked` over UDP from `source`, answered by worker 1023.
+fn canary_reply(snapshot: &Snapshot, query: &[u8], source: &str) -> String {
+    let asker = Asker { transport: Transport::Udp, source: address(source), worker: 1023 };
+    told(&send_from(snapshot, query, &asker).expect("a reply")).trim_end().to_owned()
+}
+
+#[test]
+fn a_canary_tells_its_own_asker_which_worker_really_answered() {
+    let canary = Canary { nonce: 0xFEDC_BA98_7654_3210, sources: vec![address("192.0.0.100"), address("100::64")] };
+    let mut snapshot = corners();
+    let query = canary.query(2, 0x1234, 1232);
+    assert_eq!(canary_reply(&snapshot, &query, "192.0.0.100"), "5 | | |", "nobody has a canary yet");
+    snapshot.settings.canary = Some(canary.clone());
+    let answer = "0 aa | fedcba98765432100002.fated. 0 TXT \"1023\" | |";
+    for source in ["192.0.0.100", "100::64"] {
+        assert_eq!(canary_reply(&snapshot, &query, source), answer);
+    }
+    let asker = Asker { transport: Transport::Udp, source: address("100::64"), worker: 0 };
+    let reply = send_from(&snapshot, &query, &asker).expect("a reply");
+    assert!(reply.ends_with(b"\x00\x03\x00\x04site"), "NSID stands last: {reply:?}");
+    assert_eq!(told(&reply).trim_end(), "0 aa | fedcba98765432100002.fated. 0 TXT \"0\" | |");
+
+    for source in ["192.0.0.101", "100::65", "127.0.0.1", "::ffff:192.0.0.100"] {
+        assert_eq!(canary_reply(&snapshot, &query, source), "5 | | |", "{source} may not ask");
+    }
+    let other = Canary { nonce: canary.nonce ^ 1, sources: Vec::new() };
+    assert_eq!(canary_reply(&snapshot, &other.query(2, 1, 1232), "100::64"), "5 | | |");
+}
+
+#[test]
+fn what_only_resembles_a_canary_is_refused() {
+    let canary = Canary { nonce: 0xFEDC_BA98_7654_3210, sources: vec![address("100::64")] };
+    let mut snapshot = corners();
+    snapshot.settings.canary = Some(canary);
+    let reply =
+        |name: &'static str, class| canary_reply(&snapshot, &Ask { class, ..Ask::new(name) }.message(), "100::64");
+    assert_eq!(reply("FEDCBA9876543210fFfF.Fated. TXT", Class::CH).get(..4), Some("0 aa"), "letter case is nothing");
+    assert_eq!(reply("fedcba98765432100002.fated. TXT", Class::IN), "5 | | |");
+    for name in [
+        "fedcba98765432100002.fated. A",
+        "fedcba98765432100002.fated. ANY",
+        "fedcba9876543210000g.fated. TXT",
+        "fedcba9876543210002.fated. TXT",
+        "fedcba987654321000020.fated. TXT",
+        "fedcba98765432100002.fatec. TXT",
+        "fedcba98765432100002.fat.d. TXT",
+        "fedcba987654321.00002.fated. TXT",
+    ] {
+        assert_eq!(reply(name, Class::CH), "5 | | |", "{name}");
+    }
+}
+
+#[test]
+fn a_steered_soa_is_answered_like_any_other() {
+    let canary = Canary { nonce: 1, sources: Vec::new() };
+    let zone: Name = "example.".parse().expect("a good name");
+    let query = canary.steered_soa(zone.as_ref(), 9, 0x1234, 1232);
+    let plain = canary_reply(&corners(), &query, "192.0.2.1");
+    assert_eq!(plain, ask(&corners(), Ask { edns: Some((1232, false)), ..Ask::new("example. SOA") }).trim_end());
+    assert!(plain.starts_with("0 aa | example. "), "{plain}");
 }
 
 #[test]

@@ -129,6 +129,8 @@ impl Work {
             config.settings = crate::answer::Settings {
                 // Belongs to the limits that the running listeners have.
                 tcp_idle_timeout_100ms: self.config.settings.tcp_idle_timeout_100ms,
+                // Belongs to the process, not to the file.
+                canary: self.config.settings.canary.clone(),
                 ..read.settings
             };
             config.zones = read.zones;

@@ -88,31 +88,49 @@ impl BindCause {
     }
 }
 
+/// An address that is to be listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The address; port 0 lets the kernel choose.
+    pub address: SocketAddr,
+    /// Whether no interface needs to have the address yet: it is bound now and answers as soon as one has it
+    /// (`IP_FREEBIND`, `IPV6_FREEBIND`). It must still be free, and its family must be there.
+    pub may_be_absent: bool,
+}
+
+impl From<SocketAddr> for Place {
+    /// An address that must be there.
+    fn from(address: SocketAddr) -> Self {
+        Self { address, may_be_absent: false }
+    }
+}
+
 /// Binds every address for UDP, once per worker, and for TCP. Nothing is read before [`Bound::start`].
 ///
 /// `workers` is the number of UDP workers; 0 means one per CPU that the process may use, and more than 1024
 /// are not made. Port 0 lets the kernel choose one port that is free for both transports. An address that is listed
-/// twice is bound once.
+/// twice is bound once, as it is listed first.
 ///
 /// # Errors
 /// The first address that fails; all sockets are closed again then.
-pub fn bind(addresses: &[SocketAddr], workers: usize, limits: &TcpLimits) -> Result<Bound, BindError> {
+pub fn bind<P: Copy + Into<Place>>(places: &[P], workers: usize, limits: &TcpLimits) -> Result<Bound, BindError> {
+    let places: Vec<Place> = places.iter().map(|&place| place.into()).collect();
     let worker_count = match workers {
         0 => cpu::allowed().map_or(1, |cpus| cpus.len()),
         asked => asked,
     };
     let worker_count = worker_count.clamp(1, WORKERS_MAX);
     let mut bound = Bound { workers: Vec::new(), listeners: Vec::new(), limits: *limits, addresses: Vec::new() };
-    if addresses.is_empty() {
+    if places.is_empty() {
         return Ok(bound);
     }
     bound.workers.resize_with(worker_count, Vec::new);
-    for (index, &address) in addresses.iter().enumerate() {
+    for (index, &place) in places.iter().enumerate() {
         // Port 0 twice asks for two ports; anything else twice is the same socket.
-        if address.port() != 0 && addresses[..index].contains(&address) {
+        if place.address.port() != 0 && places[..index].iter().any(|earlier| earlier.address == place.address) {
             continue;
         }
-        let (group, listener, chosen) = bind_pair(address, worker_count)?;
+        let (group, listener, chosen) = bind_pair(place, worker_count)?;
         for (sockets, socket) in bound.workers.iter_mut().zip(group) {
             sockets.push(socket);
         }
@@ -123,17 +141,19 @@ pub fn bind(addresses: &[SocketAddr], workers: usize, limits: &TcpLimits) -> Res
 }
 
 /// Binds both transports of one address, on the same port.
-fn bind_pair(address: SocketAddr, worker_count: usize) -> Result<(Vec<UdpSocket>, TcpListener, SocketAddr), BindError> {
+fn bind_pair(place: Place, worker_count: usize) -> Result<(Vec<UdpSocket>, TcpListener, SocketAddr), BindError> {
+    let address = place.address;
     let attempts_max = if address.port() == 0 { PORT_ATTEMPTS_MAX } else { 1 };
     let mut attempt = 1;
     loop {
         let udp_error =
             |error: io::Error| BindError { address, transport: Transport::Udp, cause: BindCause::of(&error) };
-        let first = bind_alone(address).map_err(udp_error)?;
+        let first = bind_alone(place).map_err(udp_error)?;
         let chosen = local_address(&first, address).map_err(udp_error)?;
-        match listen(chosen) {
+        let chosen_place = Place { address: chosen, ..place };
+        match listen(chosen_place) {
             Ok(listener) => {
-                let group = open_group(first, chosen, worker_count).map_err(udp_error)?;
+                let group = open_group(first, chosen_place, worker_count).map_err(udp_error)?;
                 return Ok((group, listener, chosen));
             }
             // The port was free for UDP only: let the kernel choose another one.
@@ -146,34 +166,36 @@ fn bind_pair(address: SocketAddr, worker_count: usize) -> Result<(Vec<UdpSocket>
 }
 
 /// Binds a UDP socket that shares its address with nobody.
-fn bind_alone(address: SocketAddr) -> io::Result<Socket> {
-    let socket = udp_socket(address)?;
-    socket.bind(&SockAddr::from(address))?;
+fn bind_alone(place: Place) -> io::Result<Socket> {
+    let socket = udp_socket(place)?;
+    socket.bind(&SockAddr::from(place.address))?;
     Ok(socket)
 }
 
 /// Lets the other workers' sockets join the first one, and returns all of them in the order of the workers.
 ///
 /// The order is that of the reuseport group, which a filter on the group counts by.
-fn open_group(first: Socket, address: SocketAddr, worker_count: usize) -> io::Result<Vec<UdpSocket>> {
+fn open_group(first: Socket, place: Place, worker_count: usize) -> io::Result<Vec<UdpSocket>> {
     first.set_reuse_port(true)?;
     let mut group = vec![first.into()];
     for _ in 1..worker_count {
-        let socket = udp_socket(address)?;
+        let socket = udp_socket(place)?;
         socket.set_reuse_port(true)?;
-        socket.bind(&SockAddr::from(address))?;
+        socket.bind(&SockAddr::from(place.address))?;
         group.push(socket.into());
     }
     Ok(group)
 }
 
 /// Makes a UDP socket with all options but those that share addresses.
-fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
+fn udp_socket(place: Place) -> io::Result<Socket> {
+    let address = place.address;
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     let family = family(address);
     if family == Family::V6 {
         socket.set_only_v6(true)?;
     }
+    allow_absence(&socket, place)?;
     omit_path_mtu(socket.as_fd(), family)?;
     if address.ip().is_unspecified() {
         receive_packet_info(socket.as_fd(), family)?;
@@ -186,16 +208,27 @@ fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
 
 /// Makes a TCP listener. SO_REUSEADDR lets it start while old connections fade; a listener on the port is an error all
 /// the same, since SO_REUSEPORT is not set.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(place: Place) -> io::Result<TcpListener> {
+    let address = place.address;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if family(address) == Family::V6 {
         socket.set_only_v6(true)?;
     }
+    allow_absence(&socket, place)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(TCP_BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Lets the socket be bound to an address that no interface has yet, where that is wished.
+fn allow_absence(socket: &Socket, place: Place) -> io::Result<()> {
+    match family(place.address) {
+        _ if !place.may_be_absent => Ok(()),
+        Family::V4 => socket.set_freebind_v4(true),
+        Family::V6 => socket.set_freebind_v6(true),
+    }
 }
 
 /// Returns the address of a bound socket; `asked` keeps its scope and flow label.
@@ -315,7 +348,7 @@ mod tests {
     fn no_workers_means_one_per_cpu_and_no_address_means_no_socket() {
         let bound = bind(&[address("127.0.0.1:0")], 0, &TcpLimits::default()).expect("loopback is there");
         assert_eq!(bound.workers.len(), cpu::allowed().expect("affinity can be read").len());
-        let nothing = bind(&[], 4, &TcpLimits::default()).expect("nothing can fail");
+        let nothing = bind::<SocketAddr>(&[], 4, &TcpLimits::default()).expect("nothing can fail");
         assert!(nothing.workers.is_empty() && nothing.local_addresses().is_empty());
     }
 
@@ -336,6 +369,34 @@ mod tests {
         assert_eq!(error, BindError { address: asked, transport: Transport::Udp, cause: BindCause::NotOurs });
         assert!(error.cause.is_absence());
         assert!(error.to_string().starts_with("cannot listen on 192.0.2.1:5353 over UDP: no interface"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_may_be_absent_is_bound_before_it_is_there_and_only_once() {
+        // RFC 5737 §3, RFC 3849: nobody has them.
+        for text in ["192.0.2.1:0", "[2001:db8::1]:0"] {
+            let place = Place { address: address(text), may_be_absent: true };
+            let bound = match bind(&[place], 2, &TcpLimits::default()) {
+                Err(BindError { cause: BindCause::FamilyAbsent, .. }) if place.address.is_ipv6() => {
+                    eprintln!("SKIPPED in part: this host does not have IPv6");
+                    continue;
+                }
+                bound => bound.expect("absence is allowed"),
+            };
+            let taken = Place { address: bound.local_addresses()[0], ..place };
+            assert_eq!((bound.workers.len(), bound.listeners.len()), (2, 1));
+            let cause = |error: BindError| (error.transport, error.cause);
+            let second = bind(&[taken], 1, &TcpLimits::default()).map_err(cause);
+            assert_eq!(second.err(), Some((Transport::Udp, BindCause::Taken)));
+            let Bound { workers, listeners, .. } = bound;
+            drop(workers);
+            let second = bind(&[taken], 1, &TcpLimits::default()).map_err(cause);
+            assert_eq!(second.err(), Some((Transport::Tcp, BindCause::Taken)));
+            drop(listeners);
+            bind(&[taken], 1, &TcpLimits::default()).expect("it was let go of");
+            let strict = bind(&[taken.address], 1, &TcpLimits::default()).map_err(cause);
+            assert_eq!(strict.err(), Some((Transport::Udp, BindCause::NotOurs)));
+        }
     }
 
     #[test]

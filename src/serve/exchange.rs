@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::answer::{self, Snapshot, Transport, Verdict};
+use crate::answer::{self, Asker, Snapshot, Verdict};
 use crate::metrics::Answers;
 
 /// Answers `query` into `reply`, counts what happened and returns the length of the reply, if there is one.
@@ -14,14 +14,14 @@ use crate::metrics::Answers;
 pub(super) fn exchange(
     snapshot: &Snapshot,
     query: &[u8],
-    transport: Transport,
+    asker: &Asker,
     reply: &mut [u8],
     counters: &Answers,
 ) -> Option<usize> {
     counters.queries.add(1);
     counters.octets_in.add(query.len() as u64);
     // Nothing that was half done survives a panic: the snapshot is immutable and the reply is written anew.
-    let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, transport, &mut *reply)));
+    let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asker, &mut *reply)));
     let verdict = verdict.unwrap_or_else(|_| {
         counters.panics.add(1);
         tracing::error!(octets = query.len(), "a query made the answer panic; the client gets SERVFAIL");
@@ -105,11 +105,13 @@ fn question_end(query: &[u8]) -> Option<usize> {
     None
 }
 
-/// Calls the answer; in this crate's own tests one name panics, so that the fence can be tried.
-fn respond(snapshot: &Snapshot, query: &[u8], transport: Transport, reply: &mut [u8]) -> Verdict {
+/// Calls the answer; in this crate's own tests one name panics, so that the fence can be tried, and others wedge.
+fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8]) -> Verdict {
     #[cfg(test)]
     assert!(!query.windows(PANIC_NAME.len()).any(|part| part == PANIC_NAME), "asked for by a test");
-    answer::respond(snapshot, query, transport, reply)
+    #[cfg(test)]
+    super::wedge::wedge_if_asked(query);
+    answer::respond(snapshot, query, asker, reply)
 }
 
 /// The labels that make [`respond`] panic in tests.
@@ -137,7 +139,12 @@ const QTYPE_AND_QCLASS_BYTES: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Transport;
     use crate::metrics::Metrics;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    /// Somebody who asks over UDP.
+    const ASKER: Asker = Asker { transport: Transport::Udp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
 
     /// A query for `name` (wire form) and type MX, with an OPT record behind it.
     fn query(name: &[u8]) -> Vec<u8> {
@@ -151,17 +158,18 @@ mod tests {
     #[test]
     fn a_panic_costs_one_client_its_answer_and_is_counted() {
         let metrics = Metrics::new(1, 0);
-        let counters = &metrics.udp()[0].answers;
+        let blocks = metrics.udp();
+        let counters = &blocks[0].answers;
         let asked = query(PANIC_NAME);
         let mut reply = [0xFF; 512];
-        let length = exchange(&Snapshot::default(), &asked, Transport::Udp, &mut reply, counters);
+        let length = exchange(&Snapshot::default(), &asked, &ASKER, &mut reply, counters);
         let question = &asked[12..12 + PANIC_NAME.len() + 4];
         assert_eq!(length, Some(12 + question.len()));
         assert_eq!(&reply[..12], &[0xAB, 0xCD, 0x81, 0x02, 0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(&reply[12..12 + question.len()], question);
         assert_eq!((counters.panics.value(), counters.replies_with(2), counters.queries.value()), (1, 1, 1));
 
-        let next = exchange(&Snapshot::default(), &query(b"\x03www\x00"), Transport::Udp, &mut reply, counters);
+        let next = exchange(&Snapshot::default(), &query(b"\x03www\x00"), &ASKER, &mut reply, counters);
         assert!(next.is_some(), "the next query is answered");
         assert_eq!((counters.panics.value(), counters.replies()), (1, 2));
     }
@@ -181,7 +189,8 @@ mod tests {
     #[test]
     fn responses_and_short_messages_are_not_answered() {
         let metrics = Metrics::new(1, 0);
-        let counters = &metrics.udp()[0].answers;
+        let blocks = metrics.udp();
+        let counters = &blocks[0].answers;
         let mut response = query(b"\x00");
         response[2] |= 0x80;
         for octets in [&response[..], &response[..2], &[], &query(b"\x00")[..11]] {

@@ -4,7 +4,7 @@
 //! [`answer::respond`](crate::answer::respond). Carries out RFC 7766 and the transport side of RFC 6891 and RFC 8906.
 //!
 //! ```text
-//!   udp-0 … udp-N   one std thread per worker, pinned; one SO_REUSEPORT socket per address each
+//!   udp-0 … udp-N   one std thread per worker, pinned; one SO_REUSEPORT socket per address each; see Staff
 //!   tcp-0 … tcp-3   one current-thread runtime each; all of them accept from the same listeners
 //!        ▲ one ArcSwap<Snapshot>, one guard per batch            │ one block of counters each
 //!     publish                                                    ▼ Metrics
@@ -14,11 +14,15 @@ mod admission;
 mod bind;
 mod exchange;
 mod publish;
+mod staff;
 mod tcp;
 mod udp;
+#[cfg(test)]
+mod wedge;
 
-pub use bind::{BindCause, BindError, Bound, bind};
+pub use bind::{BindCause, BindError, Bound, Place, bind};
 pub use publish::publish;
+pub use staff::{ReplaceError, Staff};
 
 use std::io;
 use std::net::UdpSocket;
@@ -34,7 +38,8 @@ use tokio::sync::watch;
 
 use crate::answer::Snapshot;
 use crate::metrics::Metrics;
-use crate::sys::{cpu, limits, socket};
+use crate::sys::{limits, socket, steer};
+use staff::Roster;
 
 /// What TCP clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,8 @@ impl Default for TcpLimits {
 pub struct Running {
     /// What the threads count.
     metrics: Arc<Metrics>,
+    /// The UDP workers.
+    roster: Arc<Roster>,
     /// What tells the threads to end.
     signals: Signals,
     /// Closed when the last thread has ended; nothing is ever sent.
@@ -98,12 +105,16 @@ impl Signals {
 impl Bound {
     /// Starts the threads, which serve whatever snapshot `snapshot` holds when a batch comes.
     ///
-    /// What came since the sockets were bound is still queued and is answered first.
+    /// What came since the sockets were bound is still queued and is answered first. Where the snapshot has a canary
+    /// now, datagrams that end in its nonce and a worker's number are steered to that worker from here on.
     ///
     /// # Errors
-    /// The system has no thread, descriptor or memory for it; what was started until then is stopped again.
+    /// The system has no thread, descriptor or memory for it, or does not take the filter; what was started until then
+    /// is stopped again.
     pub fn start(self, snapshot: Arc<ArcSwap<Snapshot>>) -> io::Result<Running> {
-        let cpus = cpu::allowed().unwrap_or_default();
+        if let Some(canary) = &snapshot.load().settings.canary {
+            self.steer(canary.nonce)?;
+        }
         let tcp_thread_count = if self.listeners.is_empty() { 0 } else { self.workers.len().clamp(1, TCP_THREADS_MAX) };
         let metrics = Arc::new(Metrics::new(self.workers.len(), tcp_thread_count));
         let workers: Vec<Vec<Arc<UdpSocket>>> =
@@ -114,25 +125,16 @@ impl Bound {
             udp_sockets: workers.iter().flatten().cloned().collect(),
             tcp: watch::Sender::new(false),
         };
+        let roster = Arc::new(Roster::new(
+            &workers,
+            Arc::clone(&snapshot),
+            Arc::clone(&metrics),
+            Arc::clone(&signals.is_stopping),
+            ending.clone(),
+        ));
         // From here on an early return drops `running`, which stops the threads that have started.
-        let running = Running { metrics: Arc::clone(&metrics), signals, ended };
-
-        for (index, sockets) in workers.into_iter().enumerate() {
-            let worker = udp::Worker::new(
-                index,
-                sockets,
-                Arc::clone(&snapshot),
-                Arc::clone(&metrics),
-                Arc::clone(&running.signals.is_stopping),
-            )?;
-            let cpu = (!cpus.is_empty()).then(|| cpus[index % cpus.len()]);
-            let ending = ending.clone();
-            thread::Builder::new().name(format!("udp-{index}")).spawn(move || {
-                pin(index, cpu);
-                worker.run();
-                drop(ending);
-            })?;
-        }
+        let running = Running { metrics: Arc::clone(&metrics), roster, signals, ended };
+        running.roster.open()?;
 
         let desk_limits = TcpLimits { clients_max: clients_max(&self.limits), ..self.limits };
         let admission = Arc::new(admission::Admission::new(&desk_limits));
@@ -157,6 +159,13 @@ impl Bound {
         }
         Ok(running)
     }
+
+    /// Lets datagrams that end in `nonce` and a worker's number reach that worker, over each address.
+    fn steer(&self, nonce: u64) -> io::Result<()> {
+        // One socket alone is no group, and gets everything anyway.
+        let Some(sockets) = self.workers.first().filter(|_| self.workers.len() > 1) else { return Ok(()) };
+        sockets.iter().try_for_each(|socket| steer::steer_by_trailer(socket.as_fd(), nonce))
+    }
 }
 
 impl Running {
@@ -166,9 +175,16 @@ impl Running {
         &self.metrics
     }
 
+    /// Returns a handle on the UDP workers, which does not keep the server running.
+    #[must_use]
+    pub fn staff(&self) -> Staff {
+        self.roster.staff()
+    }
+
     /// Answers what was received, closes the sockets and waits for the threads to end.
     ///
-    /// Returns after [`STOP_TIME_MAX`] at the latest; a thread that still hangs then is left behind and logged.
+    /// Returns after [`STOP_TIME_MAX`] at the latest; a thread that still hangs then is left behind and logged. Threads
+    /// that were replaced are not waited for; one that never wakes keeps its sockets open until the process ends.
     pub fn stop(self) {
         // All is done by `drop`.
     }
@@ -176,18 +192,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.roster.close();
         self.signals.raise();
         if self.ended.recv_timeout(STOP_TIME_MAX) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!(after = ?STOP_TIME_MAX, "a serving thread does not end and is left behind");
         }
-    }
-}
-
-/// Pins the calling worker to its CPU; without that it serves as well, only less evenly.
-fn pin(index: usize, cpu: Option<cpu::Cpu>) {
-    let Some(cpu) = cpu else { return };
-    if let Err(error) = cpu::pin(cpu) {
-        tracing::warn!(worker = index, cpu = cpu.index(), %error, "the UDP worker cannot be pinned to its CPU");
     }
 }
 
@@ -223,7 +232,7 @@ const OPEN_FILES_ASSUMED: usize = 1024;
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::net::TcpStream;
+    use std::net::{SocketAddr, TcpStream};
 
     /// A query whose name makes the answer panic in tests.
     fn deadly_query() -> Vec<u8> {
@@ -234,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_panic_over_either_transport_is_answered_and_the_threads_go_on() {
-        let bound = bind(&["127.0.0.1:0".parse().expect("an address")], 1, &TcpLimits::default()).expect("loopback");
+        let bound = bind(&["127.0.0.1:0".parse::<SocketAddr>().expect("an address")], 1, &TcpLimits::default())
+            .expect("loopback");
         let address = bound.local_addresses()[0];
         let running = bound.start(Arc::default()).expect("threads can be made");
         let client = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");

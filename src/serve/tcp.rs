@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::TcpLimits;
 use super::admission::{Admission, Refusal, Seat};
 use super::exchange::{HEADER_BYTES, exchange};
-use crate::answer::{Snapshot, Transport};
+use crate::answer::{Asker, Snapshot, Transport};
 use crate::metrics::{Metrics, TcpBlock};
 
 /// What one TCP thread starts with.
@@ -185,7 +185,7 @@ fn welcome(
     // Without it replies are only slower.
     let _is_prompt = stream.set_nodelay(true);
     desk.block().opened.add(1);
-    let connection = Connection { stream, desk: Rc::clone(desk), pending: Vec::new() };
+    let connection = Connection { stream, client: client.ip(), desk: Rc::clone(desk), pending: Vec::new() };
     spawn_local(serve(connection, seat, stop.clone(), alive.clone()));
 }
 
@@ -230,6 +230,8 @@ enum End {
 struct Connection {
     /// The stream.
     stream: TcpStream,
+    /// Who it is.
+    client: IpAddr,
     /// What the thread shares.
     desk: Rc<Desk>,
     /// What came and is not answered yet; without memory while there is nothing.
@@ -334,7 +336,7 @@ impl Connection {
             self.pending.extend_from_slice(input);
             return Ok(self.answer_pending_into(output));
         }
-        let answered = answer_messages(&desk, input, output);
+        let answered = answer_messages(&desk, self.client, input, output);
         self.pending = input.get(answered.consumed..).unwrap_or_default().to_vec();
         Ok(self.write_now(&answered, output))
     }
@@ -348,7 +350,7 @@ impl Connection {
 
     /// Answers from what was kept aside, writing into `output`.
     fn answer_pending_into(&mut self, output: &mut [u8]) -> Step {
-        let answered = answer_messages(&self.desk, &self.pending, output);
+        let answered = answer_messages(&self.desk, self.client, &self.pending, output);
         if answered.consumed == self.pending.len() {
             // An idle connection keeps no memory.
             self.pending = Vec::new();
@@ -447,10 +449,12 @@ struct Answered {
 }
 
 /// Answers the whole messages at the start of `input`, one reply behind the other, from one snapshot.
-fn answer_messages(desk: &Desk, input: &[u8], output: &mut [u8]) -> Answered {
+fn answer_messages(desk: &Desk, source: IpAddr, input: &[u8], output: &mut [u8]) -> Answered {
     let snapshot = desk.snapshot.load();
+    // There are at most a few TCP threads.
+    let asker = Asker { transport: Transport::Tcp, source, worker: u16::try_from(desk.index).unwrap_or(u16::MAX) };
     let counters = &desk.block().answers;
-    fill(input, output, |query, reply| exchange(&snapshot, query, Transport::Tcp, reply, counters))
+    fill(input, output, |query, reply| exchange(&snapshot, query, &asker, reply, counters))
 }
 
 /// Takes the messages off `input` and puts the replies into `output`, each behind its length.

@@ -14,8 +14,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::exchange::{exchange, refuse_cut_short};
-use crate::answer::{Snapshot, Transport};
-use crate::metrics::{Metrics, UdpBlock};
+use super::staff::Duty;
+use crate::answer::{Asker, Snapshot, Transport};
+use crate::metrics::UdpBlock;
 use crate::sys::epoll::Epoll;
 use crate::sys::mmsg::{Batch, Wait};
 use crate::sys::socket::wait_writable;
@@ -23,8 +24,8 @@ use crate::sys::socket::wait_writable;
 /// One worker, to be run on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// Which block of counters is ours.
-    index: usize,
+    /// Which worker this is; asked by canaries.
+    index: u16,
     /// One socket per address.
     sockets: Vec<Arc<UdpSocket>>,
     /// Waits for the sockets where there are several; one alone is read directly, which saves two calls per batch.
@@ -33,8 +34,8 @@ pub(super) struct Worker {
     batch: Batch,
     /// What answers are made from.
     snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Where our block is.
-    metrics: Arc<Metrics>,
+    /// Our counters, and whether another thread has taken over.
+    duty: Arc<Duty>,
     /// Set when it is time to end.
     is_stopping: Arc<AtomicBool>,
 }
@@ -45,10 +46,10 @@ impl Worker {
     /// # Errors
     /// Several sockets cannot be waited for: descriptors or memory ran out.
     pub(super) fn new(
-        index: usize,
+        index: u16,
         sockets: Vec<Arc<UdpSocket>>,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        metrics: Arc<Metrics>,
+        duty: Arc<Duty>,
         is_stopping: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let mut epoll = None;
@@ -59,15 +60,19 @@ impl Worker {
             }
             epoll = Some(several);
         }
-        Ok(Self { index, sockets, epoll, batch: Batch::new(), snapshot, metrics, is_stopping })
+        Ok(Self { index, sockets, epoll, batch: Batch::new(), snapshot, duty, is_stopping })
     }
 
-    /// Serves until it is time to end, then answers what is queued.
+    /// Serves until it is time to end, then answers what is queued; or until another thread has taken over, which
+    /// answers that then.
     pub(super) fn run(mut self) {
         while !self.is_stopping.load(Ordering::Acquire) {
             let outcome = if self.epoll.is_some() { self.turn_several() } else { self.turn(0, Wait::ForOne).map(drop) };
             if let Err(error) = outcome {
                 self.rest_after(&error);
+            }
+            if self.duty.is_relieved() {
+                return;
             }
         }
         for socket_index in 0..self.sockets.len() {
@@ -92,11 +97,11 @@ impl Worker {
     fn turn(&mut self, socket_index: usize, wait: Wait) -> io::Result<usize> {
         let Some(socket) = self.sockets.get(socket_index) else { return Ok(0) };
         let count = self.batch.receive(socket.as_fd(), wait)?;
-        let block = &self.metrics.udp()[self.index];
+        let block = self.duty.block();
         // The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
         let snapshot = self.snapshot.load();
         for index in 0..count {
-            answer(&mut self.batch, index, &snapshot, block);
+            answer(&mut self.batch, index, &snapshot, self.index, block);
         }
         drop(snapshot);
         send(&mut self.batch, socket.as_fd(), block);
@@ -119,13 +124,13 @@ impl Worker {
         if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
             return;
         }
-        self.metrics.udp()[self.index].receive_errors.add(1);
+        self.duty.block().receive_errors.add(1);
         thread::sleep(ERROR_PAUSE);
     }
 }
 
-/// Answers datagram `index` of the batch and stages its reply.
-fn answer(batch: &mut Batch, index: usize, snapshot: &Snapshot, block: &UdpBlock) {
+/// Answers datagram `index` of the batch as `worker` and stages its reply.
+fn answer(batch: &mut Batch, index: usize, snapshot: &Snapshot, worker: u16, block: &UdpBlock) {
     let Some((datagram, reply)) = batch.exchange(index) else { return };
     if datagram.source_port == 0 {
         block.port_zero.add(1);
@@ -137,7 +142,8 @@ fn answer(batch: &mut Batch, index: usize, snapshot: &Snapshot, block: &UdpBlock
         block.oversized.add(1);
         refuse_cut_short(datagram.octets, reply, &block.answers)
     } else {
-        exchange(snapshot, datagram.octets, Transport::Udp, reply, &block.answers)
+        let asker = Asker { transport: Transport::Udp, source: datagram.source, worker };
+        exchange(snapshot, datagram.octets, &asker, reply, &block.answers)
     };
     if let Some(length) = length {
         // The length is that of a slice of `reply`, which always fits.

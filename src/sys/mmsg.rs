@@ -11,6 +11,7 @@
 use std::alloc::{self, Layout};
 use std::io;
 use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 
@@ -41,6 +42,8 @@ pub struct Datagram<'a> {
     pub is_cut_short: bool,
     /// The UDP port that it came from; 0 where there is no usable source address.
     pub source_port: u16,
+    /// The address that it came from; unspecified where there is no usable one.
+    pub source: IpAddr,
 }
 
 /// Whether a receive call waits for the first datagram.
@@ -122,6 +125,7 @@ impl Batch {
             is_cut_short: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             // The port lies at the same place in both families (asserted below).
             source_port: if has_source { u16::from_be(name.sin6_port) } else { 0 },
+            source: if has_source { source(&name) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) },
         };
         Some((datagram, &mut reply[..REPLY_BYTES_MAX]))
     }
@@ -239,6 +243,15 @@ impl Drop for Batch {
     }
 }
 
+/// Reads the address out of either form: that of IPv4 lies where the longer form has its flow label (asserted below).
+fn source(name: &libc::sockaddr_in6) -> IpAddr {
+    if libc::c_int::from(name.sin6_family) == libc::AF_INET6 {
+        Ipv6Addr::from(name.sin6_addr.s6_addr).into()
+    } else {
+        Ipv4Addr::from(u32::from_be(name.sin6_flowinfo)).into()
+    }
+}
+
 /// Everything that the two system calls read and write.
 #[repr(C)]
 struct Storage {
@@ -352,5 +365,6 @@ const _: () = {
     assert!(size_of::<Control>() >= PACKET_INFO_V6_SPACE);
     assert!(size_of::<libc::cmsghdr>().is_multiple_of(align_of::<usize>()));
     assert!(mem::offset_of!(libc::sockaddr_in, sin_port) == mem::offset_of!(libc::sockaddr_in6, sin6_port));
+    assert!(mem::offset_of!(libc::sockaddr_in, sin_addr) == mem::offset_of!(libc::sockaddr_in6, sin6_flowinfo));
     assert!(size_of::<libc::sockaddr_in>() <= size_of::<libc::sockaddr_in6>());
 };

@@ -1,7 +1,8 @@
 //! Every `unsafe` line of the crate, behind safe types that own their descriptors and buffers.
 //!
 //! Owns the system calls that no crate of ours offers in the shape that is needed: batched datagrams, a few socket
-//! options, CPU affinity and scheduling class, resource limits, epoll, poll and the file lock. Refuses to know what the bytes mean.
+//! options, the reuseport filter, CPU affinity, scheduling classes, waking threads, resource limits, huge pages, epoll,
+//! poll and the file lock. Refuses to know what the bytes mean.
 #![allow(unsafe_code)]
 
 pub mod cpu;
@@ -10,6 +11,8 @@ pub mod limits;
 pub mod lock;
 pub mod memory;
 pub mod mmsg;
+pub mod nudge;
 pub mod poll;
 pub mod sched;
 pub mod socket;
+pub mod steer;

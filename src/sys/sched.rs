@@ -1,9 +1,28 @@
-//! How the kernel schedules the calling thread: its class, and how exactly its timers end.
+//! How the kernel schedules a thread: its class, and how exactly its timers end.
 //!
-//! Refuses to know what the thread is for.
+//! Refuses to know what the threads are for. The calls are made by number: one of the C libraries that we are built with
+//! has them as stubs only.
 
 use std::io;
 use std::time::Duration;
+
+/// Returns the kernel's number of the calling thread.
+#[must_use]
+pub fn current_tid() -> i32 {
+    // SAFETY: the call takes no argument and cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+}
+
+/// Puts a thread of this process into SCHED_IDLE: from now on it gets only what CPU time nobody else wants.
+///
+/// `tid` is the kernel's number of the thread, which must not have ended: its number may belong to another one then.
+/// Needs no privilege.
+///
+/// # Errors
+/// What `sched_setscheduler` says: `ESRCH` where there is no such thread.
+pub fn make_idle(tid: i32) -> io::Result<()> {
+    set_class(tid, libc::SCHED_IDLE, 0)
+}
 
 /// Puts the calling thread into the real-time class `SCHED_FIFO` with `priority` (1 to 99).
 ///
@@ -14,11 +33,7 @@ use std::time::Duration;
 /// What `sched_setscheduler` says: `EPERM` without `CAP_SYS_NICE` and with a `RLIMIT_RTPRIO` below `priority`, or in a
 /// control group without real-time bandwidth; `EINVAL` for a priority out of range.
 pub fn set_realtime(priority: i32) -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: priority };
-    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
-    // SAFETY: process number 0 is the calling thread; `parameters` lives through the call and is only read.
-    let status = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
-    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    set_class(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, priority)
 }
 
 /// Lets timers of the calling thread end at most `slack` later than asked for (`PR_SET_TIMERSLACK`; 50 µs by default).
@@ -34,9 +49,19 @@ pub fn set_timer_slack(slack: Duration) -> io::Result<()> {
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Sets class and priority of a thread, 0 being the calling one. Only real-time classes have a priority other than 0.
+fn set_class(tid: i32, class: i32, priority: libc::c_int) -> io::Result<()> {
+    // The kernel's `sched_param` is one integer; some C libraries have more in theirs.
+    // SAFETY: `priority` lives through the call and is what the kernel reads; it writes nothing.
+    let status = unsafe { libc::syscall(libc::SYS_sched_setscheduler, tid, class, &raw const priority) };
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+    use std::thread;
 
     /// The scheduling policy of the calling thread, as `/proc` tells it (field 41 of proc_pid_stat(5)).
     fn policy() -> String {
@@ -46,10 +71,33 @@ mod tests {
     }
 
     #[test]
+    fn another_thread_can_be_made_idle_and_the_caller_stays() {
+        let (tell, told) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let other = thread::spawn(move || {
+            tell.send(current_tid()).expect("the test listens");
+            // An error: the test has let go.
+            let _released = released.recv();
+            policy()
+        });
+        let before = policy();
+        make_idle(told.recv().expect("the thread lives")).expect("it is our thread");
+        drop(release);
+        assert_eq!(other.join().expect("the thread does not panic"), libc::SCHED_IDLE.to_string());
+        assert_eq!(policy(), before);
+    }
+
+    #[test]
+    fn a_thread_that_is_not_there_is_an_error() {
+        let error = make_idle(i32::MAX).expect_err("numbers end far below");
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
     fn a_realtime_thread_starts_ordinary_threads() {
-        let outcome = std::thread::spawn(|| {
+        let outcome = thread::spawn(|| {
             set_realtime(1)?;
-            let child = std::thread::spawn(policy).join().expect("the child does not panic");
+            let child = thread::spawn(policy).join().expect("the child does not panic");
             Ok::<_, io::Error>((policy(), child))
         });
         match outcome.join().expect("the thread does not panic") {
@@ -65,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_slack_is_set() {
-        let told = std::thread::spawn(|| {
+        let told = thread::spawn(|| {
             set_timer_slack(Duration::from_nanos(1234)).expect("the slack can be set");
             std::fs::read_to_string("/proc/thread-self/timerslack_ns")
         });

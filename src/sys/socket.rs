@@ -83,6 +83,28 @@ pub fn wait_writable(socket: BorrowedFd<'_>, timeout: Duration) -> bool {
     count == 1 && entry.revents & libc::POLLOUT != 0
 }
 
+/// Reads how many datagrams the kernel has dropped at this socket since it was made, mostly since its queue was full.
+///
+/// The kernel counts in 32 bits and wraps (`SO_MEMINFO`, `SK_MEMINFO_DROPS`).
+///
+/// # Errors
+/// What `getsockopt` says.
+pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut values = [0u32; MEMINFO_WORDS];
+    let mut length = size_of_val(&values) as libc::socklen_t;
+    // SAFETY: the descriptor is open for its borrow; `values` and `length` are live, and `length` is the size of `values`.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(values[libc::SK_MEMINFO_DROPS as usize]) }
+}
+
 /// Sets one integer option.
 fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
@@ -90,6 +112,9 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
     let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Words of `SO_MEMINFO` up to the drops; newer kernels have more and cut them to this.
+const MEMINFO_WORDS: usize = libc::SK_MEMINFO_DROPS as usize + 1;
 
 #[cfg(test)]
 mod tests {
@@ -119,6 +144,23 @@ mod tests {
         assert!(!is_path_mtu_omitted(socket.as_fd(), Family::V4).expect("the option can be read"));
         omit_path_mtu(socket.as_fd(), Family::V4).expect("the option can be set");
         assert!(is_path_mtu_omitted(socket.as_fd(), Family::V4).expect("the option can be read"));
+    }
+
+    #[test]
+    fn what_a_full_queue_drops_is_counted() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
+        let address = socket.local_addr().expect("the socket is bound");
+        assert_eq!(dropped_datagrams(socket.as_fd()).expect("the option can be read"), 0);
+        socket2::SockRef::from(&socket).set_recv_buffer_size(1).expect("the kernel takes its least");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
+        for _ in 0..100 {
+            client.send_to(&[0; 1000], address).expect("loopback takes it");
+        }
+        socket.set_nonblocking(true).expect("the option is there");
+        let kept = std::iter::from_fn(|| socket.recv(&mut [0; 2000]).ok()).count();
+        let dropped = dropped_datagrams(socket.as_fd()).expect("the option can be read");
+        assert!(kept < 100, "the queue was full");
+        assert_eq!(kept + dropped as usize, 100);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub mod option {
     pub const TCP_KEEPALIVE: u16 = 11;
     /// Extended DNS error (RFC 8914).
     pub const EXTENDED_ERROR: u16 = 15;
+    /// Which worker is to answer a probe of our own: a code for local use (RFC 6891 §9). Ignored when it is read.
+    pub const STEER: u16 = 65_001;
 }
 
 /// The header of a message.

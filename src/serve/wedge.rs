@@ -1,0 +1,58 @@
+//! Names that wedge a worker in this crate's own tests: the thread spins in the answer until the test lets go.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// A place to get stuck at.
+#[derive(Debug)]
+pub(super) struct Wedge {
+    /// How many threads got there.
+    arrived: AtomicUsize,
+    /// How many threads have gone on.
+    left: AtomicUsize,
+    /// Whether they may go on.
+    is_released: AtomicBool,
+}
+
+impl Wedge {
+    /// How many threads are stuck.
+    pub(super) fn stuck(&self) -> usize {
+        // Read in this order it is never too large by one that has gone on since.
+        let left = self.left.load(Ordering::SeqCst);
+        self.arrived.load(Ordering::SeqCst) - left
+    }
+
+    /// Lets all of them go on.
+    pub(super) fn release(&self) {
+        self.is_released.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The wedges, one for each test that needs one.
+pub(super) static WEDGES: [Wedge; 4] =
+    [const { Wedge { arrived: AtomicUsize::new(0), left: AtomicUsize::new(0), is_released: AtomicBool::new(false) } };
+        4];
+
+/// Returns the name of a wedge, in wire form.
+pub(super) fn name(index: u8) -> Vec<u8> {
+    [NAME, &[1, b'0' + index, 0]].concat()
+}
+
+/// Spins where `query` has the name of a wedge that is not released, for [`PATIENCE`] at most.
+pub(super) fn wedge_if_asked(query: &[u8]) {
+    let Some(at) = query.windows(NAME.len()).position(|part| part == NAME) else { return };
+    let Some(digit) = query.get(at + NAME.len() + 1) else { return };
+    let Some(wedge) = WEDGES.get(usize::from(digit.wrapping_sub(b'0'))) else { return };
+    wedge.arrived.fetch_add(1, Ordering::SeqCst);
+    let start = Instant::now();
+    while !wedge.is_released.load(Ordering::SeqCst) && start.elapsed() < PATIENCE {
+        std::hint::spin_loop();
+    }
+    wedge.left.fetch_add(1, Ordering::SeqCst);
+}
+
+/// What the names of wedges begin with.
+const NAME: &[u8] = b"\x05wedge\x05fence\x04test";
+
+/// How long a thread spins at most, so that a test that fails does not burn a CPU for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
