@@ -252,8 +252,8 @@ fn unknown_keys_are_told_with_line_and_nearest_key() {
         let parts = ["fated.toml:3:1", "unknown key `server.workrs`", "did you mean `workers`?"];
         site.run(&[command, "--config", "fated.toml"]).expect(2, &parts);
     }
-    site.write("fated.toml", "[anycast]\naddresses = []\n");
-    site.run(&["serve", "--config", "fated.toml"]).expect(2, &["fated.toml:1:2", "unknown key `anycast`"]);
+    site.write("fated.toml", "[anicast]\naddresses = []\n");
+    site.run(&["serve", "--config", "fated.toml"]).expect(2, &["fated.toml:1:2", "unknown key `anicast`"]);
 }
 
 #[test]
