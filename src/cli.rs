@@ -2,8 +2,10 @@
 //!
 //! Owns the words of the command line and the exit codes; everything else is done by the rooms below.
 
+mod anycast;
 mod check;
 mod control;
+mod drain;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -36,6 +38,7 @@ Examples:
   fated check                                find the faults of the zone files, without a server
   fated check --zone example.com=my.zone --print
   fated reload example.com                   read one zone again
+  fated drain                                take the node out; fated resume brings it back
   dig @127.0.0.1 -p 5300 example.test SOA    ask
 
 Exit codes:
@@ -73,6 +76,12 @@ enum Command {
     ///
     /// Files that did not change are not read, and a file with errors leaves its zone as it was.
     Reload(ReloadArgs),
+    /// Have a running server withdraw its anycast addresses, and wait until it has
+    ///
+    /// It goes on answering what still comes. It stays drained, over restarts too, until `fated resume`.
+    Drain(DrainArgs),
+    /// Have a drained server announce its anycast addresses again as soon as it is well
+    Resume(DrainArgs),
     /// Have a running server end, and wait for it
     Stop(ControlArgs),
     /// Print a completion script for a shell
@@ -119,6 +128,9 @@ struct ServeArgs {
     /// A folder for what must outlive the process; locked, so that no second server takes it
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Do everything but announce: log what would be announced (for a configuration with [anycast])
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Options of `check`.
@@ -154,6 +166,17 @@ struct StatusArgs {
     json: bool,
 }
 
+/// Options of `drain` and `resume`.
+#[derive(Debug, Clone, Args)]
+struct DrainArgs {
+    /// How to reach the server.
+    #[command(flatten)]
+    control: ControlArgs,
+    /// Print the reply as JSON, and do not wait
+    #[arg(long)]
+    json: bool,
+}
+
 /// Options of `reload`.
 #[derive(Debug, Clone, Args)]
 struct ReloadArgs {
@@ -183,6 +206,7 @@ impl ServeArgs {
         source.overrides.workers = self.workers.map(usize::from);
         source.overrides.control = self.control;
         source.overrides.state_dir = self.state_dir;
+        source.overrides.is_dry_run = self.dry_run;
         source
     }
 }
@@ -195,6 +219,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(args.source.into_source(), args.print),
         Command::Status(args) => control::status(&args.control, args.json),
         Command::Reload(args) => control::reload(&args.control, args.zone, args.json),
+        Command::Drain(args) => drain::set(&args.control, true, args.json),
+        Command::Resume(args) => drain::set(&args.control, false, args.json),
         Command::Stop(args) => control::stop(&args),
         Command::Completions { shell } => completions(shell),
         Command::Man { command } => manual(command.as_deref()),

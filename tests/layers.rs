@@ -31,7 +31,7 @@ const ROOMS: &[Room] = &[
         is_pure: false,
     },
     Room { floor: 5, name: "load", imports: &["wire", "zone", "config"], is_pure: false },
-    Room { floor: 5, name: "admin", imports: &["sys", "wire"], is_pure: false },
+    Room { floor: 5, name: "admin", imports: &["sys", "wire", "metrics"], is_pure: false },
     Room {
         floor: 6,
         name: "daemon",

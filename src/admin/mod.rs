@@ -5,13 +5,22 @@
 //! ```text
 //!   status          {"ok":true,"result":{…}}              [reply::Status]
 //!   reload [ZONE]   {"ok":true,"result":{…}}              [reply::Reload]
+//!   drain           {"ok":true,"result":{…}}              [reply::Drained]
+//!   resume          {"ok":true,"result":{…}}              [reply::Drained]
 //!   stop            {"ok":true,"result":{…}}              [reply::Stopping], then the end of the stream when all is closed
 //!   anything else   {"ok":false,"error":"…"}
 //! ```
 //!
+//! The same is shown over HTTP, for those who only look: see [`http`].
+//!
 //! Owns the socket, its limits and the words. What a request means is decided by whoever takes the [`Command`]s.
 
 pub mod client;
+pub mod exposition;
+pub mod history;
+pub mod http;
+mod page;
+mod readings;
 pub mod reply;
 pub mod server;
 pub mod socket;
@@ -30,6 +39,10 @@ pub enum Request {
     Status,
     /// Look at the zone files again: all, or those of one zone.
     Reload(Option<Box<Name>>),
+    /// Withdraw, and stay withdrawn, over restarts too, until [`Request::Resume`].
+    Drain,
+    /// Announce again when the node is well.
+    Resume,
     /// End.
     Stop,
 }
@@ -38,7 +51,7 @@ pub enum Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// No verb that is known.
-    #[error("unknown request; known are: status, reload [ZONE], stop")]
+    #[error("unknown request; known are: status, reload [ZONE], drain, resume, stop")]
     Unknown,
     /// What stands behind the verb is no name.
     #[error("that is no zone name: {0}")]
@@ -64,6 +77,8 @@ impl Request {
             (Some(b"reload"), Some(zone), None) => Name::from_text(zone, Some(crate::wire::NameRef::ROOT))
                 .map(|name| Self::Reload(Some(Box::new(name))))
                 .map_err(RequestError::Name),
+            (Some(b"drain"), None, _) => Ok(Self::Drain),
+            (Some(b"resume"), None, _) => Ok(Self::Resume),
             (Some(b"stop"), None, _) => Ok(Self::Stop),
             _ => Err(RequestError::Unknown),
         }
@@ -77,6 +92,8 @@ impl std::fmt::Display for Request {
             Self::Status => f.write_str("status"),
             Self::Reload(None) => f.write_str("reload"),
             Self::Reload(Some(zone)) => write!(f, "reload {zone}"),
+            Self::Drain => f.write_str("drain"),
+            Self::Resume => f.write_str("resume"),
             Self::Stop => f.write_str("stop"),
         }
     }
@@ -89,6 +106,10 @@ pub enum Command {
     Status(oneshot::Sender<reply::Status>),
     /// Look at the zone files again.
     Reload(Option<Box<Name>>, oneshot::Sender<Result<reply::Reload, String>>),
+    /// Whether the server is ready for queries; cheaper than the whole status.
+    Readiness(oneshot::Sender<reply::Readiness>),
+    /// Withdraw (`true`) or announce again (`false`).
+    Drain(bool, oneshot::Sender<reply::Drained>),
     /// End. Who asked has been told already: nobody may be left to tell afterwards.
     Stop,
 }
@@ -100,7 +121,8 @@ mod tests {
     #[test]
     fn requests_are_read_and_written_alike() {
         let zone: Name = "a\\032b.test.".parse().expect("a name");
-        for request in [Request::Status, Request::Reload(None), Request::Reload(Some(Box::new(zone))), Request::Stop] {
+        let plain = [Request::Status, Request::Reload(None), Request::Drain, Request::Resume, Request::Stop];
+        for request in plain.into_iter().chain([Request::Reload(Some(Box::new(zone)))]) {
             assert_eq!(Request::parse(request.to_string().as_bytes()), Ok(request));
         }
         assert_eq!(Request::parse(b"  reload\t.\r"), Ok(Request::Reload(Some(Box::new(Name::ROOT)))));
@@ -117,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_refused() {
-        for line in [&b""[..], b"quit", b"status now", b"reload a b", b"STOP", b"\xff\x00"] {
+        for line in [&b""[..], b"quit", b"status now", b"reload a b", b"drain a", b"resume now", b"STOP", b"\xff\x00"] {
             assert_eq!(Request::parse(line), Err(RequestError::Unknown), "{line:?}");
         }
         assert_eq!(Request::parse(b"reload a..b"), Err(RequestError::Name(NameError::EmptyLabel)));

@@ -25,7 +25,7 @@ impl<T> From<Result<T, String>> for Envelope<T> {
 }
 
 /// The reply to `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The server's version.
     pub version: String,
@@ -39,6 +39,12 @@ pub struct Status {
     pub workers: usize,
     /// Every zone file with what is served of it.
     pub zones: Vec<Zone>,
+    /// Whether the server is ready for queries.
+    pub ready: Readiness,
+    /// Whether the operator has drained the server.
+    pub drained: bool,
+    /// The anycast addresses; `None` where there are none.
+    pub anycast: Option<Anycast>,
     /// The last reload; `None` where there was none since the start.
     pub last_reload: Option<LastReload>,
     /// All counters, in the order in which the server keeps them.
@@ -82,6 +88,213 @@ pub enum State {
     Kept,
     /// Nothing: the file never was good.
     Refused,
+}
+
+/// Whether the server is ready for queries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether it is.
+    pub is_ready: bool,
+    /// Why not; else what it is ready with.
+    pub reason: String,
+}
+
+impl Readiness {
+    /// Judges: a server is ready when it serves a zone, is not drained and, where it has anycast addresses, announces
+    /// at least one of them or would as soon as the kernel has done it.
+    #[must_use]
+    pub fn judge(zones_served: usize, is_drained: bool, anycast: Option<&Anycast>) -> Self {
+        let not = |reason: String| Self { is_ready: false, reason };
+        if is_drained {
+            return not("drained by the operator; `fated resume` ends that".to_owned());
+        }
+        if zones_served == 0 {
+            return not("no zone is served".to_owned());
+        }
+        let Some(anycast) = anycast else { return Self { is_ready: true, reason: format!("zones: {zones_served}") } };
+        let is_up = |address: &&Address| address.announced || address.stance != Stance::Withdraw;
+        let (up, down): (Vec<&Address>, Vec<&Address>) = anycast.addresses.iter().partition(is_up);
+        let mut parts: Vec<String> = Vec::new();
+        parts.extend(up.iter().map(|address| format!("{}: {}", address.address, address.stance.word())));
+        parts.extend(down.iter().map(|address| format!("{} is withdrawn: {}", address.address, address.reason)));
+        Self { is_ready: !up.is_empty(), reason: parts.join("; ") }
+    }
+}
+
+/// The anycast addresses, the proof that they are answered, and what was done about them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Anycast {
+    /// The device that carries the addresses.
+    pub interface: String,
+    /// Whether nothing is announced, only logged.
+    pub dry_run: bool,
+    /// So many workers must answer.
+    pub workers_min: usize,
+    /// How long the kernel keeps an address that nobody renews; `None` for ever.
+    pub lease_s: Option<u64>,
+    /// The service addresses, in the order of the configuration.
+    pub addresses: Vec<Address>,
+    /// The workers, by number.
+    pub workers: Vec<Worker>,
+    /// Zones that are not answered as they should be.
+    pub zone_faults: Vec<ZoneFault>,
+    /// The last changes of stance, the newest first; at most [`TRANSITIONS_MAX`](super::history::TRANSITIONS_MAX).
+    pub transitions: Vec<Transition>,
+}
+
+/// One service address.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Address {
+    /// The address.
+    pub address: String,
+    /// What is announced for it: itself, or a covering prefix.
+    pub prefix: String,
+    /// What is to be done.
+    pub stance: Stance,
+    /// Why.
+    pub reason: String,
+    /// How long the stance has been that.
+    pub since_s: u64,
+    /// Whether the kernel has it on the device, as it was last read back.
+    pub announced: bool,
+    /// How long ago the lease was renewed; `None` where there is none or it never was.
+    pub lease_age_ms: Option<u64>,
+    /// How long ago enough workers answered over this address; `None` before the first time.
+    pub proof_age_ms: Option<u64>,
+    /// How often it was announced.
+    pub announcements: u64,
+    /// How often it was withdrawn.
+    pub withdrawals: u64,
+}
+
+/// What is to be done about a service address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stance {
+    /// It is announced.
+    Announce,
+    /// It is announced, less attractively where the publisher can say so.
+    Degrade,
+    /// It is not announced.
+    #[default]
+    Withdraw,
+}
+
+impl Stance {
+    /// Every stance, from best to worst.
+    pub const ALL: [Self; 3] = [Self::Announce, Self::Degrade, Self::Withdraw];
+
+    /// The stance in one word, as JSON has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Announce => "announce",
+            Self::Degrade => "degrade",
+            Self::Withdraw => "withdraw",
+        }
+    }
+}
+
+/// One UDP worker as the prover sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Its number.
+    pub worker: usize,
+    /// How it did in the last round.
+    pub state: WorkerState,
+    /// How long ago it last proved itself; `None` where it never did.
+    pub proof_age_ms: Option<u64>,
+    /// How long its last right answer took; `None` where there was none.
+    pub latency_us: Option<u64>,
+    /// How often its thread was replaced.
+    pub repairs: u64,
+}
+
+/// How a worker did in the last round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkerState {
+    /// Not asked yet.
+    #[default]
+    Unknown,
+    /// It answered right and in time.
+    Proven,
+    /// It waited for a CPU.
+    Starved,
+    /// It did not answer in time.
+    Late,
+    /// It answered, but not what is right.
+    Wrong,
+    /// It is given up: its thread hangs and can't be replaced any more.
+    Lost,
+}
+
+impl WorkerState {
+    /// Every state, from best to worst.
+    pub const ALL: [Self; 6] = [Self::Unknown, Self::Proven, Self::Starved, Self::Late, Self::Wrong, Self::Lost];
+
+    /// The state in one word, as JSON has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Proven => "proven",
+            Self::Starved => "starved",
+            Self::Late => "late",
+            Self::Wrong => "wrong",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A zone that is not answered as it should be. It is that zone's fault and withdraws nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneFault {
+    /// The zone's name.
+    pub zone: String,
+    /// What is wrong.
+    pub fault: String,
+    /// For how long.
+    pub since_s: u64,
+}
+
+/// One change of stance with what followed from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// How long ago.
+    pub age_ms: u64,
+    /// The service address.
+    pub address: String,
+    /// The stance before.
+    pub from: Stance,
+    /// The stance after.
+    pub to: Stance,
+    /// Why.
+    pub cause: String,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that was done after a change of stance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What.
+    pub what: String,
+    /// How long it took.
+    pub took_us: u64,
+}
+
+/// The reply to `drain` and `resume`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Whether the server is drained now.
+    pub drained: bool,
+    /// Whether it was before.
+    pub before: bool,
+    /// Whether this outlives a restart.
+    pub persists: bool,
+    /// What the operator should know besides.
+    pub notes: Vec<String>,
 }
 
 /// When the last reload was and what came of it.
@@ -145,4 +358,51 @@ pub struct Change {
 pub struct Stopping {
     /// The process that is about to end.
     pub pid: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(announced: bool, stance: Stance) -> Address {
+        let reason = "port 53 is blocked".to_owned();
+        Address { address: "192.0.2.53".to_owned(), announced, stance, reason, ..Address::default() }
+    }
+
+    #[test]
+    fn ready_is_who_serves_zones_is_not_drained_and_has_an_address_up() {
+        let anycast = |addresses: Vec<Address>| Anycast { addresses, ..Anycast::default() };
+        let (up, down) =
+            (anycast(vec![address(true, Stance::Announce)]), anycast(vec![address(false, Stance::Withdraw)]));
+        let coming = anycast(vec![address(false, Stance::Degrade)]);
+        let leaving = anycast(vec![address(true, Stance::Withdraw)]);
+        let half = anycast(vec![address(true, Stance::Announce), address(false, Stance::Withdraw)]);
+        for (zones, is_drained, anycast, is_ready, part) in [
+            (1, false, None, true, "zones: 1"),
+            (0, false, None, false, "no zone is served"),
+            (1, true, None, false, "drained"),
+            (1, false, Some(&up), true, "announce"),
+            (1, false, Some(&coming), true, "degrade"),
+            (1, false, Some(&leaving), true, "withdraw"),
+            (1, false, Some(&half), true, "192.0.2.53 is withdrawn: port 53 is blocked"),
+            (1, false, Some(&down), false, "192.0.2.53 is withdrawn: port 53 is blocked"),
+            (0, false, Some(&up), false, "no zone is served"),
+            (1, true, Some(&up), false, "drained"),
+        ] {
+            let readiness = Readiness::judge(zones, is_drained, anycast);
+            assert_eq!(readiness.is_ready, is_ready, "{readiness:?}");
+            assert!(readiness.reason.contains(part), "{readiness:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_json() {
+        let quoted = |word: &str| format!("\"{word}\"");
+        for stance in Stance::ALL {
+            assert_eq!(serde_json::to_string(&stance).expect("JSON"), quoted(stance.word()));
+        }
+        for state in WorkerState::ALL {
+            assert_eq!(serde_json::to_string(&state).expect("JSON"), quoted(state.word()));
+        }
+    }
 }

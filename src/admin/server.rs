@@ -73,6 +73,10 @@ async fn attend(stream: UnixStream, commands: mpsc::Sender<Command>) -> io::Resu
                 let reload = ask(&commands, |reply| Command::Reload(zone, reply)).await;
                 write(&mut writer, &Envelope::from(reload.and_then(|reload| reload))).await?;
             }
+            Ok(request @ (Request::Drain | Request::Resume)) => {
+                let drained = ask(&commands, |reply| Command::Drain(request == Request::Drain, reply)).await;
+                write(&mut writer, &Envelope::from(drained)).await?;
+            }
             Ok(Request::Stop) => {
                 let told = write(&mut writer, &Envelope::from(Ok(Stopping { pid: std::process::id() }))).await;
                 // Nobody takes it where the end was asked for already; and it counts though the client went away.
@@ -97,7 +101,7 @@ async fn read_line(reader: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) ->
 }
 
 /// Puts one command and waits for what comes of it.
-async fn ask<T>(
+pub(super) async fn ask<T>(
     commands: &mpsc::Sender<Command>,
     command: impl FnOnce(oneshot::Sender<T>) -> Command,
 ) -> Result<T, String> {
@@ -122,6 +126,7 @@ fn line<T: Serialize>(reply: &Envelope<T>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::reply::Drained;
 
     /// A served socket whose commands are answered as a server would.
     async fn served() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -134,6 +139,11 @@ mod tests {
             while let Some(command) = receiver.recv().await {
                 match command {
                     Command::Status(reply) => drop(reply),
+                    Command::Readiness(reply) => drop(reply),
+                    Command::Drain(is_drained, reply) => {
+                        let drained = Drained { drained: is_drained, before: false, persists: true, notes: vec![] };
+                        let _ = reply.send(drained);
+                    }
                     Command::Reload(zone, reply) => {
                         let _ = reply.send(Err(format!("no {zone:?}")));
                     }
@@ -158,6 +168,8 @@ mod tests {
         assert_eq!(exchange(&mut stream, b"reload a.\r\n").await, "{\"ok\":false,\"error\":\"no Some(a.)\"}\n");
         assert_eq!(exchange(&mut stream, b"status\n").await, "{\"ok\":false,\"error\":\"the server is ending\"}\n");
         assert!(exchange(&mut stream, b"\n").await.contains("unknown request"));
+        assert!(exchange(&mut stream, b"drain\n").await.contains("\"drained\":true"));
+        assert!(exchange(&mut stream, b"resume\n").await.contains("\"drained\":false"));
         let stopping = format!("{{\"ok\":true,\"result\":{{\"pid\":{}}}}}\n", std::process::id());
         assert_eq!(exchange(&mut stream, b"stop\n").await, stopping);
     }

@@ -2,18 +2,22 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
 
 use super::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, fail};
-use crate::daemon::{self, ConfigSource, DaemonError};
+use crate::daemon::{self, ConfigSource, DaemonError, host};
 use crate::load::{Entry, Loader, Report};
 use crate::zone::report::Style;
 
 /// Checks, tells, and prints the good zones if that is wanted.
 pub(super) fn check(source: ConfigSource, is_printed: bool) -> u8 {
-    let (loader, report) = match read(&source) {
+    let (loader, report, host_warnings) = match read(&source) {
         Ok(read) => read,
         Err(error) => return fail(&error, if error.is_usage() { EXIT_USAGE } else { EXIT_FAILED }),
     };
+    for warning in &host_warnings {
+        eprintln!("warning: {warning}\n");
+    }
     for zone in report.zones.iter().filter(|zone| !zone.faults.is_empty()) {
         eprintln!("{}", zone.faults.trim_end());
     }
@@ -31,15 +35,22 @@ pub(super) fn check(source: ConfigSource, is_printed: bool) -> u8 {
     if report.broken().next().is_some() { EXIT_FAULTS } else { EXIT_OK }
 }
 
-/// Reads configuration and zones.
-fn read(source: &ConfigSource) -> Result<(Loader, Report), DaemonError> {
+/// Reads configuration and zones, and looks at what on this host breaks anycast where that is configured.
+fn read(source: &ConfigSource) -> Result<(Loader, Report, Vec<String>), DaemonError> {
     let config = source.load()?;
+    let host_warnings = match &config.anycast {
+        None => Vec::new(),
+        Some(anycast) => {
+            let root = Path::new("/");
+            host::warnings(&host::read(root), anycast, host::device(root, anycast)?)
+        }
+    };
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let style = if is_coloured { Style::Colour } else { Style::Plain };
     let seed = daemon::random_seed().map_err(|cause| DaemonError::System { what: "no random numbers", cause })?;
     let mut loader = Loader::new(seed, style);
     let report = daemon::read_zones(&mut loader, &config.zones)?;
-    Ok((loader, report))
+    Ok((loader, report, host_warnings))
 }
 
 /// Says in one line for each zone file what it is.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ControlArgs, EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, fail, print};
+use super::{ControlArgs, EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, anycast, fail, print};
 use crate::admin::Request;
 use crate::admin::client::{AskError, Client};
 use crate::admin::reply::{Reload, State, Status, Stopping, Zone};
@@ -57,7 +57,7 @@ pub(super) fn stop(args: &ControlArgs) -> u8 {
 }
 
 /// Connects to the server that the options name.
-fn connect(args: &ControlArgs) -> Result<Client, u8> {
+pub(super) fn connect(args: &ControlArgs) -> Result<Client, u8> {
     let path = match (&args.control, &args.config) {
         (Some(path), _) => path.clone(),
         (None, Some(file)) => configured(file)?,
@@ -73,7 +73,7 @@ fn configured(file: &std::path::Path) -> Result<PathBuf, u8> {
 }
 
 /// Tells why there is no reply.
-fn told(error: &AskError) -> u8 {
+pub(super) fn told(error: &AskError) -> u8 {
     fail(error, EXIT_FAILED)
 }
 
@@ -82,7 +82,12 @@ fn show_status(status: &Status) -> String {
     let mut out = String::new();
     let up = age(status.uptime_s);
     put(&mut out, format_args!("fated {}, process {}, serving for {up}\n", status.version, status.pid));
-    put(&mut out, format_args!("{} UDP workers on {}\n\n", status.workers, status.listen.join(", ")));
+    put(&mut out, format_args!("{} UDP workers on {}\n", status.workers, status.listen.join(", ")));
+    let word = if status.ready.is_ready { "ready" } else { "NOT READY" };
+    put(&mut out, format_args!("{word}: {}\n\n", status.ready.reason));
+    if let Some(shown) = &status.anycast {
+        anycast::show(&mut out, shown);
+    }
     let head = ["zone", "serial", "records", "names", "signed", "read", "state"].map(str::to_owned);
     let rows: Vec<[String; 7]> = std::iter::once(head).chain(status.zones.iter().map(zone_row)).collect();
     table(&mut out, &rows);
@@ -168,7 +173,7 @@ fn counts(reload: &Reload) -> String {
 }
 
 /// Writes rows with their columns one below the other.
-fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]]) {
+pub(super) fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]]) {
     let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -183,7 +188,7 @@ fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]]) {
 }
 
 /// Seconds as people say them: the two largest units.
-fn age(seconds: u64) -> String {
+pub(super) fn age(seconds: u64) -> String {
     let duration = Duration::from_secs(seconds).as_secs();
     match (duration / 86_400, duration / 3600 % 24, duration / 60 % 60, duration % 60) {
         (0, 0, 0, seconds) => format!("{seconds}s"),
@@ -194,7 +199,7 @@ fn age(seconds: u64) -> String {
 }
 
 /// Appends to a text, which can't fail.
-fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(super) fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
     out.write_fmt(arguments).expect("a String takes everything");
 }
 

@@ -1,5 +1,7 @@
 //! As written → checked: bounds, units, defaults and what the command line overrides.
 
+mod anycast;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -70,9 +72,13 @@ impl<'a> Origin<'a> {
 pub(super) fn check(raw: RawConfig, origin: Origin<'_>, overrides: &Overrides) -> Result<Config, ConfigError> {
     let mut check = Check { faults: Vec::new(), origin };
     let tcp = check.tcp(&raw.server.tcp);
+    let listen = check.listen(&raw.server, overrides, raw.anycast.is_some());
+    let workers = check.workers(&raw.server, overrides);
     let config = Config {
-        listen: check.listen(&raw.server, overrides),
-        workers: check.workers(&raw.server, overrides),
+        anycast: check.anycast(raw.anycast.as_ref(), &listen, workers, overrides.is_dry_run),
+        admin: check.admin(&raw.admin),
+        listen,
+        workers,
         control: check.control(&raw.server, overrides),
         state_dir: check.state_dir(&raw.server, overrides),
         settings: check.settings(&raw.server, &tcp),
@@ -98,6 +104,11 @@ impl Check<'_> {
     /// Takes a fault down.
     fn fault(&mut self, span: std::ops::Range<usize>, message: String, label: String, help: Option<String>) {
         self.faults.push(ConfigFault { span: Some(span), message, label, help });
+    }
+
+    /// Takes a fault down that has no place in the file.
+    fn fault_outside(&mut self, message: String, help: Option<String>) {
+        self.faults.push(ConfigFault { span: None, message, label: String::new(), help });
     }
 
     /// Takes down that a value is not what is allowed.
@@ -157,7 +168,8 @@ impl Check<'_> {
         (!bytes.is_empty()).then(|| bytes.to_vec())
     }
 
-    fn listen(&mut self, server: &RawServer, overrides: &Overrides) -> Vec<Listen> {
+    /// The addresses to listen on. Where there are anycast addresses, the default ones are not added to them.
+    fn listen(&mut self, server: &RawServer, overrides: &Overrides, is_anycast: bool) -> Vec<Listen> {
         let mut addresses = overrides.listen.clone();
         if let Some(written) = &server.listen {
             let items = written.get_ref();
@@ -177,7 +189,7 @@ impl Check<'_> {
                 listen.push(Listen { address, is_required: true });
             }
         }
-        if listen.is_empty() {
+        if listen.is_empty() && !is_anycast {
             let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             listen.extend(
                 loopback
@@ -282,7 +294,7 @@ impl Check<'_> {
             let said_at = format!("--zone {name}={}", path.display());
             if let Some(other) = files.iter().find(|file| file.name == *name) {
                 let message = format!("the zone {name} is named twice: first at {}, again at {said_at}", other.said_at);
-                self.faults.push(ConfigFault { span: None, message, label: String::new(), help: None });
+                self.fault_outside(message, None);
                 continue;
             }
             files.push(ZoneFile { name: *name, path: path.clone(), said_at });
@@ -295,7 +307,7 @@ impl Check<'_> {
         if dir.is_none() && files.is_empty() {
             let help = Some("add `zones-dir = \"zones\"` under [server], or a [[zone]] with `name` and `file`".into());
             let message = "the configuration names no zone".to_owned();
-            self.faults.push(ConfigFault { span: None, message, label: String::new(), help });
+            self.fault_outside(message, help);
         }
         ZoneSources { dir, is_dir_named: named.is_some(), files }
     }
@@ -308,8 +320,13 @@ fn quoted(value: &Spanned<String>) -> Spanned<String> {
 
 /// Reads an address with or without port; IPv6 with a port stands in brackets.
 pub fn parse_address(text: &str) -> Option<SocketAddr> {
+    parse_address_at(text, PORT_DEFAULT)
+}
+
+/// Reads an address with or without port, the default one being `port`.
+fn parse_address_at(text: &str, port: u16) -> Option<SocketAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    text.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT_DEFAULT)))
+    text.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port)))
 }
 
 /// Reads a whole number with its unit: `ms`, `s`, `m` or `h`.

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigFault;
-use super::raw::{RawConfig, RawLog, RawServer, RawTcp, RawZone};
+use super::raw::{RawAdmin, RawAnycast, RawConfig, RawHealth, RawKernelRoute, RawLog, RawServer, RawTcp, RawZone};
 
 /// The most unknown keys that are told.
 const FAULTS_MAX: usize = 20;
@@ -26,14 +26,29 @@ pub(super) struct Section {
 }
 
 /// The whole file.
-pub(super) const ROOT: &Section =
-    &Section { path: "", keys: fields::<RawConfig>, sections: &[("server", SERVER), ("log", LOG), ("zone", ZONE)] };
+pub(super) const ROOT: &Section = &Section {
+    path: "",
+    keys: fields::<RawConfig>,
+    sections: &[("server", SERVER), ("log", LOG), ("admin", ADMIN), ("anycast", ANYCAST), ("zone", ZONE)],
+};
 /// `[server]`.
 const SERVER: &Section = &Section { path: "server", keys: fields::<RawServer>, sections: &[("tcp", TCP)] };
 /// `[server.tcp]`.
 const TCP: &Section = &Section { path: "server.tcp", keys: fields::<RawTcp>, sections: &[] };
 /// `[log]`.
 const LOG: &Section = &Section { path: "log", keys: fields::<RawLog>, sections: &[] };
+/// `[admin]`.
+const ADMIN: &Section = &Section { path: "admin", keys: fields::<RawAdmin>, sections: &[] };
+/// `[anycast]`.
+const ANYCAST: &Section = &Section {
+    path: "anycast",
+    keys: fields::<RawAnycast>,
+    sections: &[("kernel-route", KERNEL_ROUTE), ("health", HEALTH)],
+};
+/// `[anycast.kernel-route]`.
+const KERNEL_ROUTE: &Section = &Section { path: "anycast.kernel-route", keys: fields::<RawKernelRoute>, sections: &[] };
+/// `[anycast.health]`.
+const HEALTH: &Section = &Section { path: "anycast.health", keys: fields::<RawHealth>, sections: &[] };
 /// `[[zone]]`.
 const ZONE: &Section = &Section { path: "zone", keys: fields::<RawZone>, sections: &[] };
 
@@ -206,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_lists_of_keys_come_from_the_structs() {
-        assert_eq!((ROOT.keys)(), ["server", "log", "zone"]);
+        assert_eq!((ROOT.keys)(), ["server", "log", "admin", "anycast", "zone"]);
         assert_eq!((ZONE.keys)(), ["name", "file"]);
         assert!((TCP.keys)().contains(&"clients-per-address-max"));
     }

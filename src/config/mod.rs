@@ -3,6 +3,7 @@
 //! Owns the configuration file, the options of the command line that stand above it, and every default. Refuses to
 //! know how any of it is carried out. Bounds and defaults stand beside the fields in `check`.
 
+mod anycast;
 mod check;
 mod error;
 mod keys;
@@ -11,6 +12,9 @@ mod raw;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+pub use anycast::{
+    ADDRESSES_MAX, Anycast, Health, INTERFACE_BYTES_MAX, INTERFACE_DEFAULT, KernelRoute, RECEIVER_SUFFIX, Reaction,
+};
 pub use check::{control_default, identity_default, parse_address, version_default};
 pub use error::{ConfigError, ConfigFault};
 
@@ -22,6 +26,8 @@ use crate::wire::Name;
 pub const PORT_DEFAULT: u16 = 53;
 /// The port that is listened on when nobody says otherwise: one that needs no privilege.
 pub const PORT_UNPRIVILEGED: u16 = 5300;
+/// The port of the pages for people and machines, taken where `[admin] listen` has none.
+pub const ADMIN_PORT_DEFAULT: u16 = 9153;
 /// The folder that is served when nobody says otherwise.
 pub const ZONES_DIR_DEFAULT: &str = "zones";
 /// The most addresses to listen on.
@@ -32,7 +38,7 @@ pub const CONFIG_BYTES_MAX: u64 = 64 << 20;
 /// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The addresses to listen on, at least one.
+    /// The addresses to listen on besides the anycast ones; at least one where there are none of those.
     pub listen: Vec<Listen>,
     /// UDP workers.
     pub workers: NonZeroUsize,
@@ -40,6 +46,10 @@ pub struct Config {
     pub control: Option<PathBuf>,
     /// The folder that is locked, and later holds what must outlive the process.
     pub state_dir: Option<PathBuf>,
+    /// Where metrics, health and the status page are shown over HTTP; `None` for nowhere.
+    pub admin: Option<std::net::SocketAddr>,
+    /// The anycast addresses; `None` where there are none.
+    pub anycast: Option<Anycast>,
     /// Limits for TCP clients.
     pub tcp: TcpLimits,
     /// What answers are made with.
@@ -127,6 +137,8 @@ pub struct Overrides {
     pub control: Option<PathBuf>,
     /// Instead of the file's.
     pub state_dir: Option<PathBuf>,
+    /// Whether nothing is to be announced, only logged.
+    pub is_dry_run: bool,
 }
 
 /// Reads the configuration: the file if there is one, what stands above it, and the defaults.

@@ -18,6 +18,10 @@ pub(super) struct RawConfig {
     pub(super) server: RawServer,
     /// `[log]`.
     pub(super) log: RawLog,
+    /// `[admin]`.
+    pub(super) admin: RawAdmin,
+    /// `[anycast]`.
+    pub(super) anycast: Option<RawAnycast>,
     /// `[[zone]]`.
     pub(super) zone: Vec<RawZone>,
 }
@@ -68,6 +72,66 @@ pub(super) struct RawLog {
     pub(super) level: Option<Spanned<String>>,
     /// The form of a line.
     pub(super) format: Option<Spanned<String>>,
+}
+
+/// `[admin]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawAdmin {
+    /// Where the pages for people and machines are.
+    pub(super) listen: Option<Spanned<String>>,
+}
+
+/// `[anycast]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawAnycast {
+    /// The service addresses.
+    pub(super) addresses: Spanned<Vec<Spanned<String>>>,
+    /// Covering prefixes.
+    #[serde(default)]
+    pub(super) announce: Vec<Spanned<String>>,
+    /// The device.
+    pub(super) interface: Option<Spanned<String>>,
+    /// How long the kernel keeps an address.
+    pub(super) lease: Option<Spanned<String>>,
+    /// How long is answered after the withdrawal.
+    pub(super) drain: Option<Spanned<String>>,
+    /// `[anycast.kernel-route]`.
+    pub(super) kernel_route: Option<RawKernelRoute>,
+    /// `[anycast.health]`.
+    #[serde(default)]
+    pub(super) health: RawHealth,
+}
+
+/// `[anycast.kernel-route]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawKernelRoute {
+    /// The routing table.
+    pub(super) table: Option<Spanned<i64>>,
+    /// The metric.
+    pub(super) metric: Option<Spanned<i64>>,
+}
+
+/// `[anycast.health]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawHealth {
+    /// From round to round.
+    pub(super) interval: Option<Spanned<String>>,
+    /// How long a reply may take.
+    pub(super) timeout: Option<Spanned<String>>,
+    /// Bad rounds that withdraw.
+    pub(super) fall: Option<Spanned<i64>>,
+    /// Good rounds that announce.
+    pub(super) rise: Option<Spanned<i64>>,
+    /// Workers that must answer: a number, or a share in percent.
+    pub(super) min_workers: Option<Spanned<toml::Value>>,
+    /// What is done under overload.
+    pub(super) on_overload: Option<Spanned<String>>,
+    /// What is done about a fault that other sites have too.
+    pub(super) on_shared_fault: Option<Spanned<String>>,
 }
 
 /// One `[[zone]]`.

@@ -9,6 +9,8 @@
 //! Owns the order of things and the life of the process. Decides nothing about answers, files or sockets.
 
 mod banner;
+mod drain;
+pub mod host;
 mod listen;
 mod logging;
 mod panics;
@@ -16,27 +18,35 @@ mod reloader;
 mod state;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use crate::admin::http::Source;
 use crate::admin::socket::{ControlError, ControlSocket};
 use crate::admin::{self, Command, reply};
 use crate::answer::Snapshot;
-use crate::config::{self, Config, ConfigError, Overrides, ZoneSources};
-use crate::load::{Change, Loader, ReloadError, Report, Scope, ZoneReport};
+use crate::config::{self, Anycast, Config, ConfigError, Overrides, ZoneSources};
+use crate::load::{Change, Entry, Loader, ReloadError, Report, Scope, ZoneReport};
+use crate::metrics::Metrics;
 use crate::serve::{BindError, Running};
 use crate::sys::lock::LockError;
 use crate::zone::hash::Seed;
 use crate::zone::report::Style;
+use drain::{Drain, DrainError};
+use host::HostError;
 use listen::bind;
 use reloader::Reloader;
+
+/// Commands that wait for the loop; clients wait beyond that.
+const COMMANDS_MAX: usize = 64;
 
 /// Where the configuration comes from, at the start and at each reload.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +84,20 @@ pub enum DaemonError {
         /// Why.
         cause: LockError,
     },
+    /// It can't be told whether the operator has drained this server.
+    #[error(transparent)]
+    Drain(#[from] DrainError),
+    /// The device that the configuration names does not go with the rest of it.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The address of the pages over HTTP can't be listened on.
+    #[error("`admin.listen` {address}: {cause}\nname another address in [admin], or find who has it with `ss -lntp`")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// The control socket can't be had.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -110,7 +134,7 @@ pub enum DaemonError {
 impl DaemonError {
     /// Whether what was typed or configured is at fault, rather than the host or the zones.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::NothingToServe(_))
+        matches!(self, Self::Config(_) | Self::NothingToServe(_) | Self::Host(_))
     }
 
     /// Names what was tried when the system refused.
@@ -163,8 +187,17 @@ async fn live(source: ConfigSource, config: Config) -> Result<(), DaemonError> {
     let no_signals = DaemonError::system("signals can't be listened to");
     let mut end = EndSignals::install().map_err(&no_signals)?;
     let hangup = signal(SignalKind::hangup()).map_err(&no_signals)?;
+    if let Some(anycast) = &config.anycast {
+        look_at_host(anycast)?;
+    }
     let _state = config.state_dir.as_deref().map(state::lock).transpose()?;
+    let drain = Drain::open(config.state_dir.as_deref())?;
     let control = config.control.as_deref().map(ControlSocket::claim).transpose()?;
+    let (sender, mut commands) = mpsc::channel(COMMANDS_MAX);
+    let counters: Arc<OnceLock<Arc<Metrics>>> = Arc::default();
+    if let Some(address) = config.admin {
+        show_pages(address, sender.clone(), Arc::clone(&counters)).await?;
+    }
     let seed = random_seed().map_err(DaemonError::system("no random numbers"))?;
     let zones = config.zones.clone();
     let loading = spawn_blocking(move || load(Loader::new(seed, Style::Plain), &zones));
@@ -172,6 +205,7 @@ async fn live(source: ConfigSource, config: Config) -> Result<(), DaemonError> {
         loaded = loading => loaded.map_err(|error| DaemonError::System { what: "loading", cause: error.into() })??,
         // Nothing is served yet, so there is nothing to finish.
         () = end.recv() => return Ok(()),
+        () = attend_loading(&mut commands, &config, &drain) => return Ok(()),
     };
 
     let snapshot = Snapshot { zones: loader.zone_set(), settings: config.settings.clone() };
@@ -179,21 +213,69 @@ async fn live(source: ConfigSource, config: Config) -> Result<(), DaemonError> {
     let bound = bind(&config)?;
     let addresses = bound.local_addresses();
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
+    counters.get_or_init(|| Arc::clone(running.metrics()));
     banner::show(&config, &addresses, loader.entries());
 
     let mut site = Site {
         started: Instant::now(),
         listen: addresses.iter().map(ToString::to_string).collect(),
         workers: config.workers.get(),
+        drain,
+        anycast: None,
         reloader: Reloader::start(loader, source, config, current)
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
     };
-    let commands = listen_for_commands(control.as_ref()).map_err(DaemonError::system("the control socket"))?;
+    listen_for_commands(control.as_ref(), sender).map_err(DaemonError::system("the control socket"))?;
     site.attend(hangup, &mut end, commands).await;
     site.end(end).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells what on this host breaks anycast, and refuses a device that does not go with the configuration.
+fn look_at_host(anycast: &Anycast) -> Result<host::Device, HostError> {
+    let root = Path::new("/");
+    let device = host::device(root, anycast)?;
+    for warning in host::warnings(&host::read(root), anycast, device) {
+        tracing::warn!("{warning}");
+    }
+    Ok(device)
+}
+
+/// Binds the address of the pages over HTTP and shows them from now on, while zones are loaded too.
+async fn show_pages(
+    address: SocketAddr,
+    commands: mpsc::Sender<Command>,
+    counters: Arc<OnceLock<Arc<Metrics>>>,
+) -> Result<(), DaemonError> {
+    let failed = |cause| DaemonError::Admin { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    tracing::info!("metrics and status on http://{bound}/");
+    let samples = Box::new(move || counters.get().map(|counters| counters.samples()).unwrap_or_default());
+    tokio::spawn(admin::http::serve(listener, Source { commands, samples }));
+    Ok(())
+}
+
+/// Replies while zones are loaded; returns when the end is asked for. Only the pages over HTTP ask that early.
+async fn attend_loading(commands: &mut mpsc::Receiver<Command>, config: &Config, drain: &Drain) {
+    let ready = || reply::Readiness { is_ready: false, reason: "zones are being loaded".to_owned() };
+    while let Some(command) = commands.recv().await {
+        // Who asked may be gone.
+        match command {
+            Command::Status(reply) => {
+                let mut status = state::empty(config.workers.get(), drain.is_drained());
+                status.ready = ready();
+                let _ = reply.send(status);
+            }
+            Command::Readiness(reply) => drop(reply.send(ready())),
+            Command::Reload(_, reply) => drop(reply.send(Err("zones are being loaded".to_owned()))),
+            // Nothing is done about it, and who asked is told so by the silence.
+            Command::Drain(_, reply) => drop(reply),
+            Command::Stop => return,
+        }
+    }
 }
 
 /// Reads all zones, tells their faults, and refuses to go on with errors.
@@ -240,16 +322,13 @@ fn tell_faults(report: &Report) {
     }
 }
 
-/// Starts the control socket, if there is one; without it nobody ever sends.
-fn listen_for_commands(control: Option<&ControlSocket>) -> io::Result<mpsc::Receiver<Command>> {
-    /// Commands that wait for the loop; clients wait beyond that.
-    const COMMANDS_MAX: usize = 64;
-    let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
+/// Starts the control socket, if there is one.
+fn listen_for_commands(control: Option<&ControlSocket>, commands: mpsc::Sender<Command>) -> io::Result<()> {
     if let Some(control) = control {
         let listener = UnixListener::from_std(control.listener()?)?;
-        tokio::spawn(admin::server::serve(listener, sender));
+        tokio::spawn(admin::server::serve(listener, commands));
     }
-    Ok(receiver)
+    Ok(())
 }
 
 /// A key for hashing names that nobody outside can guess.
@@ -265,9 +344,15 @@ struct Site {
     started: Instant,
     listen: Vec<String>,
     workers: usize,
+    drain: Drain,
+    /// Tells how the anycast addresses are, where there are any.
+    anycast: Option<AnycastView>,
     reloader: Reloader,
     running: Running,
 }
+
+/// Tells how the anycast addresses are.
+type AnycastView = Box<dyn Fn() -> reply::Anycast + Send + Sync>;
 
 impl Site {
     /// Does what signals and control clients ask, until the end is asked for.
@@ -284,10 +369,28 @@ impl Site {
                     Command::Reload(zone, reply) => {
                         self.reloader.ask(zone.map_or(Scope::All, |zone| Scope::Zone(*zone)), Some(reply));
                     }
+                    Command::Readiness(reply) => {
+                        let zones = &self.reloader.table().entries;
+                        let _ = reply.send(self.readiness(zones, self.anycast().as_ref()));
+                    }
+                    Command::Drain(is_drained, reply) => {
+                        let _ = reply.send(self.drain.set(is_drained, self.anycast.is_some()));
+                    }
                     Command::Stop => return,
                 },
             }
         }
+    }
+
+    /// How the anycast addresses are.
+    fn anycast(&self) -> Option<reply::Anycast> {
+        self.anycast.as_ref().map(|view| view())
+    }
+
+    /// Whether the server is ready for queries.
+    fn readiness(&self, zones: &[Entry], anycast: Option<&reply::Anycast>) -> reply::Readiness {
+        let served = zones.iter().filter(|entry| entry.zone.is_some()).count();
+        reply::Readiness::judge(served, self.drain.is_drained(), anycast)
     }
 
     /// How the server is.
@@ -298,15 +401,16 @@ impl Site {
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             outcome: outcome.clone(),
         });
+        let anycast = self.anycast();
         reply::Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
             listen: self.listen.clone(),
-            workers: self.workers,
             zones: table.entries.iter().map(state::zone).collect(),
+            ready: self.readiness(&table.entries, anycast.as_ref()),
+            anycast,
             last_reload,
             counters: self.running.metrics().samples().iter().map(state::counter).collect(),
+            ..state::empty(self.workers, self.drain.is_drained())
         }
     }
 

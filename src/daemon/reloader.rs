@@ -154,6 +154,8 @@ fn needs_restart(running: &Config, read: &Config) -> Vec<String> {
         ("server.control", running.control != read.control),
         ("server.state-dir", running.state_dir != read.state_dir),
         ("server.tcp", running.tcp != read.tcp),
+        ("admin", running.admin != read.admin),
+        ("anycast", running.anycast != read.anycast),
         ("log", running.log != read.log),
     ];
     let note = |key: &str| format!("`{key}` has changed; that takes a restart");

@@ -27,6 +27,23 @@ pub(super) fn lock(folder: &Path) -> Result<FileLock, DaemonError> {
     FileLock::acquire(&folder.join(LOCK_FILE)).map_err(failed)
 }
 
+/// The status of a server that serves nothing yet.
+pub(super) fn empty(workers: usize, drained: bool) -> reply::Status {
+    reply::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_s: 0,
+        listen: Vec::new(),
+        workers,
+        zones: Vec::new(),
+        ready: reply::Readiness::judge(0, drained, None),
+        drained,
+        anycast: None,
+        last_reload: None,
+        counters: Vec::new(),
+    }
+}
+
 /// One zone file as status tells it.
 pub(super) fn zone(entry: &Entry) -> reply::Zone {
     let state = match (entry.is_broken, &entry.zone) {

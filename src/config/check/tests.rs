@@ -79,6 +79,7 @@ fn the_command_line_stands_above_the_file() {
         workers: Some(7),
         control: Some(PathBuf::new()),
         state_dir: Some("state".into()),
+        is_dry_run: false,
     };
     let text = "[server]\nlisten = [\"192.0.2.1\"]\nworkers = 2\nzones-dir = \"z\"\ncontrol = \"c\"\nstate-dir = \"s\"";
     let config = parse(Path::new("f"), text, &overrides).expect("good");
@@ -139,7 +140,7 @@ fn a_wrong_type_names_the_key() {
 #[test]
 fn unknown_keys_are_all_told_with_line_and_nearest() {
     let shown =
-        error("[server]\nlistn = []\nworker = 1\n[anycast]\naddresses = []\n[[zone]]\nname = \"a\"\nfil = \"b\"");
+        error("[server]\nlistn = []\nworker = 1\n[anycasts]\naddresses = []\n[[zone]]\nname = \"a\"\nfil = \"b\"");
     for part in [
         "unknown key `server.listn`",
         "etc/fated.toml:2:1",
@@ -147,7 +148,8 @@ fn unknown_keys_are_all_told_with_line_and_nearest() {
         "unknown key `server.worker`",
         "etc/fated.toml:3:1",
         "did you mean `workers`?",
-        "unknown key `anycast`",
+        "unknown key `anycasts`",
+        "did you mean `anycast`?",
         "unknown key `zone.fil`",
         "did you mean `file`?",
     ] {

@@ -1,0 +1,90 @@
+//! The status as numbers for Prometheus.
+
+use std::borrow::Cow;
+
+use super::exposition::{Reading, Value};
+use super::reply::{Anycast, Stance, State, Status, WorkerState};
+
+/// The most zones of which the serial is told: every one is a time series.
+const ZONES_MAX: usize = 1000;
+
+/// What status says, besides the counters, which are read where they are.
+pub(super) fn of(status: &Status) -> Vec<Reading> {
+    let mut out = Out(Vec::new());
+    out.put("fated_build_info", &[("version", &status.version)], 1);
+    out.put("fated_uptime_seconds", &[], status.uptime_s);
+    out.put("fated_ready", &[], status.ready.is_ready.into());
+    out.put("fated_drained", &[], status.drained.into());
+    out.put("fated_workers", &[], status.workers as u64);
+    for (state, word) in [(State::Served, "served"), (State::Kept, "kept"), (State::Refused, "refused")] {
+        let count = status.zones.iter().filter(|zone| zone.state == state).count();
+        out.put("fated_zones", &[("state", word)], count as u64);
+    }
+    for zone in status.zones.iter().take(ZONES_MAX) {
+        if let Some(serial) = zone.serial {
+            out.put("fated_zone_serial", &[("zone", &zone.name)], serial.into());
+        }
+    }
+    if let Some(last) = &status.last_reload {
+        let is_good = last.outcome.as_ref().is_ok_and(|reload| reload.kept + reload.refused == 0);
+        out.put("fated_last_reload_success", &[], is_good.into());
+        out.put("fated_last_reload_age_seconds", &[], last.age_s);
+    }
+    if let Some(anycast) = &status.anycast {
+        out.anycast(anycast);
+    }
+    out.0
+}
+
+/// Where readings go.
+struct Out(Vec<Reading>);
+
+impl Out {
+    fn put(&mut self, name: &'static str, labels: &[(&'static str, &str)], value: u64) {
+        self.push(name, labels, Value::Whole(value));
+    }
+
+    fn push(&mut self, name: &'static str, labels: &[(&'static str, &str)], value: Value) {
+        let labels = labels.iter().map(|(key, text)| (*key, Cow::Owned((*text).to_owned()))).collect();
+        self.0.push(Reading { name, labels, value });
+    }
+
+    /// Adds a time in seconds where it is known.
+    fn time(&mut self, name: &'static str, label: (&'static str, &str), amount: Option<u64>, per_second: f64) {
+        if let Some(amount) = amount {
+            self.push(name, &[label], Value::Real(amount as f64 / per_second));
+        }
+    }
+
+    fn anycast(&mut self, anycast: &Anycast) {
+        /// Thousandths and millionths of a second.
+        const MS: f64 = 1e3;
+        const US: f64 = 1e6;
+        self.put("fated_anycast_workers_min", &[], anycast.workers_min as u64);
+        self.put("fated_anycast_zone_faults", &[], anycast.zone_faults.len() as u64);
+        for address in &anycast.addresses {
+            let label = ("address", address.address.as_str());
+            for stance in Stance::ALL {
+                let labels = [label, ("stance", stance.word())];
+                self.put("fated_anycast_stance", &labels, (stance == address.stance).into());
+            }
+            self.put("fated_anycast_stance_age_seconds", &[label], address.since_s);
+            self.put("fated_anycast_announced", &[label], address.announced.into());
+            self.put("fated_anycast_announcements_total", &[label], address.announcements);
+            self.put("fated_anycast_withdrawals_total", &[label], address.withdrawals);
+            self.time("fated_anycast_lease_age_seconds", label, address.lease_age_ms, MS);
+            self.time("fated_anycast_proof_age_seconds", label, address.proof_age_ms, MS);
+        }
+        for worker in &anycast.workers {
+            let number = worker.worker.to_string();
+            let label = ("worker", number.as_str());
+            for state in WorkerState::ALL {
+                let labels = [label, ("state", state.word())];
+                self.put("fated_worker_state", &labels, (state == worker.state).into());
+            }
+            self.put("fated_worker_repairs_total", &[label], worker.repairs);
+            self.time("fated_worker_proof_age_seconds", label, worker.proof_age_ms, MS);
+            self.time("fated_worker_latency_seconds", label, worker.latency_us, US);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! `[anycast]` and `[admin]`, as written → checked.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::{Spanned, Value};
+
+use super::{Check, Listen, parse_address_at, parse_duration, quoted};
+use crate::config::anycast::{ADDRESSES_MAX, INTERFACE_BYTES_MAX, INTERFACE_DEFAULT};
+use crate::config::raw::{RawAdmin, RawAnycast, RawHealth, RawKernelRoute};
+use crate::config::{ADMIN_PORT_DEFAULT, Anycast, Health, KernelRoute, PORT_DEFAULT, Reaction};
+
+/// The shortest prefixes that may be announced, IPv4 and IPv6: anything wider is a slip of the pen.
+const PREFIX_LENGTH_MIN: (u8, u8) = (8, 16);
+/// Bounds and default of `lease`; the kernel counts it in whole seconds.
+const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+const LEASE_DEFAULT: Duration = Duration::from_secs(1);
+/// Bounds and default of `drain`.
+const DRAIN: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(600));
+const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
+/// Bounds of `kernel-route.table` and `kernel-route.metric` (Linux: 32 bits; 0 stands for "unspecified").
+const ROUTE_NUMBERS: (i64, i64) = (1, u32::MAX as i64);
+/// The kernel's tables (Linux `rtnetlink.h`): the one that everybody looks into, and that of the host's own addresses.
+const TABLE_MAIN: i64 = 254;
+const TABLE_LOCAL: i64 = 255;
+/// The metric that the kernel gives to an IPv6 route without one (Linux: `IP6_RT_PRIO_USER`).
+const METRIC_DEFAULT: i64 = 1024;
+/// Bounds and defaults of `health.interval` and `health.timeout`.
+const ROUND: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
+const INTERVAL_DEFAULT: Duration = Duration::from_millis(50);
+const TIMEOUT_DEFAULT: Duration = Duration::from_millis(50);
+/// Bounds and default of `health.fall`.
+const FALL: (i64, i64) = (1, 100);
+const FALL_DEFAULT: i64 = 2;
+/// Bounds and default of `health.rise`.
+const RISE: (i64, i64) = (1, 10_000);
+const RISE_DEFAULT: i64 = 20;
+/// The share of the workers that must answer by default, in percent.
+const WORKERS_MIN_PERCENT_DEFAULT: i64 = 50;
+
+impl Check<'_> {
+    /// `[admin]`.
+    pub(super) fn admin(&mut self, raw: &RawAdmin) -> Option<SocketAddr> {
+        let written = raw.listen.as_ref().filter(|value| !value.get_ref().is_empty())?;
+        let parsed = parse_address_at(written.get_ref(), ADMIN_PORT_DEFAULT);
+        if parsed.is_none() {
+            let allowed = "an address such as \"127.0.0.1\", \"127.0.0.1:9153\" or \"[::1]:9153\", or \"\" for none";
+            self.refuse("admin.listen", &quoted(written), allowed);
+        }
+        parsed
+    }
+
+    /// `[anycast]`.
+    pub(super) fn anycast(
+        &mut self,
+        raw: Option<&RawAnycast>,
+        listen: &[Listen],
+        workers: NonZeroUsize,
+        is_dry_run: bool,
+    ) -> Option<Anycast> {
+        let Some(raw) = raw else {
+            if is_dry_run {
+                let help = Some("leave it out, or add [anycast] with `addresses` to the file of --config".to_owned());
+                self.fault_outside("--dry-run: without [anycast] nothing would be announced".to_owned(), help);
+            }
+            return None;
+        };
+        let addresses = self.addresses(&raw.addresses, listen);
+        let announce = self.announce(&raw.announce, &addresses);
+        let interface = self.interface(&raw.interface);
+        let lease = self.lease(&raw.lease, &interface);
+        let kernel_route = raw.kernel_route.as_ref().map(|raw| self.kernel_route(raw, &interface));
+        let health = self.health(&raw.health, workers, lease);
+        let drain = self.duration("anycast.drain", &raw.drain, DRAIN, DRAIN_DEFAULT);
+        let addresses = addresses.into_iter().map(|(address, _)| address).collect();
+        Some(Anycast { addresses, announce, interface, lease, drain, kernel_route, health, is_dry_run })
+    }
+
+    /// The service addresses, each with its place.
+    fn addresses<'a>(
+        &mut self,
+        written: &'a Spanned<Vec<Spanned<String>>>,
+        listen: &[Listen],
+    ) -> Vec<(IpAddr, &'a Spanned<String>)> {
+        const KEY: &str = "anycast.addresses";
+        let items = written.get_ref();
+        if items.is_empty() || items.len() > ADDRESSES_MAX {
+            let count = Spanned::new(written.span(), format!("{} addresses", items.len()));
+            self.refuse(KEY, &count, &format!("1 to {ADDRESSES_MAX} addresses"));
+        }
+        let mut found: Vec<(IpAddr, &Spanned<String>)> = Vec::new();
+        for item in items {
+            let address = match host_address(item.get_ref()) {
+                Ok(address) => address,
+                Err(allowed) => {
+                    self.refuse(KEY, &quoted(item), allowed);
+                    continue;
+                }
+            };
+            let asked = SocketAddr::new(address, PORT_DEFAULT);
+            if found.iter().any(|(known, _)| *known == address) {
+                let message = format!("`{KEY}` names {address} twice");
+                self.fault(item.span(), message, "named before".into(), Some("take one of the two out".into()));
+            } else if listen.iter().any(|listen| listen.is_required && listen.address == asked) {
+                let message = format!("{address} stands in `{KEY}` and is listened on besides");
+                let help = "anycast addresses are listened on as they are; take it out of `server.listen` or --listen";
+                self.fault(item.span(), message, "listened on already".into(), Some(help.into()));
+            } else {
+                found.push((address, item));
+            }
+        }
+        found
+    }
+
+    /// The covering prefixes.
+    fn announce(&mut self, written: &[Spanned<String>], addresses: &[(IpAddr, &Spanned<String>)]) -> Vec<IpNet> {
+        const KEY: &str = "anycast.announce";
+        let mut found: Vec<IpNet> = Vec::new();
+        for item in written {
+            let prefix = match covering_prefix(item.get_ref()) {
+                Ok(prefix) => prefix,
+                Err(allowed) => {
+                    self.refuse(KEY, &quoted(item), &allowed);
+                    continue;
+                }
+            };
+            let mut held = addresses.iter().map(|(address, _)| address).filter(|address| prefix.contains(*address));
+            let Some(first) = held.next() else {
+                let message = format!("`{KEY}` has {prefix}, which holds none of `anycast.addresses`");
+                let help = "it would attract queries that nobody here answers; take it out or add an address of it";
+                self.fault(item.span(), message, "holds no address".into(), Some(help.into()));
+                continue;
+            };
+            let twice = found.iter().find(|other| other.contains(&prefix) || prefix.contains(*other));
+            if let Some(other) = twice {
+                let message = format!("`{KEY}` has {other} and {prefix}: {first} would be announced twice");
+                self.fault(item.span(), message, "lies in the other".into(), Some("leave one of the two".into()));
+                continue;
+            }
+            found.push(prefix);
+        }
+        found
+    }
+
+    /// The device's name.
+    fn interface(&mut self, written: &Option<Spanned<String>>) -> String {
+        let Some(written) = written else { return INTERFACE_DEFAULT.to_owned() };
+        if !is_interface_name(written.get_ref()) {
+            let allowed = format!(
+                "a device's name: 1 to {INTERFACE_BYTES_MAX} printable ASCII characters without blanks, '/', ':' and '%'"
+            );
+            self.refuse("anycast.interface", &quoted(written), &allowed);
+        }
+        written.get_ref().clone()
+    }
+
+    /// The lease; `None` for "off".
+    fn lease(&mut self, written: &Option<Spanned<String>>, interface: &str) -> Option<Duration> {
+        const KEY: &str = "anycast.lease";
+        let Some(written) = written else { return Some(LEASE_DEFAULT) };
+        if written.get_ref() == "off" {
+            if interface == "lo" {
+                let message = format!("`{KEY}` is \"off\", but `anycast.interface` is \"lo\"");
+                let help = "only a tun device of our own goes with the process; give a time such as \"1s\"";
+                self.fault(
+                    written.span(),
+                    message,
+                    "the address would outlive a frozen server".into(),
+                    Some(help.into()),
+                );
+            }
+            return None;
+        }
+        match parse_duration(written.get_ref()) {
+            Some(lease) if (LEASE.0..=LEASE.1).contains(&lease) && lease.subsec_nanos() == 0 => Some(lease),
+            _ => {
+                let allowed = format!("whole seconds such as \"1s\", {:?} to {:?}, or \"off\"", LEASE.0, LEASE.1);
+                self.refuse(KEY, &quoted(written), &allowed);
+                Some(LEASE_DEFAULT)
+            }
+        }
+    }
+
+    /// `[anycast.kernel-route]`.
+    fn kernel_route(&mut self, raw: &RawKernelRoute, interface: &str) -> KernelRoute {
+        if interface == "lo" {
+            let help =
+                Some("name a tun device with `interface`, such as \"fated0\", or take the section out".to_owned());
+            let message = "[anycast.kernel-route] needs a tun device of our own, but `anycast.interface` is \"lo\"";
+            self.fault_outside(message.to_owned(), help);
+        }
+        let table = self.number("anycast.kernel-route.table", &raw.table, ROUTE_NUMBERS, TABLE_MAIN);
+        if let Some(written) = raw.table.as_ref().filter(|_| table == TABLE_LOCAL) {
+            let allowed = format!("any table but {TABLE_LOCAL}, which holds the host's own addresses");
+            self.refuse("anycast.kernel-route.table", written, &allowed);
+        }
+        let metric = self.number("anycast.kernel-route.metric", &raw.metric, ROUTE_NUMBERS, METRIC_DEFAULT);
+        let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
+        KernelRoute { table: number(table), metric: number(metric) }
+    }
+
+    /// `[anycast.health]`.
+    fn health(&mut self, raw: &RawHealth, workers: NonZeroUsize, lease: Option<Duration>) -> Health {
+        let reactions = "\"absorb\", \"degrade\" or \"withdraw\"";
+        let count = |value| u32::try_from(value).unwrap_or(u32::MAX);
+        let health = Health {
+            interval: self.duration("anycast.health.interval", &raw.interval, ROUND, INTERVAL_DEFAULT),
+            timeout: self.duration("anycast.health.timeout", &raw.timeout, ROUND, TIMEOUT_DEFAULT),
+            fall: count(self.number("anycast.health.fall", &raw.fall, FALL, FALL_DEFAULT)),
+            rise: count(self.number("anycast.health.rise", &raw.rise, RISE, RISE_DEFAULT)),
+            workers_min: self.workers_min(&raw.min_workers, workers),
+            on_overload: self.word("anycast.health.on-overload", &raw.on_overload, reactions, Reaction::Absorb),
+            on_shared_fault: self.word(
+                "anycast.health.on-shared-fault",
+                &raw.on_shared_fault,
+                reactions,
+                Reaction::Absorb,
+            ),
+        };
+        let round = health.interval + health.timeout;
+        if let Some((lease, written)) =
+            lease.filter(|lease| *lease <= round).zip(raw.interval.as_ref().or(raw.timeout.as_ref()))
+        {
+            let message = format!(
+                "`anycast.lease` is {lease:?}, but a proof may take {round:?} (`interval` and `timeout` together)"
+            );
+            let help = "lengthen `lease`, or shorten `interval` or `timeout`";
+            self.fault(written.span(), message, "the lease would run out between two proofs".into(), Some(help.into()));
+        }
+        health
+    }
+
+    /// `min-workers`, a number or a share, as a number.
+    fn workers_min(&mut self, written: &Option<Spanned<Value>>, workers: NonZeroUsize) -> NonZeroUsize {
+        let share = |percent: i64| {
+            let percent = usize::try_from(percent).unwrap_or(100);
+            NonZeroUsize::new(workers.get().saturating_mul(percent).div_ceil(100)).unwrap_or(NonZeroUsize::MIN)
+        };
+        let Some(written) = written else { return share(WORKERS_MIN_PERCENT_DEFAULT) };
+        let wanted = match written.get_ref() {
+            Value::Integer(count) => usize::try_from(*count).ok().and_then(NonZeroUsize::new),
+            Value::String(text) => {
+                let percent: Option<i64> = text.strip_suffix('%').and_then(|digits| digits.trim_end().parse().ok());
+                percent.filter(|percent| (1..=100).contains(percent)).map(share)
+            }
+            _ => None,
+        };
+        match wanted.filter(|wanted| *wanted <= workers) {
+            Some(wanted) => wanted,
+            None => {
+                let allowed = format!("1 to {workers}, the number of workers, or \"1%\" to \"100%\"");
+                self.refuse("anycast.health.min-workers", written, &allowed);
+                workers
+            }
+        }
+    }
+}
+
+/// Reads one address, alone or as a host prefix. The error says what would be right.
+fn host_address(text: &str) -> Result<IpAddr, &'static str> {
+    const WRITTEN: &str = "an address such as \"192.0.2.53\", \"192.0.2.53/32\" or \"2001:db8::53/128\"";
+    const WHOLE: &str = "one address, /32 or /128; covering prefixes stand in `anycast.announce`";
+    const UNICAST: &str = "a unicast address that others can route to";
+    let address = match text.split_once('/') {
+        None => text.parse().map_err(|_| WRITTEN)?,
+        Some(_) => {
+            let prefix: IpNet = text.parse().map_err(|_| WRITTEN)?;
+            if prefix.prefix_len() != prefix.max_prefix_len() {
+                return Err(WHOLE);
+            }
+            prefix.addr()
+        }
+    };
+    let is_odd = match address {
+        IpAddr::V4(v4) => v4.is_broadcast() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some(),
+    };
+    match is_odd || address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+        true => Err(UNICAST),
+        false => Ok(address),
+    }
+}
+
+/// Reads one prefix. The error says what would be right.
+fn covering_prefix(text: &str) -> Result<IpNet, String> {
+    let written = || "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/48\"".to_owned();
+    let prefix: IpNet = text.parse().map_err(|_| written())?;
+    if prefix.trunc() != prefix {
+        return Err(format!("a prefix without bits behind its length, such as \"{}\"", prefix.trunc()));
+    }
+    let least = if prefix.addr().is_ipv4() { PREFIX_LENGTH_MIN.0 } else { PREFIX_LENGTH_MIN.1 };
+    if prefix.prefix_len() < least {
+        return Err(format!("a prefix of /{least} or longer"));
+    }
+    Ok(prefix)
+}
+
+/// Whether Linux takes that name for a device (`dev_valid_name`), and takes it as it stands (`%` would be a pattern).
+fn is_interface_name(name: &str) -> bool {
+    let is_good = |octet: u8| octet.is_ascii_graphic() && !matches!(octet, b'/' | b':' | b'%');
+    (1..=INTERFACE_BYTES_MAX).contains(&name.len()) && !matches!(name, "." | "..") && name.bytes().all(is_good)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The operator's word that this server is drained, kept over restarts in a file of the state folder.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::admin::reply;
+
+/// The file that is there while the server is drained.
+const FILE: &str = "drained";
+/// What the file says, for whoever finds it.
+const TEXT: &str = "fated was drained by its operator and announces nothing; `fated resume` ends that.\n";
+/// Who may read and write the file.
+const MODE: u32 = 0o640;
+
+/// Whether the server is drained, and where that is kept.
+pub(super) struct Drain {
+    is_drained: Arc<AtomicBool>,
+    /// The state folder, if there is one.
+    folder: Option<PathBuf>,
+}
+
+/// It can't be told whether the server was drained.
+#[derive(Debug, thiserror::Error)]
+#[error("{} can't be looked at: {cause}; without it nobody knows whether this server is drained", path.display())]
+pub struct DrainError {
+    /// The file.
+    path: PathBuf,
+    /// What the system said.
+    cause: io::Error,
+}
+
+impl Drain {
+    /// Reads what the state folder says; without one nothing was said.
+    ///
+    /// # Errors
+    /// [`DrainError`].
+    pub(super) fn open(folder: Option<&Path>) -> Result<Self, DrainError> {
+        let is_drained = match folder.map(|folder| folder.join(FILE)) {
+            None => false,
+            Some(path) => path.try_exists().map_err(|cause| DrainError { path, cause })?,
+        };
+        if is_drained {
+            tracing::warn!("this server is drained since before its start; `fated resume` ends that");
+        }
+        Ok(Self { is_drained: Arc::new(AtomicBool::new(is_drained)), folder: folder.map(Path::to_owned) })
+    }
+
+    /// Whether the server is drained.
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_drained.load(Ordering::Acquire)
+    }
+
+    /// The same for another thread, as it changes.
+    #[allow(dead_code, reason = "read by the thread that judges the anycast addresses")]
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_drained)
+    }
+
+    /// Drains or resumes, first in this process, then on disk, and says what came of it.
+    ///
+    /// A file that can't be written does not stop the draining: the operator is told.
+    pub(super) fn set(&self, is_drained: bool, is_anycast: bool) -> reply::Drained {
+        let before = self.is_drained.swap(is_drained, Ordering::AcqRel);
+        let mut notes = Vec::new();
+        let persists =
+            match &self.folder {
+                None if is_drained => {
+                    notes.push("without `server.state-dir` this does not outlive a restart".to_owned());
+                    false
+                }
+                None => true,
+                Some(folder) => {
+                    let kept = keep(folder, is_drained);
+                    notes.extend(kept.as_ref().err().map(|cause| {
+                        format!("this does not outlive a restart: {}: {cause}", folder.join(FILE).display())
+                    }));
+                    kept.is_ok()
+                }
+            };
+        if !is_anycast {
+            notes.push("this server announces nothing; only /readyz and `fated status` tell it".to_owned());
+        }
+        if before != is_drained {
+            tracing::info!(persists, "{}", if is_drained { "drained" } else { "resumed" });
+        }
+        reply::Drained { drained: is_drained, before, persists, notes }
+    }
+}
+
+/// Makes or removes the file, so that it is whole or not there, and is so after a power cut too.
+fn keep(folder: &Path, is_drained: bool) -> io::Result<()> {
+    let path = folder.join(FILE);
+    if is_drained {
+        let fresh = folder.join("drained.new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&fresh)?;
+        file.write_all(TEXT.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+    } else {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drained_server_is_drained_after_a_restart_until_it_resumes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || Drain::open(Some(folder.path())).expect("readable");
+        let first = open();
+        assert!(!first.is_drained());
+        let flag = first.flag();
+        let told = first.set(true, true);
+        assert_eq!((told.drained, told.before, told.persists, told.notes), (true, false, true, vec![]));
+        assert!(first.is_drained() && flag.load(Ordering::Acquire));
+        let second = open();
+        assert!(second.is_drained());
+        assert!(second.set(true, true).before, "drained twice is drained");
+        let told = second.set(false, true);
+        assert_eq!((told.drained, told.before, told.persists), (false, true, true));
+        assert!(!open().is_drained());
+        assert!(second.set(false, true).persists, "resumed twice is resumed");
+    }
+
+    #[test]
+    fn what_does_not_outlive_a_restart_is_told() {
+        let drain = Drain::open(None).expect("nothing to read");
+        let told = drain.set(true, false);
+        assert!(drain.is_drained() && !told.persists);
+        assert!(told.notes[0].contains("server.state-dir") && told.notes[1].contains("announces nothing"), "{told:?}");
+        assert!(drain.set(false, true).persists, "a restart is resumed as well");
+        let folder = tempfile::tempdir().expect("a folder");
+        let drain = Drain::open(Some(&folder.path().join("gone"))).expect("nothing is there");
+        let told = drain.set(true, true);
+        assert!(drain.is_drained() && !told.persists && told.notes[0].contains("gone/drained"), "{told:?}");
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("file"), "").expect("writes");
+        let error = Drain::open(Some(&folder.path().join("file"))).err().expect("no folder");
+        assert!(error.to_string().contains("file/drained can't be looked at"), "{error}");
+    }
+}

@@ -1,0 +1,152 @@
+//! What an operator of a node uses: drain and resume, the pages over HTTP, the dry run, and what `check` says of the host.
+
+#[path = "common/site.rs"]
+mod site;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use serde_json::Value;
+use site::{PATIENCE, Server, Site, zone};
+
+/// A site with one zone, a state folder and pages on a port that the kernel chooses.
+fn site() -> Site {
+    let site = Site::new();
+    site.write("zones/example.test.zone", zone(1));
+    let config = "[server]\nzones-dir = \"zones\"\nstate-dir = \"state\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    site.write("fated.toml", config);
+    site
+}
+
+/// Starts the site's server; returns where its pages are, which it says before it serves.
+fn start(site: &Site) -> (Server, SocketAddr) {
+    let server = site.serve(&["--config", "fated.toml"]);
+    let line = server.seen.iter().find(|line| line.contains("http://")).expect("the pages' address is told");
+    let (_, rest) = line.split_once("http://").expect("an address");
+    let address = rest.split('/').next().and_then(|word| word.parse().ok()).expect("an address");
+    (server, address)
+}
+
+/// Asks for a page; returns the status code and the body.
+fn page(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: fated\r\n\r\n").as_bytes()).expect("writes");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("reads");
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a reply");
+    (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect(head), body.to_owned())
+}
+
+#[test]
+fn pages_show_the_running_server() {
+    let site = site();
+    let (_server, pages) = start(&site);
+    assert_eq!(page(pages, "/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(page(pages, "/readyz"), (200, "ready: zones: 1\n".to_owned()));
+    let (code, metrics) = page(pages, "/metrics");
+    assert_eq!(code, 200);
+    for line in ["fated_ready 1", "fated_zone_serial{zone=\"example.test.\"} 1", "fated_workers 1", "# EOF"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}:\n{metrics}");
+    }
+    let (code, shown) = page(pages, "/");
+    assert!(code == 200 && shown.contains("<td>example.test.</td><td>1</td>"), "{shown}");
+    assert_eq!(page(pages, "/nothing").0, 404);
+    site.write("zones/example.test.zone", "nonsense");
+    assert_eq!(site.ask(&["reload"]).code, 1);
+    assert_eq!(page(pages, "/readyz").0, 200, "the old zone is served on");
+    let metrics = page(pages, "/metrics").1;
+    assert!(metrics.contains("fated_zones{state=\"kept\"} 1\n") && metrics.contains("fated_last_reload_success 0\n"));
+}
+
+#[test]
+fn a_taken_address_of_the_pages_is_an_error_that_names_it() {
+    let site = site();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let address = taken.local_addr().expect("an address").to_string();
+    site.write("fated.toml", format!("[server]\nzones-dir = \"zones\"\n[admin]\nlisten = \"{address}\"\n"));
+    let said = site.run(&["serve", "--config", "fated.toml", "--listen", "127.0.0.1:0", "--control", ""]);
+    said.expect(3, &[&format!("`admin.listen` {address}"), "ss -lntp"]);
+}
+
+#[test]
+fn a_drained_server_says_so_and_answers_and_stays_drained_over_a_restart() {
+    let site = site();
+    let (server, pages) = start(&site);
+    let said = site.ask(&["drain"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "drained; `fated resume` ends that\n"), "{said:?}");
+    assert!(said.err.contains("this server announces nothing") && !said.err.contains("restart"), "{}", said.err);
+    assert_eq!(
+        page(pages, "/readyz"),
+        (503, "not ready: drained by the operator; `fated resume` ends that\n".to_owned())
+    );
+    assert_eq!(page(pages, "/healthz").0, 200);
+    assert!(site.ask(&["status"]).out.contains("NOT READY: drained by the operator"));
+    assert_eq!(site.serials(), [("example.test.".to_owned(), 1)]);
+    assert!(site.ask(&["drain"]).out.contains("as it was before"));
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+
+    let (_server, pages) = start(&site);
+    assert_eq!(page(pages, "/readyz").0, 503);
+    let said = site.ask(&["resume", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let reply: Value = serde_json::from_str(&said.out).expect("JSON");
+    let result = &reply["result"];
+    assert_eq!(
+        (&result["drained"], &result["before"], &result["persists"]),
+        (&false.into(), &true.into(), &true.into())
+    );
+    assert_eq!(page(pages, "/readyz").0, 200);
+    assert!(!site.path("state/drained").exists());
+    assert!(site.ask(&["resume"]).out.contains("not drained, as it was before"));
+}
+
+#[test]
+fn without_a_state_folder_drain_says_that_a_restart_ends_it() {
+    let site = Site::new();
+    site.write("zones/example.test.zone", zone(1));
+    let _server = site.serve(&["--zones", "zones"]);
+    let said = site.ask(&["drain"]);
+    said.expect(0, &["without `server.state-dir` this does not outlive a restart"]);
+    let status: Value = serde_json::from_str(&site.ask(&["status", "--json"]).out).expect("JSON");
+    assert_eq!((&status["result"]["drained"], &status["result"]["ready"]["is_ready"]), (&true.into(), &false.into()));
+    assert_eq!(status["result"]["anycast"], Value::Null);
+}
+
+#[test]
+fn a_state_folder_in_which_nothing_can_be_kept_is_told() {
+    let site = site();
+    let (_server, pages) = start(&site);
+    // A folder of that name can't be replaced by a file, whoever tries.
+    fs::create_dir_all(site.path("state/drained/in-the-way")).expect("makes");
+    let said = site.ask(&["drain"]);
+    said.expect(0, &["this does not outlive a restart: ", "state/drained"]);
+    assert_eq!(page(pages, "/readyz").0, 503, "it is drained all the same");
+}
+
+#[test]
+fn a_dry_run_without_anycast_is_wrong_usage() {
+    let site = site();
+    site.run(&["serve", "--dry-run"]).expect(2, &["--dry-run: without [anycast] nothing would be announced"]);
+}
+
+#[test]
+fn check_reads_the_anycast_section() {
+    let site = site();
+    let write = |lines: &str| {
+        let text = format!("[server]\nzones-dir = \"zones\"\n[anycast]\naddresses = [\"192.0.2.53\"]\n{lines}\n");
+        site.write("fated.toml", text);
+    };
+    write("");
+    let said = site.run(&["check", "--config", "fated.toml"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    // What this host has to be warned of depends on the host; a fault of the section does not.
+    write("leese = \"1s\"");
+    site.run(&["check", "--config", "fated.toml"]).expect(2, &["fated.toml:5:1", "did you mean `lease`?"]);
+    write("interface = \"lo\"\nlease = \"off\"");
+    site.run(&["check", "--config", "fated.toml"]).expect(2, &["fated.toml:6:9", "would outlive a frozen server"]);
+    write("interface = \"a-name-of-14-o\"");
+    site.run(&["check", "--config", "fated.toml"]).expect(2, &["must leave room for \"rx\": 13 octets at most"]);
+}
