@@ -15,6 +15,13 @@ impl Proof {
         Self((0..addresses).map(|_| AtomicU64::new(NEVER)).collect())
     }
 
+    /// Returns how many addresses there is room for.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks for none")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Notes a proof. Only the prover calls this.
     ///
     /// # Panics

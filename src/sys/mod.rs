@@ -1,8 +1,8 @@
 //! Every `unsafe` line of the crate, behind safe types that own their descriptors and buffers.
 //!
 //! Owns the system calls that no crate of ours offers in the shape that is needed: batched datagrams, a few socket
-//! options, the reuseport filter, CPU affinity, scheduling classes, waking threads, resource limits, huge pages, epoll,
-//! poll and the file lock. Refuses to know what the bytes mean.
+//! options, the reuseport filter, tun devices, CPU affinity, scheduling classes, waking threads, resource limits, huge
+//! pages, network namespaces, epoll, poll and the file lock. Refuses to know what the bytes mean.
 #![allow(unsafe_code)]
 
 pub mod cpu;
@@ -11,8 +11,10 @@ pub mod limits;
 pub mod lock;
 pub mod memory;
 pub mod mmsg;
+pub mod namespace;
 pub mod nudge;
 pub mod poll;
 pub mod sched;
 pub mod socket;
 pub mod steer;
+pub mod tun;

@@ -1,0 +1,535 @@
+//! The handle that others hold, and the thread that makes the kernel follow.
+//!
+//! The thread runs a tokio runtime of its own. It looks every [`LOOK_EVERY`] at what is wanted and proven, which costs no
+//! system call, and talks to the kernel when there is something to do, when the kernel said something, and every
+//! [`RENEW_EVERY`] to read all back.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::ledger::{Ledger, Seen, Surprise, Times};
+use super::netlink::{Event, Netlink};
+use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, TABLE_LOCAL, freshness};
+use super::setup::{self, Devices};
+use super::sink::Sink;
+use super::{Interface, RECEIVING_SUFFIX, RouteError, Settings};
+use crate::policy::{Proof, Stance};
+use crate::sys::sched;
+use crate::sys::tun::Tun;
+
+/// What is called when the node can no longer be withdrawn but by the end of the process. It should not return; where it
+/// does, the thread lets go of its devices and ends.
+pub type Fatal = Box<dyn Fn(&str) + Send>;
+
+/// The handle to the route thread. When it is dropped, all is withdrawn.
+pub struct Driver {
+    /// What both sides see.
+    shared: Arc<Shared>,
+    /// The thread; none in a dry run.
+    thread: Option<JoinHandle<()>>,
+    /// The receiving tun.
+    probe: Option<Arc<Tun>>,
+}
+
+/// What the handle and the thread share.
+struct Shared {
+    /// What is wanted of each address, and since when.
+    wanted: Mutex<Vec<(Stance, Duration)>>,
+    /// Wakes the thread.
+    wake: Notify,
+    /// Whether the thread is to withdraw all and end.
+    is_closing: AtomicBool,
+    /// What the thread last told.
+    seen: ArcSwap<Seen>,
+    /// Wakes who waits for something to be seen.
+    told: (Mutex<()>, Condvar),
+    /// What all moments count from.
+    origin: Instant,
+}
+
+impl Driver {
+    /// Takes the devices, purges what an earlier run left behind and adds the local routes: from here on packets for the
+    /// addresses are ours. Announces nothing.
+    ///
+    /// `origin` is what the moments in `proof` count from; `proof` has one entry for each address. The devices are those
+    /// of the calling thread's network namespace. When a withdrawal fails for [`WITHDRAWN_WITHIN`] or a device of ours
+    /// is removed, the process ends with [`EXIT_FATAL`].
+    ///
+    /// # Errors
+    /// See [`RouteError`]. Nothing is left behind then.
+    pub fn start(settings: Settings, origin: Instant, proof: Arc<Proof>) -> Result<Self, RouteError> {
+        Self::start_with(settings, origin, proof, Box::new(exit))
+    }
+
+    /// Like [`Driver::start`], but calls `fatal` where that would end the process.
+    ///
+    /// # Errors
+    /// See [`RouteError`].
+    pub fn start_with(
+        settings: Settings,
+        origin: Instant,
+        proof: Arc<Proof>,
+        fatal: Fatal,
+    ) -> Result<Self, RouteError> {
+        setup::check(&settings, Some(&proof))?;
+        let is_tun = matches!(settings.interface, Interface::Tun(_));
+        let layout = Layout::new(&settings.addresses, &settings.announce, settings.kernel_route, is_tun);
+        let times = Times {
+            lease: settings.lease,
+            proof_age_max: RENEW_EVERY + settings.proof_slack,
+            renew_every: RENEW_EVERY,
+            withdrawn_within: WITHDRAWN_WITHIN,
+        };
+        let ledger = Ledger::new(&settings.addresses, &layout, times, settings.is_dry_run);
+        let shared = Arc::new(Shared {
+            wanted: Mutex::new(vec![(Stance::Withdraw, Duration::ZERO); settings.addresses.len()]),
+            wake: Notify::new(),
+            is_closing: AtomicBool::new(false),
+            seen: ArcSwap::from_pointee(ledger.tell(settings.is_dry_run, 0)),
+            told: (Mutex::new(()), Condvar::new()),
+            origin,
+        });
+        if settings.is_dry_run {
+            tracing::info!(interface = settings.interface.name(), "dry run: no device, address or route is touched");
+            return Ok(Self { shared, thread: None, probe: None });
+        }
+        let devices = setup::take_devices(&settings)?;
+        let probe = devices.receiving.clone();
+        let dropped = Arc::new(AtomicU64::new(0));
+        let failed = |source| RouteError::Kernel { what: "a thread cannot be started".into(), source };
+        let sink = match &devices.announcing {
+            Some(tun) => Some(Sink::start(Arc::clone(tun), Arc::clone(&dropped)).map_err(failed)?),
+            None => None,
+        };
+        let seat = Seat { settings, layout, proof, shared: Arc::clone(&shared), devices, _sink: sink, dropped };
+        let (ready, started) = mpsc::sync_channel(1);
+        let body = move || run(seat, ledger, &ready, &fatal);
+        let thread = std::thread::Builder::new().name("route".into()).spawn(body).map_err(failed)?;
+        let mut driver = Self { shared, thread: Some(thread), probe };
+        match started.recv() {
+            Ok(Ok(())) => Ok(driver),
+            Ok(Err(error)) => {
+                driver.end();
+                Err(error)
+            }
+            Err(mpsc::RecvError) => Err(RouteError::ThreadEnded),
+        }
+    }
+
+    /// Says what is wanted of each address, in the configuration's order. Only what changed wakes the thread, so that this
+    /// may be called as often as one likes. Never waits for the kernel.
+    pub fn want(&self, wanted: &[Stance]) {
+        let now = self.shared.origin.elapsed();
+        let mut is_changed = false;
+        for (kept, stance) in lock(&self.shared.wanted).iter_mut().zip(wanted) {
+            if kept.0 != *stance {
+                *kept = (*stance, now);
+                is_changed = true;
+            }
+        }
+        if !is_changed {
+            return;
+        }
+        self.shared.wake.notify_one();
+        if self.thread.is_none() {
+            let mut seen = Seen::clone(&self.shared.seen.load());
+            for (address, stance) in seen.addresses.iter_mut().zip(wanted) {
+                if address.stance != *stance {
+                    tracing::info!(address = %address.stands, ?stance, "dry run: nothing is done");
+                    address.stance = *stance;
+                }
+            }
+            self.shared.tell(seen);
+        }
+    }
+
+    /// Returns what the driver last read from the kernel.
+    #[must_use]
+    pub fn seen(&self) -> Arc<Seen> {
+        self.shared.seen.load_full()
+    }
+
+    /// Waits until what is seen is as `until` asks for, at most `timeout`; returns whether it is.
+    pub fn wait(&self, timeout: Duration, until: impl Fn(&Seen) -> bool) -> bool {
+        let (lock_of_told, told) = &self.shared.told;
+        let guard = lock(lock_of_told);
+        let is_missing = |_: &mut ()| !until(&self.shared.seen.load());
+        let (_guard, result) =
+            told.wait_timeout_while(guard, timeout, is_missing).unwrap_or_else(PoisonError::into_inner);
+        !result.timed_out() || until(&self.shared.seen.load())
+    }
+
+    /// Returns the receiving tun, for probes to be written into and their replies to be read from; `None` without a tun
+    /// and in a dry run. Whoever keeps it keeps the device.
+    #[must_use]
+    pub fn probe_tun(&self) -> Option<Arc<Tun>> {
+        self.probe.clone()
+    }
+
+    /// Withdraws all, removes the local routes, ends the thread, and returns what was seen last.
+    pub fn close(mut self) -> Arc<Seen> {
+        self.end();
+        self.seen()
+    }
+
+    /// Ends the thread.
+    fn end(&mut self) {
+        self.probe = None;
+        self.shared.is_closing.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was caught and told.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Driver").field("seen", &self.seen()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Tells what was seen.
+    fn tell(&self, seen: Seen) {
+        self.seen.store(Arc::new(seen));
+        let _guard = lock(&self.told.0);
+        self.told.1.notify_all();
+    }
+}
+
+/// What the thread is given.
+struct Seat {
+    /// What it is to hold.
+    settings: Settings,
+    /// How that is laid out.
+    layout: Layout,
+    /// When each address was last proven.
+    proof: Arc<Proof>,
+    /// What the handle sees.
+    shared: Arc<Shared>,
+    /// The devices; a tun ends with this.
+    devices: Devices,
+    /// Drops what comes in over the announcing tun.
+    _sink: Option<Sink>,
+    /// How many packets were dropped.
+    dropped: Arc<AtomicU64>,
+}
+
+/// The thread's own.
+struct Worker {
+    /// What it was given.
+    seat: Seat,
+    /// What it remembers.
+    ledger: Ledger,
+    /// How it asks.
+    netlink: Netlink,
+    /// What the kernel had when it was last read.
+    kernel: Option<Kernel>,
+    /// Whether the kernel had all that is wanted.
+    is_settled: bool,
+    /// Whether to read at once.
+    is_stirred: bool,
+    /// Whether to read the tables besides `local` too.
+    is_full: bool,
+    /// When all was last read.
+    read_fully: Duration,
+}
+
+/// The body of the thread: whatever goes wrong ends in `ready` or in `fatal`.
+fn run(seat: Seat, ledger: Ledger, ready: &mpsc::SyncSender<Result<(), RouteError>>, fatal: &Fatal) {
+    if let Err(error) = sched::set_realtime(PRIORITY) {
+        tracing::warn!(%error, "the route thread has no real-time class: grant CAP_SYS_NICE or LimitRTPRIO={PRIORITY}");
+    }
+    let work = AssertUnwindSafe(|| {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(source) => {
+                let what = "the route thread's runtime cannot be made".into();
+                // Who waits for it is still there: it waits without a limit.
+                let _ = ready.send(Err(RouteError::Kernel { what, source }));
+                return Ok(());
+            }
+        };
+        runtime.block_on(async {
+            match Worker::start(seat, ledger).await {
+                Ok(mut worker) => {
+                    let _ = ready.send(Ok(()));
+                    worker.work().await
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    Ok(())
+                }
+            }
+        })
+    });
+    match catch_unwind(work) {
+        Ok(Ok(())) => {}
+        Ok(Err(message)) => fatal(&message),
+        Err(_) => fatal("the route thread panicked"),
+    }
+}
+
+impl Worker {
+    /// Clears the ground and adds what is always there.
+    async fn start(seat: Seat, ledger: Ledger) -> Result<Self, RouteError> {
+        let failed = |what: &str, source| RouteError::Kernel { what: what.into(), source };
+        let mut netlink =
+            Netlink::open(seat.settings.lease).map_err(|error| failed("netlink cannot be opened", error))?;
+        let Devices { announcing_index, receiving_index, .. } = seat.devices;
+        let table = seat.settings.kernel_route.map(|route| route.table);
+        netlink.look_at(announcing_index, receiving_index, &seat.layout.stands, table);
+        setup::clear_ground(&seat.settings, &seat.devices, &mut netlink).await?;
+        let (kernel, read_fully) = (None, Duration::ZERO);
+        let mut worker =
+            Self { seat, ledger, netlink, kernel, is_settled: false, is_stirred: true, is_full: true, read_fully };
+        if let Err(message) = worker.pass().await {
+            return Err(failed(&message, std::io::ErrorKind::Other.into()));
+        }
+        worker.tell();
+        if !worker.is_settled {
+            let error = worker.seat.shared.seen.load().error.clone().map_or(String::new(), |(_, text)| text);
+            return Err(failed("the local routes cannot be added", std::io::Error::other(error)));
+        }
+        Ok(worker)
+    }
+
+    /// Works until it is closed. The error is what the process is to end with.
+    async fn work(&mut self) -> Result<(), String> {
+        loop {
+            let is_closing = self.seat.shared.is_closing.load(Ordering::Acquire);
+            self.take_wanted(is_closing);
+            if self.is_work_due() {
+                self.pass().await?;
+                self.tell();
+            }
+            if is_closing && self.is_settled && self.ledger.is_withdrawn() {
+                self.leave().await;
+                return Ok(());
+            }
+            let shared = Arc::clone(&self.seat.shared);
+            tokio::select! {
+                () = shared.wake.notified() => {}
+                event = self.netlink.event() => self.hear(event)?,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Takes over what is wanted; nothing is, once it is to close.
+    fn take_wanted(&mut self, is_closing: bool) {
+        let mut wanted = lock(&self.seat.shared.wanted);
+        if is_closing {
+            let now = self.seat.shared.origin.elapsed();
+            for entry in wanted.iter_mut().filter(|entry| entry.0 != Stance::Withdraw) {
+                *entry = (Stance::Withdraw, now);
+            }
+        }
+        self.ledger.want(&wanted);
+    }
+
+    /// Whether the kernel is to be read or changed now.
+    fn is_work_due(&mut self) -> bool {
+        let now = self.now();
+        let is_read_due = now.saturating_sub(self.ledger.read()) >= RENEW_EVERY;
+        if self.is_stirred || is_read_due {
+            return true;
+        }
+        let wanted = self.wanted(now);
+        self.kernel.as_ref().is_none_or(|kernel| !self.seat.layout.plan(&wanted, kernel).is_empty())
+    }
+
+    /// Reads, plans and acts until there is nothing left to do, at most [`TRIES_MAX`] times; the rest is for the next pass.
+    ///
+    /// The error is what the process is to end with.
+    async fn pass(&mut self) -> Result<(), String> {
+        self.is_settled = false;
+        self.is_stirred = false;
+        for _ in 0..TRIES_MAX {
+            let Some(kernel) = self.read().await? else { break };
+            let now = self.now();
+            for surprise in self.ledger.observe(now, &kernel) {
+                warn(surprise);
+            }
+            let wanted = self.wanted(now);
+            let actions = self.seat.layout.plan(&wanted, &kernel);
+            self.kernel = Some(kernel);
+            if actions.is_empty() {
+                self.is_settled = true;
+                break;
+            }
+            for action in &actions {
+                self.perform(action).await;
+            }
+        }
+        match self.ledger.overdue(self.now()) {
+            Some(address) => Err(format!("{address} could not be withdrawn within {WITHDRAWN_WITHIN:?}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the kernel; `None` if that failed. The error is that a device is gone.
+    async fn read(&mut self) -> Result<Option<Kernel>, String> {
+        let now = self.now();
+        let is_full = self.is_full || now.saturating_sub(self.read_fully) >= READ_FULLY_EVERY;
+        let mut read = self.netlink.read(is_full).await;
+        let had = self.kernel.as_ref().map(|kernel| &kernel.addresses);
+        // A kernel route may have gone with its address, of which older kernels say nothing.
+        let has_kernel_route = self.seat.settings.kernel_route.is_some();
+        if has_kernel_route && !is_full && read.as_ref().is_ok_and(|kernel| Some(&kernel.addresses) != had) {
+            read = self.netlink.read(true).await;
+        }
+        let kernel = match read {
+            Ok(kernel) => kernel,
+            Err(error) => {
+                self.ledger.unread(self.now(), format!("the kernel's addresses and routes cannot be read: {error}"));
+                self.is_full = true;
+                return Ok(None);
+            }
+        };
+        if is_full {
+            (self.is_full, self.read_fully) = (false, now);
+        }
+        let name = self.seat.settings.interface.name();
+        if kernel.announcing == Link::Gone {
+            return Err(format!("the device `{name}` was removed, so that nothing can be announced"));
+        }
+        if kernel.receiving == Link::Gone {
+            return Err(format!("the device `{name}{RECEIVING_SUFFIX}` was removed, so that nothing can be received"));
+        }
+        Ok(Some(kernel))
+    }
+
+    /// Does one thing and notes how it ended.
+    async fn perform(&mut self, action: &Action) {
+        let result = match action {
+            Action::Up(device) => self.netlink.up(*device).await,
+            Action::PutRoute { route, is_renewal } => self.netlink.put_route(route, *is_renewal).await,
+            Action::RemoveRoute(route) => self.netlink.remove_route(route).await,
+            Action::RemoveAddress { net, .. } => self.netlink.remove_address(*net).await,
+            Action::PutAddress { index, net, .. } => {
+                // Time may have passed since the plan, even very much of it: the process may have been stopped.
+                if !self.is_fresh(*index) {
+                    return;
+                }
+                self.netlink.put_address(*net).await
+            }
+        };
+        self.is_full |= match action {
+            Action::Up(_) => true,
+            Action::PutRoute { route, .. } | Action::RemoveRoute(route) => route.table != TABLE_LOCAL,
+            Action::PutAddress { .. } | Action::RemoveAddress { .. } => false,
+        };
+        let failure = result.err().map(|error| format!("{action:?}: {error}"));
+        if let Some(failure) = &failure {
+            tracing::warn!(%failure, "the kernel refused");
+        }
+        let now = self.now();
+        self.ledger.done(now, action, failure);
+        if !matches!(action, Action::PutAddress { is_renewal: true, .. } | Action::PutRoute { is_renewal: true, .. }) {
+            tracing::debug!(?action, "asked of the kernel");
+        }
+    }
+
+    /// Takes what the kernel told unasked, and what else waits. The error is that it will tell nothing more.
+    fn hear(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::AddressStands(net) => {
+                let is_known = self.kernel.as_ref().is_some_and(|kernel| kernel.has(net));
+                self.is_stirred |= !is_known && self.seat.layout.stands.iter().any(|one| one.addr() == net.addr());
+            }
+            Event::Changed => (self.is_stirred, self.is_full) = (true, true),
+            Event::Lost => {
+                self.ledger.lost();
+                (self.is_stirred, self.is_full) = (true, true);
+            }
+            Event::Ended => return Err("the kernel's notifications ended".into()),
+        }
+        Ok(())
+    }
+
+    /// Removes what is always there, as far as the kernel lets us: a tun takes its routes with it anyway.
+    async fn leave(&mut self) {
+        for route in self.seat.layout.standing_routes.clone() {
+            if let Err(error) = self.netlink.remove_route(&route).await {
+                tracing::warn!(prefix = %route.prefix, %error, "a route of ours cannot be removed");
+            }
+        }
+    }
+
+    /// Tells the handle what was seen.
+    fn tell(&self) {
+        self.seat.shared.tell(self.ledger.tell(self.is_settled, self.seat.dropped.load(Ordering::Relaxed)));
+    }
+
+    /// What the plan needs to know of each address.
+    fn wanted(&mut self, now: Duration) -> Vec<super::plan::Wanted> {
+        let proof = &self.seat.proof;
+        self.ledger.wanted(now, (0..proof.len()).map(|index| proof.last(index)))
+    }
+
+    /// Whether an address's proof can pay for an announcement or a renewal at this moment.
+    fn is_fresh(&self, index: usize) -> bool {
+        let age = self.seat.proof.last(index).map(|moment| self.now().saturating_sub(moment));
+        freshness(age, RENEW_EVERY + self.seat.settings.proof_slack) == Freshness::Fresh
+    }
+
+    /// The time since the origin.
+    fn now(&self) -> Duration {
+        self.seat.shared.origin.elapsed()
+    }
+}
+
+/// Logs what somebody else did.
+fn warn(surprise: Surprise) {
+    match surprise {
+        Surprise::AddressRemoved(address) => tracing::warn!(%address, "somebody removed the address; it is put back"),
+        Surprise::Lapsed(address) => {
+            tracing::warn!(%address, "the lease ran out: no proof was young enough to renew it")
+        }
+        Surprise::RouteRemoved(prefix) => tracing::warn!(%prefix, "somebody removed our route; it is put back"),
+        Surprise::LinkDown(Device::Announcing) => tracing::warn!("somebody set the announcing device down"),
+        Surprise::LinkDown(Device::Receiving) => tracing::warn!("somebody set the receiving device down"),
+    }
+}
+
+/// Ends the process: the kernel then withdraws what we could not.
+fn exit(message: &str) {
+    tracing::error!("{message}; the process ends so that the kernel withdraws the node");
+    std::process::exit(EXIT_FATAL);
+}
+
+/// Locks; a holder that panicked has changed nothing by halves.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often a lease is renewed, and how often all is read back.
+pub const RENEW_EVERY: Duration = Duration::from_millis(200);
+/// How long a withdrawal may take before the process ends for it.
+pub const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
+/// What the process ends with then (`EX_SOFTWARE` of sysexits.h).
+pub const EXIT_FATAL: i32 = 70;
+/// How often it is looked whether something became due.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often the tables besides `local` are read though nothing was heard.
+const READ_FULLY_EVERY: Duration = Duration::from_secs(30);
+/// How often one pass reads, plans and acts.
+const TRIES_MAX: usize = 4;
+/// The real-time priority; above ordinary threads is all that is needed.
+const PRIORITY: i32 = 10;

@@ -1,0 +1,326 @@
+//! What is wanted × what the kernel has → what is to be done. Pure; the same input gives the same actions, and what they
+//! lead to gives none.
+//!
+//! Knows neither netlink nor time: whoever calls says how old the last proof is and whether a renewal is due.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use ipnet::IpNet;
+
+use super::KernelRoute;
+use crate::policy::Stance;
+
+/// Which device something stands on or goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Device {
+    /// The one that carries the service addresses while they are announced.
+    Announcing,
+    /// The one that the local routes name: the second tun, or `lo`.
+    Receiving,
+}
+
+/// A device as the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// There is none of that index.
+    Gone,
+    /// It is there, but carries nothing.
+    Down,
+    /// It works.
+    Up,
+}
+
+/// What kind of route it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Packets for it are taken by this host.
+    Local,
+    /// Packets for it go out over the device.
+    Unicast,
+}
+
+/// A route that carries our protocol number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Route {
+    /// Where it leads to, host bits zero.
+    pub(super) prefix: IpNet,
+    /// The table's number.
+    pub(super) table: u32,
+    /// Less is preferred. For IPv6 never 0, which the kernel would replace by its default.
+    pub(super) metric: u32,
+    /// Taken or sent.
+    pub(super) kind: Kind,
+    /// The device that it names.
+    pub(super) device: Device,
+    /// The source address that it prefers. The kernel removes an IPv4 route together with this address, so that a
+    /// kernel route ends with the lease; an IPv6 route has an expiry of its own instead and names none.
+    pub(super) source: Option<IpAddr>,
+}
+
+/// What the kernel has, as far as it is our business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kernel {
+    /// The announcing device.
+    pub(super) announcing: Link,
+    /// The receiving device.
+    pub(super) receiving: Link,
+    /// The addresses on the announcing device, with their prefix lengths.
+    pub(super) addresses: Vec<IpNet>,
+    /// The routes over our devices that carry our protocol number.
+    pub(super) routes: Vec<Route>,
+}
+
+impl Kernel {
+    /// Tells whether the address stands as it is wanted.
+    pub(super) fn has(&self, address: IpNet) -> bool {
+        self.addresses.contains(&address)
+    }
+}
+
+/// How old the last proof of an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Young enough to pay for an announcement or a renewal.
+    Fresh,
+    /// Too old for that; what stands may stand until its lease runs out.
+    Stale,
+    /// So old that the address must not stand any more, lease or not. Also: there was none.
+    Lapsed,
+}
+
+/// What is wanted of one service address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// What policy says.
+    pub(super) stance: Stance,
+    /// How old its last proof is.
+    pub(super) freshness: Freshness,
+    /// Whether its lease was last renewed long enough ago.
+    pub(super) is_renewal_due: bool,
+}
+
+/// What stays the same for as long as the driver runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// The service addresses as they stand while announced: with /32 or /128, or the length of a covering prefix.
+    pub(super) stands: Vec<IpNet>,
+    /// The routes that are there from start to close: one `local` per address, and the probe sources'.
+    pub(super) standing_routes: Vec<Route>,
+    /// The kernel route for each announced prefix, if asked for.
+    pub(super) kernel_route: Option<KernelRoute>,
+    /// Whether the devices are ours, so that we may set them up.
+    pub(super) is_tun: bool,
+}
+
+/// One change of the kernel's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Sets one of our devices up.
+    Up(Device),
+    /// Adds a route beside what others have there, or renews the expiry of ours.
+    PutRoute {
+        /// The route.
+        route: Route,
+        /// Whether it is there already.
+        is_renewal: bool,
+    },
+    /// Removes a route.
+    RemoveRoute(Route),
+    /// Adds a service address, or renews its lease.
+    PutAddress {
+        /// Its place in the configuration.
+        index: usize,
+        /// The address with the prefix length that it stands with.
+        net: IpNet,
+        /// Whether it stands already.
+        is_renewal: bool,
+    },
+    /// Removes a service address.
+    RemoveAddress {
+        /// Its place in the configuration.
+        index: usize,
+        /// The address with the prefix length that it stands with.
+        net: IpNet,
+    },
+}
+
+impl Layout {
+    /// Lays out the routes for `addresses`, which all have full prefix lengths.
+    pub(super) fn new(
+        addresses: &[IpNet],
+        announce: &[IpNet],
+        kernel_route: Option<KernelRoute>,
+        is_tun: bool,
+    ) -> Self {
+        let mut standing_routes: Vec<Route> = addresses
+            .iter()
+            .map(|address| Route {
+                prefix: address.trunc(),
+                table: TABLE_LOCAL,
+                metric: standing_metric(*address),
+                kind: Kind::Local,
+                device: Device::Receiving,
+                source: None,
+            })
+            .collect();
+        let probes = PROBE_SOURCES.into_iter().map(IpNet::from);
+        let is_needed = |probe: &IpNet| is_tun && addresses.iter().any(|address| is_same_family(*address, *probe));
+        standing_routes.extend(probes.filter(is_needed).map(|prefix| Route {
+            prefix,
+            table: TABLE_MAIN,
+            metric: standing_metric(prefix),
+            kind: Kind::Unicast,
+            device: Device::Receiving,
+            source: None,
+        }));
+        let stands = addresses.iter().map(|address| stands_as(*address, announce)).collect();
+        Self { stands, standing_routes, kernel_route, is_tun }
+    }
+
+    /// Says what is to be done, in this order. Nothing is to be done once the kernel has what is wanted.
+    ///
+    /// `wanted` has one entry for each service address. What goes is removed before anything is added, so that a slow
+    /// addition holds up no withdrawal; only a kernel route is put in its new shape before the old one goes.
+    pub(super) fn plan(&self, wanted: &[Wanted], kernel: &Kernel) -> Vec<Action> {
+        let ups = [(Device::Announcing, kernel.announcing), (Device::Receiving, kernel.receiving)];
+        let mut actions: Vec<Action> = ups
+            .into_iter()
+            .filter(|(_, link)| self.is_tun && *link == Link::Down)
+            .map(|(device, _)| Action::Up(device))
+            .collect();
+        let keeps: Vec<bool> =
+            self.stands.iter().zip(wanted).map(|(net, want)| kernel.has(*net) && keeps(want)).collect();
+        let routes = self.kernel_routes(wanted, &keeps);
+        // An IPv6 route carries a lease of its own, which is renewed with the address's.
+        let is_due = |route: &Route| {
+            let of_prefix = |(net, want): (&IpNet, &Wanted)| net.trunc() == route.prefix && is_renewal(want);
+            route.prefix.addr().is_ipv6() && self.stands.iter().zip(wanted).any(of_prefix)
+        };
+        for route in &routes {
+            let is_renewal = kernel.routes.contains(route);
+            if !is_renewal || is_due(route) {
+                actions.push(Action::PutRoute { route: *route, is_renewal });
+            }
+        }
+        let goes = |route: &&Route| !self.standing_routes.contains(route) && !routes.contains(route);
+        actions.extend(kernel.routes.iter().filter(goes).map(|route| Action::RemoveRoute(*route)));
+        self.plan_addresses(wanted, kernel, &mut actions);
+        actions
+    }
+
+    /// Adds what is to be done about the addresses and the routes that are always there.
+    fn plan_addresses(&self, wanted: &[Wanted], kernel: &Kernel, actions: &mut Vec<Action>) {
+        for (index, (net, want)) in self.stands.iter().zip(wanted).enumerate() {
+            // The same address with another prefix length is not what is wanted, whoever put it there.
+            let is_other = |other: &&IpNet| other.addr() == net.addr() && *other != net;
+            let others = kernel.addresses.iter().filter(is_other);
+            actions.extend(others.map(|other| Action::RemoveAddress { index, net: *other }));
+            if kernel.has(*net) && !keeps(want) {
+                actions.push(Action::RemoveAddress { index, net: *net });
+            }
+        }
+        let missing = self.standing_routes.iter().filter(|route| !kernel.routes.contains(route));
+        actions.extend(missing.map(|route| Action::PutRoute { route: *route, is_renewal: false }));
+        for (index, (net, want)) in self.stands.iter().zip(wanted).enumerate() {
+            let stands = kernel.has(*net);
+            let is_payable = keeps(want) && want.freshness == Freshness::Fresh;
+            if is_payable && (!stands || want.is_renewal_due) {
+                actions.push(Action::PutAddress { index, net: *net, is_renewal: stands });
+            }
+        }
+    }
+
+    /// The kernel routes that are wanted now: one for each prefix with an address that stands and is to stay.
+    fn kernel_routes(&self, wanted: &[Wanted], keeps: &[bool]) -> Vec<Route> {
+        let Some(asked) = self.kernel_route else { return Vec::new() };
+        let mut routes: Vec<Route> = Vec::new();
+        for net in &self.stands {
+            let of_prefix = || {
+                let all = self.stands.iter().zip(wanted).zip(keeps);
+                all.filter(|((other, _), keeps)| **keeps && other.trunc() == net.trunc()).map(|(pair, _)| pair)
+            };
+            let (Some(best), Some(source)) =
+                (of_prefix().map(|(_, want)| want.stance).min(), of_prefix().map(|(other, _)| other.addr()).min())
+            else {
+                continue;
+            };
+            let raised = if best == Stance::Announce { 0 } else { DEGRADED_METRIC };
+            let route = Route {
+                prefix: net.trunc(),
+                table: asked.table,
+                // For IPv6 the kernel takes 0 as its default.
+                metric: asked.metric.saturating_add(raised).max(u32::from(net.addr().is_ipv6())),
+                kind: Kind::Unicast,
+                device: Device::Announcing,
+                source: source.is_ipv4().then_some(source),
+            };
+            if !routes.contains(&route) {
+                routes.push(route);
+            }
+        }
+        routes
+    }
+}
+
+/// Whether an address that stands may go on standing.
+fn keeps(want: &Wanted) -> bool {
+    match want.stance {
+        Stance::Announce | Stance::Degrade => want.freshness != Freshness::Lapsed,
+        Stance::Withdraw => false,
+    }
+}
+
+/// Whether a lease is to be renewed now.
+fn is_renewal(want: &Wanted) -> bool {
+    keeps(want) && want.freshness == Freshness::Fresh && want.is_renewal_due
+}
+
+/// How a service address stands while it is announced: with the longest covering prefix's length, or its own.
+pub(super) fn stands_as(address: IpNet, announce: &[IpNet]) -> IpNet {
+    let covering = announce.iter().filter(|prefix| prefix.contains(&address)).map(IpNet::prefix_len).max();
+    let length = covering.unwrap_or(address.prefix_len());
+    // The length comes from a prefix of the same family, so it is in range.
+    IpNet::new(address.addr(), length).unwrap_or(address)
+}
+
+/// How old the last proof is in terms of what it can pay for.
+pub(super) fn freshness(age: Option<Duration>, age_max: Duration) -> Freshness {
+    match age {
+        Some(age) if age <= age_max => Freshness::Fresh,
+        Some(age) if age <= PROOF_LAPSES => Freshness::Stale,
+        Some(_) | None => Freshness::Lapsed,
+    }
+}
+
+/// Whether both are IPv4, or both IPv6.
+pub(super) fn is_same_family(one: IpNet, other: IpNet) -> bool {
+    one.addr().is_ipv4() == other.addr().is_ipv4()
+}
+
+/// The metric of the routes that are always there: none for IPv4, the kernel's usual one for IPv6, which takes no 0.
+fn standing_metric(net: IpNet) -> u32 {
+    if net.addr().is_ipv4() { 0 } else { STANDING_METRIC_V6 }
+}
+
+/// Where probes come from: an address of the IPv4 dummy range (RFC 7600 §4.8 has .8, the registry leaves .100 free) and
+/// one of the IPv6 discard-only block (RFC 6666). Neither is ever a client's.
+pub const PROBE_SOURCES: [IpAddr; 2] = [
+    IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 0, 100)),
+    IpAddr::V6(core::net::Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0x64)),
+];
+
+/// How much a degraded kernel route's metric is raised.
+pub const DEGRADED_METRIC: u32 = 1000;
+/// An address whose last proof is older must not stand, even where its lease is off.
+pub const PROOF_LAPSES: Duration = Duration::from_secs(1);
+/// The table of what this host takes (`RT_TABLE_LOCAL`).
+pub(super) const TABLE_LOCAL: u32 = 255;
+/// The table that is looked at without any rule (`RT_TABLE_MAIN`).
+pub(super) const TABLE_MAIN: u32 = 254;
+/// What the kernel gives IPv6 routes that name no metric (`IP6_RT_PRIO_USER`).
+const STANDING_METRIC_V6: u32 = 1024;
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
