@@ -113,9 +113,12 @@ async fn get(address: SocketAddr, path: &str) -> (String, String) {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await
 }
 
+/// Names with what belongs to each.
+type Pairs<T> = Vec<(String, T)>;
+
 /// Holds the text to the rules that Prometheus' own checker has; returns each family with its type, and each number.
-fn parse_metrics(text: &str) -> (Vec<(String, String)>, Vec<(String, f64)>) {
-    let (mut families, mut numbers): (Vec<(String, String)>, Vec<(String, f64)>) = (vec![], vec![]);
+fn parse_metrics(text: &str) -> (Pairs<String>, Pairs<f64>) {
+    let (mut families, mut numbers): (Pairs<String>, Pairs<f64>) = (vec![], vec![]);
     let mut lines = text.lines().peekable();
     assert_eq!(text.lines().last(), Some("# EOF"));
     while let Some(line) = lines.next().filter(|line| *line != "# EOF") {
