@@ -4,16 +4,16 @@ use std::fmt;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use super::Family;
 use super::namespace::Daemon;
 use super::node::Node;
-use super::subject::Subject;
+use super::subject::{self, Subject};
 
 /// Busy processes per CPU that a saturated node has.
 const BURNERS_PER_CPU: usize = 4;
@@ -74,6 +74,16 @@ impl Fault {
         }
     }
 
+    /// How long it lasts at least, so that what comes late is seen: the end of a drain, a lease, a check.
+    pub(crate) fn hold(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Terminate => 7,
+            Self::Saturate => 5,
+            Self::Kill | Self::Freeze | Self::WedgeOne | Self::Mute => 2,
+            Self::MuteTcp | Self::AddressGone | Self::Drain => 2,
+        })
+    }
+
     /// Puts it on a node.
     pub(crate) fn put(self, node: &mut Node) {
         match self {
@@ -91,16 +101,13 @@ impl Fault {
             Self::Mute => mute(node, "{ udp, tcp }"),
             Self::MuteTcp => mute(node, "tcp"),
             Self::AddressGone => {
-                let interface = node.subject.interface().unwrap_or("lo");
-                for family in Family::ALL {
-                    node.space.ip(&format!("addr del {} dev {interface}", family.prefix()));
-                }
+                subject::remove_addresses(node, node.subject.interface().unwrap_or("lo"));
             }
             Self::Saturate => {
                 let cpus = std::thread::available_parallelism().map_or(1, usize::from);
                 node.burners = (0..cpus * BURNERS_PER_CPU).map(|_| burner(node)).collect();
             }
-            Self::Terminate => node.server().signal(node.subject.end_signal()),
+            Self::Terminate => node.server().signal(Signal::SIGTERM),
             Self::Drain => node.subject.drain(node),
         }
     }
@@ -124,10 +131,7 @@ impl Fault {
             }
             Self::AddressGone => {
                 if !matches!(node.subject, Subject::Fated(_)) {
-                    let interface = node.subject.interface().unwrap_or("lo");
-                    for family in Family::ALL {
-                        node.space.ip(&format!("addr add {} dev {interface} nodad", family.prefix()));
-                    }
+                    subject::add_addresses(node, node.subject.interface().unwrap_or("lo"));
                 }
             }
             Self::Saturate => node.burners.clear(),

@@ -279,9 +279,13 @@ impl Site {
         clock::wait_until(load::ANSWER_PATIENCE * 2, || clock::now() > moment + load::ANSWER_PATIENCE);
     }
 
-    /// Puts a fault on node1, waits at least `hold` and then until the client is served again but at most `bound`, takes the
-    /// fault away, and waits until node1 is back.
-    pub(crate) fn round(&mut self, fault: Fault, hold: Duration, bound: Duration) -> Round {
+    /// Puts a fault on node1, waits as long as it has to last and then until the client is served again but at most `bound`,
+    /// takes the fault away, and waits until node1 is back.
+    ///
+    /// # Panics
+    /// With the logs, if the site is not well before, or the fault can't be put on or taken away.
+    pub(crate) fn round(&mut self, fault: Fault, bound: Duration) -> Round {
+        let hold = fault.hold();
         assert!(self.wait_well(RETURN_PATIENCE), "the site is not well before {fault}: {}", self.logs());
         let at = clock::now();
         fault.put(&mut self.nodes[0]);

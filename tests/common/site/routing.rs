@@ -95,8 +95,15 @@ fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon {
     let mut command = Command::new(program);
     command.args(["-f", "-c"]).arg(&config).arg("-s").arg(&socket).arg("-P").arg(folder.join("bird.pid"));
     let log = folder.join("bird.log");
-    let daemon = space.start(&mut command, &log);
-    wait_for(&socket, &log);
+    let mut daemon = space.start(&mut command, &log);
+    let answers = || {
+        let mut status = Command::new("birdc");
+        status.arg("-s").arg(&socket).args(["show", "status"]).stdin(Stdio::null()).stdout(Stdio::null());
+        status.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    let is_up = clock::wait_until(START_PATIENCE, || daemon.ended().is_some() || answers());
+    let log = fs::read_to_string(&log).unwrap_or_default();
+    assert!(is_up && daemon.ended().is_none(), "BIRD does not start with {}: {log}", config.display());
     hurry(&daemon);
     daemon
 }

@@ -4,8 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::sys::signal::Signal;
-
 use super::Family;
 use super::namespace::Daemon;
 use super::node::Node;
@@ -88,12 +86,16 @@ impl Subject {
         fs::write(&zone, include_str!("site.test.zone")).expect("the folder can be written to");
         match self {
             Self::Fated(fated) => write(&node.folder.join("fated.toml"), &fated_config(node, fated)),
-            Self::StandIn => write(&node.folder.join("nsd.conf"), &nsd_config(node)),
+            Self::StandIn => {
+                write(&node.folder.join("nsd.conf"), &nsd_config(node));
+                // Here they are received; on fated0 they are announced.
+                add_addresses(node, "lo");
+            }
             Self::Pair(tuning) => {
                 write(&node.folder.join("nsd.conf"), &nsd_config(node));
                 write(&node.folder.join("exabgp.conf"), &exabgp_config(node));
+                add_addresses(node, "lo");
                 for family in Family::ALL {
-                    node.space.ip(&format!("addr add {} dev lo nodad", family.prefix()));
                     write(&check_file(node, family), &check_config(node, family, *tuning));
                 }
             }
@@ -144,7 +146,7 @@ impl Subject {
     pub(crate) fn drain(&self, node: &Node) {
         match self {
             Self::Fated(fated) => fated_command(fated, node, "drain"),
-            Self::StandIn => node.space.ip("link set fated0 down"),
+            Self::StandIn => remove_addresses(node, "fated0"),
             Self::Pair(_) => write(&disable_file(node), ""),
         }
     }
@@ -153,7 +155,7 @@ impl Subject {
     pub(crate) fn resume(&self, node: &Node) {
         match self {
             Self::Fated(fated) => fated_command(fated, node, "resume"),
-            Self::StandIn => node.space.ip("link set fated0 up"),
+            Self::StandIn => add_addresses(node, "fated0"),
             Self::Pair(_) => fs::remove_file(disable_file(node)).expect("the file that disables is there"),
         }
     }
@@ -168,11 +170,6 @@ impl Subject {
                 group[group.len().saturating_sub(WORKERS)..].to_vec()
             }
         }
-    }
-
-    /// How the server is told to end.
-    pub(crate) fn end_signal(&self) -> Signal {
-        Signal::SIGTERM
     }
 }
 
@@ -193,10 +190,22 @@ fn write(path: &Path, text: &str) {
 /// Puts the service addresses on a tun device, as fated would.
 fn announce_by_hand(node: &Node) {
     node.space.ip("tuntap add dev fated0 mode tun");
-    for family in Family::ALL {
-        node.space.ip(&format!("addr add {} dev fated0 nodad", family.prefix()));
-    }
     node.space.ip("link set fated0 up");
+    add_addresses(node, "fated0");
+}
+
+/// Adds the service addresses to a device.
+pub(super) fn add_addresses(node: &Node, device: &str) {
+    for family in Family::ALL {
+        node.space.ip(&format!("addr add {} dev {device} nodad", family.prefix()));
+    }
+}
+
+/// Deletes the service addresses from a device.
+pub(super) fn remove_addresses(node: &Node, device: &str) {
+    for family in Family::ALL {
+        node.space.ip(&format!("addr del {} dev {device}", family.prefix()));
+    }
 }
 
 /// Runs `fated drain` or `resume`.
