@@ -13,6 +13,9 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// Where FRR's daemons are.
 const FRR_DAEMONS: &str = "/usr/lib/frr";
 
+/// Who FRR's daemons run as.
+const FRR_USER: &str = "frr";
+
 /// How routes get from the nodes to the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Routing {
@@ -73,7 +76,8 @@ fn for_node(text: &str, node: NodeNumber, interface: &str) -> String {
     for (from, to) in [
         (first.router4().to_string(), node.router4().to_string()),
         (first.router6().to_string(), node.router6().to_string()),
-        ("\"fated0\"".to_owned(), format!("\"{interface}\"")),
+        ("interface \"fated0\"".to_owned(), format!("interface \"{interface}\"")),
+        ("match interface fated0".to_owned(), format!("match interface {interface}")),
     ] {
         text = text.replace(&from, &to);
     }
@@ -111,10 +115,26 @@ fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon {
 /// Starts zebra and bgpd with sockets of their own, and gives them the integrated configuration as vtysh does at boot.
 fn start_frr(space: &Namespace, folder: &Path, text: &str) -> Vec<Daemon> {
     fs::write(folder.join("frr.conf"), text).expect("the folder can be written to");
+    // The daemons drop their rights and make their sockets as this user.
+    let user = nix::unistd::User::from_name(FRR_USER).ok().flatten().expect("FRR is installed; run tests/needs.sh");
+    std::os::unix::fs::chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may chown");
     let log = folder.join("frr.log");
     let daemons = ["zebra", "bgpd"].map(|name| {
         let mut command = Command::new(Path::new(FRR_DAEMONS).join(name));
-        command.args(["-u", "root", "-g", "root", "-A", "127.0.0.1", "-P", "0", "-f", "/dev/null", "--log", "stdout"]);
+        command.args([
+            "-u",
+            FRR_USER,
+            "-g",
+            FRR_USER,
+            "-A",
+            "127.0.0.1",
+            "-P",
+            "0",
+            "-f",
+            "/dev/null",
+            "--log",
+            "stdout",
+        ]);
         command.arg("--vty_socket").arg(folder).arg("-i").arg(folder.join(format!("{name}.pid")));
         command.arg("-z").arg(folder.join("zserv.api"));
         let daemon = space.start(&mut command, &log);

@@ -88,8 +88,10 @@ impl Subject {
             Self::Fated(fated) => write(&node.folder.join("fated.toml"), &fated_config(node, fated)),
             Self::StandIn => {
                 write(&node.folder.join("nsd.conf"), &nsd_config(node));
-                // Here they are received; on fated0 they are announced.
-                add_addresses(node, "lo");
+                // With these they are received; on fated0 they are announced.
+                for family in Family::ALL {
+                    node.space.ip(&format!("route add local {} dev lo table local", family.prefix()));
+                }
             }
             Self::Pair(tuning) => {
                 write(&node.folder.join("nsd.conf"), &nsd_config(node));
@@ -267,17 +269,16 @@ fn check_config(node: &Node, family: Family, tuning: Tuning) -> String {
 
 /// The configuration of ExaBGP: a session for each family, straight to the router.
 fn exabgp_config(node: &Node) -> String {
-    let exabgp = super::super::program("exabgp").expect("ExaBGP is installed; run tests/needs.sh");
     let number = node.number;
     let mut text = String::new();
     for (family, router, own) in [
         (Family::V4, number.router4().to_string(), number.own4().to_string()),
         (Family::V6, number.router6().to_string(), number.own6().to_string()),
     ] {
-        let (exabgp, check, id) = (exabgp.display(), check_file(node, family), number.own4());
+        let (check, id) = (check_file(node, family), number.own4());
         let name = if family == Family::V4 { "ipv4" } else { "ipv6" };
         text.push_str(&format!(
-            "process check-{name} {{\n  run {exabgp} healthcheck --config {};\n  encoder text;\n}}\n\
+            "process check-{name} {{\n  run /usr/bin/python3 -m exabgp healthcheck --config {};\n  encoder text;\n}}\n\
              neighbor {router} {{\n  router-id {id};\n  local-address {own};\n  local-as 65001;\n  peer-as 65000;\n  \
              family {{ {name} unicast; }}\n  api {{ processes [ check-{name} ]; }}\n}}\n",
             check.display()
