@@ -66,7 +66,7 @@ enum Server {
     Tuned,
     /// NSD and ExaBGP's healthcheck as it comes
     Default,
-    /// NSD on a tun device that the lab itself removes: what routing alone takes
+    /// NSD on a device that the lab itself removes: what routing alone takes
     StandIn,
 }
 

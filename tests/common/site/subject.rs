@@ -16,7 +16,7 @@ pub(crate) const WORKERS: usize = 2;
 pub(crate) enum Subject {
     /// fated, whose route shares its fate.
     Fated(Fated),
-    /// NSD beside a routing daemon on addresses that the site itself puts on a tun device and takes away.
+    /// NSD beside a routing daemon, on addresses that the site itself puts on a device and takes away.
     StandIn,
     /// NSD beside ExaBGP, whose healthcheck asks with dig.
     Pair(Tuning),
@@ -189,9 +189,11 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// Puts the service addresses on a tun device, as fated would.
+/// Puts the service addresses on a device with fated's name. A tun device that nobody holds open has no carrier, which FRR
+/// wants to see, so it is one end of a cable.
 fn announce_by_hand(node: &Node) {
-    node.space.ip("tuntap add dev fated0 mode tun");
+    node.space.ip("link add name fated0 type veth peer name fated0peer");
+    node.space.ip("link set fated0peer up");
     node.space.ip("link set fated0 up");
     add_addresses(node, "fated0");
 }
