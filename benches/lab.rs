@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use common::site::{self, Fated, Fault, Plan, Routing, Site, Subject, Tuning};
+use common::site::subject::{Fated, Tuning};
+use common::site::{self, Fault, Plan, Routing, Site, Subject};
 use table::Row;
 use timeline::Panel;
 

@@ -33,7 +33,7 @@ use load::{Load, Report};
 use namespace::{Folder, Namespace};
 use node::Node;
 pub(crate) use routing::Routing;
-pub(crate) use subject::{Fated, Subject, Tuning};
+pub(crate) use subject::Subject;
 use watch::{RouteChange, RouteWatch};
 
 /// How long a site may take from its start until node1 answers every query.

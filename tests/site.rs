@@ -1,0 +1,161 @@
+//! The site that the anycast tests and the lab use keeps its own promises: proved with NSD as a stand-in, on each kind of
+//! routing, so that a figure of the lab says something about the server and not about the measure.
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::site::subject::Tuning;
+use common::site::{Fault, NodeNumber, Plan, Round, Routing, Site, Subject, clock};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a fault may last here when nothing sees it.
+const BOUND: Duration = Duration::from_secs(6);
+/// A dark time that routing alone stays below, even on a busy machine; unseen faults are dark for [`BOUND`].
+const ROUTED: Duration = Duration::from_secs(3);
+/// How long an interrupted run may take to remove everything.
+const END_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A site with the stand-in.
+fn stand_in(routing: Routing) -> Plan {
+    Plan { subject: Subject::StandIn, routing, rate: 500 }
+}
+
+/// What must hold of a round that routing ends: node2 takes over, the client sees it, node1 comes back.
+fn assert_taken_over(round: &Round) {
+    let change = round.route_change.unwrap_or_else(|| panic!("{}: the route stays", round.fault));
+    assert!(change < ROUTED, "{}: the route goes after {change:?}", round.fault);
+    assert!(round.during.dark < ROUTED, "{}: {:?}", round.fault, round.during);
+    assert!(round.during.by_node.contains_key(&NodeNumber::SECOND), "{}: {:?}", round.fault, round.during);
+    assert_eq!((round.during.wrong, round.during.duplicates), (0, 0), "{}: {:?}", round.fault, round.during);
+    assert!(round.back_at.is_some(), "{}: node1 does not come back", round.fault);
+}
+
+/// What must hold of a node that left on purpose.
+fn assert_none_lost(round: &Round) {
+    assert_eq!((round.during.lost, round.after.lost), (0, 0), "{}: {round:?}", round.fault);
+}
+
+#[test]
+fn a_killed_node_is_replaced_and_comes_back_with_bird_and_bgp() {
+    let plan = stand_in(Routing::BirdBgp);
+    if plan.must_skip("a_killed_node_is_replaced_and_comes_back_with_bird_and_bgp") {
+        return;
+    }
+    let mut site = Site::build(&plan);
+    let killed = site.round(Fault::Kill, BOUND);
+    assert_taken_over(&killed);
+    assert!(killed.during.lost > 0, "the kill is not seen at all: {killed:?}");
+    let drained = site.round(Fault::Drain, BOUND);
+    assert_taken_over(&drained);
+    assert_none_lost(&drained);
+    assert!(site.round(Fault::Terminate, BOUND).during.lost > 0, "the end is not seen at all");
+}
+
+#[test]
+fn a_killed_node_is_replaced_and_comes_back_with_bird_and_ospf() {
+    let plan = stand_in(Routing::BirdOspf);
+    if plan.must_skip("a_killed_node_is_replaced_and_comes_back_with_bird_and_ospf") {
+        return;
+    }
+    let mut site = Site::build(&plan);
+    assert_taken_over(&site.round(Fault::Kill, BOUND));
+    assert_taken_over(&site.round(Fault::Drain, BOUND));
+}
+
+#[test]
+fn a_killed_node_is_replaced_and_comes_back_with_frr() {
+    let plan = stand_in(Routing::Frr);
+    if plan.must_skip("a_killed_node_is_replaced_and_comes_back_with_frr") {
+        return;
+    }
+    let mut site = Site::build(&plan);
+    assert_taken_over(&site.round(Fault::Kill, BOUND));
+    assert_none_lost(&site.round(Fault::Drain, BOUND));
+}
+
+#[test]
+fn each_fault_that_nobody_sees_does_what_it_says_and_ends() {
+    let plan = stand_in(Routing::BirdBgp);
+    if plan.must_skip("each_fault_that_nobody_sees_does_what_it_says_and_ends") {
+        return;
+    }
+    let mut site = Site::build(&plan);
+    for fault in [Fault::Freeze, Fault::Mute] {
+        let round = site.round(fault, BOUND);
+        // The last second before the end may be answered late, once the server goes on.
+        assert!(round.during.dark > BOUND - Duration::from_secs(2), "{fault}: {:?}", round.during);
+        assert_eq!(round.route_change, None, "{fault}");
+        assert!(round.back_at.is_some(), "{fault} does not end");
+    }
+    let wedged = site.round(Fault::WedgeOne, BOUND);
+    let (lost, sent) = (wedged.during.lost, wedged.during.sent);
+    assert!(lost > sent / 10 && lost < sent * 9 / 10, "one of two workers: {lost} of {sent} lost");
+    assert!(wedged.back_at.is_some(), "the worker goes on");
+    for fault in [Fault::MuteTcp, Fault::Saturate] {
+        let round = site.round(fault, BOUND);
+        assert_eq!(round.route_change, None, "{fault}");
+        assert!(round.back_at.is_some(), "{fault} does not end");
+    }
+    assert_taken_over(&site.round(Fault::AddressGone, BOUND));
+}
+
+#[test]
+fn the_pair_of_nsd_and_exabgp_withdraws_a_killed_server() {
+    let plan = Plan { subject: Subject::Pair(Tuning::Tuned), routing: Routing::BirdBgp, rate: 500 };
+    if plan.must_skip("the_pair_of_nsd_and_exabgp_withdraws_a_killed_server") {
+        return;
+    }
+    let mut site = Site::build(&plan);
+    let round = site.round(Fault::Kill, Duration::from_secs(20));
+    assert!(round.route_change.is_some() && round.back_at.is_some(), "{round:?}");
+    let drained = site.round(Fault::Drain, Duration::from_secs(20));
+    assert_none_lost(&drained);
+}
+
+/// Is run by the next test as a process of its own.
+#[test]
+#[ignore = "waits to be interrupted"]
+fn waits_with_a_site() {
+    let site = Site::build(&stand_in(Routing::BirdBgp));
+    // Straight to the process's stdout, which the test harness does not hold back.
+    let line = format!("{}\n", site.router.name());
+    std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes()).expect("stdout is a pipe");
+    clock::wait_until(Duration::from_secs(60), || false);
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_behind() {
+    if stand_in(Routing::BirdBgp).must_skip("an_interrupted_run_leaves_nothing_behind") {
+        return;
+    }
+    let program = std::env::current_exe().expect("this program has a path");
+    let mut command = Command::new(program);
+    command.args(["--exact", "waits_with_a_site", "--ignored", "--nocapture"]).process_group(0);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("this program starts");
+    let pid = child.id();
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines().map_while(Result::ok);
+    let router = lines.find(|line| line.contains(&format!("fatedsite-{pid}-"))).expect("the site stands");
+    assert!(Path::new("/run/netns").join(router.trim()).exists(), "{router}");
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).expect("the child is there");
+    let ended = clock::wait_until(END_PATIENCE, || child.try_wait().expect("a child can be waited for").is_some());
+    assert!(ended, "it does not end");
+    assert_eq!(child.wait().expect("it has ended").code(), Some(130));
+    let own = format!("fatedsite-{pid}-");
+    for folder in [Path::new("/run/netns"), &std::env::temp_dir()] {
+        let left = std::fs::read_dir(folder).expect("a folder").flatten();
+        let left: Vec<_> = left.filter(|entry| entry.file_name().to_string_lossy().starts_with(&own)).collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+    let names_it = |process: &std::fs::DirEntry| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&own)
+    };
+    let running: Vec<_> = std::fs::read_dir("/proc").expect("a folder").flatten().filter(names_it).collect();
+    assert!(running.is_empty(), "still running: {running:?}");
+}
