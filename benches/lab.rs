@@ -63,7 +63,7 @@ enum Server {
     Fated,
     /// fated with leased addresses on lo
     FatedLo,
-    /// NSD and ExaBGP's healthcheck, as fast as it can be set
+    /// NSD and ExaBGP's healthcheck, as fast as is sensible
     Tuned,
     /// NSD and ExaBGP's healthcheck as it comes
     Default,
