@@ -42,6 +42,9 @@ struct Options {
     /// Queries a second
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=50_000))]
     rate: u32,
+    /// Names of a second zone that makes the servers as big as real ones
+    #[arg(long, default_value_t = 0)]
+    names: usize,
     /// Write every round to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -108,7 +111,7 @@ impl Options {
             Routes::Ospf => Routing::BirdOspf,
             Routes::Frr => Routing::Frr,
         };
-        Plan { subject, routing, rate: self.rate }
+        Plan { rate: self.rate, bulk_names: self.names, ..Plan::new(subject, routing) }
     }
 
     /// What is missing on this machine, if anything.

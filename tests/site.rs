@@ -23,7 +23,7 @@ const END_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A site with the stand-in.
 fn stand_in(routing: Routing) -> Plan {
-    Plan { subject: Subject::StandIn, routing, rate: 500 }
+    Plan { rate: 500, ..Plan::new(Subject::StandIn, routing) }
 }
 
 /// What must hold of a round that routing ends: node2 takes over, the client sees it, node1 comes back.
@@ -107,7 +107,7 @@ fn each_fault_that_nobody_sees_does_what_it_says_and_ends() {
 
 #[test]
 fn the_pair_of_nsd_and_exabgp_withdraws_a_killed_server() {
-    let plan = Plan { subject: Subject::Pair(Tuning::Tuned), routing: Routing::BirdBgp, rate: 500 };
+    let plan = Plan { rate: 500, bulk_names: 1000, ..Plan::new(Subject::Pair(Tuning::Tuned), Routing::BirdBgp) };
     if plan.must_skip("the_pair_of_nsd_and_exabgp_withdraws_a_killed_server") {
         return;
     }

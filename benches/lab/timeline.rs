@@ -21,6 +21,8 @@ const GAP: (f64, f64) = (24.0, 44.0);
 const LEFT: f64 = 90.0;
 /// Pixels on top, for the legend.
 const TOP: f64 = 50.0;
+/// Pixels that the legend takes.
+const LEGEND: f64 = 700.0;
 /// The colours: node1, node2, lost.
 const COLOURS: [&str; 3] = ["#2a7ab8", "#e08e1b", "#c62f3a"];
 
@@ -144,7 +146,7 @@ pub(crate) fn svg(panels: &[Panel]) -> String {
         }
     }
     let (column, row) = (PLOT.0 + GAP.0, PLOT.1 + GAP.1);
-    let (width, height) = (LEFT + column * servers.len() as f64, TOP + row * faults.len() as f64);
+    let (width, height) = ((LEFT + column * servers.len() as f64).max(LEGEND), TOP + row * faults.len() as f64);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\n\
          <style>text{{font:12px sans-serif;fill:#222}}.title{{font-weight:bold}}.tick{{font-size:9px;text-anchor:middle}}\

@@ -74,13 +74,14 @@ impl Fault {
         }
     }
 
-    /// How long it lasts at least, so that what comes late is seen: the end of a drain, a lease, a check.
+    /// How long it lasts at least where the bound is not shorter, so that what comes late is seen: the end of a drain, a
+    /// lease, a check; and with one worker wedged, what is lost while nobody withdraws.
     pub(crate) fn hold(self) -> Duration {
         Duration::from_secs(match self {
+            Self::WedgeOne => 20,
             Self::Terminate => 7,
             Self::Saturate => 5,
-            Self::Kill | Self::Freeze | Self::WedgeOne | Self::Mute => 2,
-            Self::MuteTcp | Self::AddressGone | Self::Drain => 2,
+            Self::Kill | Self::Freeze | Self::Mute | Self::MuteTcp | Self::AddressGone | Self::Drain => 2,
         })
     }
 

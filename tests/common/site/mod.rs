@@ -38,8 +38,8 @@ use watch::{RouteChange, RouteWatch};
 
 /// How long a site may take from its start until node1 answers every query.
 const START_PATIENCE: Duration = Duration::from_secs(40);
-/// How long a node may take to be back after a fault.
-const RETURN_PATIENCE: Duration = Duration::from_secs(40);
+/// What each million names may add to that, and to the return after a fault.
+const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 /// A site is well when no query of this long was lost and node1 gave all answers.
 const WELL_SPAN: Duration = Duration::from_millis(500);
 /// A fault is over for the client when no query of this long was lost.
@@ -147,9 +147,21 @@ pub(crate) struct Plan {
     pub(crate) routing: Routing,
     /// Queries a second.
     pub(crate) rate: u32,
+    /// Names of a second zone, which nobody asks for: it makes the server as big as a real one. 0: no such zone.
+    pub(crate) bulk_names: usize,
 }
 
 impl Plan {
+    /// A site with a thousand queries a second and a small zone.
+    pub(crate) fn new(subject: Subject, routing: Routing) -> Self {
+        Self { subject, routing, rate: 1000, bulk_names: 0 }
+    }
+
+    /// How long a server may take until it answers.
+    fn patience(&self) -> Duration {
+        START_PATIENCE + LOAD_PATIENCE * u32::try_from(self.bulk_names / 1_000_000).unwrap_or(u32::MAX)
+    }
+
     /// The programs that have to be installed.
     pub(crate) fn programs(&self) -> Vec<&'static str> {
         let mut programs = vec!["ip", "nft", "chrt"];
@@ -213,6 +225,8 @@ pub(crate) struct Site {
     pub(crate) router: Namespace,
     /// Configurations, sockets and logs.
     pub(crate) folder: Folder,
+    /// How long a node may take until it is back.
+    patience: Duration,
 }
 
 impl Site {
@@ -237,6 +251,9 @@ impl Site {
             space.ip(&format!("route add default via {}", node.router4()));
             space.ip(&format!("-6 route add default via {}", node.router6()));
         }
+        if plan.bulk_names > 0 {
+            subject::write_bulk_zone(&folder.path().join(subject::BULK_FILE), plan.bulk_names);
+        }
         let watch = RouteWatch::start(&router);
         let router_daemons = plan.routing.start_router(&router, folder.path());
         let mut numbers = [NodeNumber::FIRST, NodeNumber::SECOND].into_iter();
@@ -245,8 +262,9 @@ impl Site {
             Node::start(node, space, plan, &folder.path().join(node.to_string()))
         });
         let load = Load::start(&client, plan.rate, &Family::ALL);
-        let site = Self { load, watch, nodes, router_daemons, client, router, folder };
-        assert!(site.wait_well(START_PATIENCE), "the site does not come up: {}", site.logs());
+        let patience = plan.patience();
+        let site = Self { load, watch, nodes, router_daemons, client, router, folder, patience };
+        assert!(site.wait_well(patience), "the site does not come up: {}", site.logs());
         site
     }
 
@@ -279,14 +297,14 @@ impl Site {
         clock::wait_until(load::ANSWER_PATIENCE * 2, || clock::now() > moment + load::ANSWER_PATIENCE);
     }
 
-    /// Puts a fault on node1, waits as long as it has to last and then until the client is served again but at most `bound`,
+    /// Puts a fault on node1, waits for [`Fault::hold`] and then until the client is served again but at most `bound`,
     /// takes the fault away, and waits until node1 is back.
     ///
     /// # Panics
     /// With the logs, if the site is not well before, or the fault can't be put on or taken away.
     pub(crate) fn round(&mut self, fault: Fault, bound: Duration) -> Round {
-        let hold = fault.hold();
-        assert!(self.wait_well(RETURN_PATIENCE), "the site is not well before {fault}: {}", self.logs());
+        let hold = fault.hold().min(bound);
+        assert!(self.wait_well(self.patience), "the site is not well before {fault}: {}", self.logs());
         let at = clock::now();
         fault.put(&mut self.nodes[0]);
         clock::wait_until(hold, || clock::now() > at + hold);
@@ -294,7 +312,7 @@ impl Site {
         // What is sent from here on is the return's.
         let lifted_at = clock::now();
         fault.lift(&mut self.nodes[0]);
-        let is_back = self.wait_well(RETURN_PATIENCE);
+        let is_back = self.wait_well(self.patience);
         let back_at = clock::now();
         self.wait_final(back_at);
         Round {

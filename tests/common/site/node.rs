@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) number: NodeNumber,
     /// What serves.
     pub(super) subject: Subject,
+    /// Whether there is a second, big zone.
+    pub(super) has_bulk: bool,
     /// Its configurations, sockets and logs.
     pub(crate) folder: PathBuf,
     /// Its namespace.
@@ -47,6 +49,7 @@ impl Node {
             daemons,
             number,
             subject: plan.subject.clone(),
+            has_bulk: plan.bulk_names > 0,
             folder: folder.to_owned(),
             space,
         };

@@ -1,6 +1,7 @@
 //! What serves on the nodes: fated, what operators run today, or a stand-in that proves the site itself.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +11,9 @@ use super::node::Node;
 
 /// Workers of a server under test.
 pub(crate) const WORKERS: usize = 2;
+
+/// The file of the second, big zone in the folder of the site; `../` of a node's.
+pub(crate) const BULK_FILE: &str = "bulk.test.zone";
 
 /// What serves on both nodes.
 #[derive(Clone, Debug)]
@@ -184,6 +188,19 @@ fn threads(server: &Daemon, prefix: &str) -> Vec<nix::unistd::Pid> {
     found.map(nix::unistd::Pid::from_raw).collect()
 }
 
+/// Writes a zone of so many names.
+pub(crate) fn write_bulk_zone(path: &Path, names: usize) {
+    let file = fs::File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut out = std::io::BufWriter::new(file);
+    let mut say = |text: String| out.write_all(text.as_bytes()).expect("the folder can be written to");
+    say("$ORIGIN bulk.test.\n$TTL 300\n@ SOA ns.site.test. hostmaster 1 3600 900 604800 300\n@ NS ns.site.test.\n"
+        .into());
+    for host in 0..names {
+        say(format!("host{host} A 10.{}.{}.{}\n", host >> 16 & 0xFF, host >> 8 & 0xFF, host & 0xFF));
+    }
+    out.flush().expect("the folder can be written to");
+}
+
 /// Writes a file.
 fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -223,10 +240,15 @@ fn fated_config(node: &Node, fated: &Fated) -> String {
     let (folder, number) = (node.folder.display(), node.number);
     let [v4, v6] = Family::ALL.map(Family::prefix);
     let Fated { interface, anycast, more, .. } = fated;
+    let bulk = if node.has_bulk {
+        format!("[[zone]]\nname = \"bulk.test\"\nfile = \"{folder}/../{BULK_FILE}\"\n\n")
+    } else {
+        String::new()
+    };
     format!(
         "[server]\nlisten = [\"127.0.0.1:5300\"]\nworkers = {WORKERS}\nidentity = \"{number}\"\n\
          control = \"{folder}/control.sock\"\nstate-dir = \"{folder}\"\n\n\
-         [[zone]]\nname = \"site.test\"\nfile = \"{folder}/site.test.zone\"\n\n\
+         [[zone]]\nname = \"site.test\"\nfile = \"{folder}/site.test.zone\"\n\n{bulk}\
          [anycast]\naddresses = [\"{v4}\", \"{v6}\"]\ninterface = \"{interface}\"\n{anycast}\n{more}\n"
     )
 }
@@ -235,12 +257,14 @@ fn fated_config(node: &Node, fated: &Fated) -> String {
 fn nsd_config(node: &Node) -> String {
     let (folder, number) = (node.folder.display(), node.number);
     let [v4, v6] = Family::ALL.map(Family::service);
+    let bulk =
+        if node.has_bulk { format!("zone:\n  name: bulk.test\n  zonefile: ../{BULK_FILE}\n") } else { String::new() };
     format!(
         "server:\n  ip-address: {v4}\n  ip-address: {v6}\n  ip-freebind: yes\n  reuseport: yes\n  \
          server-count: {WORKERS}\n  username: \"\"\n  chroot: \"\"\n  database: \"\"\n  zonesdir: \"{folder}\"\n  \
          pidfile: \"{folder}/nsd.pid\"\n  xfrdfile: \"{folder}/xfrd.state\"\n  zonelistfile: \"{folder}/zone.list\"\n  \
          xfrdir: \"{folder}\"\n  minimal-responses: yes\n  nsid: \"ascii_{number}\"\n  rrl-ratelimit: 0\n\
-         remote-control:\n  control-enable: no\nzone:\n  name: site.test\n  zonefile: site.test.zone\n"
+         remote-control:\n  control-enable: no\nzone:\n  name: site.test\n  zonefile: site.test.zone\n{bulk}"
     )
 }
 
