@@ -3,14 +3,20 @@
 
 mod common;
 
+use std::fs::DirEntry;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::site::subject::Tuning;
-use common::site::{Fault, NodeNumber, Plan, Round, Routing, Site, Subject, clock};
+use common::message::Query;
+use common::name;
+use common::server::{Kind, Server, ZoneFile};
+use common::site::fault::Wedge;
+use common::site::subject::{Tuning, workers_of_fated};
+use common::site::{Fault, NodeNumber, Plan, Round, Routing, Site, Subject, clock, namespace};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -118,7 +124,7 @@ fn the_pair_of_nsd_and_exabgp_withdraws_a_killed_server() {
     assert_none_lost(&drained);
 }
 
-/// Is run by the next test as a process of its own.
+/// Is run by the next tests as a process of its own.
 #[test]
 #[ignore = "waits to be interrupted"]
 fn waits_with_a_site() {
@@ -129,33 +135,83 @@ fn waits_with_a_site() {
     clock::wait_until(Duration::from_secs(60), || false);
 }
 
+/// Runs [`waits_with_a_site`] as a process of its own until its site stands.
+fn start_waiting() -> Child {
+    let program = std::env::current_exe().expect("this program has a path");
+    let mut command = Command::new(program);
+    command.args(["--exact", "waits_with_a_site", "--ignored", "--nocapture"]).process_group(0);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("this program starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines().map_while(Result::ok);
+    let own = names_of(child.id());
+    assert!(lines.any(|line| line.contains(&own)), "the site does not stand");
+    assert!(!left_of(child.id()).is_empty(), "namespaces and processes are not found");
+    child
+}
+
+/// What the names of a process's namespaces and folders begin with.
+fn names_of(process: u32) -> String {
+    format!("fatedsite-{process}-")
+}
+
+/// The namespaces, folders and processes of a run that are there.
+fn left_of(process: u32) -> Vec<PathBuf> {
+    let own = names_of(process);
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let has_name = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(&own);
+    let names_it = |entry: &DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&own)
+    };
+    let folders = entries(Path::new("/run/netns")).chain(entries(&std::env::temp_dir())).filter(has_name);
+    folders.chain(entries(Path::new("/proc")).filter(names_it)).map(|entry| entry.path()).collect()
+}
+
 #[test]
 fn an_interrupted_run_leaves_nothing_behind() {
     if stand_in(Routing::BirdBgp).must_skip("an_interrupted_run_leaves_nothing_behind") {
         return;
     }
-    let program = std::env::current_exe().expect("this program has a path");
-    let mut command = Command::new(program);
-    command.args(["--exact", "waits_with_a_site", "--ignored", "--nocapture"]).process_group(0);
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("this program starts");
-    let pid = child.id();
-    let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines().map_while(Result::ok);
-    let router = lines.find(|line| line.contains(&format!("fatedsite-{pid}-"))).expect("the site stands");
-    assert!(Path::new("/run/netns").join(router.trim()).exists(), "{router}");
-    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).expect("the child is there");
+    let mut child = start_waiting();
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("the child is there");
     let ended = clock::wait_until(END_PATIENCE, || child.try_wait().expect("a child can be waited for").is_some());
     assert!(ended, "it does not end");
     assert_eq!(child.wait().expect("it has ended").code(), Some(130));
-    let own = format!("fatedsite-{pid}-");
-    for folder in [Path::new("/run/netns"), &std::env::temp_dir()] {
-        let left = std::fs::read_dir(folder).expect("a folder").flatten();
-        let left: Vec<_> = left.filter(|entry| entry.file_name().to_string_lossy().starts_with(&own)).collect();
-        assert!(left.is_empty(), "left behind: {left:?}");
+    assert_eq!(left_of(child.id()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_a_killed_run_left_is_swept_away() {
+    if stand_in(Routing::BirdBgp).must_skip("what_a_killed_run_left_is_swept_away") {
+        return;
     }
-    let names_it = |process: &std::fs::DirEntry| {
-        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(&own)
+    let mut child = start_waiting();
+    child.kill().expect("the child is there");
+    child.wait().expect("it has ended");
+    namespace::sweep();
+    assert_eq!(left_of(child.id()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_wedged_worker_of_fated_keeps_its_share_and_answers_it_when_it_goes_on() {
+    let zone =
+        ZoneFile::new("site.test.", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/site/site.test.zone"));
+    let mut server = Server::start(Kind::Fated, &[zone]);
+    let workers = workers_of_fated(Pid::from_raw(server.process().id().cast_signed()));
+    assert_eq!(workers.len(), 2, "{workers:?}");
+    let wedge = Wedge::put(workers[0]);
+    let query = Query::new(&name::name("a.site.test."), 1).encode(7);
+    // 64 ports: that all of them fall to one of two workers happens once in 2^63 runs.
+    let sockets: Vec<UdpSocket> = (0..64).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port")).collect();
+    for socket in &sockets {
+        socket.send_to(&query, server.address).expect("loopback takes a query");
+    }
+    let is_answered = |socket: &&UdpSocket, patience: Duration| {
+        socket.set_read_timeout(Some(patience)).expect("a socket takes a timeout");
+        socket.recv(&mut [0; 512]).is_ok()
     };
-    let running: Vec<_> = std::fs::read_dir("/proc").expect("a folder").flatten().filter(names_it).collect();
-    assert!(running.is_empty(), "still running: {running:?}");
+    let (_, silent): (Vec<_>, Vec<_>) =
+        sockets.iter().partition(|socket| is_answered(socket, Duration::from_millis(50)));
+    assert!(!silent.is_empty() && silent.len() < sockets.len(), "{} of {} silent", silent.len(), sockets.len());
+    drop(wedge);
+    assert!(silent.iter().all(|socket| is_answered(socket, Duration::from_secs(5))), "what was queued is lost");
 }

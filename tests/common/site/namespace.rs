@@ -293,10 +293,10 @@ fn remove_all() {
 }
 
 /// Removes namespaces and folders of runs whose process is gone.
-fn sweep() {
+pub(crate) fn sweep() {
     let is_stale = |name: &str| {
-        let pid = name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok()?;
-        (!Path::new("/proc").join(pid.to_string()).exists()).then_some(())
+        let pid = name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()?;
+        group_of(Pid::from_raw(pid)).is_none().then_some(())
     };
     for entry in fs::read_dir(NAMESPACES).into_iter().flatten().flatten() {
         if let Some(name) = entry.file_name().to_str().filter(|name| is_stale(name).is_some()) {

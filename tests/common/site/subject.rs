@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::unistd::Pid;
+
 use super::Family;
 use super::namespace::Daemon;
 use super::node::Node;
@@ -167,9 +169,9 @@ impl Subject {
     }
 
     /// The processes or threads that serve UDP, one of which a fault may hold still.
-    pub(crate) fn workers(&self, server: &Daemon) -> Vec<nix::unistd::Pid> {
+    pub(crate) fn workers(&self, server: &Daemon) -> Vec<Pid> {
         match self {
-            Self::Fated(_) => threads(server, "udp-"),
+            Self::Fated(_) => workers_of_fated(server.id()),
             // Behind NSD's first process stands the one that transfers zones, then come those that serve.
             Self::StandIn | Self::Pair(_) => {
                 let group = server.group();
@@ -179,13 +181,13 @@ impl Subject {
     }
 }
 
-/// The threads of a process whose names begin with `prefix`.
-fn threads(server: &Daemon, prefix: &str) -> Vec<nix::unistd::Pid> {
-    let tasks = fs::read_dir(format!("/proc/{}/task", server.id())).into_iter().flatten().flatten();
-    let is_meant =
-        |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with(prefix));
-    let found = tasks.filter(is_meant).filter_map(|task| task.file_name().to_str()?.parse().ok());
-    found.map(nix::unistd::Pid::from_raw).collect()
+/// The threads of fated that serve UDP.
+pub(crate) fn workers_of_fated(process: Pid) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let is_worker =
+        |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("udp-"));
+    let found = tasks.filter(is_worker).filter_map(|task| task.file_name().to_str()?.parse().ok());
+    found.map(Pid::from_raw).collect()
 }
 
 /// Writes a zone of so many names.
