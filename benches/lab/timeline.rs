@@ -82,12 +82,18 @@ impl Panel {
     /// Draws the panel with the plot's left upper corner at (x, y).
     fn draw(&self, x: f64, y: f64, out: &mut String) {
         let (width, height) = PLOT;
-        let bins = self.bins();
+        let mut bins = self.bins();
+        // Stacked: each series stands on those before it, and is drawn before them.
+        for series in 1..bins.len() {
+            for index in 0..bins[series].len() {
+                bins[series][index] += bins[series - 1][index];
+            }
+        }
         let most = bins.iter().flatten().copied().max().unwrap_or(1).max(1);
         out.push_str(&format!("<g transform=\"translate({x:.1} {y:.1})\">\n"));
         out.push_str(&format!("<text y=\"-6\" class=\"title\">{}</text>\n", self.server));
         out.push_str(&format!("<rect width=\"{width}\" height=\"{height}\" class=\"plot\"/>\n"));
-        for (bins, colour) in bins.iter().zip(COLOURS) {
+        for (bins, colour) in bins.iter().zip(COLOURS).rev() {
             out.push_str(&format!("<path d=\"{}\" fill=\"{colour}\"/>\n", area(bins, most)));
         }
         for (moment, class) in [(self.at, "fault"), (self.lifted_at, "lifted")] {

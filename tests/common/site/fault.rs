@@ -79,9 +79,9 @@ impl Fault {
     pub(crate) fn hold(self) -> Duration {
         Duration::from_secs(match self {
             Self::WedgeOne => 20,
-            Self::Terminate => 7,
+            Self::Terminate | Self::Drain => 7,
             Self::Saturate => 5,
-            Self::Kill | Self::Freeze | Self::Mute | Self::MuteTcp | Self::AddressGone | Self::Drain => 2,
+            Self::Kill | Self::Freeze | Self::Mute | Self::MuteTcp | Self::AddressGone => 2,
         })
     }
 
