@@ -10,6 +10,7 @@ pub(crate) mod message;
 pub(crate) mod name;
 pub(crate) mod server;
 pub(crate) mod sign;
+pub(crate) mod site;
 pub(crate) mod zonetext;
 
 use std::path::PathBuf;
