@@ -3,8 +3,8 @@
 //! Every server listens on a port that the kernel chooses and has a folder of its own for zones and control socket.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -15,6 +15,9 @@ use tempfile::TempDir;
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Makes a host with IPv4 and without IPv6 out of a new network namespace.
+const WITHOUT_IPV6: &str = "sysctl -q -w net.ipv6.conf.all.disable_ipv6=1\nip link set lo up";
 
 /// A folder with `zones/`, in which commands are run.
 struct Site {
@@ -65,12 +68,17 @@ impl Site {
         Server::start(self.command(&[&usual[..], arguments].concat()))
     }
 
-    /// The serials that are served, by zone.
-    fn serials(&self) -> Vec<(String, u64)> {
+    /// What the server of this site says about itself.
+    fn status(&self) -> Value {
         let said = self.ask(&["status", "--json"]);
         assert_eq!(said.code, 0, "{said:?}");
         let status: Value = serde_json::from_str(&said.out).expect("JSON");
-        let zones = status["result"]["zones"].as_array().expect("zones").clone();
+        status["result"].clone()
+    }
+
+    /// The serials that are served, by zone.
+    fn serials(&self) -> Vec<(String, u64)> {
+        let zones = self.status()["zones"].as_array().expect("zones").clone();
         let serial = |zone: &Value| Some((zone["name"].as_str()?.to_owned(), zone["serial"].as_u64()?));
         zones.iter().filter_map(serial).collect()
     }
@@ -113,7 +121,16 @@ struct Server {
 }
 
 impl Server {
-    fn start(mut command: Command) -> Self {
+    fn start(command: Command) -> Self {
+        let mut server = Self::spawn(command);
+        let line = server.wait_for_line("serving");
+        let word = line.split([' ', ',']).find(|word| word.starts_with("127.0.0.1:")).expect("an address");
+        server.address = word.parse().expect("an address");
+        server
+    }
+
+    /// Starts the command and waits for nothing; the address is not known yet.
+    fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let (sender, lines) = channel();
@@ -124,11 +141,7 @@ impl Server {
                 }
             }
         });
-        let mut server = Self { child, lines, address: SocketAddr::from(([0; 4], 0)) };
-        let line = server.wait_for_line("serving");
-        let word = line.split([' ', ',']).find(|word| word.starts_with("127.0.0.1:")).expect("an address");
-        server.address = word.parse().expect("an address");
-        server
+        Self { child, lines, address: SocketAddr::from(([0; 4], 0)) }
     }
 
     /// The next line of stderr that holds `part`.
@@ -164,6 +177,27 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command in a network namespace of its own, after the lines of `setup`; `None`, said loudly, where that can't be.
+///
+/// Nothing that is set in there is seen outside, and it ends with the command.
+fn alone(test: &str, command: &Command, setup: &str) -> Option<Command> {
+    let sandboxed = |script: &str| {
+        let mut sandboxed = Command::new("unshare");
+        sandboxed.args(["--net", "sh", "-e", "-c", script]).stdin(Stdio::null());
+        sandboxed
+    };
+    let tried = sandboxed(setup).output();
+    if !tried.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("\n*** SKIPPED {test}: no network namespace here, which needs root, unshare and ip: {tried:?} ***\n");
+        return None;
+    }
+    let mut alone = sandboxed(&format!("{setup}\nexec \"$0\" \"$@\""));
+    alone.arg(command.get_program()).args(command.get_args());
+    alone.current_dir(command.get_current_dir().expect("the command has a folder"));
+    alone.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    Some(alone)
 }
 
 /// A zone with one serial.
@@ -295,6 +329,40 @@ fn an_address_that_is_not_ours_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_default_address_of_an_absent_family_is_left_out_with_a_warning() {
+    let test = "a_default_address_of_an_absent_family_is_left_out_with_a_warning";
+    let site = Site::new();
+    site.write("zones/example.test.zone", zone(1));
+    let control = site.control();
+    let command = site.command(&["serve", "--workers", "1", "--control", control.to_str().expect("UTF-8")]);
+    let Some(command) = alone(test, &command, WITHOUT_IPV6) else { return };
+    let server = Server::spawn(command);
+    let warning = server.wait_for_line("left out");
+    assert!(warning.contains("WARN") && warning.contains("[::1]:5300 is left out"), "{warning}");
+    let serving = server.wait_for_line("serving");
+    assert!(serving.contains("127.0.0.1:5300") && !serving.contains("::1"), "{serving}");
+    // The control socket is a file, which namespaces of the network don't hide.
+    server.wait_for_line("Ctrl-C");
+    assert_eq!(site.status()["listen"], serde_json::json!(["127.0.0.1:5300"]));
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn an_explicit_address_of_an_absent_family_is_an_error() {
+    let test = "an_explicit_address_of_an_absent_family_is_an_error";
+    let site = Site::new();
+    site.write("zones/example.test.zone", zone(1));
+    for listen in [&["[::1]:5300"][..], &["127.0.0.1:5300", "[::1]:5300"]] {
+        let listen = listen.iter().flat_map(|address| ["--listen", address]);
+        let arguments: Vec<&str> = ["serve", "--control", ""].into_iter().chain(listen).collect();
+        let Some(mut command) = alone(test, &site.command(&arguments), WITHOUT_IPV6) else { return };
+        let said = Said::from(command.output().expect("runs"));
+        said.expect(3, &["[::1]:5300", "no such address"]);
+    }
+}
+
+#[test]
 fn bad_zone_files_fail_the_check_and_the_start() {
     let site = Site::new();
     let long = format!("{} IN A 192.0.2.1\n", "abcdefg.".repeat(31));
@@ -413,6 +481,25 @@ fn a_server_tells_what_it_serves_and_ends_on_sigterm() {
         assert_eq!(server.wait().code(), Some(0));
         assert!(!site.control().exists());
     }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_what_still_waits_for_a_client() {
+    let site = Site::new();
+    // One answer of 56 KiB, asked for so often that no socket buffer holds them all.
+    let strings: String = (0..224).map(|number| format!("big TXT \"{number:0>243}\"\n")).collect();
+    site.write("zones/example.test.zone", zone(1) + &strings);
+    let server = site.serve(&["--zones", "zones"]);
+    let mut client = TcpStream::connect(server.address).expect("connects");
+    let question = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x03big\x07example\x04test\0\0\x10\0\x01";
+    let framed = [&(question.len() as u16).to_be_bytes()[..], question].concat();
+    client.write_all(&framed.repeat(1000)).expect("a client may ask much");
+    server.signal("-TERM");
+    // The other signal, since two of one kind may arrive as one.
+    server.signal("-INT");
+    server.wait_for_line("ended by a second signal");
+    assert_eq!(server.wait().code(), Some(3));
+    drop(client);
 }
 
 #[test]

@@ -15,10 +15,12 @@ mod bind;
 mod exchange;
 mod publish;
 mod tcp;
+mod throttle;
 mod udp;
 
 pub use bind::{BindCause, BindError, Bound, bind};
 pub use publish::publish;
+pub use throttle::Throttle;
 
 use std::io;
 use std::net::UdpSocket;
