@@ -12,7 +12,6 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 # Not built, but Cargo wants to see what Cargo.toml names.
 COPY benches benches
-COPY tests/panic.rs tests/
 RUN cargo build --release --locked --bin fated && strip target/release/fated
 # A folder for the control socket that the user below may write to.
 RUN mkdir -p /run-fated

@@ -2,6 +2,7 @@
 //!
 //! Each such query costs its client the answer and nothing else: SERVFAIL, counted, a bounded number of lines, and the
 //! workers go on. `tests/run` builds it; by hand: `cargo test --features panic-name --test panic`.
+#![cfg(feature = "panic-name")]
 
 mod common;
 
