@@ -2,16 +2,16 @@
 //!
 //! Every server listens on a port that the kernel chooses and has a folder of its own for zones and control socket.
 
-#[path = "common/site.rs"]
-mod site;
+#[path = "common/command.rs"]
+mod command;
 
 use std::fs;
-use std::io::Read;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Stdio;
 
-use site::{PATIENCE, Site, zone};
+use command::{PATIENCE, Said, Server, Site, WITHOUT_IPV6, alone, zone};
 
 /// The RCODE and the serial of the SOA that a server replies over UDP.
 fn soa(address: SocketAddr, zone: &str) -> (u8, Option<u32>) {
@@ -137,6 +137,40 @@ fn an_address_that_is_not_ours_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_default_address_of_an_absent_family_is_left_out_with_a_warning() {
+    let test = "a_default_address_of_an_absent_family_is_left_out_with_a_warning";
+    let site = Site::new();
+    site.write("zones/example.test.zone", zone(1));
+    let control = site.control();
+    let command = site.command(&["serve", "--workers", "1", "--control", control.to_str().expect("UTF-8")]);
+    let Some(command) = alone(test, &command, WITHOUT_IPV6) else { return };
+    let server = Server::spawn(command);
+    let warning = server.wait_for_line("left out");
+    assert!(warning.contains("WARN") && warning.contains("[::1]:5300 is left out"), "{warning}");
+    let serving = server.wait_for_line("serving");
+    assert!(serving.contains("127.0.0.1:5300") && !serving.contains("::1"), "{serving}");
+    // The control socket is a file, which namespaces of the network don't hide.
+    server.wait_for_line("Ctrl-C");
+    assert_eq!(site.status()["listen"], serde_json::json!(["127.0.0.1:5300"]));
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn an_explicit_address_of_an_absent_family_is_an_error() {
+    let test = "an_explicit_address_of_an_absent_family_is_an_error";
+    let site = Site::new();
+    site.write("zones/example.test.zone", zone(1));
+    for listen in [&["[::1]:5300"][..], &["127.0.0.1:5300", "[::1]:5300"]] {
+        let listen = listen.iter().flat_map(|address| ["--listen", address]);
+        let arguments: Vec<&str> = ["serve", "--control", ""].into_iter().chain(listen).collect();
+        let Some(mut command) = alone(test, &site.command(&arguments), WITHOUT_IPV6) else { return };
+        let said = Said::from(command.output().expect("runs"));
+        said.expect(3, &["[::1]:5300", "no such address"]);
+    }
+}
+
+#[test]
 fn bad_zone_files_fail_the_check_and_the_start() {
     let site = Site::new();
     let long = format!("{} IN A 192.0.2.1\n", "abcdefg.".repeat(31));
@@ -255,6 +289,25 @@ fn a_server_tells_what_it_serves_and_ends_on_sigterm() {
         assert_eq!(server.wait().code(), Some(0));
         assert!(!site.control().exists());
     }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_what_still_waits_for_a_client() {
+    let site = Site::new();
+    // One answer of 56 KiB, asked for so often that no socket buffer holds them all.
+    let strings: String = (0..224).map(|number| format!("big TXT \"{number:0>243}\"\n")).collect();
+    site.write("zones/example.test.zone", zone(1) + &strings);
+    let server = site.serve(&["--zones", "zones"]);
+    let mut client = TcpStream::connect(server.address).expect("connects");
+    let question = b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x03big\x07example\x04test\0\0\x10\0\x01";
+    let framed = [&(question.len() as u16).to_be_bytes()[..], question].concat();
+    client.write_all(&framed.repeat(1000)).expect("a client may ask much");
+    server.signal("-TERM");
+    // The other signal, since two of one kind may arrive as one.
+    server.signal("-INT");
+    server.wait_for_line("ended by a second signal");
+    assert_eq!(server.wait().code(), Some(3));
+    drop(client);
 }
 
 #[test]

@@ -318,6 +318,43 @@ fn no_room_may_import_upward_or_in_a_ring() {
     }
 }
 
+/// The files that Cargo wants to see, whatever it builds: what Cargo.toml names by itself.
+fn named_targets(manifest: &str) -> Vec<String> {
+    let manifest: toml::Table = manifest.parse().expect("Cargo.toml is TOML");
+    let mut files = vec!["Cargo.lock".to_owned(), "src/lib.rs".to_owned(), "src/main.rs".to_owned()];
+    for (kind, folder) in [("bench", "benches"), ("test", "tests"), ("example", "examples")] {
+        for target in manifest.get(kind).and_then(|list| list.as_array()).into_iter().flatten() {
+            let name = target["name"].as_str().expect("a target has a name");
+            files.push(format!("{folder}/{name}.rs"));
+        }
+    }
+    files
+}
+
+/// What is wrong with the way into the container: a target that is not copied, a copied file that is ignored.
+fn check_container(manifest: &str, dockerfile: &str, ignored: &str) -> Vec<String> {
+    let from_here =
+        dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|rest| !rest.contains("--from"));
+    let copied: Vec<&str> = from_here.flat_map(|rest| rest.split(' ').rev().skip(1)).collect();
+    let is_copied = |file: &str| copied.iter().any(|copy| file == *copy || file.starts_with(&format!("{copy}/")));
+    let targets = named_targets(manifest).into_iter().filter(|file| !is_copied(file));
+    let mut wrong: Vec<String> = targets.map(|file| format!("Dockerfile: {file} is not copied")).collect();
+    let unseen = copied.iter().filter(|copy| !ignored.lines().any(|line| line.strip_prefix('!') == Some(copy)));
+    wrong.extend(unseen.map(|copy| format!(".dockerignore: {copy} is copied, but ignored")));
+    wrong
+}
+
+#[test]
+fn the_container_gets_all_that_cargo_wants_to_see() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let [manifest, dockerfile, ignored] = ["Cargo.toml", "Dockerfile", ".dockerignore"]
+        .map(|file| fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}")));
+    assert_eq!(check_container(&manifest, &dockerfile, &ignored), [""; 0]);
+    let without_benches = dockerfile.replace("COPY benches benches", "");
+    assert!(!check_container(&manifest, &without_benches, &ignored).is_empty());
+    assert!(!check_container(&manifest, &dockerfile, &ignored.replace("!src", "")).is_empty());
+}
+
 #[test]
 fn planted_violations_are_found() {
     let long_function =

@@ -1,14 +1,14 @@
 //! What an operator of a node uses: drain and resume, the pages over HTTP, the dry run, and what `check` says of the host.
 
-#[path = "common/site.rs"]
-mod site;
+#[path = "common/command.rs"]
+mod command;
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use command::{PATIENCE, Server, Site, zone};
 use serde_json::Value;
-use site::{PATIENCE, Server, Site, zone};
 
 /// A site with one zone, a state folder and pages on a port that the kernel chooses.
 fn site() -> Site {

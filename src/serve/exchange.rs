@@ -4,7 +4,9 @@
 //! take down one site after another. Refuses to know zones and sockets.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
+use super::throttle::Throttle;
 use crate::answer::{self, Asker, Snapshot, Verdict};
 use crate::metrics::Answers;
 
@@ -24,11 +26,27 @@ pub(super) fn exchange(
     let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asker, &mut *reply)));
     let verdict = verdict.unwrap_or_else(|_| {
         counters.panics.add(1);
-        tracing::error!(octets = query.len(), "a query made the answer panic; the client gets SERVFAIL");
+        tell_panic(query.len(), Instant::now());
         refuse(query, Rcode::ServFail, reply)
     });
     count(verdict, counters)
 }
+
+/// Logs that an answer panicked, unless that was logged just before; `untold` is how many were not logged in between.
+///
+/// Out of line: a query that is answered does not come here.
+#[cold]
+fn tell_panic(query_bytes: usize, now: Instant) {
+    if let Some(untold) = PANIC_LINES.admit(now) {
+        tracing::error!(octets = query_bytes, untold, "a query made the answer panic; the client gets SERVFAIL");
+    }
+}
+
+/// Counts the lines about panics, of all threads.
+static PANIC_LINES: Throttle = Throttle::new(PANIC_LINES_MAX);
+
+/// The most lines about panics in a second: whoever knows the query can send it as fast as any other.
+const PANIC_LINES_MAX: u32 = 1;
 
 /// Answers a query whose end was lost, from what is left of it: FORMERR, or nothing to a response.
 ///

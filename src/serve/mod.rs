@@ -16,6 +16,7 @@ mod exchange;
 mod publish;
 mod staff;
 mod tcp;
+mod throttle;
 mod udp;
 #[cfg(test)]
 mod wedge;
@@ -23,6 +24,7 @@ mod wedge;
 pub use bind::{BindCause, BindError, Bound, Place, bind};
 pub use publish::publish;
 pub use staff::{ReplaceError, Staff};
+pub use throttle::Throttle;
 
 use std::io;
 use std::net::UdpSocket;

@@ -35,6 +35,9 @@ pub struct ZoneFile<'a> {
 pub fn load(file: &ZoneFile<'_>, files: &mut dyn Files, sources: &mut Sources, faults: &mut Faults) -> Option<Zone> {
     let mut builder = Builder::new(file.seed);
     reader::read_zone(files, file.path, file.name, sources, faults, &mut |record| builder.add(&record));
+    // What an entry says that could not be read may be just what a warning about the zone would miss. Errors about the
+    // zone hold whatever else is in it.
+    faults.hold_back_warnings_behind_errors();
     builder.finish(file, faults)
 }
 

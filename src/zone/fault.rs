@@ -603,12 +603,19 @@ pub struct Faults {
     kept: Vec<Fault>,
     error_count: usize,
     warning_count: usize,
+    holds_warnings_back: bool,
 }
 
 impl Faults {
+    /// Passes over the warnings that are still to come, if there are errors: they may only follow from those.
+    pub fn hold_back_warnings_behind_errors(&mut self) {
+        self.holds_warnings_back |= self.error_count > 0;
+    }
+
     /// Counts a fault, and keeps it while there is room.
     pub fn add(&mut self, kind: FaultKind, place: Place, length: usize) {
         let count = match kind.severity() {
+            Severity::Warning if self.holds_warnings_back => return,
             Severity::Error => &mut self.error_count,
             Severity::Warning => &mut self.warning_count,
         };

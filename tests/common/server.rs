@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use super::ask;
@@ -90,6 +90,8 @@ pub(crate) struct Server {
     pub(crate) folder: tempfile::TempDir,
     /// The process.
     process: Process,
+    /// What fated says on stderr since it serves; nothing of the peers.
+    lines: Mutex<mpsc::Receiver<String>>,
 }
 
 /// A child process that leads a group of its own, which ends with this value.
@@ -171,6 +173,14 @@ impl Server {
         self.folder.path().join("control.sock")
     }
 
+    /// Ends the server and returns all that it said since it serves.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        self.process.signal("TERM");
+        assert!(self.process.wait(STOP_PATIENCE).is_some(), "{} does not end", self.kind.name());
+        // The lines end with the process.
+        self.lines.into_inner().expect("nobody else holds the lines").iter().collect()
+    }
+
     /// The process of the server.
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -219,7 +229,7 @@ fn start_fated(zones: &[ZoneFile], arguments: &[&str]) -> Server {
                 if line.contains("serving")
                     && let Some(address) = loopback_address(&line)
                 {
-                    return Server { kind: Kind::Fated, address, folder, process };
+                    return Server { kind: Kind::Fated, address, folder, process, lines: Mutex::new(receiver) };
                 }
                 log.push_str(&line);
                 log.push('\n');
@@ -266,7 +276,7 @@ fn start_peer(kind: Kind, zones: &[ZoneFile]) -> Result<Server, String> {
             }
         }
     }
-    Ok(Server { kind, address, folder, process })
+    Ok(Server { kind, address, folder, process, lines: Mutex::new(mpsc::channel().1) })
 }
 
 /// The configuration of NSD.

@@ -20,7 +20,7 @@ mod write;
 
 pub use bitmap::{has_type, types, write_bitmap};
 pub use error::{TextCause, TextError, WireError};
-pub use time::parse_ttl;
+pub use time::{TtlError, parse_ttl};
 pub use tokens::Token;
 
 use super::name::{Name, NameRef};

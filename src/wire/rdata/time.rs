@@ -8,13 +8,31 @@ use super::tokens::number;
 /// The largest TTL in seconds (RFC 2181 §8).
 const TTL_SECONDS_MAX: u32 = i32::MAX as u32;
 
-/// Reads a TTL: plain seconds or `1w2d3h4m5s` in any letter case; `None` over 2^31-1 (RFC 2181 §8).
-pub fn parse_ttl(text: &[u8]) -> Option<u32> {
-    parse_seconds(text).filter(|seconds| *seconds <= TTL_SECONDS_MAX)
+/// What is wrong with a TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TtlError {
+    /// It is neither a number nor numbers with units.
+    Malformed,
+    /// It is over 2^31-1 seconds.
+    TooLarge,
 }
 
-/// Reads an interval of 32 bits: plain seconds, or numbers that each have a unit behind them.
+/// Reads a TTL: plain seconds or `1w2d3h4m5s` in any letter case.
+///
+/// # Errors
+/// [`TtlError::Malformed`]; [`TtlError::TooLarge`] over 2^31-1 (RFC 2181 §8).
+pub fn parse_ttl(text: &[u8]) -> Result<u32, TtlError> {
+    let seconds = sum_seconds(text).ok_or(TtlError::Malformed)?;
+    u32::try_from(seconds).ok().filter(|seconds| *seconds <= TTL_SECONDS_MAX).ok_or(TtlError::TooLarge)
+}
+
+/// Reads an interval of 32 bits; `None` if it is malformed or larger.
 pub(super) fn parse_seconds(text: &[u8]) -> Option<u32> {
+    u32::try_from(sum_seconds(text)?).ok()
+}
+
+/// Reads plain seconds, or numbers that each have a unit behind them; stays at the largest number where it is over.
+fn sum_seconds(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }
@@ -40,8 +58,8 @@ pub(super) fn parse_seconds(text: &[u8]) -> Option<u32> {
         (value, digit_count, has_unit) = (0, 0, true);
     }
     match (digit_count, has_unit) {
-        (0, _) => u32::try_from(total).ok(),
-        (_, false) => u32::try_from(value).ok(),
+        (0, _) => Some(total),
+        (_, false) => Some(value),
         // `1h30`: nobody can say thirty of what.
         (_, true) => None,
     }
@@ -144,8 +162,10 @@ mod tests {
             ("IN", None),
             ("DS", None),
         ] {
-            assert_eq!(parse_ttl(text.as_bytes()), seconds, "{text}");
+            assert_eq!(parse_ttl(text.as_bytes()).ok(), seconds, "{text}");
         }
+        assert_eq!(parse_ttl(b"3551w"), Err(TtlError::TooLarge));
+        assert_eq!(parse_ttl(b"99999999999999999999w9"), Err(TtlError::Malformed));
         assert_eq!(parse_seconds(b"4294967295"), Some(u32::MAX));
         assert_eq!(parse_seconds(b"4294967296"), None);
     }

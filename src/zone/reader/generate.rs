@@ -95,7 +95,9 @@ impl Reader<'_> {
             self.read_rdata(head.rtype, &scanner.tokens)
                 .map_err(|error| generated(rdata_fault(head.rtype, error.cause), rhs_word))?;
             let (rtype, ttl) = (head.rtype, head.ttl);
-            (self.sink)(Record { owner: owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
+            if self.is_known(&owner_text) {
+                (self.sink)(Record { owner: owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
+            }
         }
         Ok(())
     }

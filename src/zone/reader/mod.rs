@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::wire::rdata::{TextCause, TextError, Token, parse, parse_ttl};
+use crate::wire::rdata::{TextCause, TextError, Token, TtlError, parse, parse_ttl};
 use crate::wire::{Class, Name, NameRef, Type};
 use crate::zone::fault::{DIRECTIVES, FaultKind, Faults, Place};
 use scan::{Scanned, Scanner, Spot};
@@ -81,6 +81,7 @@ pub fn read_zone(
         include_count: 0,
         has_entries: false,
         origin: origin.to_name(),
+        is_origin_known: true,
         owner: Name::ROOT,
         owner_state: OwnerState::None,
         last_ttl: None,
@@ -111,7 +112,7 @@ enum OwnerState {
     None,
     /// The last one written is good.
     Known,
-    /// The last one written is wrong, which was told already.
+    /// The last one written is wrong, or may be, which was told already.
     Wrong,
 }
 
@@ -154,6 +155,8 @@ struct Reader<'r> {
     /// Whether any entry was seen, good or not.
     has_entries: bool,
     origin: Name,
+    /// Whether `origin` is the one that was meant: false behind a directive that could not be carried out.
+    is_origin_known: bool,
     owner: Name,
     owner_state: OwnerState,
     /// The last TTL that a record had written out (RFC 1035 §5.1).
@@ -193,6 +196,7 @@ impl Reader<'_> {
                     self.faults.add(*kind, place(file, spot), spot.length);
                     if !scanner.is_blank_first {
                         self.owner_state = OwnerState::Wrong;
+                        self.is_origin_known &= !scanner.tokens.first().is_some_and(|word| word.text.starts_with(b"$"));
                     }
                     Ok(())
                 }
@@ -215,8 +219,14 @@ impl Reader<'_> {
         let directive = DIRECTIVES.iter().find(|name| first.text.eq_ignore_ascii_case(name.as_bytes()));
         match (directive, scanner.is_blank_first) {
             (None, true) => self.read_record(file, scanner),
-            (None, false) => Err(trouble(FaultKind::UnknownDirective { word: shown(first.text) }, 0)),
-            (Some(_), true) => Err(trouble(FaultKind::IndentedDirective, 0)),
+            (None, false) => {
+                self.is_origin_known = false; // It may have been meant for $ORIGIN.
+                Err(trouble(FaultKind::UnknownDirective { word: shown(first.text) }, 0))
+            }
+            (Some(name), true) => {
+                self.is_origin_known &= *name != "$ORIGIN";
+                Err(trouble(FaultKind::IndentedDirective, 0))
+            }
             (Some(&"$ORIGIN"), _) => self.set_origin(&scanner.tokens),
             (Some(&"$TTL"), _) => self.set_ttl(&scanner.tokens),
             (Some(&"$INCLUDE"), _) => self.include(file, scanner),
@@ -230,9 +240,12 @@ impl Reader<'_> {
         if !scanner.is_blank_first {
             // Wrong until it is known to be good, so that one bad owner is told once.
             self.owner_state = OwnerState::Wrong;
-            self.owner = Name::from_text(scanner.tokens[0].text, Some(self.origin.as_ref()))
+            let text = scanner.tokens[0].text;
+            self.owner = Name::from_text(text, Some(self.origin.as_ref()))
                 .map_err(|cause| trouble(FaultKind::BadOwner { cause }, 0))?;
-            self.owner_state = OwnerState::Known;
+            if self.is_known(text) {
+                self.owner_state = OwnerState::Known;
+            }
             next = 1;
         } else if self.owner_state == OwnerState::None {
             self.owner_state = OwnerState::Wrong;
@@ -257,7 +270,9 @@ impl Reader<'_> {
         let (mut ttl, mut has_class) = (None, false);
         loop {
             let missing = || trouble(FaultKind::MissingField { expected: "a record type" }, next);
-            let token = tokens.get(next).ok_or_else(missing)?;
+            // No TTL, class or type has dots or colons: a name or an address stands where the type is missing.
+            let is_type_missing = |token: &&Token<'_>| token.text.iter().any(|octet| matches!(octet, b'.' | b':'));
+            let token = tokens.get(next).filter(|token| !is_type_missing(token)).ok_or_else(missing)?;
             if token.is_quoted {
                 return Err(trouble(FaultKind::QuotedField { expected: "a record type" }, next));
             }
@@ -285,7 +300,8 @@ impl Reader<'_> {
             self.last_ttl = written;
         }
         written.or(self.default_ttl).or(self.last_ttl).unwrap_or_else(|| {
-            if !self.is_told_of_ttl {
+            // An entry that could not be read may have been the one with the TTL.
+            if !self.is_told_of_ttl && self.faults.error_count() == 0 {
                 self.is_told_of_ttl = true;
                 self.faults.add(FaultKind::NoTtl { used: FALLBACK_TTL }, place, 0);
             }
@@ -301,10 +317,19 @@ impl Reader<'_> {
 
     /// Carries out `$ORIGIN name` (RFC 1035 §5.1).
     fn set_origin(&mut self, tokens: &[Token<'_>]) -> Read<()> {
+        // Not known until it is, so that what follows a broken directive has no second faults.
+        let is_known = tokens.get(1).is_some_and(|name| self.is_known(name.text));
+        self.is_origin_known = false;
         let name = tokens.get(1).ok_or_else(|| trouble(FaultKind::MissingField { expected: "a name" }, 1))?;
         end_at(tokens, 2)?;
         self.origin = self.read_origin(*name, 1)?;
+        self.is_origin_known = is_known;
         Ok(())
+    }
+
+    /// Whether a name is the one that was meant: it is absolute, or what completes it is known.
+    fn is_known(&self, name: &[u8]) -> bool {
+        self.is_origin_known || Name::from_text(name, None).is_ok()
     }
 
     /// Reads the name of an origin, which the one before completes.
@@ -329,9 +354,9 @@ impl Reader<'_> {
         let tokens = &scanner.tokens;
         let name = tokens.get(1).ok_or_else(|| trouble(FaultKind::MissingField { expected: "a file" }, 1))?;
         end_at(tokens, 3)?;
-        let origin = match tokens.get(2) {
-            Some(origin) => self.read_origin(*origin, 2)?,
-            None => self.origin,
+        let (origin, is_origin_known) = match tokens.get(2) {
+            Some(origin) => (self.read_origin(*origin, 2)?, self.is_known(origin.text)),
+            None => (self.origin, self.is_origin_known),
         };
         let including = self.sources.path(file).unwrap_or(Path::new(""));
         let path = including.parent().unwrap_or(Path::new("")).join(OsStr::from_bytes(&unescaped(name.text)));
@@ -350,21 +375,21 @@ impl Reader<'_> {
             Ok(included) => included,
             Err(cause) => return Err(trouble(FaultKind::FileUnreadable { path, cause }, 1)),
         };
-        let before = (self.origin, self.owner, self.owner_state);
-        self.origin = origin;
+        let before = (self.origin, self.is_origin_known, self.owner, self.owner_state);
+        (self.origin, self.is_origin_known) = (origin, is_origin_known);
         self.chain.push(path);
         self.read_file(included);
         self.chain.pop();
-        (self.origin, self.owner, self.owner_state) = before;
+        (self.origin, self.is_origin_known, self.owner, self.owner_state) = before;
         Ok(())
     }
 }
 
 /// Reads a TTL that begins with a digit or stands where only a TTL can.
 fn read_ttl(text: &[u8], word: usize) -> Read<u32> {
-    parse_ttl(text).ok_or_else(|| {
-        let is_number = text.iter().all(u8::is_ascii_digit);
-        trouble(if is_number { FaultKind::TtlTooLarge } else { FaultKind::BadTtl }, word)
+    parse_ttl(text).map_err(|error| match error {
+        TtlError::Malformed => trouble(FaultKind::BadTtl, word),
+        TtlError::TooLarge => trouble(FaultKind::TtlTooLarge, word),
     })
 }
 

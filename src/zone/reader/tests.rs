@@ -111,6 +111,10 @@ fn faults_stand_where_they_are() {
         (b"$ORIGIN a..b", &["bad-origin 1:9"]),
         (b"a 4294967295 A 192.0.2.1", &["ttl-too-large 1:3"]),
         (b"a 5x A 192.0.2.1", &["bad-ttl 1:3"]),
+        (b"a 3551w A 192.0.2.1", &["ttl-too-large 1:3"]),
+        (b"a 192.0.2.1", &["missing-field 1:3"]),
+        (b"a 5 IN 2001:db8::1", &["missing-field 1:8"]),
+        (b"a mail.example.net.", &["missing-field 1:3"]),
         (b"a 5 CH A 192.0.2.1", &["class-not-in 1:5"]),
         (b"a 5 CLASS9 A 192.0.2.1", &["class-not-in 1:5"]),
         (b"a 5 FLURB x", &["unknown-type 1:5"]),
@@ -137,6 +141,20 @@ fn faults_stand_where_they_are() {
         let text_shown = String::from_utf8_lossy(text).into_owned();
         assert_eq!(faults(text), expected, "{text_shown}");
     }
+}
+
+#[test]
+fn what_may_belong_to_another_origin_or_ttl_is_no_second_fault() {
+    for directive in ["$ORIGIN a..b", "$ORGIN sub", " $ORIGIN sub", "$ORIGIN \"sub", "$ORIGIN"] {
+        let text = format!(
+            "{directive}\na 5 A 192.0.2.1\n A 192.0.2.1\n$ORIGIN rel\n@ 5 A 192.0.2.1\n\
+            $GENERATE 1-1 g$ 5 A 192.0.2.1\nb.example. 5 A 192.0.2.2\n$ORIGIN c.example.\nd 5 A 192.0.2.3"
+        );
+        let (records, faults) = read(&[("z/main", text.as_bytes())]);
+        assert_eq!(faults.len(), 1, "{directive}: {faults:?}");
+        assert_eq!(records, ["b.example. 5 A c0000202", "d.c.example. 5 A c0000203"], "{directive}");
+    }
+    assert_eq!(faults(b"$TTL x\na A 192.0.2.1"), ["bad-ttl 1:6"]);
 }
 
 #[test]

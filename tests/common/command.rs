@@ -17,6 +17,9 @@ use tempfile::TempDir;
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Makes a host with IPv4 and without IPv6 out of a new network namespace.
+pub(crate) const WITHOUT_IPV6: &str = "sysctl -q -w net.ipv6.conf.all.disable_ipv6=1\nip link set lo up";
+
 /// A folder with `zones/`, in which commands are run.
 pub(crate) struct Site {
     pub(crate) folder: TempDir,
@@ -66,12 +69,17 @@ impl Site {
         Server::start(self.command(&[&usual[..], arguments].concat()))
     }
 
-    /// The serials that are served, by zone.
-    pub(crate) fn serials(&self) -> Vec<(String, u64)> {
+    /// What the server of this site says about itself.
+    pub(crate) fn status(&self) -> Value {
         let said = self.ask(&["status", "--json"]);
         assert_eq!(said.code, 0, "{said:?}");
         let status: Value = serde_json::from_str(&said.out).expect("JSON");
-        let zones = status["result"]["zones"].as_array().expect("zones").clone();
+        status["result"].clone()
+    }
+
+    /// The serials that are served, by zone.
+    pub(crate) fn serials(&self) -> Vec<(String, u64)> {
+        let zones = self.status()["zones"].as_array().expect("zones").clone();
         let serial = |zone: &Value| Some((zone["name"].as_str()?.to_owned(), zone["serial"].as_u64()?));
         zones.iter().filter_map(serial).collect()
     }
@@ -116,7 +124,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        let mut server = Self::spawn(command);
+        server.seen = server.lines_until("serving ");
+        let line = server.seen.last().expect("the last line is the one");
+        let word = line.split([' ', ',']).find(|word| word.starts_with("127.0.0.1:")).expect("an address");
+        server.address = word.parse().expect("an address");
+        server
+    }
+
+    /// Starts the command and waits for nothing; the address is not known yet.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let (sender, lines) = channel();
@@ -127,12 +145,7 @@ impl Server {
                 }
             }
         });
-        let mut server = Self { child, lines, address: SocketAddr::from(([0; 4], 0)), seen: Vec::new() };
-        server.seen = server.lines_until("serving ");
-        let line = server.seen.last().expect("the last line is the one");
-        let word = line.split([' ', ',']).find(|word| word.starts_with("127.0.0.1:")).expect("an address");
-        server.address = word.parse().expect("an address");
-        server
+        Self { child, lines, address: SocketAddr::from(([0; 4], 0)), seen: Vec::new() }
     }
 
     /// The next line of stderr that holds `part`.
@@ -175,6 +188,27 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command in a network namespace of its own, after the lines of `setup`; `None`, said loudly, where that can't be.
+///
+/// Nothing that is set in there is seen outside, and it ends with the command.
+pub(crate) fn alone(test: &str, command: &Command, setup: &str) -> Option<Command> {
+    let sandboxed = |script: &str| {
+        let mut sandboxed = Command::new("unshare");
+        sandboxed.args(["--net", "sh", "-e", "-c", script]).stdin(Stdio::null());
+        sandboxed
+    };
+    let tried = sandboxed(setup).output();
+    if !tried.as_ref().is_ok_and(|output| output.status.success()) {
+        eprintln!("\n*** SKIPPED {test}: no network namespace here, which needs root, unshare and ip: {tried:?} ***\n");
+        return None;
+    }
+    let mut alone = sandboxed(&format!("{setup}\nexec \"$0\" \"$@\""));
+    alone.arg(command.get_program()).args(command.get_args());
+    alone.current_dir(command.get_current_dir().expect("the command has a folder"));
+    alone.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    Some(alone)
 }
 
 /// A zone with one serial.
