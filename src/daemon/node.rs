@@ -1,0 +1,481 @@
+//! The anycast node: what the prover sees goes to the policies, what they say goes to the route.
+//!
+//! ```text
+//!   prover ──Observation──▶ Desk: one Policy an address ──Stance──▶ route::Driver ──▶ the kernel
+//!      │                      ▲ drained, stopping (flags)      │
+//!      └──Proof──────────────────────────────────────────────▶ lease
+//! ```
+//!
+//! The policies are run by the prover's thread and by nobody else: the control plane only sets flags and reads what is
+//! told, so that it may hang without keeping the route up or taking it down.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::DaemonError;
+use super::host::Device;
+use crate::admin::history::History;
+use crate::admin::reply;
+use crate::answer::{Canary, Snapshot};
+use crate::config::{Anycast, Reaction};
+use crate::health::{self, Path, Prover, WorkerState};
+use crate::policy::{self, Observation, Order, Policy, Proof, Reason, Stance, Transition};
+use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, Seen};
+use crate::serve::Staff;
+use crate::wire::{Name, NameRef};
+use crate::zone::hash::LookupName;
+
+/// How long going away may take before it is left to the end of the process.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
+
+/// What a node is made of.
+pub(super) struct Parts<'a> {
+    /// What the operator wants.
+    pub(super) anycast: &'a Anycast,
+    /// What carries the addresses.
+    pub(super) device: Device,
+    /// The addresses as they are bound, in the order of `anycast`.
+    pub(super) bound: Vec<SocketAddr>,
+    /// Where the first of them stands among all that are bound.
+    pub(super) first: usize,
+    /// How the workers know canaries.
+    pub(super) canary: Canary,
+    /// The workers.
+    pub(super) staff: Staff,
+    /// What is served.
+    pub(super) current: Arc<ArcSwap<Snapshot>>,
+    /// Whether the operator has drained the server.
+    pub(super) is_drained: Arc<AtomicBool>,
+}
+
+/// A node at work.
+pub(super) struct Node {
+    /// Asks the workers. Taken to end it.
+    prover: Prover,
+    /// Makes the kernel follow.
+    driver: Arc<Driver>,
+    /// What the control plane asks of the desk.
+    orders: Arc<Orders>,
+    /// What the desk tells.
+    told: Arc<ArcSwap<Vec<Told>>>,
+    /// The last changes.
+    history: Arc<Mutex<History>>,
+    /// When each address was proven.
+    proof: Arc<Proof>,
+    /// What all moments count from.
+    origin: Instant,
+    /// What the operator wants.
+    anycast: Anycast,
+}
+
+/// What is asked of the desk; read each round.
+struct Orders {
+    is_drained: Arc<AtomicBool>,
+    is_stopping: AtomicBool,
+}
+
+/// How an address stands.
+#[derive(Clone, Debug)]
+struct Told {
+    stance: Stance,
+    reason: Reason,
+    since: Duration,
+    announcements: u64,
+    withdrawals: u64,
+}
+
+/// The sources of probes: over a tun of our own, or over loopback.
+fn probe_sources(is_over_tun: bool) -> Vec<IpAddr> {
+    if is_over_tun {
+        vec![health::SOURCE_V4.into(), health::SOURCE_V6.into()]
+    } else {
+        vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+    }
+}
+
+/// Makes the secret by which the workers know canaries.
+///
+/// # Errors
+/// The system has no random numbers.
+pub(super) fn canary(anycast: &Anycast, device: Device) -> std::io::Result<Canary> {
+    let is_over_tun = device == Device::Tun && !anycast.is_dry_run;
+    Ok(Canary { nonce: getrandom::u64().map_err(std::io::Error::other)?, sources: probe_sources(is_over_tun) })
+}
+
+impl Node {
+    /// Takes the devices, proves, and announces what is proven. The calling thread loses CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// [`DaemonError::Route`], or what the system has no thread or random numbers for.
+    pub(super) fn start(parts: Parts<'_>, origin: Instant) -> Result<Self, DaemonError> {
+        let Parts { anycast, device, bound, first, canary, staff, current, is_drained } = parts;
+        let proof = Arc::new(Proof::new(anycast.addresses.len()));
+        let driver = Arc::new(Driver::start(route_settings(anycast, device), origin, Arc::clone(&proof))?);
+        if let Err(error) = route::drop_elsewhere() {
+            tracing::warn!(%error, "CAP_NET_ADMIN stays with every thread");
+        }
+        let path = match driver.probe_tun() {
+            Some(tun) => {
+                let own = tun.as_fd().try_clone_to_owned();
+                Path::Tun(own.map_err(DaemonError::system("the tun device can't be shared with the prover"))?)
+            }
+            None => Path::Socket,
+        };
+        let orders = Arc::new(Orders { is_drained, is_stopping: AtomicBool::new(false) });
+        let history = Arc::new(Mutex::new(History::default()));
+        let seed = getrandom::u64().map_err(|error| DaemonError::system("no random numbers")(error.into()))?;
+        let desk = Desk::new(anycast, seed, origin, &driver, &orders, &history);
+        let told = Arc::clone(&desk.told);
+        let settings = health::Settings {
+            interval: anycast.health.interval,
+            timeout: anycast.health.timeout,
+            fall: anycast.health.fall,
+            min_workers: anycast.health.workers_min.get(),
+            nonce: canary.nonce,
+            identity: current.load().settings.identity.clone(),
+            addresses: bound,
+            tcp_interval: health::TCP_INTERVAL,
+        };
+        let workers = Arc::new(Workers { staff, first });
+        let zones = Arc::new(Served { current, turn: AtomicUsize::new(0) });
+        let prover =
+            Prover::start(settings, path, workers, zones, Arc::clone(&proof), origin, desk.into_on_round())
+                .map_err(DaemonError::system("the prover can't be started"))?;
+        Ok(Self { prover, driver, orders, told, history, proof, origin, anycast: anycast.clone() })
+    }
+
+    /// Withdraws every address, and returns when the kernel has done so, or after [`LEAVE_MAX`].
+    pub(super) fn leave(&self) {
+        self.orders.is_stopping.store(true, Ordering::Release);
+        // At once, not at the prover's next round, and even where the prover hangs.
+        self.driver.want(&vec![Stance::Withdraw; self.anycast.addresses.len()]);
+        let is_gone = |seen: &Seen| seen.addresses.iter().all(|address| !address.is_announced);
+        if !self.driver.wait(LEAVE_MAX, is_gone) {
+            tracing::error!("an address is still announced; it goes with the process");
+        }
+    }
+
+    /// How long what still comes is to be answered after that.
+    pub(super) fn drain(&self) -> Duration {
+        self.anycast.drain
+    }
+
+    /// Whether enough workers proved any address within `age`.
+    pub(super) fn proof(&self) -> Arc<Proof> {
+        Arc::clone(&self.proof)
+    }
+
+    /// How the node is.
+    pub(super) fn status(&self) -> reply::Anycast {
+        let (now, seen, told, report) =
+            (self.origin.elapsed(), self.driver.seen(), self.told.load(), self.prover.report());
+        let addresses = self.anycast.addresses.iter().zip(&seen.addresses).zip(told.iter()).enumerate();
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        reply::Anycast {
+            interface: self.anycast.interface.clone(),
+            dry_run: self.anycast.is_dry_run,
+            workers_min: self.anycast.health.workers_min.get(),
+            lease_s: self.anycast.lease.map(|lease| lease.as_secs()),
+            addresses: addresses
+                .map(|(index, ((address, seen), told))| {
+                    let proof = self.proof.last(index);
+                    tell_address(now, *address, self.anycast.prefix_of(*address).to_string(), seen, told, proof)
+                })
+                .collect(),
+            workers: report.workers.iter().enumerate().map(|(index, worker)| tell_worker(now, index, worker)).collect(),
+            zone_faults: report.zones.iter().map(|fault| tell_zone(now, fault)).collect(),
+            transitions: history.told(Instant::now()),
+        }
+    }
+}
+
+/// What the route driver is to hold.
+fn route_settings(anycast: &Anycast, device: Device) -> route::Settings {
+    let name = anycast.interface.clone();
+    let health = &anycast.health;
+    route::Settings {
+        addresses: anycast.addresses.iter().map(|address| (*address).into()).collect(),
+        announce: anycast.announce.clone(),
+        interface: if device == Device::Tun { Interface::Tun(name) } else { Interface::Device(name) },
+        lease: anycast.lease,
+        // A proof is as old as its round when it is noted, and the next may be as late as its timeout.
+        proof_slack: health.interval + health.timeout + PROOF_LATENESS,
+        kernel_route: anycast
+            .kernel_route
+            .map(|route| route::KernelRoute { table: route.table, metric: route.metric }),
+        is_dry_run: anycast.is_dry_run,
+    }
+}
+
+/// What a machine may be late by before a proof is too old for a lease.
+const PROOF_LATENESS: Duration = Duration::from_millis(50);
+
+/// The policies and what is told of them; owned by the prover's thread.
+struct Desk {
+    policies: Vec<Policy>,
+    names: Vec<String>,
+    is_drained: bool,
+    driver: Arc<Driver>,
+    orders: Arc<Orders>,
+    told: Arc<ArcSwap<Vec<Told>>>,
+    history: Arc<Mutex<History>>,
+    /// Changes that the kernel has not followed yet: the address, its number in the history, and when it was.
+    pending: Vec<Option<(u64, Duration)>>,
+    origin: Instant,
+}
+
+impl Desk {
+    fn new(
+        anycast: &Anycast,
+        seed: u64,
+        origin: Instant,
+        driver: &Arc<Driver>,
+        orders: &Arc<Orders>,
+        history: &Arc<Mutex<History>>,
+    ) -> Self {
+        let now = origin.elapsed();
+        let settings = policy_settings(anycast);
+        let make = |index| Policy::new(now, settings, seed.wrapping_add(index));
+        let policies: Vec<Policy> = (0..anycast.addresses.len() as u64).map(make).collect();
+        let fresh = |policy: &Policy| Told {
+            stance: policy.stance(),
+            reason: policy.reason(),
+            since: policy.since(),
+            announcements: 0,
+            withdrawals: 0,
+        };
+        Self {
+            told: Arc::new(ArcSwap::from_pointee(policies.iter().map(fresh).collect())),
+            names: anycast.addresses.iter().map(ToString::to_string).collect(),
+            is_drained: false,
+            driver: Arc::clone(driver),
+            orders: Arc::clone(orders),
+            history: Arc::clone(history),
+            pending: vec![None; policies.len()],
+            policies,
+            origin,
+        }
+    }
+
+    /// What the prover calls after each round.
+    fn into_on_round(mut self) -> health::OnRound {
+        Box::new(move |now, rounds| self.round(now, rounds))
+    }
+
+    /// Carries out what was asked, judges the round, and says what is wanted.
+    fn round(&mut self, now: Duration, rounds: &[Observation]) {
+        let order = self.order();
+        let mut told = Vec::clone(&self.told.load());
+        for (index, (policy, round)) in self.policies.iter_mut().zip(rounds).enumerate() {
+            let ordered = order.and_then(|order| policy.order(now, order));
+            let changes = [ordered, policy.observe(now, round)];
+            for change in changes.into_iter().flatten() {
+                match change.to {
+                    Stance::Announce if change.from == Stance::Withdraw => told[index].announcements += 1,
+                    Stance::Withdraw => told[index].withdrawals += 1,
+                    Stance::Announce | Stance::Degrade => {}
+                }
+                log(&self.names[index], &change);
+                let number = self.history.lock().unwrap_or_else(PoisonError::into_inner).begin(
+                    self.origin + change.at,
+                    &self.names[index],
+                    tell_stance(change.from),
+                    tell_stance(change.to),
+                    &change.reason.to_string(),
+                );
+                self.pending[index] = Some((number, change.at));
+            }
+            told[index] =
+                Told { stance: policy.stance(), reason: policy.reason(), since: policy.since(), ..told[index].clone() };
+        }
+        let wanted: Vec<Stance> = told.iter().map(|told| told.stance).collect();
+        self.driver.want(&wanted);
+        self.follow(&wanted);
+        self.told.store(Arc::new(told));
+    }
+
+    /// What was asked since the last round.
+    fn order(&mut self) -> Option<Order> {
+        if self.orders.is_stopping.load(Ordering::Acquire) {
+            return Some(Order::Stop);
+        }
+        let is_drained = self.orders.is_drained.load(Ordering::Acquire);
+        let is_new = std::mem::replace(&mut self.is_drained, is_drained) != is_drained;
+        is_new.then_some(if is_drained { Order::Drain } else { Order::Resume })
+    }
+
+    /// Notes how long the kernel took for changes that it has followed since.
+    fn follow(&mut self, wanted: &[Stance]) {
+        let seen = self.driver.seen();
+        for ((pending, wanted), seen) in self.pending.iter_mut().zip(wanted).zip(&seen.addresses) {
+            let is_done = seen.stance == *wanted && seen.is_announced == (*wanted != Stance::Withdraw);
+            let Some((number, at)) = pending.take_if(|_| is_done) else { continue };
+            let what = if seen.is_announced { "the kernel has the address" } else { "the kernel has it no longer" };
+            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            history.step(number, what, seen.since.saturating_sub(at));
+        }
+    }
+}
+
+/// One line for each change, with its cause.
+fn log(address: &str, change: &Transition) {
+    let (from, to) = (tell_stance(change.from).word(), tell_stance(change.to).word());
+    let (cause, why) = (change.reason.code(), change.reason);
+    if change.to == Stance::Announce {
+        tracing::info!(address, from, to, cause, "the stance has changed: {why}");
+    } else {
+        tracing::warn!(address, from, to, cause, "the stance has changed: {why}");
+    }
+}
+
+/// The policy that the operator wants.
+fn policy_settings(anycast: &Anycast) -> policy::Settings {
+    let health = &anycast.health;
+    let response = |reaction| match reaction {
+        Reaction::Absorb => policy::Response::Absorb,
+        Reaction::Degrade => policy::Response::Degrade,
+        Reaction::Withdraw => policy::Response::Withdraw,
+    };
+    policy::Settings {
+        interval: health.interval,
+        timeout: health.timeout,
+        fall: health.fall,
+        rise: health.rise,
+        min_workers: u16::try_from(health.workers_min.get()).unwrap_or(u16::MAX),
+        on_overload: response(health.on_overload),
+        on_shared: response(health.on_shared_fault),
+        ..policy::Settings::default()
+    }
+}
+
+/// The workers, as the prover sees them.
+struct Workers {
+    staff: Staff,
+    /// Where the service addresses begin among all addresses that are bound.
+    first: usize,
+}
+
+impl health::Staff for Workers {
+    fn worker_count(&self) -> usize {
+        self.staff.worker_count()
+    }
+
+    fn progress(&self, worker: usize) -> u64 {
+        self.staff.progress(worker)
+    }
+
+    fn tid(&self, worker: usize) -> Option<i32> {
+        self.staff.tid(worker)
+    }
+
+    fn drops(&self, address: usize) -> u64 {
+        self.staff.drops(self.first + address)
+    }
+
+    fn replace(&self, worker: usize) -> std::io::Result<()> {
+        self.staff.replace(worker)
+    }
+
+    fn lost(&self) -> usize {
+        self.staff.lost()
+    }
+
+    fn has_queued(&self, worker: usize) -> Option<bool> {
+        self.staff.has_queued(worker)
+    }
+}
+
+/// The zones that are served, one after the other.
+struct Served {
+    current: Arc<ArcSwap<Snapshot>>,
+    /// How many were asked for.
+    turn: AtomicUsize,
+}
+
+impl health::Zones for Served {
+    fn next(&self) -> Option<(Name, u32)> {
+        let snapshot = self.current.load();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let zone = snapshot.zones.iter().nth(turn % snapshot.zones.len().max(1))?;
+        Some((zone.apex().to_owned(), zone.serial()))
+    }
+
+    fn serial(&self, zone: NameRef<'_>) -> Option<u32> {
+        let snapshot = self.current.load();
+        let found = snapshot.zones.find(&LookupName::new(zone), usize::MAX)?;
+        (found.apex() == zone).then(|| found.serial())
+    }
+}
+
+/// A stance in the words of the control socket.
+fn tell_stance(stance: Stance) -> reply::Stance {
+    match stance {
+        Stance::Announce => reply::Stance::Announce,
+        Stance::Degrade => reply::Stance::Degrade,
+        Stance::Withdraw => reply::Stance::Withdraw,
+    }
+}
+
+/// An address in the words of the control socket.
+fn tell_address(
+    now: Duration,
+    address: IpAddr,
+    prefix: String,
+    seen: &AddressSeen,
+    told: &Told,
+    proof: Option<Duration>,
+) -> reply::Address {
+    let lease = match seen.lease {
+        LeaseState::Held(moment) | LeaseState::Unproven(moment) => Some(moment),
+        LeaseState::Absent | LeaseState::Off => None,
+    };
+    reply::Address {
+        address: address.to_string(),
+        prefix,
+        stance: tell_stance(told.stance),
+        reason: told.reason.to_string(),
+        since_s: now.saturating_sub(told.since).as_secs(),
+        announced: seen.is_announced,
+        lease_age_ms: lease.map(|moment| millis(now.saturating_sub(moment))),
+        proof_age_ms: proof.map(|moment| millis(now.saturating_sub(moment))),
+        announcements: told.announcements,
+        withdrawals: told.withdrawals,
+    }
+}
+
+/// A worker in the words of the control socket.
+fn tell_worker(now: Duration, index: usize, worker: &health::WorkerReport) -> reply::Worker {
+    reply::Worker {
+        worker: index,
+        state: match worker.state {
+            WorkerState::Unknown => reply::WorkerState::Unknown,
+            WorkerState::Well => reply::WorkerState::Proven,
+            WorkerState::Wrong => reply::WorkerState::Wrong,
+            WorkerState::Late | WorkerState::Wedged => reply::WorkerState::Late,
+            WorkerState::Starved => reply::WorkerState::Starved,
+            WorkerState::Lost => reply::WorkerState::Lost,
+        },
+        proof_age_ms: worker.proven.map(|moment| millis(now.saturating_sub(moment))),
+        latency_us: worker.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
+        repairs: worker.repairs,
+    }
+}
+
+/// A zone's fault in the words of the control socket.
+fn tell_zone(now: Duration, fault: &health::ZoneFault) -> reply::ZoneFault {
+    reply::ZoneFault {
+        zone: fault.zone.to_string(),
+        fault: fault.what.to_string(),
+        since_s: now.saturating_sub(fault.since).as_secs(),
+    }
+}
+
+/// Whole milliseconds.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
