@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests compare with: NSD, Knot DNS, BIND, unbound, dnsperf and their tools, from Debian's packages.
+# Installs what the tests compare with: NSD, Knot DNS, BIND, unbound, dnsperf and their tools, and `ip`, from Debian's packages.
 # Does nothing where all is there. Services that a package would start are kept from starting.
 set -euo pipefail
 
 declare -A package_of=(
     [nsd]=nsd [knotd]=knot [kdig]=knot-dnsutils [kzonesign]=knot-dnssecutils [named]=bind9
     [named-checkzone]=bind9-utils [dig]=bind9-dnsutils [unbound]=unbound [dnsperf]=dnsperf [ldns-read-zone]=ldnsutils
+    [ip]=iproute2
 )
 PATH=$PATH:/usr/sbin:/sbin
 

@@ -1,7 +1,8 @@
 //! Every `unsafe` line of the crate, behind safe types that own their descriptors and buffers.
 //!
 //! Owns the system calls that no crate of ours offers in the shape that is needed: batched datagrams, a few socket
-//! options, CPU affinity, resource limits, scheduling classes, tun devices, epoll and the file lock. Refuses to know what the bytes mean.
+//! options, CPU affinity, resource limits, scheduling classes, tun devices, network namespaces, epoll and the file lock.
+//! Refuses to know what the bytes mean.
 #![allow(unsafe_code)]
 
 pub mod cpu;
