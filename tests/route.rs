@@ -6,7 +6,6 @@ mod ground;
 #[path = "route/refusals.rs"]
 mod refusals;
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc;
 use std::thread;
@@ -411,7 +410,7 @@ fn only_the_route_thread_keeps_the_capability() {
         drop_elsewhere().expect("less is always granted");
         let (tell, told) = mpsc::channel();
         let worker = thread::Builder::new().name("later".into()).spawn(move || told.recv()).expect("a thread");
-        let capable = || -> BTreeMap<String, bool> {
+        let threads = || -> Vec<(String, bool)> {
             let tasks = std::fs::read_dir("/proc/self/task").expect("procfs").flatten().map(|task| task.path());
             // Threads of other tests, which are in other namespaces, come and go.
             let here = std::fs::read_link("/proc/thread-self/ns/net").expect("procfs");
@@ -426,16 +425,12 @@ fn only_the_route_thread_keeps_the_capability() {
             })
             .collect()
         };
-        // The thread that drops packets lets go by itself, soon after it was started.
-        until("all others have let go", || capable().get("route-drop") == Some(&false));
-        let capable = capable();
-        assert_eq!(capable.get("route"), Some(&true), "{capable:?}");
-        assert_eq!(capable.get("later"), Some(&false), "{capable:?}");
-        assert_eq!(
-            capable.values().filter(|is_capable| **is_capable).count(),
-            2,
-            "the route thread and the test's prover: {capable:?}"
-        );
+        // Threads take their names, and the one that drops packets lets go, soon after they were started.
+        let has = |name: &str, is_capable: bool| threads().contains(&(name.to_owned(), is_capable));
+        until("all others have let go", || has("route-drop", false) && has("later", false));
+        let capable: Vec<String> = threads().into_iter().filter(|thread| thread.1).map(|thread| thread.0).collect();
+        // The other is this test's prover, which was started before.
+        assert!(capable.len() == 2 && capable.iter().any(|name| name == "route"), "{capable:?}");
         tell.send(()).expect("it waits");
         assert!(worker.join().expect("no panic").is_ok());
         node.announce();
