@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::ledger::{Ledger, Seen, Surprise, Times};
 use super::netlink::{Event, Netlink};
-use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, TABLE_LOCAL, freshness};
+use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, TABLE_LOCAL};
 use super::setup::{self, Devices};
 use super::sink::Sink;
 use super::{Interface, RECEIVING_SUFFIX, RouteError, Settings};
@@ -248,6 +248,10 @@ struct Worker {
     is_full: bool,
     /// When all was last read.
     read_fully: Duration,
+    /// When the last count of passes began, and how many there were since.
+    passes: (Duration, u32),
+    /// What failed last, so that it is logged once.
+    failure: Option<String>,
 }
 
 /// The body of the thread: whatever goes wrong ends in `ready` or in `fatal`.
@@ -295,9 +299,18 @@ impl Worker {
         let table = seat.settings.kernel_route.map(|route| route.table);
         netlink.look_at(announcing_index, receiving_index, &seat.layout.stands, table);
         setup::clear_ground(&seat.settings, &seat.devices, &mut netlink).await?;
-        let (kernel, read_fully) = (None, Duration::ZERO);
-        let mut worker =
-            Self { seat, ledger, netlink, kernel, is_settled: false, is_stirred: true, is_full: true, read_fully };
+        let mut worker = Self {
+            seat,
+            ledger,
+            netlink,
+            kernel: None,
+            is_settled: false,
+            is_stirred: true,
+            is_full: true,
+            read_fully: Duration::ZERO,
+            passes: (Duration::ZERO, 0),
+            failure: None,
+        };
         if let Err(message) = worker.pass().await {
             return Err(failed(&message, std::io::ErrorKind::Other.into()));
         }
@@ -311,14 +324,18 @@ impl Worker {
 
     /// Works until it is closed. The error is what the process is to end with.
     async fn work(&mut self) -> Result<(), String> {
+        let mut closing: Option<Duration> = None;
         loop {
-            let is_closing = self.seat.shared.is_closing.load(Ordering::Acquire);
-            self.take_wanted(is_closing);
-            if self.is_work_due() {
+            if closing.is_none() && self.seat.shared.is_closing.load(Ordering::Acquire) {
+                closing = Some(self.now());
+            }
+            let is_new = self.take_wanted(closing.is_some());
+            if is_new || self.is_work_due() {
                 self.pass().await?;
                 self.tell();
             }
-            if is_closing && self.is_settled && self.ledger.is_withdrawn() {
+            let is_late = closing.is_some_and(|since| self.now().saturating_sub(since) > CLOSED_WITHIN);
+            if closing.is_some() && self.ledger.is_withdrawn() && (self.is_settled || is_late) {
                 self.leave().await;
                 return Ok(());
             }
@@ -331,8 +348,8 @@ impl Worker {
         }
     }
 
-    /// Takes over what is wanted; nothing is, once it is to close.
-    fn take_wanted(&mut self, is_closing: bool) {
+    /// Takes over what is wanted, which is nothing once it is to close; returns whether that is new.
+    fn take_wanted(&mut self, is_closing: bool) -> bool {
         let mut wanted = lock(&self.seat.shared.wanted);
         if is_closing {
             let now = self.seat.shared.origin.elapsed();
@@ -340,14 +357,21 @@ impl Worker {
                 *entry = (Stance::Withdraw, now);
             }
         }
-        self.ledger.want(&wanted);
+        self.ledger.want(&wanted)
     }
 
     /// Whether the kernel is to be read or changed now.
     fn is_work_due(&mut self) -> bool {
         let now = self.now();
-        let is_read_due = now.saturating_sub(self.ledger.read()) >= RENEW_EVERY;
-        if self.is_stirred || is_read_due {
+        if now.saturating_sub(self.ledger.read()) >= RENEW_EVERY {
+            return true;
+        }
+        // Somebody who undoes what we do, without end, must not get all of a CPU that we have before everybody else.
+        let (since, count) = self.passes;
+        if now.saturating_sub(since) < RENEW_EVERY && count >= PASSES_MAX {
+            return false;
+        }
+        if self.is_stirred {
             return true;
         }
         let wanted = self.wanted(now);
@@ -360,6 +384,9 @@ impl Worker {
     async fn pass(&mut self) -> Result<(), String> {
         self.is_settled = false;
         self.is_stirred = false;
+        let (since, count) = self.passes;
+        let now = self.now();
+        self.passes = if now.saturating_sub(since) < RENEW_EVERY { (since, count + 1) } else { (now, 1) };
         for _ in 0..TRIES_MAX {
             let Some(kernel) = self.read().await? else { break };
             let now = self.now();
@@ -397,7 +424,9 @@ impl Worker {
         let kernel = match read {
             Ok(kernel) => kernel,
             Err(error) => {
-                self.ledger.unread(self.now(), format!("the kernel's addresses and routes cannot be read: {error}"));
+                let failure = format!("the kernel's addresses and routes cannot be read: {error}");
+                self.log_once(&failure);
+                self.ledger.unread(self.now(), failure);
                 self.is_full = true;
                 return Ok(None);
             }
@@ -437,7 +466,7 @@ impl Worker {
         };
         let failure = result.err().map(|error| format!("{action:?}: {error}"));
         if let Some(failure) = &failure {
-            tracing::warn!(%failure, "the kernel refused");
+            self.log_once(failure);
         }
         let now = self.now();
         self.ledger.done(now, action, failure);
@@ -472,6 +501,14 @@ impl Worker {
         }
     }
 
+    /// Logs a failure that is not the one before.
+    fn log_once(&mut self, failure: &str) {
+        if self.failure.as_deref() != Some(failure) {
+            tracing::warn!(%failure, "the kernel refused");
+            self.failure = Some(failure.to_owned());
+        }
+    }
+
     /// Tells the handle what was seen.
     fn tell(&self) {
         self.seat.shared.tell(self.ledger.tell(self.is_settled, self.seat.dropped.load(Ordering::Relaxed)));
@@ -486,7 +523,7 @@ impl Worker {
     /// Whether an address's proof can pay for an announcement or a renewal at this moment.
     fn is_fresh(&self, index: usize) -> bool {
         let age = self.seat.proof.last(index).map(|moment| self.now().saturating_sub(moment));
-        freshness(age, RENEW_EVERY + self.seat.settings.proof_slack) == Freshness::Fresh
+        self.ledger.freshness(age) == Freshness::Fresh
     }
 
     /// The time since the origin.
@@ -531,5 +568,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const READ_FULLY_EVERY: Duration = Duration::from_secs(30);
 /// How often one pass reads, plans and acts.
 const TRIES_MAX: usize = 4;
+/// The most passes within [`RENEW_EVERY`] that are not for a new wish.
+const PASSES_MAX: u32 = 20;
+/// How long the end may wait for the kernel when nothing is announced any more.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 /// The real-time priority; above ordinary threads is all that is needed.
 const PRIORITY: i32 = 10;

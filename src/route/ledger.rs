@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use ipnet::IpNet;
 
-use super::plan::{Action, Device, Freshness, Kernel, Kind, Layout, Link, Route, Wanted, freshness};
+use super::plan::{Action, Device, Freshness, Kernel, Kind, Layout, Link, PROOF_LAPSES, Route, Wanted, freshness};
 use crate::policy::Stance;
 
 /// What the driver last read from the kernel, and what it did so far.
@@ -168,24 +168,28 @@ impl Ledger {
         Self { lease, proof_age_max, renew_every, withdrawn_within, seen, rows, routes, ups }
     }
 
-    /// Takes what is wanted, each with the moment since when.
-    pub(super) fn want(&mut self, wanted: &[(Stance, Duration)]) {
+    /// Takes what is wanted, each with the moment since when; returns whether that is new.
+    pub(super) fn want(&mut self, wanted: &[(Stance, Duration)]) -> bool {
+        let mut is_new = false;
         for ((seen, row), (stance, moment)) in self.seen.addresses.iter_mut().zip(&mut self.rows).zip(wanted) {
             if (seen.stance == Stance::Withdraw) != (*stance == Stance::Withdraw) {
                 let is_withdrawal = *stance == Stance::Withdraw;
                 *row = Row { changed: *moment, is_pending: seen.is_announced == is_withdrawal, attempts: 0, ..*row };
             }
+            is_new |= seen.stance != *stance;
             seen.stance = *stance;
         }
+        is_new
     }
 
     /// Says what the plan needs to know of each address; `proofs` are the moments of the last ones.
     pub(super) fn wanted(&mut self, now: Duration, proofs: impl Iterator<Item = Option<Duration>>) -> Vec<Wanted> {
         let mut all = Vec::with_capacity(self.rows.len());
-        for ((seen, row), proof) in self.seen.addresses.iter_mut().zip(&self.rows).zip(proofs) {
+        for (index, proof) in proofs.take(self.rows.len()).enumerate() {
             // A proof noted after `now` was taken is as fresh as can be.
             let age = proof.map(|moment| now.saturating_sub(moment));
-            let freshness = freshness(age, self.proof_age_max);
+            let freshness = self.freshness(age);
+            let (row, seen) = (self.rows[index], &mut self.seen.addresses[index]);
             let is_renewal_due = self.lease.is_some() && now.saturating_sub(row.renewed) >= self.renew_every;
             let is_kept = row.stood && seen.stance != Stance::Withdraw;
             if is_kept && is_renewal_due && freshness != Freshness::Fresh && matches!(seen.lease, LeaseState::Held(_)) {
@@ -195,6 +199,11 @@ impl Ledger {
             all.push(Wanted { stance: seen.stance, freshness, is_renewal_due });
         }
         all
+    }
+
+    /// Says what a proof of this age can pay for; `None` where there is none.
+    pub(super) fn freshness(&self, age: Option<Duration>) -> Freshness {
+        freshness(age, self.proof_age_max, self.lease.unwrap_or(PROOF_LAPSES).max(self.proof_age_max))
     }
 
     /// Takes what was read at `now`, and returns what somebody else did.

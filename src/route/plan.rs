@@ -203,7 +203,9 @@ impl Layout {
                 actions.push(Action::PutRoute { route: *route, is_renewal });
             }
         }
-        let goes = |route: &&Route| !self.standing_routes.contains(route) && !routes.contains(route);
+        // On a device that is not ours alone, another process of ours may have routes. Ours from an earlier run were
+        // purged at the start.
+        let goes = |route: &&Route| self.is_tun && !self.standing_routes.contains(route) && !routes.contains(route);
         actions.extend(kernel.routes.iter().filter(goes).map(|route| Action::RemoveRoute(*route)));
         self.plan_addresses(wanted, kernel, &mut actions);
         actions
@@ -284,11 +286,11 @@ pub(super) fn stands_as(address: IpNet, announce: &[IpNet]) -> IpNet {
     IpNet::new(address.addr(), length).unwrap_or(address)
 }
 
-/// How old the last proof is in terms of what it can pay for.
-pub(super) fn freshness(age: Option<Duration>, age_max: Duration) -> Freshness {
+/// How old the last proof is in terms of what it can pay for: up to `age_max` a renewal, up to `lapses` nothing new.
+pub(super) fn freshness(age: Option<Duration>, age_max: Duration, lapses: Duration) -> Freshness {
     match age {
         Some(age) if age <= age_max => Freshness::Fresh,
-        Some(age) if age <= PROOF_LAPSES => Freshness::Stale,
+        Some(age) if age <= lapses => Freshness::Stale,
         Some(_) | None => Freshness::Lapsed,
     }
 }
@@ -303,8 +305,8 @@ fn standing_metric(net: IpNet) -> u32 {
     if net.addr().is_ipv4() { 0 } else { STANDING_METRIC_V6 }
 }
 
-/// Where probes come from: an address of the IPv4 dummy range (RFC 7600 §4.8 has .8, the registry leaves .100 free) and
-/// one of the IPv6 discard-only block (RFC 6666). Neither is ever a client's.
+/// Where probes come from: an address of the block for IETF protocol assignments that the registry leaves free (RFC 6890
+/// §2.2.2), and one of the IPv6 discard-only block (RFC 6666). Neither is ever a client's.
 pub const PROBE_SOURCES: [IpAddr; 2] = [
     IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 0, 100)),
     IpAddr::V6(core::net::Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0x64)),
@@ -312,7 +314,7 @@ pub const PROBE_SOURCES: [IpAddr; 2] = [
 
 /// How much a degraded kernel route's metric is raised.
 pub const DEGRADED_METRIC: u32 = 1000;
-/// An address whose last proof is older must not stand, even where its lease is off.
+/// Where the lease is off, an address whose last proof is older must not stand. With a lease it is the lease.
 pub const PROOF_LAPSES: Duration = Duration::from_secs(1);
 /// The table of what this host takes (`RT_TABLE_LOCAL`).
 pub(super) const TABLE_LOCAL: u32 = 255;

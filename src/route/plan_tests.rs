@@ -179,7 +179,7 @@ fn proofs_age() {
         (Some(millis(1000)), Freshness::Stale),
         (Some(millis(1001)), Freshness::Lapsed),
     ] {
-        assert_eq!(freshness(age, age_max), expected, "{age:?}");
+        assert_eq!(freshness(age, age_max, PROOF_LAPSES), expected, "{age:?}");
     }
 }
 
@@ -250,13 +250,19 @@ fn the_expiry_of_an_ipv6_kernel_route_is_renewed_with_its_address() {
 }
 
 #[test]
-fn what_carries_our_number_and_is_not_wanted_goes() {
-    let layout = layout(&["192.0.2.1/32"], &[], None);
+fn what_carries_our_number_and_is_not_wanted_goes_from_our_own_devices() {
+    let mut layout = layout(&["192.0.2.1/32"], &[], None);
     let mut kernel = bare(&layout);
     let stray = Route { prefix: net("192.0.2.9/32"), ..layout.standing_routes[0] };
     kernel.routes.push(stray);
     let actions = layout.plan(&[want(Stance::Withdraw, Freshness::Lapsed, false)], &kernel);
     assert_eq!(actions, [Action::RemoveRoute(stray)]);
+    layout.is_tun = false;
+    assert_eq!(
+        layout.plan(&[want(Stance::Withdraw, Freshness::Lapsed, false)], &kernel),
+        [],
+        "another process's, on `lo`"
+    );
 }
 
 /// More rounds than any table needs.

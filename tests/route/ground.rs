@@ -11,12 +11,17 @@ use std::time::{Duration, Instant};
 use fated::policy::{Proof, Stance};
 use fated::route::{Driver, Interface, RouteError, Seen, Settings};
 use fated::sys::namespace;
+use fated::sys::tun::{Tun, TunError};
 
 /// Runs `body` in a network namespace of its own, in which `lo` is up; says so where that is not possible.
 pub(crate) fn in_namespace(body: impl FnOnce() + Send + 'static) {
     let thread = thread::spawn(move || {
         if let Err(error) = namespace::enter_new_network() {
             eprintln!("SKIPPED: no network namespace can be made here ({error}); run the tests as root");
+            return;
+        }
+        if let Err(error @ TunError::Path(_)) = Tun::open("fated-try0") {
+            eprintln!("SKIPPED: no tun device can be made here ({error})");
             return;
         }
         ip("link set lo up");

@@ -11,9 +11,8 @@ use crate::ground::{Node, in_namespace, ip, local_routes, settings, stands, try_
 
 /// Starts with these settings, which must fail; nothing of ours may be left behind.
 fn refusal(settings: Settings) -> RouteError {
-    let error = match Node::try_start(settings, |message| panic!("fatal: {message}")) {
-        Ok(_) => panic!("it must not start"),
-        Err(error) => error,
+    let Err(error) = Node::try_start(settings, |message| panic!("fatal: {message}")) else {
+        panic!("it must not start");
     };
     assert!(!local_routes().contains("proto 84"), "{}", local_routes());
     error
