@@ -172,7 +172,7 @@ impl Run {
             fall: 2,
             min_workers: 2,
             nonce: NONCE,
-            identity: b"fra1".to_vec(),
+            identity: Some(b"fra1".to_vec()),
             addresses: addresses.to_vec(),
             tcp_interval: Duration::from_millis(50),
         };

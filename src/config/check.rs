@@ -83,6 +83,7 @@ pub(super) fn check(raw: RawConfig, origin: Origin<'_>, overrides: &Overrides) -
         state_dir: check.state_dir(&raw.server, overrides),
         settings: check.settings(&raw.server, &tcp),
         tcp,
+        may_dump_core: raw.server.core_dump.unwrap_or(false),
         log: check.log(&raw.log),
         zones: check.zones(&raw.zone, &raw.server, overrides),
     };

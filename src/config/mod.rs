@@ -50,6 +50,8 @@ pub struct Config {
     pub admin: Option<std::net::SocketAddr>,
     /// The anycast addresses; `None` where there are none.
     pub anycast: Option<Anycast>,
+    /// Whether a crash may leave a core. While it is written, the kernel keeps the sockets and the route.
+    pub may_dump_core: bool,
     /// Limits for TCP clients.
     pub tcp: TcpLimits,
     /// What answers are made with.

@@ -44,6 +44,8 @@ pub(super) struct RawServer {
     pub(super) control: Option<Spanned<String>>,
     /// The state folder.
     pub(super) state_dir: Option<Spanned<String>>,
+    /// Whether a crash may leave a core.
+    pub(super) core_dump: Option<bool>,
     /// The largest UDP reply.
     pub(super) udp_payload_max: Option<Spanned<i64>>,
     /// `[server.tcp]`.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::logging::Output;
 use crate::config::{Config, LogFormat};
 use crate::load::Entry;
 
@@ -11,9 +12,9 @@ use crate::load::Entry;
 const ZONES_SHOWN_MAX: usize = 20;
 
 /// Says what is served.
-pub(super) fn show(config: &Config, addresses: &[SocketAddr], entries: &[Entry]) {
+pub(super) fn show(output: &Output, config: &Config, addresses: &[SocketAddr], entries: &[Entry]) {
     match config.log.format {
-        LogFormat::Text => eprint!("{}", text(config, addresses, entries)),
+        LogFormat::Text => output.say(&text(config, addresses, entries)),
         LogFormat::Json => {
             let zones = entries.iter().filter(|entry| entry.zone.is_some()).count();
             tracing::info!(zones, workers = config.workers.get(), "serving on {}", list(addresses));

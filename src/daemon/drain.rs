@@ -55,7 +55,6 @@ impl Drain {
     }
 
     /// The same for another thread, as it changes.
-    #[allow(dead_code, reason = "read by the thread that judges the anycast addresses")]
     pub(super) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_drained)
     }

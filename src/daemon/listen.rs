@@ -1,19 +1,21 @@
 //! Binding what can be bound: default addresses may be absent, named ones may not. And what to say when it fails.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::DaemonError;
 use crate::config::Config;
-use crate::serve::{self, BindError, Bound};
+use crate::serve::{self, BindError, Bound, Place};
 
-/// Binds all addresses. A default address that this host lacks is left out with a warning.
+/// Binds all addresses, the service addresses last. A default address that this host lacks is left out with a warning.
 pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
+    let services = service_places(config);
     let mut listen = config.listen.clone();
     // Each turn binds or takes one address out, so there are at most as many turns as addresses.
-    while !listen.is_empty() {
-        let addresses: Vec<SocketAddr> = listen.iter().map(|listen| listen.address).collect();
-        let error = match serve::bind(&addresses, config.workers.get(), &config.tcp) {
+    while !listen.is_empty() || !services.is_empty() {
+        let addresses = listen.iter().map(|listen| Place::from(listen.address));
+        let places: Vec<Place> = addresses.chain(services.iter().copied()).collect();
+        let error = match serve::bind(&places, config.workers.get(), &config.tcp) {
             Ok(bound) => return Ok(bound),
             Err(error) => error,
         };
@@ -27,6 +29,21 @@ pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
         }
     }
     Err(DaemonError::NoAddress)
+}
+
+/// Where the service addresses are answered. They may be absent yet. In a dry run they never come, and loopback stands in for
+/// each, with a port that the kernel chooses.
+fn service_places(config: &Config) -> Vec<Place> {
+    let Some(anycast) = &config.anycast else { return Vec::new() };
+    let stand_in = |address: SocketAddr| {
+        let loopback = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        SocketAddr::new(loopback, 0)
+    };
+    let place = |address| match anycast.is_dry_run {
+        true => Place { address: stand_in(address), may_be_absent: false },
+        false => Place { address, may_be_absent: true },
+    };
+    anycast.sockets().map(place).collect()
 }
 
 /// Says which address can't be listened on, why, and what to do.

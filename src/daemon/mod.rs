@@ -1,9 +1,12 @@
-//! The wiring: lock → load → bind → serve, then signals and the control socket until it is time to stop.
+//! The wiring: lock → load → bind → serve → prove → announce, then signals and the control socket until it is time to stop:
+//! withdraw → go on answering → close.
 //!
 //! ```text
 //!   main      one current-thread runtime: signals, control clients     ── Command ──▶ this loop
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
+//!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see route)
+//!   log       writes lines; watchdog: tells the service manager that there is proof
 //! ```
 //!
 //! Owns the order of things and the life of the process. Decides nothing about answers, files or sockets.
@@ -13,9 +16,11 @@ mod drain;
 pub mod host;
 mod listen;
 mod logging;
+mod node;
 mod panics;
 mod reloader;
 mod state;
+mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -36,14 +41,20 @@ use crate::answer::Snapshot;
 use crate::config::{self, Anycast, Config, ConfigError, Overrides, ZoneSources};
 use crate::load::{Change, Entry, Loader, ReloadError, Report, Scope, ZoneReport};
 use crate::metrics::Metrics;
+use crate::route::{self, RouteError};
 use crate::serve::{BindError, Running};
 use crate::sys::lock::LockError;
+use crate::sys::{limits, memory};
 use crate::zone::hash::Seed;
 use crate::zone::report::Style;
 use drain::{Drain, DrainError};
 use host::HostError;
 use listen::bind;
+use logging::Output;
+use node::Node;
 use reloader::Reloader;
+use tracing_appender::non_blocking::NonBlocking;
+use watchdog::Watchdog;
 
 /// Commands that wait for the loop; clients wait beyond that.
 const COMMANDS_MAX: usize = 64;
@@ -98,6 +109,9 @@ pub enum DaemonError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The service addresses can't be held.
+    #[error("[anycast]: {0}")]
+    Route(#[from] RouteError),
     /// The control socket can't be had.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -149,13 +163,16 @@ impl DaemonError {
 /// [`DaemonError`].
 pub fn run(source: ConfigSource) -> Result<(), DaemonError> {
     let config = source.load()?;
-    logging::start(config.log);
+    let output = logging::start(config.log);
     panics::install();
+    if !config.may_dump_core {
+        limits::forbid_core().unwrap_or_else(|error| tracing::warn!(%error, "a crash may leave a core"));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(DaemonError::system("the control plane can't be started"))?;
-    let result = runtime.block_on(live(source, config));
+    let result = runtime.block_on(live(source, config, &output));
     // What still loads or closes is not waited for: the process ends anyway.
     runtime.shutdown_background();
     result
@@ -183,12 +200,14 @@ impl EndSignals {
 }
 
 /// The whole life of a server.
-async fn live(source: ConfigSource, config: Config) -> Result<(), DaemonError> {
+async fn live(source: ConfigSource, mut config: Config, output: &Output) -> Result<(), DaemonError> {
     let no_signals = DaemonError::system("signals can't be listened to");
     let mut end = EndSignals::install().map_err(&no_signals)?;
     let hangup = signal(SignalKind::hangup()).map_err(&no_signals)?;
-    if let Some(anycast) = &config.anycast {
-        look_at_host(anycast)?;
+    let device = config.anycast.as_ref().map(look_at_host).transpose()?;
+    if let (Some(anycast), Some(device)) = (&config.anycast, device) {
+        let canary = node::canary(anycast, device).map_err(DaemonError::system("no random numbers"))?;
+        config.settings.canary = Some(canary);
     }
     let _state = config.state_dir.as_deref().map(state::lock).transpose()?;
     let drain = Drain::open(config.state_dir.as_deref())?;
@@ -200,7 +219,8 @@ async fn live(source: ConfigSource, config: Config) -> Result<(), DaemonError> {
     }
     let seed = random_seed().map_err(DaemonError::system("no random numbers"))?;
     let zones = config.zones.clone();
-    let loading = spawn_blocking(move || load(Loader::new(seed, Style::Plain), &zones));
+    let (writer, is_anycast) = (output.writer(), config.anycast.is_some());
+    let loading = spawn_blocking(move || load(Loader::new(seed, Style::Plain), &zones, &writer, is_anycast));
     let loader = tokio::select! {
         loaded = loading => loaded.map_err(|error| DaemonError::System { what: "loading", cause: error.into() })??,
         // Nothing is served yet, so there is nothing to finish.
@@ -214,20 +234,26 @@ async fn live(source: ConfigSource, config: Config) -> Result<(), DaemonError> {
     let addresses = bound.local_addresses();
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
-    banner::show(&config, &addresses, loader.entries());
+    let node = match device {
+        Some(device) => Some(Node::start(&config, device, &addresses, &running, &current, drain.flag())?),
+        None => None,
+    };
+    banner::show(output, &config, &addresses, loader.entries());
+    let _watchdog = Watchdog::start(node.as_ref()).map_err(DaemonError::system("the watchdog can't be started"))?;
 
     let mut site = Site {
         started: Instant::now(),
         listen: addresses.iter().map(ToString::to_string).collect(),
         workers: config.workers.get(),
         drain,
-        anycast: None,
+        node,
         reloader: Reloader::start(loader, source, config, current)
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
     };
     listen_for_commands(control.as_ref(), sender).map_err(DaemonError::system("the control socket"))?;
     site.attend(hangup, &mut end, commands).await;
+    watchdog::tell_end();
     site.end(end).await?;
     tracing::info!("stopped");
     Ok(())
@@ -279,9 +305,21 @@ async fn attend_loading(commands: &mut mpsc::Receiver<Command>, config: &Config,
 }
 
 /// Reads all zones, tells their faults, and refuses to go on with errors.
-fn load(mut loader: Loader, zones: &ZoneSources) -> Result<Loader, DaemonError> {
+fn load(
+    mut loader: Loader,
+    zones: &ZoneSources,
+    output: &NonBlocking,
+    is_anycast: bool,
+) -> Result<Loader, DaemonError> {
+    if is_anycast {
+        // This thread outlives the loading, and only the route thread is to be able to change routes.
+        route::drop_elsewhere().unwrap_or_else(|error| tracing::warn!(%error, "CAP_NET_ADMIN stays with every thread"));
+    }
     let report = read_zones(&mut loader, zones)?;
-    tell_faults(&report);
+    tell_faults(&report, output);
+    if is_anycast {
+        pack_memory();
+    }
     match report.broken().count() {
         0 => Ok(loader),
         broken => Err(DaemonError::Zones { broken, all: report.zones.len() }),
@@ -308,17 +346,26 @@ pub fn read_zones(loader: &mut Loader, zones: &ZoneSources) -> Result<Report, Da
 }
 
 /// Writes the faults of zone files as they are, for people: they have lines of their own.
-fn tell_faults(report: &Report) {
+fn tell_faults(report: &Report, output: &NonBlocking) {
     /// The most zone files whose faults are told at the start.
     const FILES_MAX: usize = 50;
     let mut faulty: Vec<&ZoneReport> = report.zones.iter().filter(|zone| !zone.faults.is_empty()).collect();
     // Broken ones first: they are why the start fails.
     faulty.sort_by_key(|zone| zone.change != Change::Refused);
     for zone in faulty.iter().take(FILES_MAX) {
-        eprintln!("{}", zone.faults.trim_end());
+        logging::say(output, &format!("{}\n", zone.faults.trim_end()));
     }
     if let Some(more) = faulty.len().checked_sub(FILES_MAX).filter(|more| *more > 0) {
-        eprintln!("… and {more} more zone files with faults; `fated check` tells all");
+        logging::say(output, &format!("… and {more} more zone files with faults; `fated check` tells all\n"));
+    }
+}
+
+/// Puts what is loaded into huge pages, so that a crash gives the route back sooner.
+fn pack_memory() {
+    let start = Instant::now();
+    match memory::use_huge_pages() {
+        Ok(octets) => tracing::debug!(octets, took = ?start.elapsed(), "memory was put into huge pages"),
+        Err(error) => tracing::warn!(%error, "memory can't be put into huge pages"),
     }
 }
 
@@ -345,14 +392,11 @@ struct Site {
     listen: Vec<String>,
     workers: usize,
     drain: Drain,
-    /// Tells how the anycast addresses are, where there are any.
-    anycast: Option<AnycastView>,
+    /// What holds the anycast addresses, where there are any.
+    node: Option<Node>,
     reloader: Reloader,
     running: Running,
 }
-
-/// Tells how the anycast addresses are.
-type AnycastView = Box<dyn Fn() -> reply::Anycast + Send + Sync>;
 
 impl Site {
     /// Does what signals and control clients ask, until the end is asked for.
@@ -374,7 +418,7 @@ impl Site {
                         let _ = reply.send(self.readiness(zones, self.anycast().as_ref()));
                     }
                     Command::Drain(is_drained, reply) => {
-                        let _ = reply.send(self.drain.set(is_drained, self.anycast.is_some()));
+                        let _ = reply.send(self.drain.set(is_drained, self.node.is_some()));
                     }
                     Command::Stop => return,
                 },
@@ -384,7 +428,7 @@ impl Site {
 
     /// How the anycast addresses are.
     fn anycast(&self) -> Option<reply::Anycast> {
-        self.anycast.as_ref().map(|view| view())
+        self.node.as_ref().map(Node::status)
     }
 
     /// Whether the server is ready for queries.
@@ -414,11 +458,17 @@ impl Site {
         }
     }
 
-    /// Closes everything; a second signal ends the waiting.
+    /// Withdraws, answers what still comes, closes everything; a second signal ends the waiting.
     async fn end(self, mut end: EndSignals) -> Result<(), DaemonError> {
-        let running = self.running;
+        let Self { node, running, .. } = self;
+        let stopping = spawn_blocking(move || {
+            if let Some(node) = &node {
+                node.leave();
+            }
+            running.stop();
+        });
         tokio::select! {
-            stopped = spawn_blocking(move || running.stop()) => {
+            stopped = stopping => {
                 stopped.map_err(|error| DaemonError::System { what: "stopping", cause: error.into() })
             }
             () = end.recv() => Err(DaemonError::Hurried),

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -22,36 +23,16 @@ use super::host::Device;
 use crate::admin::history::History;
 use crate::admin::reply;
 use crate::answer::{Canary, Snapshot};
-use crate::config::{Anycast, Reaction};
+use crate::config::{Anycast, Config, Reaction};
 use crate::health::{self, Path, Prover, WorkerState};
 use crate::policy::{self, Observation, Order, Policy, Proof, Reason, Stance, Transition};
 use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, Seen};
-use crate::serve::Staff;
+use crate::serve::{Running, Staff};
 use crate::wire::{Name, NameRef};
 use crate::zone::hash::LookupName;
 
 /// How long going away may take before it is left to the end of the process.
 const LEAVE_MAX: Duration = Duration::from_secs(2);
-
-/// What a node is made of.
-pub(super) struct Parts<'a> {
-    /// What the operator wants.
-    pub(super) anycast: &'a Anycast,
-    /// What carries the addresses.
-    pub(super) device: Device,
-    /// The addresses as they are bound, in the order of `anycast`.
-    pub(super) bound: Vec<SocketAddr>,
-    /// Where the first of them stands among all that are bound.
-    pub(super) first: usize,
-    /// How the workers know canaries.
-    pub(super) canary: Canary,
-    /// The workers.
-    pub(super) staff: Staff,
-    /// What is served.
-    pub(super) current: Arc<ArcSwap<Snapshot>>,
-    /// Whether the operator has drained the server.
-    pub(super) is_drained: Arc<AtomicBool>,
-}
 
 /// A node at work.
 pub(super) struct Node {
@@ -112,8 +93,21 @@ impl Node {
     ///
     /// # Errors
     /// [`DaemonError::Route`], or what the system has no thread or random numbers for.
-    pub(super) fn start(parts: Parts<'_>, origin: Instant) -> Result<Self, DaemonError> {
-        let Parts { anycast, device, bound, first, canary, staff, current, is_drained } = parts;
+    ///
+    /// `addresses` are those that are bound; the service addresses stand last.
+    pub(super) fn start(
+        config: &Config,
+        device: Device,
+        addresses: &[SocketAddr],
+        running: &Running,
+        current: &Arc<ArcSwap<Snapshot>>,
+        is_drained: Arc<AtomicBool>,
+    ) -> Result<Self, DaemonError> {
+        let (Some(anycast), Some(canary)) = (&config.anycast, &config.settings.canary) else {
+            unreachable!("a device is looked for where there are service addresses, and then there is a canary");
+        };
+        let origin = Instant::now();
+        let first = addresses.len() - anycast.addresses.len();
         let proof = Arc::new(Proof::new(anycast.addresses.len()));
         let driver = Arc::new(Driver::start(route_settings(anycast, device), origin, Arc::clone(&proof))?);
         if let Err(error) = route::drop_elsewhere() {
@@ -138,18 +132,17 @@ impl Node {
             min_workers: anycast.health.workers_min.get(),
             nonce: canary.nonce,
             identity: current.load().settings.identity.clone(),
-            addresses: bound,
+            addresses: addresses[first..].to_vec(),
             tcp_interval: health::TCP_INTERVAL,
         };
-        let workers = Arc::new(Workers { staff, first });
-        let zones = Arc::new(Served { current, turn: AtomicUsize::new(0) });
-        let prover =
-            Prover::start(settings, path, workers, zones, Arc::clone(&proof), origin, desk.into_on_round())
-                .map_err(DaemonError::system("the prover can't be started"))?;
+        let workers = Arc::new(Workers { staff: running.staff(), first });
+        let zones = Arc::new(Served { current: Arc::clone(current), turn: AtomicUsize::new(0) });
+        let prover = Prover::start(settings, path, workers, zones, Arc::clone(&proof), origin, desk.into_on_round())
+            .map_err(DaemonError::system("the prover can't be started"))?;
         Ok(Self { prover, driver, orders, told, history, proof, origin, anycast: anycast.clone() })
     }
 
-    /// Withdraws every address, and returns when the kernel has done so, or after [`LEAVE_MAX`].
+    /// Withdraws every address, and answers what still comes for as long as the operator wants. Blocks.
     pub(super) fn leave(&self) {
         self.orders.is_stopping.store(true, Ordering::Release);
         // At once, not at the prover's next round, and even where the prover hangs.
@@ -158,16 +151,17 @@ impl Node {
         if !self.driver.wait(LEAVE_MAX, is_gone) {
             tracing::error!("an address is still announced; it goes with the process");
         }
+        thread::sleep(self.anycast.drain);
     }
 
-    /// How long what still comes is to be answered after that.
-    pub(super) fn drain(&self) -> Duration {
-        self.anycast.drain
-    }
-
-    /// Whether enough workers proved any address within `age`.
+    /// When each address was last proven.
     pub(super) fn proof(&self) -> Arc<Proof> {
         Arc::clone(&self.proof)
+    }
+
+    /// What all moments count from.
+    pub(super) fn origin(&self) -> Instant {
+        self.origin
     }
 
     /// How the node is.
@@ -205,9 +199,7 @@ fn route_settings(anycast: &Anycast, device: Device) -> route::Settings {
         lease: anycast.lease,
         // A proof is as old as its round when it is noted, and the next may be as late as its timeout.
         proof_slack: health.interval + health.timeout + PROOF_LATENESS,
-        kernel_route: anycast
-            .kernel_route
-            .map(|route| route::KernelRoute { table: route.table, metric: route.metric }),
+        kernel_route: anycast.kernel_route.map(|route| route::KernelRoute { table: route.table, metric: route.metric }),
         is_dry_run: anycast.is_dry_run,
     }
 }
@@ -402,7 +394,7 @@ impl health::Zones for Served {
         let snapshot = self.current.load();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let zone = snapshot.zones.iter().nth(turn % snapshot.zones.len().max(1))?;
-        Some((zone.apex().to_owned(), zone.serial()))
+        Some((zone.apex().to_name(), zone.serial()))
     }
 
     fn serial(&self, zone: NameRef<'_>) -> Option<u32> {

@@ -133,6 +133,10 @@ impl Work {
                 canary: self.config.settings.canary.clone(),
                 ..read.settings
             };
+            if self.config.anycast.is_some() {
+                // The prover knows this server by it.
+                config.settings.identity.clone_from(&self.config.settings.identity);
+            }
             config.zones = read.zones;
         }
         let report =
@@ -141,6 +145,9 @@ impl Work {
         if report.is_change() || scope == Scope::All {
             let snapshot = Snapshot { zones: self.loader.zone_set(), settings: self.config.settings.clone() };
             serve::publish(&self.current, Arc::new(snapshot));
+            if self.config.anycast.is_some() {
+                super::pack_memory();
+            }
         }
         Ok(summary(&report, notes))
     }
@@ -156,6 +163,7 @@ fn needs_restart(running: &Config, read: &Config) -> Vec<String> {
         ("server.tcp", running.tcp != read.tcp),
         ("admin", running.admin != read.admin),
         ("anycast", running.anycast != read.anycast),
+        ("server.identity", running.anycast.is_some() && running.settings.identity != read.settings.identity),
         ("log", running.log != read.log),
     ];
     let note = |key: &str| format!("`{key}` has changed; that takes a restart");

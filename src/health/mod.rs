@@ -63,8 +63,8 @@ pub struct Settings {
     pub min_workers: usize,
     /// The secret number of this process that the workers know canaries by.
     pub nonce: u64,
-    /// The NSID of this server.
-    pub identity: Vec<u8>,
+    /// The NSID of this server; `None` where it is hidden, and then not looked at.
+    pub identity: Option<Vec<u8>>,
     /// The service addresses; their indices are those of observations, proofs and reports.
     pub addresses: Vec<SocketAddr>,
     /// The pause between two queries over TCP to the same address; [`TCP_INTERVAL`] unless a test wants another.

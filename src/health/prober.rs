@@ -157,7 +157,7 @@ impl Prober {
         }
         let (address, worker) = (cell / self.watched.len(), cell % self.watched.len());
         let asked = self.canaries[worker].asked();
-        let verdict = reply::read_canary(octets, asked, &self.settings.identity, worker as u16);
+        let verdict = reply::read_canary(octets, asked, self.settings.identity.as_deref(), worker as u16);
         if !is_same(from, self.settings.addresses[address]) || verdict == Err(Wrong::Question) {
             self.report.counts.strays += 1;
             return;
@@ -307,7 +307,7 @@ impl Prober {
     fn take_zone(&mut self, now: Duration, from: SocketAddr, octets: &[u8]) {
         let Some(asked) = self.zone_turn.asked() else { return };
         let is_from_there = is_same(from, self.settings.addresses[asked.cell / self.watched.len()]);
-        let answer = reply::read_soa(octets, &asked.question, &self.settings.identity);
+        let answer = reply::read_soa(octets, &asked.question, self.settings.identity.as_deref());
         if !is_from_there || answer == Err(Wrong::Question) {
             self.report.counts.strays += 1;
             return;

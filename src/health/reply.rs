@@ -45,7 +45,7 @@ pub enum Wrong {
 ///
 /// # Errors
 /// The first thing that is [`Wrong`], in the order of the message.
-pub(super) fn read_canary(octets: &[u8], asked: &Query, identity: &[u8], worker: u16) -> Result<(), Wrong> {
+pub(super) fn read_canary(octets: &[u8], asked: &Query, identity: Option<&[u8]>, worker: u16) -> Result<(), Wrong> {
     let message = read_authoritative(octets, asked, identity)?;
     let [Record { data: RData::TXT(text), .. }] = &message.answers[..] else { return Err(Wrong::Records) };
     let [text] = &text.txt_data[..] else { return Err(Wrong::Records) };
@@ -58,7 +58,7 @@ pub(super) fn read_canary(octets: &[u8], asked: &Query, identity: &[u8], worker:
 ///
 /// # Errors
 /// The first thing that is [`Wrong`], in the order of the message.
-pub(super) fn read_soa(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<u32, Wrong> {
+pub(super) fn read_soa(octets: &[u8], asked: &Query, identity: Option<&[u8]>) -> Result<u32, Wrong> {
     let message = read_authoritative(octets, asked, identity)?;
     let mut records = message.answers.iter().filter(|record| record.record_type() == RecordType::SOA);
     let (Some(Record { name, data: RData::SOA(soa), .. }), None) = (records.next(), records.next()) else {
@@ -71,7 +71,7 @@ pub(super) fn read_soa(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<
 ///
 /// # Errors
 /// [`Wrong::Malformed`], [`Wrong::Question`], [`Wrong::Identity`].
-pub(super) fn read_any(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<u16, Wrong> {
+pub(super) fn read_any(octets: &[u8], asked: &Query, identity: Option<&[u8]>) -> Result<u16, Wrong> {
     let message = Message::from_vec(octets).map_err(|_| Wrong::Malformed)?;
     if message.metadata.message_type != MessageType::Response || !is_same(&message.queries, asked) {
         return Err(Wrong::Question);
@@ -83,7 +83,7 @@ pub(super) fn read_any(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<
 }
 
 /// Reads a complete, authoritative NOERROR reply to `asked` from this server.
-fn read_authoritative(octets: &[u8], asked: &Query, identity: &[u8]) -> Result<Message, Wrong> {
+fn read_authoritative(octets: &[u8], asked: &Query, identity: Option<&[u8]>) -> Result<Message, Wrong> {
     let message = Message::from_vec(octets).map_err(|_| Wrong::Malformed)?;
     let metadata = &message.metadata;
     if metadata.message_type != MessageType::Response || !is_same(&message.queries, asked) {
@@ -110,8 +110,9 @@ fn is_same(questions: &[Query], asked: &Query) -> bool {
         && question.query_class() == asked.query_class()
 }
 
-/// Whether the reply bears the NSID `identity`.
-fn is_from(message: &Message, identity: &[u8]) -> bool {
+/// Whether the reply bears the NSID `identity`; without one nothing is asked of it.
+fn is_from(message: &Message, identity: Option<&[u8]>) -> bool {
+    let Some(identity) = identity else { return true };
     let option = message.edns.as_ref().and_then(|edns| edns.option(EdnsCode::NSID));
     matches!(option, Some(EdnsOption::NSID(told)) if told.as_ref() == identity)
 }
@@ -153,7 +154,7 @@ mod tests {
         let spoiled = |spoil: Spoil| {
             let mut message = right.clone();
             spoil(&mut message);
-            read_canary(&message.to_vec().expect("it can be written"), question.asked(), b"fra1", 3)
+            read_canary(&message.to_vec().expect("it can be written"), question.asked(), Some(b"fra1"), 3)
         };
         assert_eq!(spoiled(|_| ()), Ok(()));
         let table: [(Spoil, Wrong); 11] = [
@@ -173,8 +174,8 @@ mod tests {
             assert_eq!(spoiled(spoil), Err(wrong));
         }
         let octets = right.to_vec().expect("it can be written");
-        assert_eq!(read_canary(&octets, question.asked(), b"fra2", 3), Err(Wrong::Identity));
-        assert_eq!(read_canary(&octets[..octets.len() - 1], question.asked(), b"fra1", 3), Err(Wrong::Malformed));
+        assert_eq!(read_canary(&octets, question.asked(), Some(b"fra2"), 3), Err(Wrong::Identity));
+        assert_eq!(read_canary(&octets[..octets.len() - 1], question.asked(), Some(b"fra1"), 3), Err(Wrong::Malformed));
     }
 
     #[test]
@@ -183,14 +184,16 @@ mod tests {
         let soa = |serial| RData::SOA(SOA::new(Name::root(), Name::root(), serial, 1, 1, 1, 1));
         let mut message = reply(&question, "", soa(7));
         let octets = message.to_vec().expect("it can be written");
-        assert_eq!(read_soa(&octets, question.asked(), b""), Ok(7));
-        assert_eq!(read_any(&octets, question.asked(), b""), Ok(0));
-        assert_eq!(read_any(&octets, question.asked(), b"x"), Err(Wrong::Identity));
+        assert_eq!(read_soa(&octets, question.asked(), Some(b"")), Ok(7));
+        assert_eq!(read_any(&octets, question.asked(), Some(b"")), Ok(0));
+        assert_eq!(read_any(&octets, question.asked(), Some(b"x")), Err(Wrong::Identity));
+        // Where the identity is hidden, whatever is told or not told is right.
+        assert_eq!(read_any(&octets, question.asked(), None), Ok(0));
         message.answers[0].name = Name::from_ascii("org.").expect("a name");
         let octets = message.to_vec().expect("it can be written");
-        assert_eq!(read_soa(&octets, question.asked(), b""), Err(Wrong::Records));
+        assert_eq!(read_soa(&octets, question.asked(), Some(b"")), Err(Wrong::Records));
         message.answers[0] = reply(&question, "", txt("7")).answers[0].clone();
         let octets = message.to_vec().expect("it can be written");
-        assert_eq!(read_soa(&octets, question.asked(), b""), Err(Wrong::Records));
+        assert_eq!(read_soa(&octets, question.asked(), Some(b"")), Err(Wrong::Records));
     }
 }

@@ -84,7 +84,7 @@ impl Drop for TcpProber {
 /// What the thread needs.
 struct Asker {
     addresses: Vec<SocketAddr>,
-    identity: Vec<u8>,
+    identity: Option<Vec<u8>>,
     timeout: Duration,
     interval: Duration,
     zones: Arc<dyn Zones>,
@@ -146,7 +146,7 @@ impl Asker {
         if reply.first_chunk() != Some(&self.id.to_be_bytes()) {
             return Err(Wrong::Question.into());
         }
-        reply::read_any(&reply, question.asked(), &self.identity)?;
+        reply::read_any(&reply, question.asked(), self.identity.as_deref())?;
         Ok(())
     }
 }

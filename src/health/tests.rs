@@ -134,7 +134,7 @@ impl World {
             fall: 2,
             min_workers: 2,
             nonce: NONCE,
-            identity: b"fra1".to_vec(),
+            identity: Some(b"fra1".to_vec()),
             addresses: vec![address(0), address(1)],
             tcp_interval: TCP_INTERVAL,
         };

@@ -548,6 +548,8 @@ fn warn(surprise: Surprise) {
 /// Ends the process: the kernel then withdraws what we could not.
 fn exit(message: &str) {
     tracing::error!("{message}; the process ends so that the kernel withdraws the node");
+    // Lines are written by another thread, which may hang itself: it is given a moment, and no more.
+    std::thread::sleep(LAST_WORDS);
     std::process::exit(EXIT_FATAL);
 }
 
@@ -556,6 +558,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How long the last line may take to be written before the process ends.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 /// How often a lease is renewed, and how often all is read back.
 pub const RENEW_EVERY: Duration = Duration::from_millis(200);
 /// How long a withdrawal may take before the process ends for it.

@@ -87,6 +87,13 @@ impl Staff {
         sockets.map(|socket| socket::dropped_datagrams(socket.as_fd()).map_or(0, u64::from)).sum()
     }
 
+    /// Tells whether datagrams wait in any socket of `worker`; `None` where that can't be told.
+    #[must_use]
+    pub fn has_queued(&self, worker: usize) -> Option<bool> {
+        let sockets: Vec<_> = self.0.posts.get(worker)?.sockets.iter().filter_map(Weak::upgrade).collect();
+        sockets.iter().map(|socket| socket::has_queued(socket.as_fd()).ok()).reduce(|all, one| Some(all? || one?))?
+    }
+
     /// Puts a new thread in charge of `worker`, on the same sockets; what is queued there is its first work.
     ///
     /// It has the name and the CPU of the old one, which is told to end, finishes its batch when it wakes, and is

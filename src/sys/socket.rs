@@ -105,6 +105,17 @@ pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(values[libc::SK_MEMINFO_DROPS as usize]) }
 }
 
+/// Tells whether a datagram waits in this socket.
+///
+/// # Errors
+/// What `poll` says.
+pub fn has_queued(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: `entry` is one live, exclusively borrowed `pollfd`; without a timeout the call returns at once.
+    let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
+    if count < 0 { Err(io::Error::last_os_error()) } else { Ok(count > 0) }
+}
+
 /// Sets one integer option.
 fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
