@@ -427,7 +427,7 @@ fn only_the_route_thread_keeps_the_capability() {
         };
         // Threads take their names, and the one that drops packets lets go, soon after they were started.
         let has = |name: &str, is_capable: bool| threads().contains(&(name.to_owned(), is_capable));
-        until("all others have let go", || has("route-drop", false) && has("later", false));
+        until("all others have let go", || has("route-hold", false) && has("later", false));
         let capable: Vec<String> = threads().into_iter().filter(|thread| thread.1).map(|thread| thread.0).collect();
         // The other is this test's prover, which was started before.
         assert!(capable.len() == 2 && capable.iter().any(|name| name == "route"), "{capable:?}");

@@ -18,7 +18,6 @@ use super::ledger::{Ledger, Seen, Surprise, Times};
 use super::netlink::{Event, Netlink};
 use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, TABLE_LOCAL};
 use super::setup::{self, Devices};
-use super::sink::Sink;
 use super::{Interface, RECEIVING_SUFFIX, RouteError, Settings};
 use crate::policy::{Proof, Stance};
 use crate::sys::sched;
@@ -100,15 +99,11 @@ impl Driver {
             tracing::info!(interface = settings.interface.name(), "dry run: no device, address or route is touched");
             return Ok(Self { shared, thread: None, probe: None });
         }
-        let devices = setup::take_devices(&settings)?;
-        let probe = devices.receiving.clone();
         let dropped = Arc::new(AtomicU64::new(0));
+        let devices = setup::take_devices(&settings, &dropped)?;
+        let probe = devices.receiving.clone();
         let failed = |source| RouteError::Kernel { what: "a thread cannot be started".into(), source };
-        let sink = match &devices.announcing {
-            Some(tun) => Some(Sink::start(Arc::clone(tun), Arc::clone(&dropped)).map_err(failed)?),
-            None => None,
-        };
-        let seat = Seat { settings, layout, proof, shared: Arc::clone(&shared), devices, _sink: sink, dropped };
+        let seat = Seat { settings, layout, proof, shared: Arc::clone(&shared), devices, dropped };
         let (ready, started) = mpsc::sync_channel(1);
         let body = move || run(seat, ledger, &ready, &fatal);
         let thread = std::thread::Builder::new().name("route".into()).spawn(body).map_err(failed)?;
@@ -224,8 +219,6 @@ struct Seat {
     shared: Arc<Shared>,
     /// The devices; a tun ends with this.
     devices: Devices,
-    /// Drops what comes in over the announcing tun.
-    _sink: Option<Sink>,
     /// How many packets were dropped.
     dropped: Arc<AtomicU64>,
 }
@@ -577,4 +570,4 @@ const PASSES_MAX: u32 = 20;
 /// How long the end may wait for the kernel when nothing is announced any more.
 const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 /// The real-time priority; above ordinary threads is all that is needed.
-const PRIORITY: i32 = 10;
+pub(super) const PRIORITY: i32 = 10;

@@ -7,7 +7,7 @@
 //!   prover ──want()──▶ [wanted] ─┐                         ┌─▶ [seen] ──seen()──▶ status, metrics
 //!   prover ──Proof (moments)─────┼─▶ thread `route` ───────┤
 //!   kernel ──netlink groups──────┘   read → plan → apply   └─▶ netlink
-//!   fated0 ──packets──▶ thread `route-drop`: read, counted, dropped
+//!   fated0 ──packets──▶ thread `route-hold`: counted, dropped
 //! ```
 //!
 //! **Receiving is not announcing.** From [`Driver::start`] to [`Driver::close`] a `local` route for each address leads to

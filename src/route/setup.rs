@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 
 use super::netlink::{HostAddress, Netlink};
 use super::plan::{Link, stands_as};
+use super::sink::Sink;
 use super::{ADDRESSES_MAX, Interface, RECEIVING_SUFFIX, RouteError, SettingFault, Settings, TUN_NAME_BYTES_MAX};
 use crate::policy::Proof;
 use crate::sys::tun::{Tun, TunError, index_of};
@@ -16,8 +18,8 @@ use crate::sys::tun::{Tun, TunError, index_of};
 /// The devices that the driver works on.
 #[derive(Debug)]
 pub(super) struct Devices {
-    /// The announcing tun, where there is one.
-    pub(super) announcing: Option<Arc<Tun>>,
+    /// What holds the announcing tun, where there is one.
+    pub(super) announcing: Option<Sink>,
     /// The receiving tun, where there is one.
     pub(super) receiving: Option<Arc<Tun>>,
     /// The announcing device's index.
@@ -69,18 +71,19 @@ pub(super) fn check(settings: &Settings, proofs: Option<&Proof>) -> Result<(), R
 /// Makes the tun devices, or finds the one that is named, in the calling thread's network namespace.
 ///
 /// # Errors
-/// No permission, no tun driver, a name that is taken, a device that is missing.
-pub(super) fn take_devices(settings: &Settings) -> Result<Devices, RouteError> {
+/// No permission, no tun driver, a name that is taken, a device that is missing, no more threads. Packets that the
+/// announcing tun drops are counted in `dropped`.
+pub(super) fn take_devices(settings: &Settings, dropped: &Arc<AtomicU64>) -> Result<Devices, RouteError> {
     if !super::privilege::may_change() {
         return Err(RouteError::NoPermission);
     }
     match &settings.interface {
         Interface::Tun(name) => {
-            let announcing = Arc::new(Tun::open(name).map_err(tun_error)?);
+            let announcing = Sink::start(name, Arc::clone(dropped))?;
             let receiving = Arc::new(Tun::open(&format!("{name}{RECEIVING_SUFFIX}")).map_err(tun_error)?);
             let has_v6 = settings.addresses.iter().any(|address| address.addr().is_ipv6());
-            for tun in [&announcing, &receiving] {
-                set_up_files(tun.name(), has_v6);
+            for name in [name, receiving.name()] {
+                set_up_files(name, has_v6);
             }
             let (announcing_index, receiving_index) = (announcing.index(), receiving.index());
             let (announcing, receiving) = (Some(announcing), Some(receiving));
@@ -174,7 +177,7 @@ fn set_up_files(name: &str, has_v6: bool) {
 }
 
 /// Turns a tun's error into what to do.
-fn tun_error(error: TunError) -> RouteError {
+pub(super) fn tun_error(error: TunError) -> RouteError {
     match error {
         TunError::Name { name } => RouteError::DeviceName { name },
         TunError::Path(source) => RouteError::NoTun(source),

@@ -1,83 +1,123 @@
-//! What the kernel sends out over the announcing tun: read, counted, dropped, in an ordinary thread of its own.
+//! The thread that holds the announcing tun, and drops what the kernel sends out over it.
 //!
-//! Such packets are for addresses of a covering prefix that nobody has. They are never answered and never written back,
-//! so that nothing can loop. The thread has no real-time class: a flood of them takes no time from the route thread.
+//! The device lives as long as its descriptor, and that stands in this thread's own table of open files: when the process
+//! is killed, the device goes with this thread, however long the kernel takes for the memory of the others. A real-time
+//! class lets it go first.
+//!
+//! Packets that come are for addresses of a covering prefix that nobody has. They are read, counted and dropped; never
+//! answered and never written back, so that nothing can loop. A flood of them finds a full queue: this thread reads
+//! [`PACKETS_MAX`] and then rests.
 
-use std::io::{self, PipeReader, PipeWriter};
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::sys::epoll::Epoll;
+use super::RouteError;
+use super::setup::tun_error;
 use crate::sys::tun::Tun;
+use crate::sys::{files, poll, sched};
 
-/// The thread; it ends when this value is dropped, and lets go of the device.
+/// The thread; it ends when this value is dropped, and the device with it.
 #[derive(Debug)]
 pub(super) struct Sink {
-    /// Its end is what the thread waits for.
-    stop: Option<PipeWriter>,
+    /// The device's index.
+    index: u32,
+    /// Set to end the thread.
+    is_stopped: Arc<AtomicBool>,
     /// The thread.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Sink {
-    /// Starts reading from `tun` and counting in `dropped`.
+    /// Makes the device `name` in the calling thread's network namespace, and counts its packets in `dropped`.
     ///
     /// # Errors
-    /// Descriptors or threads ran out.
-    pub(super) fn start(tun: Arc<Tun>, dropped: Arc<AtomicU64>) -> io::Result<Self> {
-        let (stopped, stop) = io::pipe()?;
-        let epoll = Epoll::new()?;
-        epoll.watch(stopped.as_fd(), STOP)?;
-        epoll.watch(tun.as_fd(), PACKETS)?;
-        let thread = std::thread::Builder::new().name("route-drop".into()).spawn(move || {
-            if let Err(error) = super::drop_elsewhere() {
-                tracing::warn!(%error, "the thread that drops packets keeps CAP_NET_ADMIN");
-            }
-            run(epoll, &stopped, &tun, &dropped);
-        })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    /// Those of making the device; threads ran out.
+    pub(super) fn start(name: &str, dropped: Arc<AtomicU64>) -> Result<Self, RouteError> {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let (ready, started) = sync_channel(1);
+        let (name, flag) = (name.to_owned(), Arc::clone(&is_stopped));
+        let body = move || hold(&name, &flag, &dropped, &ready);
+        let thread = std::thread::Builder::new().name("route-hold".into()).spawn(body);
+        let thread = thread
+            .map_err(|source| RouteError::Kernel { what: "a thread cannot be started".into(), source })
+            .map(Some)?;
+        match started.recv() {
+            Ok(Ok(index)) => Ok(Self { index, is_stopped, thread }),
+            Ok(Err(error)) => Err(error),
+            Err(RecvError) => Err(RouteError::ThreadEnded),
+        }
+    }
+
+    /// Returns the device's index.
+    pub(super) fn index(&self) -> u32 {
+        self.index
     }
 }
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.is_stopped.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
-            // A panic there has been told by the panic hook, and nothing depends on that thread.
+            // A panic there has been told by the panic hook; the device is gone with its stack.
             let _ = thread.join();
         }
     }
 }
 
-/// Reads until the pipe is closed or the device is gone.
-fn run(mut epoll: Epoll, _stopped: &PipeReader, tun: &Tun, dropped: &AtomicU64) {
-    let mut packet = [0; PACKET_BYTES];
-    loop {
-        let ready = match epoll.wait() {
-            Ok(ready) => ready,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return,
-        };
-        for index in 0..ready {
-            match epoll.token(index) {
-                Some(PACKETS) => {}
-                Some(_) | None => return,
-            }
-            match tun.read(&mut packet) {
-                Ok(_) => _ = dropped.fetch_add(1, Ordering::Relaxed),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The device is gone; the route thread deals with that.
-                Err(_) => return,
-            }
+/// The body of the thread.
+fn hold(name: &str, is_stopped: &AtomicBool, dropped: &AtomicU64, ready: &SyncSender<Result<u32, RouteError>>) {
+    if let Err(error) = files::keep_apart() {
+        tracing::warn!(%error, "a crash gives the route back only with the memory: the kernel has no close_range");
+    }
+    // Refused where the route thread's is, which says so.
+    let _ = sched::set_realtime(super::driver::PRIORITY);
+    let opened = Tun::open(name).map_err(tun_error);
+    if let Err(error) = super::drop_elsewhere() {
+        tracing::warn!(%error, "the thread that holds the device keeps CAP_NET_ADMIN");
+    }
+    // Who waits for it is still there: it waits without a limit.
+    let tun = match opened {
+        Ok(tun) => {
+            let _ = ready.send(Ok(tun.index()));
+            tun
         }
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    while !is_stopped.load(Ordering::Acquire) {
+        if let Err(error) = poll::wait_readable(&[tun.as_fd()], LOOK_EVERY) {
+            tracing::debug!(%error, "waiting for packets failed");
+        }
+        if drop_packets(&tun, dropped).is_err() {
+            // The device is gone; the route thread deals with that. The descriptor stays till the end all the same.
+            std::thread::sleep(LOOK_EVERY);
+        }
+        std::thread::sleep(REST);
     }
 }
 
-/// The token of the pipe.
-const STOP: usize = 0;
-/// The token of the device.
-const PACKETS: usize = 1;
+/// Reads up to [`PACKETS_MAX`] packets.
+fn drop_packets(tun: &Tun, dropped: &AtomicU64) -> io::Result<()> {
+    let mut packet = [0; PACKET_BYTES];
+    for _ in 0..PACKETS_MAX {
+        match tun.read(&mut packet) {
+            Ok(_) => _ = dropped.fetch_add(1, Ordering::Relaxed),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// How long the thread waits for packets before it looks whether it is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long it rests after reading.
+const REST: Duration = Duration::from_millis(5);
+/// The most packets that are read without a rest.
+const PACKETS_MAX: usize = 64;
 /// Only whole packets are counted, so their octets need no room: the kernel cuts off what does not fit.
 const PACKET_BYTES: usize = 64;
