@@ -28,6 +28,7 @@ mod tests;
 
 pub use judge::CLOCK_GAP_MAX;
 pub use path::{Carrier, Path};
+pub use prober::BUSY_TRUST_MAX;
 pub use question::{PAYLOAD_BYTES_MAX, STEER_OPTION};
 pub use repair::{REPAIR_WINDOW, RUN_TIME_MAX, WorkerState};
 pub use reply::Wrong;

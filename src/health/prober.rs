@@ -62,6 +62,8 @@ struct Watched {
     progress: u64,
     /// Whether it waited for a CPU in the round that is judged.
     is_starved: bool,
+    /// Whether it left a canary of that round unanswered and finished nothing else either.
+    is_stuck: bool,
 }
 
 impl Prober {
@@ -268,6 +270,7 @@ impl Prober {
                 silence = self.watched[worker].silence(&*self.staff, worker, elapsed);
             }
             self.watched[worker].is_starved = silence.is_starved;
+            self.watched[worker].is_stuck = has_missing && !silence.is_moving;
             if self.repair.judge(worker, now, seen, silence, lost_count) {
                 self.wedged.push(worker);
             }
@@ -293,14 +296,35 @@ impl Prober {
     fn observe(&mut self, address: usize, is_on_time: bool) -> Observation {
         let mut observation = self.round.observe(address, is_on_time, |worker| self.watched[worker].is_starved);
         let drops = self.staff.drops(address);
-        observation.is_overloaded = drops > self.drops[address];
+        let busy = self.busy(address);
+        observation.is_overloaded = drops > self.drops[address] && busy.is_some();
         self.drops[address] = drops;
+        let answering = usize::from(observation.proven) + busy.unwrap_or(0);
+        if observation.is_overloaded && observation.wrong == 0 && answering >= self.settings.min_workers.max(1) {
+            self.proof.note(address, self.round.sent());
+        }
         observation.is_tcp_well = self.tcp.take(address);
         observation.shared = (!self.zone_turn.faults().is_empty()).then_some(SharedFault::Zone);
         let known = &mut self.report.addresses[address];
         known.is_tcp_well = observation.is_tcp_well.or(known.is_tcp_well);
         (known.observation, known.drops) = (observation, drops);
         observation
+    }
+
+    /// How many workers answered others while their canary over the address was lost, and were proven lately; `None` where
+    /// a worker that owes an answer is stuck: its socket fills too, and that is no overload.
+    fn busy(&self, address: usize) -> Option<usize> {
+        let count = self.watched.len();
+        let is_missing = |worker: &usize| self.round.cell(address * count + worker) == Cell::Waiting;
+        let mut busy = 0;
+        for worker in (0..count).filter(is_missing) {
+            if self.watched[worker].is_stuck {
+                return None;
+            }
+            let proven = self.report.workers[worker].proven;
+            busy += usize::from(proven.is_some_and(|proven| self.round.sent().saturating_sub(proven) < BUSY_TRUST_MAX));
+        }
+        Some(busy)
     }
 
     /// Takes the reply to the zone's question that is out.
@@ -379,6 +403,11 @@ impl Watched {
         }
     }
 }
+
+/// How long a worker that answers others is trusted while a flood fills its socket and its canaries are lost.
+///
+/// Without that, a flood that swallows every canary for a lease's time would take down one site after the other.
+pub const BUSY_TRUST_MAX: Duration = Duration::from_secs(30);
 
 /// Whether both are the same address and port; what else an IPv6 socket address holds does not count.
 fn is_same(from: SocketAddr, to: SocketAddr) -> bool {

@@ -528,3 +528,46 @@ fn ids_go_round_without_confusion() {
         assert_eq!(world.round(&as_it_is), [WELL; 2]);
     }
 }
+
+/// A round in which no canary is answered, the first address drops queries, and the workers of `moving` go on.
+fn flooded(world: &mut World, moving: &[usize]) -> [Observation; 2] {
+    world.staff.drops.fetch_add(100, Ordering::Relaxed);
+    world.begin();
+    for worker in moving {
+        world.staff.progress[*worker].fetch_add(1, Ordering::Relaxed);
+    }
+    world.queries();
+    world.now = world.prober.deadline();
+    let seen = world.end();
+    world.now += ms(1);
+    seen
+}
+
+#[test]
+fn workers_that_answer_others_in_a_flood_pay_for_the_lease_for_a_while() {
+    let mut world = World::new();
+    world.round(&|_, _| {});
+    let proven = world.now;
+    while world.now - proven < BUSY_TRUST_MAX - ms(100) {
+        let seen = flooded(&mut world, &[0, 1]);
+        assert!(seen[0].is_overloaded && seen[0].proven == 0, "{seen:?}");
+        assert!(world.now - world.proof.last(0).expect("noted") < ms(100));
+    }
+    assert!(world.proof.last(1).expect("noted") <= proven, "the other address drops nothing and proves nothing");
+    for _ in 0..10 {
+        flooded(&mut world, &[0, 1]);
+    }
+    assert!(world.now - world.proof.last(0).expect("noted") > ms(300), "nobody is trusted for ever");
+}
+
+#[test]
+fn a_stuck_worker_whose_socket_fills_is_no_overload() {
+    let mut world = World::new();
+    world.round(&|_, _| {});
+    let proven = world.proof.last(0);
+    for moving in [&[][..], &[0]] {
+        let seen = flooded(&mut world, moving);
+        assert!(!seen[0].is_overloaded, "{seen:?}");
+        assert_eq!(world.proof.last(0), proven);
+    }
+}
