@@ -11,7 +11,7 @@ pub const TRANSITIONS_MAX: usize = 32;
 pub const STEPS_MAX: usize = 16;
 
 /// The last changes of stance.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
     /// From old to new, each with its number and its moment.
     kept: VecDeque<(u64, Instant, Transition)>,

@@ -11,8 +11,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ pub(super) struct Node {
     /// What the desk tells.
     told: Arc<ArcSwap<Vec<Told>>>,
     /// The last changes.
-    history: Arc<Mutex<History>>,
+    history: Arc<ArcSwap<History>>,
     /// When each address was proven.
     proof: Arc<Proof>,
     /// What all moments count from.
@@ -121,10 +121,9 @@ impl Node {
             None => Path::Socket,
         };
         let orders = Arc::new(Orders { is_drained, is_stopping: AtomicBool::new(false) });
-        let history = Arc::new(Mutex::new(History::default()));
         let seed = getrandom::u64().map_err(|error| DaemonError::system("no random numbers")(error.into()))?;
-        let desk = Desk::new(anycast, seed, origin, &driver, &orders, &history);
-        let told = Arc::clone(&desk.told);
+        let desk = Desk::new(anycast, seed, origin, &driver, &orders);
+        let (told, history) = (Arc::clone(&desk.told), Arc::clone(&desk.history_told));
         let settings = health::Settings {
             interval: anycast.health.interval,
             timeout: anycast.health.timeout,
@@ -169,7 +168,6 @@ impl Node {
         let (now, seen, told, report) =
             (self.origin.elapsed(), self.driver.seen(), self.told.load(), self.prover.report());
         let addresses = self.anycast.addresses.iter().zip(&seen.addresses).zip(told.iter()).enumerate();
-        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         reply::Anycast {
             interface: self.anycast.interface.clone(),
             dry_run: self.anycast.is_dry_run,
@@ -183,7 +181,7 @@ impl Node {
                 .collect(),
             workers: report.workers.iter().enumerate().map(|(index, worker)| tell_worker(now, index, worker)).collect(),
             zone_faults: report.zones.iter().map(|fault| tell_zone(now, fault)).collect(),
-            transitions: history.told(Instant::now()),
+            transitions: self.history.load().told(Instant::now()),
         }
     }
 }
@@ -215,21 +213,16 @@ struct Desk {
     driver: Arc<Driver>,
     orders: Arc<Orders>,
     told: Arc<ArcSwap<Vec<Told>>>,
-    history: Arc<Mutex<History>>,
+    /// The last changes, and the same for the control plane. No lock: whoever reads must not hold up a round.
+    history: History,
+    history_told: Arc<ArcSwap<History>>,
     /// Changes that the kernel has not followed yet: the address, its number in the history, and when it was.
     pending: Vec<Option<(u64, Duration)>>,
     origin: Instant,
 }
 
 impl Desk {
-    fn new(
-        anycast: &Anycast,
-        seed: u64,
-        origin: Instant,
-        driver: &Arc<Driver>,
-        orders: &Arc<Orders>,
-        history: &Arc<Mutex<History>>,
-    ) -> Self {
+    fn new(anycast: &Anycast, seed: u64, origin: Instant, driver: &Arc<Driver>, orders: &Arc<Orders>) -> Self {
         let now = origin.elapsed();
         let settings = policy_settings(anycast);
         let make = |index| Policy::new(now, settings, seed.wrapping_add(index));
@@ -247,7 +240,8 @@ impl Desk {
             is_drained: false,
             driver: Arc::clone(driver),
             orders: Arc::clone(orders),
-            history: Arc::clone(history),
+            history: History::default(),
+            history_told: Arc::default(),
             pending: vec![None; policies.len()],
             policies,
             origin,
@@ -273,7 +267,7 @@ impl Desk {
                     Stance::Announce | Stance::Degrade => {}
                 }
                 log(&self.names[index], &change);
-                let number = self.history.lock().unwrap_or_else(PoisonError::into_inner).begin(
+                let number = self.history.begin(
                     self.origin + change.at,
                     &self.names[index],
                     tell_stance(change.from),
@@ -303,14 +297,17 @@ impl Desk {
 
     /// Notes how long the kernel took for changes that it has followed since.
     fn follow(&mut self, wanted: &[Stance]) {
+        if self.pending.iter().all(Option::is_none) {
+            return;
+        }
         let seen = self.driver.seen();
         for ((pending, wanted), seen) in self.pending.iter_mut().zip(wanted).zip(&seen.addresses) {
             let is_done = seen.stance == *wanted && seen.is_announced == (*wanted != Stance::Withdraw);
             let Some((number, at)) = pending.take_if(|_| is_done) else { continue };
             let what = if seen.is_announced { "the kernel has the address" } else { "the kernel has it no longer" };
-            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-            history.step(number, what, seen.since.saturating_sub(at));
+            self.history.step(number, what, seen.since.saturating_sub(at));
         }
+        self.history_told.store(Arc::new(self.history.clone()));
     }
 }
 
