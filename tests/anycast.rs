@@ -5,7 +5,13 @@
 //! Needs root and the programs of `tests/needs.sh`. Sites are built one after the other.
 
 mod common;
+#[path = "anycast/operator.rs"]
+mod operator;
+#[path = "anycast/ports.rs"]
+mod ports;
 #[path = "anycast/process.rs"]
 mod process;
 #[path = "anycast/scene.rs"]
 mod scene;
+#[path = "anycast/start.rs"]
+mod start;
