@@ -20,6 +20,7 @@ use arc_swap::ArcSwap;
 
 use super::DaemonError;
 use super::host::Device;
+use super::keeper::Keeper;
 use crate::admin::history::History;
 use crate::admin::reply;
 use crate::answer::{Canary, Snapshot};
@@ -89,7 +90,7 @@ pub(super) fn canary(anycast: &Anycast, device: Device) -> std::io::Result<Canar
 }
 
 impl Node {
-    /// Takes the devices, proves, and announces what is proven. The calling thread loses CAP_NET_ADMIN.
+    /// Takes the devices, with what the keeper may do, proves, and announces what is proven.
     ///
     /// # Errors
     /// [`DaemonError::Route`], or what the system has no thread or random numbers for.
@@ -97,7 +98,7 @@ impl Node {
     /// `addresses` are those that are bound; the service addresses stand last.
     pub(super) fn start(
         config: &Config,
-        device: Device,
+        (device, keeper): (Device, Keeper),
         addresses: &[SocketAddr],
         running: &Running,
         current: &Arc<ArcSwap<Snapshot>>,
@@ -109,10 +110,9 @@ impl Node {
         let origin = Instant::now();
         let first = addresses.len() - anycast.addresses.len();
         let proof = Arc::new(Proof::new(anycast.addresses.len()));
-        let driver = Arc::new(Driver::start(route_settings(anycast, device), origin, Arc::clone(&proof))?);
-        if let Err(error) = route::drop_elsewhere() {
-            tracing::warn!(%error, "CAP_NET_ADMIN stays with every thread");
-        }
+        let (wanted, proven) = (route_settings(anycast, device), Arc::clone(&proof));
+        let started = keeper.run(move || Driver::start(wanted, origin, proven));
+        let driver = Arc::new(started.map_err(DaemonError::system("the route thread can't be started"))??);
         let path = match driver.probe_tun() {
             Some(tun) => {
                 let own = tun.as_fd().try_clone_to_owned();
