@@ -178,11 +178,15 @@ impl Node {
             addresses: addresses
                 .map(|(index, ((address, seen), told))| {
                     let proof = self.proof.last(index);
-                    tell_address(now, *address, self.anycast.prefix_of(*address).to_string(), seen, told, proof)
+                    let dropped = report.addresses.get(index).map_or(0, |address| address.drops);
+                    let prefix = self.anycast.prefix_of(*address).to_string();
+                    reply::Address { dropped, ..tell_address(now, *address, prefix, seen, told, proof) }
                 })
                 .collect(),
             workers: report.workers.iter().enumerate().map(|(index, worker)| tell_worker(now, index, worker)).collect(),
             zone_faults: report.zones.iter().map(|fault| tell_zone(now, fault)).collect(),
+            prover: tell_prover(&report),
+            route: tell_route(&seen.counters),
             transitions: history.told(Instant::now()),
         }
     }
@@ -437,6 +441,34 @@ fn tell_address(
         proof_age_ms: proof.map(|moment| millis(now.saturating_sub(moment))),
         announcements: told.announcements,
         withdrawals: told.withdrawals,
+        dropped: 0,
+    }
+}
+
+/// What the prover counted, in the words of the control socket.
+fn tell_prover(report: &health::Report) -> reply::Prover {
+    let counts = report.counts;
+    reply::Prover {
+        realtime: report.is_realtime,
+        rounds: counts.rounds,
+        gaps: counts.gaps,
+        missing: counts.missing,
+        starved: counts.starved,
+        wrong: counts.wrong,
+        repairs_failed: counts.repairs_failed,
+    }
+}
+
+/// What the route driver counted, in the words of the control socket.
+fn tell_route(counters: &route::Counters) -> reply::Route {
+    reply::Route {
+        addresses_removed: counters.addresses_removed,
+        routes_removed: counters.routes_removed,
+        links_downed: counters.links_downed,
+        leases_lapsed: counters.leases_lapsed,
+        renewals_refused: counters.renewals_refused,
+        requests_failed: counters.requests_failed,
+        packets_dropped: counters.packets_dropped,
     }
 }
 

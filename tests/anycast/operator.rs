@@ -48,6 +48,7 @@ fn what_somebody_else_takes_away_is_put_back_or_ends_the_process() {
         scene.until_well();
     }
     assert_eq!(count(&scene, "somebody removed the address"), 2, "{}", scene.log());
+    assert_eq!(scene.route_count("addresses_removed"), 2, "{}", scene.status());
     scene.node().space.ip("link set fated0 down");
     let took = scene.until("the device is up again", BACK, |scene| {
         stand(scene) && shown(scene, "link show dev fated0").contains(",UP")
@@ -60,6 +61,8 @@ fn what_somebody_else_takes_away_is_put_back_or_ends_the_process() {
         shown(scene, "link show dev fated0rx").contains(",UP")
     });
     scene.until_well();
+    assert_eq!(scene.route_count("links_downed"), 2, "{}", scene.status());
+    assert_eq!(scene.withdrawals(), [0, 0], "none of this is a cause to leave: {}", scene.status());
     for device in ["fated0", "fated0rx"] {
         scene.node().space.ip(&format!("link del {device}"));
         let took = scene.until("the process ends", BACK, |scene| scene.node().server().ended().is_some());
@@ -110,7 +113,7 @@ fn a_reload_leaves_the_route_alone_and_a_broken_zone_keeps_its_old_copy() {
 fn a_drain_loses_nothing_and_outlives_a_restart_until_it_is_ended() {
     let test = "a_drain_loses_nothing_and_outlives_a_restart_until_it_is_ended";
     let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, quick()) else { return };
-    let round = scene.site.round(Fault::Drain, PATIENCE);
+    let round = scene.site.round(Fault::Drain, DRAIN);
     assert_taken_over(&scene, &round, WITHDRAWN);
     assert_eq!((round.during.lost, round.after.lost), (0, 0), "{round:?}");
     Fault::Drain.put(scene.node());

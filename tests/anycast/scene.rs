@@ -1,6 +1,8 @@
 //! What the tests of this folder share: a site whose nodes run fated, one at a time, and what node1 says of itself.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -47,12 +49,16 @@ impl Scene {
 
     /// Builds a site with fated set in a special way.
     pub(crate) fn build_with(test: &str, routing: Routing, fated: Fated) -> Option<Self> {
-        let plan = Plan::new(Subject::Fated(fated), routing);
+        Self::build_from(test, &Plan::new(Subject::Fated(fated), routing))
+    }
+
+    /// Builds a site from a plan.
+    pub(crate) fn build_from(test: &str, plan: &Plan) -> Option<Self> {
         if plan.must_skip(test) {
             return None;
         }
         let turn = take_turn();
-        Some(Self { site: Site::build(&plan), _turn: turn })
+        Some(Self { site: Site::build(plan), _turn: turn })
     }
 
     /// node1, on which the faults are put.
@@ -106,6 +112,26 @@ impl Scene {
         let status = self.status();
         let workers = status["anycast"]["workers"].as_array().expect("workers").clone();
         workers.iter().map(|worker| worker["repairs"].as_u64().expect("a number")).sum()
+    }
+
+    /// A number of node1's page for Prometheus; the node listens on port 9153 of its loopback then.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let page = self.site.nodes[0].space.run(|| {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, 9153)).expect("the page is there");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a stream takes a timeout");
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: node1\r\nConnection: close\r\n\r\n").expect("it reads");
+            let mut page = String::new();
+            stream.read_to_string(&mut page).expect("it writes text");
+            page
+        });
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
+    }
+
+    /// A count of the route driver's since the start.
+    pub(crate) fn route_count(&self, what: &str) -> u64 {
+        let status = self.status();
+        status["anycast"]["route"][what].as_u64().unwrap_or_else(|| panic!("no {what} in {status}"))
     }
 
     /// What node1's server has written so far.

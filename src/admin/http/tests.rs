@@ -64,6 +64,7 @@ fn full_status() -> Status {
             workers: vec![worker],
             zone_faults: vec![],
             transitions: history.told(now),
+            ..reply::Anycast::default()
         }),
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],
