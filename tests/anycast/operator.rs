@@ -17,6 +17,8 @@ const BACK: Duration = Duration::from_secs(3);
 const DRAIN: Duration = Duration::from_secs(4);
 /// What the process ends with when it cannot hold its device any more, as `route` has it.
 const EXIT_FATAL: i32 = 70;
+/// What it ends with when it was hurried, as `fated --help` has it.
+const EXIT_FAILED: i32 = 3;
 
 /// fated that ends in [`DRAIN`].
 fn quick() -> Fated {
@@ -165,6 +167,7 @@ fn told_to_end_it_withdraws_answers_what_comes_and_closes() {
     let took = clock::now() - from;
     measured("two SIGTERM: end", took);
     assert!(took < DRAIN, "{took:?}");
+    assert_eq!(scene.node().server().ended().and_then(|status| status.code()), Some(EXIT_FAILED), "{}", scene.log());
     assert!(scene.log().contains("a second signal"), "{}", scene.log());
 }
 
