@@ -201,6 +201,19 @@ pub const FAMILIES: &[Family] = &[
     family("fated_anycast_lease_age_seconds", Kind::Gauge, &["address"], "How long ago the lease was renewed; absent where there is none"),
     family("fated_anycast_proof_age_seconds", Kind::Gauge, &["address"], "How long ago enough workers answered over an address; absent before the first time"),
     family("fated_anycast_zone_faults", Kind::Gauge, &[], "Zones that the canaries find answered otherwise than they should be"),
+    family("fated_anycast_dropped_total", Kind::Counter, &["address"], "Queries that the kernel dropped because a worker's socket was full"),
+    family("fated_prover_realtime", Kind::Gauge, &[], "Whether the prover has a real-time class"),
+    family("fated_prover_rounds_total", Kind::Counter, &[], "Rounds of canaries"),
+    family("fated_prover_gaps_total", Kind::Counter, &[], "Rounds that the prover judged nothing from, because it came too late to its own CPU"),
+    family("fated_prover_missing_total", Kind::Counter, &[], "Canaries that were not answered in time"),
+    family("fated_prover_starved_total", Kind::Counter, &[], "Canaries that were not answered in time because the worker waited for a CPU"),
+    family("fated_prover_wrong_total", Kind::Counter, &[], "Canaries that were answered wrong"),
+    family("fated_prover_repairs_failed_total", Kind::Counter, &[], "Replacements of workers' threads that failed"),
+    family("fated_route_removed_total", Kind::Counter, &["what"], "What somebody else took away and was put back: address, route, or link (a device set down)"),
+    family("fated_route_leases_lapsed_total", Kind::Counter, &[], "Leases that ran out because nothing proved the address"),
+    family("fated_route_renewals_refused_total", Kind::Counter, &[], "Times that a lease was not renewed because no proof was young enough"),
+    family("fated_route_requests_failed_total", Kind::Counter, &[], "Requests that the kernel refused"),
+    family("fated_route_packets_dropped_total", Kind::Counter, &[], "Packets that came in over the announcing device and were dropped"),
 ];
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::exposition::{Reading, Value};
-use super::reply::{Anycast, Stance, State, Status, WorkerState};
+use super::reply::{Anycast, Prover, Route, Stance, State, Status, WorkerState};
 
 /// The most zones of which the serial is told: every one is a time series.
 const ZONES_MAX: usize = 1000;
@@ -56,6 +56,28 @@ impl Out {
         }
     }
 
+    fn prover(&mut self, prover: &Prover) {
+        self.put("fated_prover_realtime", &[], prover.realtime.into());
+        self.put("fated_prover_rounds_total", &[], prover.rounds);
+        self.put("fated_prover_gaps_total", &[], prover.gaps);
+        self.put("fated_prover_missing_total", &[], prover.missing);
+        self.put("fated_prover_starved_total", &[], prover.starved);
+        self.put("fated_prover_wrong_total", &[], prover.wrong);
+        self.put("fated_prover_repairs_failed_total", &[], prover.repairs_failed);
+    }
+
+    fn route(&mut self, route: &Route) {
+        let removed =
+            [("address", route.addresses_removed), ("route", route.routes_removed), ("link", route.links_downed)];
+        for (what, count) in removed {
+            self.put("fated_route_removed_total", &[("what", what)], count);
+        }
+        self.put("fated_route_leases_lapsed_total", &[], route.leases_lapsed);
+        self.put("fated_route_renewals_refused_total", &[], route.renewals_refused);
+        self.put("fated_route_requests_failed_total", &[], route.requests_failed);
+        self.put("fated_route_packets_dropped_total", &[], route.packets_dropped);
+    }
+
     fn anycast(&mut self, anycast: &Anycast) {
         /// Thousandths and millionths of a second.
         const MS: f64 = 1e3;
@@ -72,9 +94,12 @@ impl Out {
             self.put("fated_anycast_announced", &[label], address.announced.into());
             self.put("fated_anycast_announcements_total", &[label], address.announcements);
             self.put("fated_anycast_withdrawals_total", &[label], address.withdrawals);
+            self.put("fated_anycast_dropped_total", &[label], address.dropped);
             self.time("fated_anycast_lease_age_seconds", label, address.lease_age_ms, MS);
             self.time("fated_anycast_proof_age_seconds", label, address.proof_age_ms, MS);
         }
+        self.prover(&anycast.prover);
+        self.route(&anycast.route);
         for worker in &anycast.workers {
             let number = worker.worker.to_string();
             let label = ("worker", number.as_str());

@@ -138,6 +138,10 @@ pub struct Anycast {
     pub workers: Vec<Worker>,
     /// Zones that are not answered as they should be.
     pub zone_faults: Vec<ZoneFault>,
+    /// What the prover saw since the start.
+    pub prover: Prover,
+    /// What happened to addresses, routes and devices since the start.
+    pub route: Route,
     /// The last changes of stance, the newest first; at most [`TRANSITIONS_MAX`](super::history::TRANSITIONS_MAX).
     pub transitions: Vec<Transition>,
 }
@@ -165,6 +169,46 @@ pub struct Address {
     pub announcements: u64,
     /// How often it was withdrawn.
     pub withdrawals: u64,
+    /// Queries to it that the kernel dropped because a worker's socket was full.
+    pub dropped: u64,
+}
+
+/// What the prover saw since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prover {
+    /// Whether it has a real-time class.
+    pub realtime: bool,
+    /// Rounds of canaries.
+    pub rounds: u64,
+    /// Rounds that it judged nothing from, because it came too late to its own CPU.
+    pub gaps: u64,
+    /// Canaries that were not answered in time.
+    pub missing: u64,
+    /// Those of them whose worker waited for a CPU.
+    pub starved: u64,
+    /// Canaries that were answered wrong.
+    pub wrong: u64,
+    /// Replacements of workers' threads that failed.
+    pub repairs_failed: u64,
+}
+
+/// What happened to addresses, routes and devices since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Addresses that somebody else removed.
+    pub addresses_removed: u64,
+    /// Routes that somebody else removed.
+    pub routes_removed: u64,
+    /// Times that somebody else set a device of ours down.
+    pub links_downed: u64,
+    /// Leases that ran out because nothing proved the address.
+    pub leases_lapsed: u64,
+    /// Times that a lease was not renewed because no proof was young enough.
+    pub renewals_refused: u64,
+    /// Requests that the kernel refused.
+    pub requests_failed: u64,
+    /// Packets that came in over the announcing device and were dropped.
+    pub packets_dropped: u64,
 }
 
 /// What is to be done about a service address.

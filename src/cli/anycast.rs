@@ -159,6 +159,7 @@ mod tests {
                 cause: "20 good rounds".to_owned(),
                 steps: vec![step("address added", 80), step("read back", 12_345)],
             }],
+            ..Anycast::default()
         };
         let mut out = String::new();
         show(&mut out, &anycast);

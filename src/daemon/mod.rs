@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   main      one current-thread runtime: signals, control clients     ── Command ──▶ this loop
+//!   route-keeper  holds CAP_NET_ADMIN until it has started `route` (see keeper)
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see route)
@@ -14,6 +15,7 @@
 mod banner;
 mod drain;
 pub mod host;
+mod keeper;
 mod listen;
 mod logging;
 mod node;
@@ -41,7 +43,7 @@ use crate::answer::Snapshot;
 use crate::config::{self, Anycast, Config, ConfigError, Overrides, ZoneSources};
 use crate::load::{Change, Entry, Loader, ReloadError, Report, Scope, ZoneReport};
 use crate::metrics::Metrics;
-use crate::route::{self, RouteError};
+use crate::route::RouteError;
 use crate::serve::{BindError, Running};
 use crate::sys::lock::LockError;
 use crate::sys::{limits, memory};
@@ -49,6 +51,7 @@ use crate::zone::hash::Seed;
 use crate::zone::report::Style;
 use drain::{Drain, DrainError};
 use host::HostError;
+use keeper::Keeper;
 use listen::bind;
 use logging::Output;
 use node::Node;
@@ -163,7 +166,15 @@ impl DaemonError {
 /// [`DaemonError`].
 pub fn run(source: ConfigSource) -> Result<(), DaemonError> {
     let config = source.load()?;
+    let no_thread = DaemonError::system("the thread that keeps CAP_NET_ADMIN can't be started");
+    let keeper = config.anycast.as_ref().map(|_| Keeper::start()).transpose().map_err(no_thread)?;
     let output = logging::start(config.log);
+    let keeper = keeper.map(|(keeper, kept)| {
+        if let Some(error) = kept {
+            tracing::warn!(%error, "CAP_NET_ADMIN stays with every thread");
+        }
+        keeper
+    });
     panics::install();
     if !config.may_dump_core {
         limits::forbid_core().unwrap_or_else(|error| tracing::warn!(%error, "a crash may leave a core"));
@@ -172,7 +183,7 @@ pub fn run(source: ConfigSource) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(DaemonError::system("the control plane can't be started"))?;
-    let result = runtime.block_on(live(source, config, &output));
+    let result = runtime.block_on(live(source, config, keeper, &output));
     // What still loads or closes is not waited for: the process ends anyway.
     runtime.shutdown_background();
     result
@@ -200,7 +211,12 @@ impl EndSignals {
 }
 
 /// The whole life of a server.
-async fn live(source: ConfigSource, mut config: Config, output: &Output) -> Result<(), DaemonError> {
+async fn live(
+    source: ConfigSource,
+    mut config: Config,
+    keeper: Option<Keeper>,
+    output: &Output,
+) -> Result<(), DaemonError> {
     let no_signals = DaemonError::system("signals can't be listened to");
     let mut end = EndSignals::install().map_err(&no_signals)?;
     let hangup = signal(SignalKind::hangup()).map_err(&no_signals)?;
@@ -234,8 +250,8 @@ async fn live(source: ConfigSource, mut config: Config, output: &Output) -> Resu
     let addresses = bound.local_addresses();
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
-    let node = match device {
-        Some(device) => Some(Node::start(&config, device, &addresses, &running, &current, drain.flag())?),
+    let node = match device.zip(keeper) {
+        Some(host) => Some(Node::start(&config, host, &addresses, &running, &current, drain.flag())?),
         None => None,
     };
     banner::show(output, &config, &addresses, loader.entries());
@@ -311,10 +327,6 @@ fn load(
     output: &NonBlocking,
     is_anycast: bool,
 ) -> Result<Loader, DaemonError> {
-    if is_anycast {
-        // This thread outlives the loading, and only the route thread is to be able to change routes.
-        route::drop_elsewhere().unwrap_or_else(|error| tracing::warn!(%error, "CAP_NET_ADMIN stays with every thread"));
-    }
     let report = read_zones(&mut loader, zones)?;
     tell_faults(&report, output);
     if is_anycast {

@@ -20,6 +20,7 @@ use arc_swap::ArcSwap;
 
 use super::DaemonError;
 use super::host::Device;
+use super::keeper::Keeper;
 use crate::admin::history::History;
 use crate::admin::reply;
 use crate::answer::{Canary, Snapshot};
@@ -89,7 +90,7 @@ pub(super) fn canary(anycast: &Anycast, device: Device) -> std::io::Result<Canar
 }
 
 impl Node {
-    /// Takes the devices, proves, and announces what is proven. The calling thread loses CAP_NET_ADMIN.
+    /// Takes the devices, with what the keeper may do, proves, and announces what is proven.
     ///
     /// # Errors
     /// [`DaemonError::Route`], or what the system has no thread or random numbers for.
@@ -97,7 +98,7 @@ impl Node {
     /// `addresses` are those that are bound; the service addresses stand last.
     pub(super) fn start(
         config: &Config,
-        device: Device,
+        (device, keeper): (Device, Keeper),
         addresses: &[SocketAddr],
         running: &Running,
         current: &Arc<ArcSwap<Snapshot>>,
@@ -109,10 +110,9 @@ impl Node {
         let origin = Instant::now();
         let first = addresses.len() - anycast.addresses.len();
         let proof = Arc::new(Proof::new(anycast.addresses.len()));
-        let driver = Arc::new(Driver::start(route_settings(anycast, device), origin, Arc::clone(&proof))?);
-        if let Err(error) = route::drop_elsewhere() {
-            tracing::warn!(%error, "CAP_NET_ADMIN stays with every thread");
-        }
+        let (wanted, proven) = (route_settings(anycast, device), Arc::clone(&proof));
+        let started = keeper.run(move || Driver::start(wanted, origin, proven));
+        let driver = Arc::new(started.map_err(DaemonError::system("the route thread can't be started"))??);
         let path = match driver.probe_tun() {
             Some(tun) => {
                 let own = tun.as_fd().try_clone_to_owned();
@@ -176,11 +176,15 @@ impl Node {
             addresses: addresses
                 .map(|(index, ((address, seen), told))| {
                     let proof = self.proof.last(index);
-                    tell_address(now, *address, self.anycast.prefix_of(*address).to_string(), seen, told, proof)
+                    let dropped = report.addresses.get(index).map_or(0, |address| address.drops);
+                    let prefix = self.anycast.prefix_of(*address).to_string();
+                    reply::Address { dropped, ..tell_address(now, *address, prefix, seen, told, proof) }
                 })
                 .collect(),
             workers: report.workers.iter().enumerate().map(|(index, worker)| tell_worker(now, index, worker)).collect(),
             zone_faults: report.zones.iter().map(|fault| tell_zone(now, fault)).collect(),
+            prover: tell_prover(&report),
+            route: tell_route(&seen.counters),
             transitions: self.history.load().told(Instant::now()),
         }
     }
@@ -434,6 +438,34 @@ fn tell_address(
         proof_age_ms: proof.map(|moment| millis(now.saturating_sub(moment))),
         announcements: told.announcements,
         withdrawals: told.withdrawals,
+        dropped: 0,
+    }
+}
+
+/// What the prover counted, in the words of the control socket.
+fn tell_prover(report: &health::Report) -> reply::Prover {
+    let counts = report.counts;
+    reply::Prover {
+        realtime: report.is_realtime,
+        rounds: counts.rounds,
+        gaps: counts.gaps,
+        missing: counts.missing,
+        starved: counts.starved,
+        wrong: counts.wrong,
+        repairs_failed: counts.repairs_failed,
+    }
+}
+
+/// What the route driver counted, in the words of the control socket.
+fn tell_route(counters: &route::Counters) -> reply::Route {
+    reply::Route {
+        addresses_removed: counters.addresses_removed,
+        routes_removed: counters.routes_removed,
+        links_downed: counters.links_downed,
+        leases_lapsed: counters.leases_lapsed,
+        renewals_refused: counters.renewals_refused,
+        requests_failed: counters.requests_failed,
+        packets_dropped: counters.packets_dropped,
     }
 }
 

@@ -295,6 +295,7 @@ impl Prober {
     /// Sums an address up.
     fn observe(&mut self, address: usize, is_on_time: bool) -> Observation {
         let mut observation = self.round.observe(address, is_on_time, |worker| self.watched[worker].is_starved);
+        self.report.counts.starved += u64::from(observation.starved);
         let drops = self.staff.drops(address);
         let busy = self.busy(address);
         observation.is_overloaded = drops > self.drops[address] && busy.is_some();

@@ -78,6 +78,8 @@ pub struct Counts {
     pub wrong: u64,
     /// Questions that no answer came to in time.
     pub missing: u64,
+    /// Those of them whose worker waited for a CPU.
+    pub starved: u64,
     /// Replacements of workers that failed.
     pub repairs_failed: u64,
 }

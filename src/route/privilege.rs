@@ -5,8 +5,9 @@ use caps::{CapSet, Capability};
 
 /// Takes CAP_NET_ADMIN from the calling thread, so that only the route thread keeps it.
 ///
-/// To be called on the main thread after [`super::Driver::start`] and before any other thread is started: a thread
-/// inherits what the one that starts it has. Does nothing where it is not granted. Source: capabilities(7).
+/// A thread inherits what the one that starts it has. So this is to be called before other threads are started, and
+/// [`super::Driver::start`] on a thread that did not call it. Does nothing where it is not granted. Source:
+/// capabilities(7).
 ///
 /// # Errors
 /// What `capset` or `prctl` says.

@@ -38,6 +38,7 @@ fn full_status() -> Status {
         proof_age_ms: Some(31),
         announcements: 1,
         withdrawals: 0,
+        dropped: 4,
     };
     let worker = reply::Worker {
         worker: 1,
@@ -64,6 +65,7 @@ fn full_status() -> Status {
             workers: vec![worker],
             zone_faults: vec![],
             transitions: history.told(now),
+            ..Anycast::default()
         }),
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],

@@ -1,0 +1,17 @@
+//! The promise itself: real processes in network namespaces, real routers, faults put on from outside, and what the client
+//! sees. One test for each row of the fault table that needs neither BGP nor BFD of our own.
+//!
+//! Behaviour is proved here, with bounds that a busy machine keeps; milliseconds are the lab's (`cargo bench --bench lab`).
+//! Needs root and the programs of `tests/needs.sh`. Sites are built one after the other.
+
+mod common;
+#[path = "anycast/operator.rs"]
+mod operator;
+#[path = "anycast/ports.rs"]
+mod ports;
+#[path = "anycast/process.rs"]
+mod process;
+#[path = "anycast/scene.rs"]
+mod scene;
+#[path = "anycast/start.rs"]
+mod start;
