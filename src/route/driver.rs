@@ -461,6 +461,13 @@ impl Worker {
         if let Some(failure) = &failure {
             self.log_once(failure);
         }
+        if let Action::RemoveAddress { index, net } = action
+            && failure.is_none()
+            && self.ledger.is_wanted(*index)
+            && self.seat.layout.stands.contains(net)
+        {
+            warn(Surprise::Lapsed(*net));
+        }
         let now = self.now();
         self.ledger.done(now, action, failure);
         if !matches!(action, Action::PutAddress { is_renewal: true, .. } | Action::PutRoute { is_renewal: true, .. }) {

@@ -276,6 +276,8 @@ impl Ledger {
             Action::RemoveAddress { index, net } if net == self.seen.addresses[index].stands => {
                 self.rows[index].attempts += 1;
                 self.rows[index].is_removed = failure.is_none();
+                // Wanted and taken off all the same: the proof is too old, and we were quicker than the kernel.
+                self.seen.counters.leases_lapsed += u64::from(failure.is_none() && self.is_wanted(index));
             }
             Action::PutAddress { index, is_renewal, .. } if failure.is_none() => {
                 self.rows[index].is_removed = false;
@@ -295,6 +297,11 @@ impl Ledger {
             }
             Action::Up(_) | Action::PutRoute { .. } | Action::RemoveRoute(_) => self.seen.error = Some((now, failure)),
         }
+    }
+
+    /// Whether an address is to be announced.
+    pub(super) fn is_wanted(&self, index: usize) -> bool {
+        self.seen.addresses[index].stance != Stance::Withdraw
     }
 
     /// Notes that the kernel could not be read; that counts as an attempt at each withdrawal that waits.

@@ -1,5 +1,6 @@
 //! Faults of the process and its threads: killed, stopped, wedged, and kept from the CPU.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::common::site::fault::Wedge;
@@ -9,6 +10,8 @@ use crate::scene::{LAPSED, PATIENCE, PROGRAM, Scene, WITHDRAWN, assert_stayed, a
 
 /// A killed process: the kernel closes the tun in milliseconds. What a busy machine may take.
 const KILLED: Duration = Duration::from_secs(2);
+/// A worker is starved once its canaries are late, and then the lease has to run out.
+const STARVED: Duration = Duration::from_secs(20);
 /// A frozen round is watched for so long.
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -101,4 +104,32 @@ fn other_work_on_all_cpus_withdraws_nothing_while_answers_come() {
         assert_eq!(scene.metric(&format!("fated_anycast_withdrawals_total{label}")), 0);
         assert_eq!(scene.metric(&format!("fated_anycast_announced{label}")), 1);
     }
+}
+
+#[test]
+fn workers_that_get_no_cpu_lose_the_lease_and_are_not_taken_for_wedged() {
+    let test = "workers_that_get_no_cpu_lose_the_lease_and_are_not_taken_for_wedged";
+    let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
+    let workers = scene.workers();
+    let schedule = |class: &str| {
+        for worker in &workers {
+            let mut command = Command::new("chrt");
+            let done = command.args([class, "-p", "0", &worker.to_string()]).status().expect("chrt starts");
+            assert!(done.success(), "{worker}: {done}");
+        }
+    };
+    // Only what others leave of the CPUs is theirs, and others leave nothing.
+    schedule("--idle");
+    Fault::Saturate.put(scene.node());
+    measured("starved: route", scene.until_away(STARVED));
+    let prover = scene.status()["anycast"]["prover"].clone();
+    Fault::Saturate.lift(scene.node());
+    schedule("--other");
+    let back = clock::now();
+    scene.until_well();
+    measured("starved: back", clock::now() - back);
+    assert!(scene.route_count("leases_lapsed") >= 2, "{}", scene.status());
+    assert!(scene.log().contains("the lease ran out"), "{}", scene.log());
+    assert!(prover["starved"].as_u64() > Some(0), "{prover}");
+    assert_eq!(scene.repairs(), 0, "{}", scene.status());
 }
