@@ -147,6 +147,6 @@ fn check_reads_the_anycast_section() {
     site.run(&["check", "--config", "fated.toml"]).expect(2, &["fated.toml:5:1", "did you mean `lease`?"]);
     write("interface = \"lo\"\nlease = \"off\"");
     site.run(&["check", "--config", "fated.toml"]).expect(2, &["fated.toml:6:9", "would outlive a frozen server"]);
-    write("interface = \"a-name-of-14-o\"");
+    write("interface = \"fated-of-14-oc\"");
     site.run(&["check", "--config", "fated.toml"]).expect(2, &["must leave room for \"rx\": 13 octets at most"]);
 }

@@ -26,8 +26,7 @@ pub struct Anycast {
     pub announce: Vec<IpNet>,
     /// The device that carries the addresses: one that exists, such as `lo`, or a tun device to be made.
     ///
-    /// Which of the two it is depends on the host: a device of that name that is no tun device is used as it stands,
-    /// any other name is that of a tun device of our own.
+    /// A name that begins with `fated` is that of a tun device of our own; any other device must exist.
     pub interface: String,
     /// How long the kernel keeps an address that nobody renews, in whole seconds; `None` for ever, which is only
     /// allowed on a tun device of our own.

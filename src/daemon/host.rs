@@ -13,6 +13,9 @@ use crate::config::{Anycast, INTERFACE_BYTES_MAX, RECEIVER_SUFFIX};
 /// The most network devices that are looked at.
 const DEVICES_MAX: usize = 4096;
 
+/// How the name of a tun device begins that the server makes.
+pub const TUN_PREFIX: &str = "fated";
+
 /// Which device carries the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
@@ -27,31 +30,39 @@ pub enum Device {
 pub enum HostError {
     /// An address that nobody renews would stay there when the server hangs.
     #[error(
-        "`anycast.lease` is \"off\", but {0} is a device of this host: only a tun device of our own goes with the server\nset `lease` to a time such as \"1s\", or name a device that does not exist with `interface`"
+        "`anycast.lease` is \"off\", but {0} is a device of this host: only a tun device of our own goes with the server\nset `lease` to a time such as \"1s\", or a tun device such as \"fated0\" with `interface`"
     )]
     LeaseOff(String),
     /// A route over it would outlive the server.
     #[error(
-        "[anycast.kernel-route] needs a tun device of our own, but {0} is a device of this host\ntake the section out, or name a device that does not exist with `interface`"
+        "[anycast.kernel-route] needs a tun device of our own, but {0} is a device of this host\ntake the section out, or name a tun device such as \"fated0\" with `interface`"
     )]
     KernelRoute(String),
+    /// The host has no such device, and the name is not one that we would make.
+    #[error(
+        "`anycast.interface` is \"{0}\", but this host has no such device\ncreate it first, or choose a name that begins with \"{TUN_PREFIX}\": such a tun device the server makes itself"
+    )]
+    Missing(String),
     /// The name has no room for the sister device's suffix.
     #[error("`anycast.interface` is \"{0}\", but a tun device's name must leave room for \"{RECEIVER_SUFFIX}\": {max} octets at most", max = INTERFACE_BYTES_MAX - RECEIVER_SUFFIX.len())]
     TooLong(String),
 }
 
-/// Tells which device carries the addresses, by what the host has: a device of that name that is no tun device is used
-/// as it stands; any other name is that of a tun device of our own.
+/// Tells which device carries the addresses, by its name: one that begins with [`TUN_PREFIX`] is a tun device that the
+/// server makes, any other is a device of the host and must be there. So a slip of the pen makes no device.
 ///
 /// # Errors
 /// [`HostError`] where the configuration does not go with that.
 pub fn device(root: &Path, anycast: &Anycast) -> Result<Device, HostError> {
     let name = &anycast.interface;
-    let folder = root.join("sys/class/net").join(name);
-    let is_foreign = folder.exists() && !folder.join("tun_flags").exists();
-    if !is_foreign {
+    if name.starts_with(TUN_PREFIX) {
         let is_long = name.len() + RECEIVER_SUFFIX.len() > INTERFACE_BYTES_MAX;
         return if is_long { Err(HostError::TooLong(name.clone())) } else { Ok(Device::Tun) };
+    }
+    // Unlike /sys, this shows the devices of our own network namespace, wherever it was mounted.
+    let devices = fs::read_to_string(root.join("proc/net/dev")).unwrap_or_default();
+    if !devices.lines().filter_map(|line| line.split_once(':')).any(|(device, _)| device.trim() == name) {
+        return Err(HostError::Missing(name.clone()));
     }
     match (anycast.lease, anycast.kernel_route) {
         (None, _) => Err(HostError::LeaseOff(name.clone())),

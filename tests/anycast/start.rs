@@ -162,8 +162,10 @@ fn what_a_node_needs_is_named_when_it_is_missing() {
     assert_refused(host.refusal(&["env"]), 3, &["`eth0` is down", "ip link set eth0 up"]);
     host.configure("interface = \"eth0\"\nlease = \"off\"");
     assert_refused(host.refusal(&["env"]), 2, &["`anycast.lease` is \"off\"", "eth0 is a device of this host"]);
-    host.configure("interface = \"too-long-for-tw\"");
-    assert_refused(host.refusal(&["env"]), 2, &["too-long-for-tw", "13 octets at most"]);
+    host.configure("interface = \"eth9\"");
+    assert_refused(host.refusal(&["env"]), 2, &["\"eth9\"", "no such device", "begins with \"fated\""]);
+    host.configure("interface = \"fated-long-name\"");
+    assert_refused(host.refusal(&["env"]), 2, &["fated-long-name", "13 octets at most"]);
     host.configure("");
     host.space.ip("addr add 192.0.2.53/24 dev eth0");
     assert_refused(host.refusal(&["env"]), 3, &["192.0.2.53/32 overlaps 192.0.2.53 on `eth0`", "[anycast]"]);

@@ -125,24 +125,23 @@ fn a_host_is_read_from_its_files() {
 }
 
 #[test]
-fn a_device_of_the_host_is_used_and_anything_else_is_a_tun_to_be_made() {
+fn the_name_tells_a_device_of_the_host_from_a_tun_to_be_made() {
     let root = tempfile::tempdir().expect("a folder");
-    let net = root.path().join("sys/class/net");
-    for name in ["lo", "eth0", "tun7", "abcdefghijklmno"] {
-        fs::create_dir_all(net.join(name)).expect("makes");
-    }
-    fs::write(net.join("tun7/tun_flags"), "0x1001\n").expect("writes");
+    fs::create_dir_all(root.path().join("proc/net")).expect("makes");
+    let lines = "Inter-|   Receive\n face |bytes\n    lo:   0\n  eth0: 12\n  tun7: 0\nabcdefghijklmno: 1\n";
+    fs::write(root.path().join("proc/net/dev"), lines).expect("writes");
     let of = |lines: &str| device(root.path(), &anycast(&format!("{V4}\n{lines}")));
     let named = |name: &str, more: &str| of(&format!("interface = \"{name}\"\n{more}"));
     assert_eq!(of(""), Ok(Device::Tun));
     assert_eq!((named("lo", ""), named("eth0", "")), (Ok(Device::Existing), Ok(Device::Existing)));
-    assert_eq!((named("tun7", ""), named("fated1", "lease = \"off\"")), (Ok(Device::Tun), Ok(Device::Tun)));
+    assert_eq!((named("tun7", ""), named("fated1", "lease = \"off\"")), (Ok(Device::Existing), Ok(Device::Tun)));
+    assert_eq!(named("eth9", ""), Err(HostError::Missing("eth9".to_owned())));
     assert_eq!(named("eth0", "lease = \"off\""), Err(HostError::LeaseOff("eth0".to_owned())));
     assert_eq!(named("eth0", "[anycast.kernel-route]"), Err(HostError::KernelRoute("eth0".to_owned())));
     assert_eq!(named("fated1", "[anycast.kernel-route]"), Ok(Device::Tun));
     assert_eq!(named("abcdefghijklmno", ""), Ok(Device::Existing));
-    assert_eq!(named("abcdefghijklm", ""), Ok(Device::Tun));
-    assert_eq!(named("abcdefghijklmn", ""), Err(HostError::TooLong("abcdefghijklmn".to_owned())));
-    let text = HostError::TooLong("abcdefghijklmn".to_owned()).to_string();
+    assert_eq!(named("fated67890123", ""), Ok(Device::Tun));
+    assert_eq!(named("fated678901234", ""), Err(HostError::TooLong("fated678901234".to_owned())));
+    let text = HostError::TooLong("fated678901234".to_owned()).to_string();
     assert!(text.contains("13 octets at most"), "{text}");
 }
