@@ -215,6 +215,8 @@ struct Desk {
     names: Vec<String>,
     is_drained: bool,
     driver: Arc<Driver>,
+    /// How often each lease had run out when the last round was judged.
+    lapses: Vec<u64>,
     orders: Arc<Orders>,
     told: Arc<ArcSwap<Vec<Told>>>,
     /// The last changes, and the same for the control plane. No lock: whoever reads must not hold up a round.
@@ -243,6 +245,7 @@ impl Desk {
             names: anycast.addresses.iter().map(ToString::to_string).collect(),
             is_drained: false,
             driver: Arc::clone(driver),
+            lapses: vec![0; policies.len()],
             orders: Arc::clone(orders),
             history: History::default(),
             history_told: Arc::default(),
@@ -259,11 +262,14 @@ impl Desk {
 
     /// Carries out what was asked, judges the round, and says what is wanted.
     fn round(&mut self, now: Duration, rounds: &[Observation]) {
-        let order = self.order();
+        let (order, seen) = (self.order(), self.driver.seen());
         let mut told = Vec::clone(&self.told.load());
         for (index, (policy, round)) in self.policies.iter_mut().zip(rounds).enumerate() {
             let ordered = order.and_then(|order| policy.order(now, order));
-            let changes = [ordered, policy.observe(now, round)];
+            let lapses = seen.addresses[index].lapses;
+            let is_lapsed = std::mem::replace(&mut self.lapses[index], lapses) != lapses;
+            let lapsed = if is_lapsed { policy.lapse(now) } else { None };
+            let changes = [ordered, lapsed, policy.observe(now, round)];
             for change in changes.into_iter().flatten() {
                 match change.to {
                     Stance::Announce if change.from == Stance::Withdraw => told[index].announcements += 1,

@@ -128,6 +128,14 @@ impl Policy {
         }
     }
 
+    /// Takes note that the lease has run out for want of a proof, though no round said that an address is not answered, as
+    /// when its workers get no CPU. It has left the network already; this keeps it from coming and going undamped.
+    pub fn lapse(&mut self, now: Duration) -> Option<Transition> {
+        let State::Up { since, .. } = self.state else { return None };
+        self.streaks = Streaks::default();
+        self.hold_down(now, since, Reason::Unproven)
+    }
+
     /// Carries out an order.
     pub fn order(&mut self, now: Duration, order: Order) -> Option<Transition> {
         match (self.state, order) {

@@ -203,6 +203,33 @@ fn a_fault_of_tcp_under_overload_shows_nothing() {
 }
 
 #[test]
+fn a_lease_that_ran_out_is_held_down_like_any_withdrawal() {
+    let settings = Settings::default();
+    let mut policy = Policy::new(Duration::ZERO, settings, 1);
+    assert_eq!(policy.lapse(Duration::ZERO), None, "nothing is announced yet");
+    let mut now = Duration::ZERO;
+    let mut announced = |policy: &mut Policy, from: Duration| {
+        now = now.max(from);
+        while policy.stance() != Stance::Announce {
+            policy.observe(now, &GOOD);
+            now += settings.interval;
+        }
+        now
+    };
+    let mut last = announced(&mut policy, Duration::ZERO);
+    for held in [5, 10, 20].map(Duration::from_secs) {
+        // No CPU for the workers: overload, which is absorbed, until the lease is gone.
+        assert_eq!(policy.observe(last, &round('S')), None);
+        let (from, to, reason) = (Stance::Announce, Stance::Withdraw, Reason::Unproven);
+        assert_eq!(policy.lapse(last), Some(Transition { at: last, from, to, reason }));
+        assert_eq!(policy.lapse(last), None);
+        let back = announced(&mut policy, last);
+        assert!(back - last >= held && back - last < held * 2, "{:?}", back - last);
+        last = back;
+    }
+}
+
+#[test]
 fn silence_withdraws_and_what_was_good_before_it_does_not_count() {
     let settings = plain();
     let mut policy = Policy::new(Duration::ZERO, settings, 1);

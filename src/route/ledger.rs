@@ -41,6 +41,8 @@ pub struct AddressSeen {
     pub lease: LeaseState,
     /// The last failure, and when it was.
     pub error: Option<(Duration, String)>,
+    /// How often its lease ran out because nothing proved it.
+    pub lapses: u64,
     /// How long the last announcement took, from [`super::Driver::want`] to being read back. It includes waiting for a proof.
     pub announce_took: Option<Duration>,
     /// How long the last withdrawal took, likewise.
@@ -158,6 +160,7 @@ impl Ledger {
             since: Duration::ZERO,
             lease: LeaseState::Absent,
             error: None,
+            lapses: 0,
             announce_took: None,
             withdraw_took: None,
         });
@@ -263,6 +266,7 @@ impl Ledger {
             return None;
         }
         if self.lease.is_some_and(|lease| now.saturating_sub(row.renewed) >= lease) {
+            seen.lapses += 1;
             self.seen.counters.leases_lapsed += 1;
             return Some(Surprise::Lapsed(seen.stands));
         }
@@ -277,7 +281,9 @@ impl Ledger {
                 self.rows[index].attempts += 1;
                 self.rows[index].is_removed = failure.is_none();
                 // Wanted and taken off all the same: the proof is too old, and we were quicker than the kernel.
-                self.seen.counters.leases_lapsed += u64::from(failure.is_none() && self.is_wanted(index));
+                let is_lapse = u64::from(failure.is_none() && self.is_wanted(index));
+                self.seen.counters.leases_lapsed += is_lapse;
+                self.seen.addresses[index].lapses += is_lapse;
             }
             Action::PutAddress { index, is_renewal, .. } if failure.is_none() => {
                 self.rows[index].is_removed = false;

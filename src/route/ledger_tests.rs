@@ -98,6 +98,7 @@ fn what_is_missing_was_removed_by_us_by_the_lease_or_by_somebody() {
         };
         assert_eq!(surprises, [surprise], "{lease:?} {renewed} {missing}");
         assert_eq!((counters.addresses_removed, counters.leases_lapsed), counts);
+        assert_eq!(case.seen().addresses[0].lapses, counts.1);
         assert_eq!(case.observe(missing + 1), [], "it is told once");
     }
 }

@@ -130,6 +130,10 @@ fn workers_that_get_no_cpu_lose_the_lease_and_are_not_taken_for_wedged() {
     measured("starved: back", clock::now() - back);
     assert!(scene.route_count("leases_lapsed") >= 2, "{}", scene.status());
     assert!(scene.log().contains("the lease ran out"), "{}", scene.log());
+    // It is held down like any other withdrawal, so that it does not come and go.
+    for family in Family::ALL {
+        assert_eq!(scene.address(family)["withdrawals"], 1, "{}", scene.address(family));
+    }
     assert!(prover["starved"].as_u64() > Some(0), "{prover}");
     assert_eq!(scene.repairs(), 0, "{}", scene.status());
 }
