@@ -65,7 +65,7 @@ pub enum LeaseState {
 /// What happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Addresses that somebody else removed.
+    /// Addresses that somebody else removed; one that a renewal put back at the same moment is not seen missing.
     pub addresses_removed: u64,
     /// Routes that somebody else removed.
     pub routes_removed: u64,

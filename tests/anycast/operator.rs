@@ -13,6 +13,8 @@ use crate::scene::{LAPSED, PATIENCE, PROGRAM, Scene, WITHDRAWN, assert_taken_ove
 
 /// What somebody else took away is put back within milliseconds; what a busy machine may take.
 const BACK: Duration = Duration::from_secs(3);
+/// How often an address is removed until that is told.
+const TRIES_MAX: usize = 5;
 /// How long the nodes of these tests answer after their withdrawal.
 const DRAIN: Duration = Duration::from_secs(4);
 /// What the process ends with when it cannot hold its device any more, as `route` has it.
@@ -43,11 +45,20 @@ fn shown(scene: &Scene, words: &str) -> String {
 fn what_somebody_else_takes_away_is_put_back_or_ends_the_process() {
     let test = "what_somebody_else_takes_away_is_put_back_or_ends_the_process";
     let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
-    for family in Family::ALL {
+    for (told, family) in Family::ALL.into_iter().enumerate() {
         let prefix = family.prefix();
-        scene.node().space.ip(&format!("addr del {prefix} dev fated0"));
-        measured(&format!("{prefix} deleted: back"), scene.until("the address is back", BACK, |scene| stand(scene)));
-        scene.until_well();
+        // A removal that happens to fall on a renewal is repaired before anybody sees it, and then nobody tells of it.
+        for _ in 0..TRIES_MAX {
+            scene.node().space.ip(&format!("addr del {prefix} dev fated0"));
+            measured(
+                &format!("{prefix} deleted: back"),
+                scene.until("the address is back", BACK, |scene| stand(scene)),
+            );
+            scene.until_well();
+            if count(&scene, "somebody removed the address") > told {
+                break;
+            }
+        }
     }
     assert_eq!(count(&scene, "somebody removed the address"), 2, "{}", scene.log());
     assert_eq!(scene.route_count("addresses_removed"), 2, "{}", scene.status());
