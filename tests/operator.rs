@@ -6,6 +6,7 @@ mod command;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 
 use command::{PATIENCE, Server, Site, zone};
 use serde_json::Value;
@@ -130,6 +131,30 @@ fn a_state_folder_in_which_nothing_can_be_kept_is_told() {
 fn a_dry_run_without_anycast_is_wrong_usage() {
     let site = site();
     site.run(&["serve", "--dry-run"]).expect(2, &["--dry-run: without [anycast] nothing would be announced"]);
+}
+
+/// What a service manager is told: sd_notify(3) over a socket that stands for its own.
+#[test]
+fn the_service_manager_is_told_of_the_start_the_life_and_the_end() {
+    let site = Site::new();
+    site.write("zones/example.test.zone", zone(1));
+    let socket = UnixDatagram::bind(site.path("notify.sock")).expect("binds");
+    socket.set_read_timeout(Some(PATIENCE)).expect("the option is there");
+    let control = site.control();
+    let mut command =
+        site.command(&["serve", "--listen", "127.0.0.1:0", "--control", control.to_str().expect("UTF-8")]);
+    command.env("NOTIFY_SOCKET", site.path("notify.sock")).env("WATCHDOG_USEC", "100000").env_remove("WATCHDOG_PID");
+    let server = Server::start(command);
+    let told = || {
+        let mut octets = [0; 256];
+        let length = socket.recv(&mut octets).expect("something is told");
+        String::from_utf8_lossy(&octets[..length]).trim().to_owned()
+    };
+    assert_eq!([told(), told(), told()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    server.signal("-TERM");
+    let last = std::iter::repeat_with(told).find(|line| line != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]
