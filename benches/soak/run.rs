@@ -27,6 +27,8 @@ const HOLD_DOWN_PATIENCE_LONG: Duration = Duration::from_secs(60);
 const PATIENT_PART: usize = 4;
 /// How long one look whether the node is back takes at most.
 const LOOK: Duration = Duration::from_millis(500);
+/// How far back such a look goes; nobody is back in less.
+const LOOK_BACK: Duration = Duration::from_millis(850);
 /// The shortest and the longest quiet stretch in milliseconds.
 const QUIET: (usize, usize) = (3000, 15_000);
 /// From one sample to the next.
@@ -348,6 +350,8 @@ impl Soak {
     fn wait_back(&mut self, lifted_at: Duration, is_patient: bool) -> Return {
         let patience = if is_patient { HOLD_DOWN_PATIENCE_LONG } else { HOLD_DOWN_PATIENCE };
         let mut held_at = lifted_at;
+        // What is looked at must all have been asked after the fault.
+        clock::wait_until(LOOK_BACK * 2, || clock::now() > lifted_at + LOOK_BACK);
         loop {
             if self.site.wait_well(LOOK) {
                 return Return::ByItself(clock::now() - lifted_at);
