@@ -282,11 +282,11 @@ fn reload(node: &Node) -> bool {
 
 /// Reloads a changed zone on both nodes; whether it is served.
 fn reload_all(site: &Site, serial: u32) -> bool {
-    let is_done = |node: &Node| {
+    let is_done = |node: &&Node| {
         write_zone(&node.folder, &zone_text(serial));
         reload(node) && run::zone_is(node, State::Served, serial)
     };
-    site.nodes.iter().map(is_done).fold(true, |all, one| all && one)
+    site.nodes.iter().filter(is_done).count() == site.nodes.len()
 }
 
 /// Reloads a zone that is broken on node1; whether the old one is kept.
