@@ -235,7 +235,7 @@ async fn live(source: ConfigSource, mut config: Config, output: &Output) -> Resu
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
     let node = match device {
-        Some(device) => Some(Node::start(&config, device, &addresses, &running, &current, drain.flag())?),
+        Some(device) => Some(Node::start(&config, device, &addresses, &running, &current, drain.word())?),
         None => None,
     };
     banner::show(output, &config, &addresses, loader.entries());

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::DaemonError;
+use super::drain::{Heard, Word};
 use super::host::Device;
 use crate::admin::history::History;
 use crate::admin::reply;
@@ -56,7 +57,7 @@ pub(super) struct Node {
 
 /// What is asked of the desk; read each round.
 struct Orders {
-    is_drained: Arc<AtomicBool>,
+    word: Arc<Word>,
     is_stopping: AtomicBool,
 }
 
@@ -101,7 +102,7 @@ impl Node {
         addresses: &[SocketAddr],
         running: &Running,
         current: &Arc<ArcSwap<Snapshot>>,
-        is_drained: Arc<AtomicBool>,
+        word: Arc<Word>,
     ) -> Result<Self, DaemonError> {
         let (Some(anycast), Some(canary)) = (&config.anycast, &config.settings.canary) else {
             unreachable!("a device is looked for where there are service addresses, and then there is a canary");
@@ -120,7 +121,7 @@ impl Node {
             }
             None => Path::Socket,
         };
-        let orders = Arc::new(Orders { is_drained, is_stopping: AtomicBool::new(false) });
+        let orders = Arc::new(Orders { word, is_stopping: AtomicBool::new(false) });
         let history = Arc::new(Mutex::new(History::default()));
         let seed = getrandom::u64().map_err(|error| DaemonError::system("no random numbers")(error.into()))?;
         let desk = Desk::new(anycast, seed, origin, &driver, &orders, &history);
@@ -211,7 +212,7 @@ const PROOF_LATENESS: Duration = Duration::from_millis(50);
 struct Desk {
     policies: Vec<Policy>,
     names: Vec<String>,
-    is_drained: bool,
+    heard: Heard,
     driver: Arc<Driver>,
     orders: Arc<Orders>,
     told: Arc<ArcSwap<Vec<Told>>>,
@@ -244,7 +245,7 @@ impl Desk {
         Self {
             told: Arc::new(ArcSwap::from_pointee(policies.iter().map(fresh).collect())),
             names: anycast.addresses.iter().map(ToString::to_string).collect(),
-            is_drained: false,
+            heard: Heard::default(),
             driver: Arc::clone(driver),
             orders: Arc::clone(orders),
             history: Arc::clone(history),
@@ -296,9 +297,7 @@ impl Desk {
         if self.orders.is_stopping.load(Ordering::Acquire) {
             return Some(Order::Stop);
         }
-        let is_drained = self.orders.is_drained.load(Ordering::Acquire);
-        let is_new = std::mem::replace(&mut self.is_drained, is_drained) != is_drained;
-        is_new.then_some(if is_drained { Order::Drain } else { Order::Resume })
+        self.heard.order(&self.orders.word)
     }
 
     /// Notes how long the kernel took for changes that it has followed since.
