@@ -22,7 +22,7 @@ use clap::Parser;
 
 use common::site::subject::Fated;
 use common::site::{self, Plan, Routing, Site, Subject};
-use run::Soak;
+use run::{Outcome, Soak};
 
 /// Names of the second zone.
 const BULK_NAMES: usize = 1000;
@@ -40,7 +40,7 @@ struct Options {
     /// Queries a second
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=50_000))]
     rate: u32,
-    /// Write every fault to this file
+    /// Write every fault to this file, anew after each
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// The program to soak [default: the one built with this]
@@ -56,6 +56,13 @@ impl Options {
     fn plan(&self) -> Plan {
         let subject = Subject::Fated(Fated::new(&self.fated));
         Plan { rate: self.rate, bulk_names: BULK_NAMES, ..Plan::new(subject, Routing::BirdBgp) }
+    }
+
+    /// Writes what came of the soak so far where that is wanted.
+    fn write(&self, outcome: &Outcome) -> std::io::Result<()> {
+        let Some(file) = &self.json else { return Ok(()) };
+        std::fs::write(file, table::json(outcome, self.seed))
+            .inspect_err(|error| eprintln!("soak: {} can't be written: {error}", file.display()))
     }
 
     /// What is missing on this machine, if anything.
@@ -83,14 +90,11 @@ fn main() -> ExitCode {
     println!("soak: {} minutes, seed {}, {} queries a second", options.minutes, options.seed, options.rate);
     let site = Site::build(&options.plan());
     let soak = Soak::new(site, options.seed);
-    let outcome = soak.run(Duration::from_secs(u64::from(options.minutes) * 60));
+    let outcome = soak.run(Duration::from_secs(u64::from(options.minutes) * 60), |outcome| {
+        // Only what stands at the end decides.
+        let _ = options.write(outcome);
+    });
     print!("{}", table::text(&outcome));
-    let mut is_clean = outcome.is_clean();
-    if let Some(file) = &options.json
-        && let Err(error) = std::fs::write(file, table::json(&outcome, options.seed))
-    {
-        eprintln!("soak: {} can't be written: {error}", file.display());
-        is_clean = false;
-    }
-    if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_written = options.write(&outcome).is_ok();
+    if is_written && outcome.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

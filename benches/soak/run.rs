@@ -211,19 +211,26 @@ impl Soak {
         }
     }
 
-    /// Goes on for so long, and then until the last fault is over.
-    pub(crate) fn run(mut self, span: Duration) -> Outcome {
+    /// Goes on for so long, and then until the last fault is over. Shows what came of it after each fault.
+    pub(crate) fn run(mut self, span: Duration, show: impl Fn(&Outcome)) -> Outcome {
         let kills_until = span - span / KILL_FREE_PART;
         while clock::now() < self.start + span && !self.outcome.is_given_up {
             self.quiet();
             let kind = self.draw(clock::now() < self.start + kills_until);
             self.befall(kind);
+            self.sum_up();
+            show(&self.outcome);
         }
         self.quiet();
+        self.sum_up();
+        self.outcome
+    }
+
+    /// Counts the queries so far.
+    fn sum_up(&mut self) {
         let end = clock::now();
         self.outcome.span = end - self.start;
         self.outcome.total = self.site.load.report(self.start, end.saturating_sub(Duration::from_secs(1)));
-        self.outcome
     }
 
     /// The next kind.
@@ -375,14 +382,8 @@ impl Soak {
         anycast.addresses.iter().any(|address| address.reason.starts_with(HELD_DOWN))
     }
 
-    /// Drains and resumes, which ends a hold-down, and waits until node1 is back.
+    /// Resumes, which ends a hold-down, and waits until node1 is back.
     fn release(&mut self) -> Return {
-        Fault::Drain.put(&mut self.site.nodes[0]);
-        clock::wait_until(RETURN_MAX, || {
-            let status = ask::<Status>(&self.site.nodes[0], &Request::Status);
-            let anycast = status.and_then(|status| status.anycast);
-            anycast.is_some_and(|anycast| anycast.addresses.iter().all(|address| address.reason.starts_with("drained")))
-        });
         Fault::Drain.lift(&mut self.site.nodes[0]);
         let from = clock::now();
         if self.site.wait_well(RETURN_MAX) { Return::Released(clock::now() - from) } else { Return::Stuck }
