@@ -104,6 +104,10 @@ pub(crate) struct Quiet {
     pub(crate) sent: usize,
     /// Queries lost.
     pub(crate) lost: usize,
+    /// Those of them that were answered after all, too late.
+    pub(crate) late: usize,
+    /// The longest that a worker of node1 waited for a CPU from one second to the next: what other work did.
+    pub(crate) cpu_wait: Duration,
     /// Queries that another than node1 answered.
     pub(crate) strayed: usize,
     /// Changes of routes.
@@ -258,10 +262,11 @@ impl Soak {
         let span = Duration::from_millis((QUIET.0 + self.dice.below(QUIET.1 - QUIET.0)) as u64);
         let from = clock::now();
         let to = from + span;
-        let mut due = from;
+        let (mut due, mut samples) = (from, 0);
         clock::wait_until(span * 2, || {
             if clock::now() >= due {
                 due += SAMPLE_PACE;
+                samples += 1;
                 self.outcome.sample(&mut self.site);
             }
             clock::now() >= to
@@ -272,7 +277,11 @@ impl Soak {
         let [first, second] = self.read_logs();
         let report = self.site.load.report(from, to);
         let by_first = report.by_node.get(&NodeNumber::FIRST).copied().unwrap_or_default();
+        let asked = self.site.load.between(from, to);
+        let lives = self.outcome.lives_now(&mut self.site);
         let quiet = Quiet {
+            late: asked.iter().filter(|asked| !asked.is_answered() && asked.answer.is_some()).count(),
+            cpu_wait: lives.first().map_or(Duration::ZERO, |life| life.wait_worst(samples)),
             at: from - self.start,
             span,
             sent: report.sent,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
@@ -26,6 +27,8 @@ pub(crate) struct Sample {
     pub(crate) threads: u64,
     /// Threads that serve UDP.
     pub(crate) workers: usize,
+    /// How long the one of these that waited most has waited for a CPU in its life.
+    pub(crate) waited: Duration,
 }
 
 impl Sample {
@@ -36,13 +39,21 @@ impl Sample {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse().ok()
         };
+        let workers = workers_of_fated(process);
         Some(Self {
+            waited: workers.iter().filter_map(|worker| waited(process, *worker)).max().unwrap_or_default(),
             memory: field("VmRSS:")?,
             threads: field("Threads:")?,
             files: fs::read_dir(format!("/proc/{process}/fd")).ok()?.count() as u64,
-            workers: workers_of_fated(process).len(),
+            workers: workers.len(),
         })
     }
+}
+
+/// How long a thread was ready to run and had no CPU (the second number of `schedstat`, in ns).
+fn waited(process: Pid, thread: Pid) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{process}/task/{thread}/schedstat")).ok()?;
+    text.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
 /// All samples of one process.
@@ -77,6 +88,13 @@ impl Life {
             files: both(|sample| sample.files),
             threads: both(|sample| sample.threads),
         })
+    }
+
+    /// The longest that a worker waited for a CPU from one of the last so many samples to the next.
+    pub(crate) fn wait_worst(&self, count: usize) -> Duration {
+        let last = &self.samples[self.samples.len().saturating_sub(count)..];
+        let waits = last.windows(2).map(|pair| pair[1].waited.saturating_sub(pair[0].waited));
+        waits.max().unwrap_or_default()
     }
 
     /// Whether old workers still stand around in the last sample.

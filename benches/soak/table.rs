@@ -73,7 +73,7 @@ pub(crate) fn text(outcome: &Outcome) -> String {
     let _ = write!(
         text,
         "\n{} of soak, {} faults; {} queries, {} lost, {} wrong, {} answered twice\n\
-         quiet: {} stretches, {} in all, {} queries, {} lost, {} not by node1, {} route changes, {} withdrawals\n\
+         quiet: {} stretches, {} in all, {} queries, {} lost ({} of them late), {} not by node1, {} route changes, {} withdrawals\n\
          withdrawals of node2: {}; old threads left: {}; errors logged: {}\n",
         span(outcome.span),
         outcome.events.len(),
@@ -85,6 +85,7 @@ pub(crate) fn text(outcome: &Outcome) -> String {
         span(quiet_time),
         sum(|quiet| quiet.sent),
         sum(|quiet| quiet.lost),
+        sum(|quiet| quiet.late),
         sum(|quiet| quiet.strayed),
         sum(|quiet| quiet.route_changes),
         sum(|quiet| quiet.withdrawals),
@@ -157,7 +158,7 @@ pub(crate) fn json(outcome: &Outcome, seed: u64) -> String {
     let quiets = outcome.quiets.iter().map(|quiet| {
         json!({
             "at_ms": millis(quiet.at), "span_ms": millis(quiet.span), "sent": quiet.sent, "lost": quiet.lost,
-            "not_by_node1": quiet.strayed, "route_changes": quiet.route_changes, "withdrawals": quiet.withdrawals,
+            "late": quiet.late, "cpu_wait_ms": millis(quiet.cpu_wait), "not_by_node1": quiet.strayed, "route_changes": quiet.route_changes, "withdrawals": quiet.withdrawals,
         })
     });
     let lives = outcome.lives.iter().map(|((node, process), life)| {
