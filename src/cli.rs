@@ -81,6 +81,8 @@ enum Command {
     /// It goes on answering what still comes. It stays drained, over restarts too, until `fated resume`.
     Drain(DrainArgs),
     /// Have a drained server announce its anycast addresses again as soon as it is well
+    ///
+    /// An address that is held down after a fault is announced as soon as it is well, too.
     Resume(DrainArgs),
     /// Have a running server end, and wait for it
     Stop(ControlArgs),

@@ -46,7 +46,7 @@ fn shown(drained: &Drained) -> String {
         (true, false) => "drained; `fated resume` ends that",
         (true, true) => "drained, as it was before; `fated resume` ends that",
         (false, true) => "resumed: announced again as soon as the node is well",
-        (false, false) => "not drained, as it was before",
+        (false, false) => "not drained, as it was before; what is held down is announced again as soon as it is well",
     };
     format!("{text}\n")
 }

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::admin::reply;
+use crate::policy::Order;
 
 /// The file that is there while the server is drained.
 const FILE: &str = "drained";
@@ -16,9 +17,24 @@ const TEXT: &str = "fated was drained by its operator and announces nothing; `fa
 /// Who may read and write the file.
 const MODE: u32 = 0o640;
 
+/// The operator's word, for whoever carries it out.
+#[derive(Debug, Default)]
+pub(super) struct Word {
+    is_drained: AtomicBool,
+    /// How often the operator said that the node is to come back: also where it was not drained, but held down.
+    resumes: AtomicU64,
+}
+
+/// How much of a [`Word`] was carried out.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    is_drained: bool,
+    resumes: u64,
+}
+
 /// Whether the server is drained, and where that is kept.
 pub(super) struct Drain {
-    is_drained: Arc<AtomicBool>,
+    word: Arc<Word>,
     /// The state folder, if there is one.
     folder: Option<PathBuf>,
 }
@@ -46,24 +62,28 @@ impl Drain {
         if is_drained {
             tracing::warn!("this server is drained since before its start; `fated resume` ends that");
         }
-        Ok(Self { is_drained: Arc::new(AtomicBool::new(is_drained)), folder: folder.map(Path::to_owned) })
+        let word = Word { is_drained: AtomicBool::new(is_drained), ..Word::default() };
+        Ok(Self { word: Arc::new(word), folder: folder.map(Path::to_owned) })
     }
 
     /// Whether the server is drained.
     pub(super) fn is_drained(&self) -> bool {
-        self.is_drained.load(Ordering::Acquire)
+        self.word.is_drained.load(Ordering::Acquire)
     }
 
     /// The same for another thread, as it changes.
-    pub(super) fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_drained)
+    pub(super) fn word(&self) -> Arc<Word> {
+        Arc::clone(&self.word)
     }
 
     /// Drains or resumes, first in this process, then on disk, and says what came of it.
     ///
     /// A file that can't be written does not stop the draining: the operator is told.
     pub(super) fn set(&self, is_drained: bool, is_anycast: bool) -> reply::Drained {
-        let before = self.is_drained.swap(is_drained, Ordering::AcqRel);
+        let before = self.word.is_drained.swap(is_drained, Ordering::AcqRel);
+        if !is_drained {
+            self.word.resumes.fetch_add(1, Ordering::Release);
+        }
         let mut notes = Vec::new();
         let persists =
             match &self.folder {
@@ -87,6 +107,21 @@ impl Drain {
             tracing::info!(persists, "{}", if is_drained { "drained" } else { "resumed" });
         }
         reply::Drained { drained: is_drained, before, persists, notes }
+    }
+}
+
+impl Heard {
+    /// What was said since the last call; the last word where there were several. Once resumed, a hold-down ends too.
+    pub(super) fn order(&mut self, word: &Word) -> Option<Order> {
+        let now =
+            Self { resumes: word.resumes.load(Ordering::Acquire), is_drained: word.is_drained.load(Ordering::Acquire) };
+        let before = std::mem::replace(self, now);
+        match (before.is_drained, self.is_drained) {
+            (false, true) => Some(Order::Drain),
+            (true, true) => None,
+            (true, false) => Some(Order::Resume),
+            (false, false) => (self.resumes != before.resumes).then_some(Order::Resume),
+        }
     }
 }
 
@@ -118,10 +153,10 @@ mod tests {
         let open = || Drain::open(Some(folder.path())).expect("readable");
         let first = open();
         assert!(!first.is_drained());
-        let flag = first.flag();
+        let word = first.word();
         let told = first.set(true, true);
         assert_eq!((told.drained, told.before, told.persists, told.notes), (true, false, true, vec![]));
-        assert!(first.is_drained() && flag.load(Ordering::Acquire));
+        assert!(first.is_drained() && word.is_drained.load(Ordering::Acquire));
         let second = open();
         assert!(second.is_drained());
         assert!(second.set(true, true).before, "drained twice is drained");
@@ -129,6 +164,28 @@ mod tests {
         assert_eq!((told.drained, told.before, told.persists), (false, true, true));
         assert!(!open().is_drained());
         assert!(second.set(false, true).persists, "resumed twice is resumed");
+    }
+
+    #[test]
+    fn who_carries_it_out_hears_each_word_once_and_a_resume_also_where_nothing_is_drained() {
+        let drain = Drain::open(None).expect("nothing to read");
+        let (word, mut heard) = (drain.word(), Heard::default());
+        assert_eq!(heard.order(&word), None);
+        for (is_drained, order) in [
+            (true, Some(Order::Drain)),
+            (true, None),
+            (false, Some(Order::Resume)),
+            (false, Some(Order::Resume)),
+            (true, Some(Order::Drain)),
+        ] {
+            drain.set(is_drained, true);
+            assert_eq!(heard.order(&word), order);
+            assert_eq!(heard.order(&word), None, "once");
+        }
+        assert_eq!(Heard::default().order(&word), Some(Order::Drain), "drained since before the start");
+        drain.set(false, true);
+        drain.set(true, true);
+        assert_eq!(heard.order(&word), None, "the last word is what it was");
     }
 
     #[test]

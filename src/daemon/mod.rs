@@ -251,7 +251,7 @@ async fn live(
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
     let node = match device.zip(keeper) {
-        Some(host) => Some(Node::start(&config, host, &addresses, &running, &current, drain.flag())?),
+        Some(host) => Some(Node::start(&config, host, &addresses, &running, &current, drain.word())?),
         None => None,
     };
     banner::show(output, &config, &addresses, loader.entries());

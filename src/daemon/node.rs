@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::DaemonError;
+use super::drain::{Heard, Word};
 use super::host::Device;
 use super::keeper::Keeper;
 use crate::admin::history::History;
@@ -57,7 +58,7 @@ pub(super) struct Node {
 
 /// What is asked of the desk; read each round.
 struct Orders {
-    is_drained: Arc<AtomicBool>,
+    word: Arc<Word>,
     is_stopping: AtomicBool,
 }
 
@@ -102,7 +103,7 @@ impl Node {
         addresses: &[SocketAddr],
         running: &Running,
         current: &Arc<ArcSwap<Snapshot>>,
-        is_drained: Arc<AtomicBool>,
+        word: Arc<Word>,
     ) -> Result<Self, DaemonError> {
         let (Some(anycast), Some(canary)) = (&config.anycast, &config.settings.canary) else {
             unreachable!("a device is looked for where there are service addresses, and then there is a canary");
@@ -120,7 +121,7 @@ impl Node {
             }
             None => Path::Socket,
         };
-        let orders = Arc::new(Orders { is_drained, is_stopping: AtomicBool::new(false) });
+        let orders = Arc::new(Orders { word, is_stopping: AtomicBool::new(false) });
         let seed = getrandom::u64().map_err(|error| DaemonError::system("no random numbers")(error.into()))?;
         let desk = Desk::new(anycast, seed, origin, &driver, &orders);
         let (told, history) = (Arc::clone(&desk.told), Arc::clone(&desk.history_told));
@@ -213,7 +214,7 @@ const PROOF_LATENESS: Duration = Duration::from_millis(50);
 struct Desk {
     policies: Vec<Policy>,
     names: Vec<String>,
-    is_drained: bool,
+    heard: Heard,
     driver: Arc<Driver>,
     /// How often each lease had run out when the last round was judged.
     lapses: Vec<u64>,
@@ -243,7 +244,7 @@ impl Desk {
         Self {
             told: Arc::new(ArcSwap::from_pointee(policies.iter().map(fresh).collect())),
             names: anycast.addresses.iter().map(ToString::to_string).collect(),
-            is_drained: false,
+            heard: Heard::default(),
             driver: Arc::clone(driver),
             lapses: vec![0; policies.len()],
             orders: Arc::clone(orders),
@@ -300,9 +301,7 @@ impl Desk {
         if self.orders.is_stopping.load(Ordering::Acquire) {
             return Some(Order::Stop);
         }
-        let is_drained = self.orders.is_drained.load(Ordering::Acquire);
-        let is_new = std::mem::replace(&mut self.is_drained, is_drained) != is_drained;
-        is_new.then_some(if is_drained { Order::Drain } else { Order::Resume })
+        self.heard.order(&self.orders.word)
     }
 
     /// Notes how long the kernel took for changes that it has followed since.
