@@ -22,6 +22,7 @@ use clap::Parser;
 
 use common::site::subject::Fated;
 use common::site::{self, Plan, Routing, Site, Subject};
+use mishap::Kind;
 use run::{Outcome, Soak};
 
 /// Names of the second zone.
@@ -37,6 +38,10 @@ struct Options {
     /// What the faults are drawn from; the same seed draws the same faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only these faults: kill, freeze, wedge, wedge-all, mute-udp, mute-v4, mute-v6, mute-tcp, address, drain, reload,
+    /// reload-broken, saturate, hangup
+    #[arg(long, value_name = "FAULT", value_delimiter = ',', value_parser = kind_of)]
+    only: Vec<Kind>,
     /// Queries a second
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=50_000))]
     rate: u32,
@@ -49,6 +54,12 @@ struct Options {
     /// Cargo gives it; without it, nothing is done
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// The fault that a word names.
+fn kind_of(word: &str) -> Result<Kind, String> {
+    let words = || Kind::ALL.map(Kind::word).join(", ");
+    Kind::ALL.into_iter().find(|kind| kind.word() == word).ok_or_else(|| format!("one of {}", words()))
 }
 
 impl Options {
@@ -89,7 +100,7 @@ fn main() -> ExitCode {
     }
     println!("soak: {} minutes, seed {}, {} queries a second", options.minutes, options.seed, options.rate);
     let site = Site::build(&options.plan());
-    let soak = Soak::new(site, options.seed);
+    let soak = Soak::new(site, options.seed, &options.only);
     let outcome = soak.run(Duration::from_secs(u64::from(options.minutes) * 60), |outcome| {
         // Only what stands at the end decides.
         let _ = options.write(outcome);

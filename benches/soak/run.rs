@@ -191,6 +191,8 @@ impl Tail {
 pub(crate) struct Soak {
     site: Site,
     dice: Dice,
+    /// What may befall node1.
+    kinds: Vec<Kind>,
     /// Kinds that are still to come before all are shuffled again.
     deck: Vec<Kind>,
     /// The serial of the zone.
@@ -201,12 +203,13 @@ pub(crate) struct Soak {
 }
 
 impl Soak {
-    /// A soak on a site that is well.
-    pub(crate) fn new(site: Site, seed: u64) -> Self {
+    /// A soak on a site that is well; without kinds, with all of them.
+    pub(crate) fn new(site: Site, seed: u64, only: &[Kind]) -> Self {
         let logs = [Tail::of(&site.nodes[0]), Tail::of(&site.nodes[1])];
         Self {
             site,
             dice: Dice::new(seed),
+            kinds: if only.is_empty() { Kind::ALL.to_vec() } else { only.to_vec() },
             deck: Vec::new(),
             serial: 1,
             start: clock::now(),
@@ -241,14 +244,14 @@ impl Soak {
     fn draw(&mut self, may_kill: bool) -> Kind {
         loop {
             if self.deck.is_empty() {
-                self.deck = Kind::ALL.to_vec();
+                self.deck.clone_from(&self.kinds);
                 for last in (1..self.deck.len()).rev() {
                     let other = self.dice.below(last + 1);
                     self.deck.swap(last, other);
                 }
             }
             match self.deck.pop() {
-                Some(Kind::Kill) if !may_kill => {}
+                Some(Kind::Kill) if !may_kill && self.kinds.len() > 1 => {}
                 Some(kind) => return kind,
                 None => {}
             }

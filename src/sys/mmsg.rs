@@ -17,11 +17,11 @@ use std::ptr::{self, NonNull};
 
 /// The arrays of one worker.
 ///
-/// One allocation, zeroed once, so that every octet that a slice can show is initialised. The headers point into the
-/// same allocation, which never moves; only the lengths that the kernel changed are set again before the next call.
+/// One mapping, zeroed by the kernel, so that every octet that a slice can show is initialised. The headers point into the
+/// same mapping, which never moves; only the lengths that the kernel changed are set again before the next call.
 #[derive(Debug)]
 pub struct Batch {
-    /// All arrays. Owned: allocated in `new`, freed in `drop`, never shared.
+    /// All arrays. Owned: mapped in `new`, unmapped in `drop`, never shared.
     storage: NonNull<Storage>,
     /// How many datagrams the last receive brought.
     received_count: usize,
@@ -56,13 +56,20 @@ pub enum Wait {
 }
 
 impl Batch {
-    /// Allocates the arrays and points the headers at them.
+    /// Maps the arrays and points the headers at them.
+    ///
+    /// They are a mapping of their own and no part of the heap: they are made by the thread that replaces a worker and
+    /// freed by the one that was replaced, and an allocator keeps such blocks for threads that never ask for them again.
     #[must_use]
     pub fn new() -> Self {
-        let layout = Layout::new::<Storage>();
-        // SAFETY: the layout has a size above zero.
-        let raw = unsafe { alloc::alloc_zeroed(layout) }.cast::<Storage>();
-        let Some(storage) = NonNull::new(raw) else { alloc::handle_alloc_error(layout) };
+        const { assert!(align_of::<Storage>() <= PAGE_BYTES_MIN, "a mapping begins with a page") };
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // Present at once, so that no datagram waits for a page.
+        let kind = kind | libc::MAP_POPULATE;
+        // SAFETY: the kernel picks an address where nothing is mapped; no file is involved.
+        let raw = unsafe { libc::mmap(ptr::null_mut(), size_of::<Storage>(), access, kind, -1, 0) };
+        let mapped = (raw != libc::MAP_FAILED).then_some(raw.cast::<Storage>());
+        let Some(storage) = mapped.and_then(NonNull::new) else { alloc::handle_alloc_error(Layout::new::<Storage>()) };
         let mut batch = Self { storage, received_count: 0, staged_count: 0 };
         for index in 0..BATCH_MAX {
             batch.link(index);
@@ -238,8 +245,9 @@ impl Default for Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this same layout, freed only here; the content needs no drop of its own.
-        unsafe { alloc::dealloc(self.storage.as_ptr().cast(), Layout::new::<Storage>()) };
+        // SAFETY: mapped in `new` with this same size, unmapped only here; the content needs no drop of its own. The
+        // kernel refuses only what is no mapping.
+        let _unmapped = unsafe { libc::munmap(self.storage.as_ptr().cast(), size_of::<Storage>()) };
     }
 }
 
@@ -251,6 +259,9 @@ fn source(name: &libc::sockaddr_in6) -> IpAddr {
         Ipv4Addr::from(u32::from_be(name.sin6_flowinfo)).into()
     }
 }
+
+/// A page has at least so many octets on every machine that Linux runs on.
+const PAGE_BYTES_MIN: usize = 4096;
 
 /// Everything that the two system calls read and write.
 #[repr(C)]
