@@ -2,6 +2,8 @@
 //!
 //! RFC 4035 §3.1.3 for NSEC, RFC 5155 §7.2 for NSEC3. Puts nothing where DO is not set or the zone is not signed.
 
+use arrayvec::ArrayVec;
+
 use crate::answer::reply::{Full, Reply, Section, Spot};
 use crate::answer::walk::CHAIN_MAX;
 use crate::wire::Type;
@@ -25,8 +27,7 @@ pub(super) struct Place<'z, 'n> {
 /// The proofs of a reply, noted as they are needed, each once, and put when the answers are complete.
 #[derive(Default)]
 pub(super) struct Proofs<'z> {
-    noted: [Option<(Node<'z>, Type)>; PROOFS_MAX],
-    count: usize,
+    noted: ArrayVec<(Node<'z>, Type), PROOFS_MAX>,
     /// How many of them were put.
     put_count: usize,
 }
@@ -153,15 +154,10 @@ impl<'z> Proofs<'z> {
 
     /// Notes the proof that stands at `node`, once; [`Self::put`] puts it.
     fn note(&mut self, node: Node<'z>, rtype: Type) {
-        let is_known = |noted: &Option<(Node<'z>, Type)>| {
-            noted.is_some_and(|(known, _)| core::ptr::eq(known.name_octets(), node.name_octets()))
-        };
-        if self.noted.iter().any(is_known) {
-            return;
-        }
-        if let Some(free) = self.noted.get_mut(self.count) {
-            *free = Some((node, rtype));
-            self.count += 1;
+        let is_known = |(known, _): &(Node<'z>, Type)| core::ptr::eq(known.name_octets(), node.name_octets());
+        if !self.noted.iter().any(is_known) {
+            // There is room for all that one walk can need.
+            let _noted = self.noted.try_push((node, rtype));
         }
     }
 
@@ -172,7 +168,7 @@ impl<'z> Proofs<'z> {
     /// # Errors
     /// [`Full`].
     pub(super) fn put(&mut self, place: &Place<'_, '_>, reply: &mut Reply<'_>) -> Result<(), Full> {
-        for (node, rtype) in self.noted[self.put_count..self.count].iter().flatten() {
+        for (node, rtype) in &self.noted[self.put_count..] {
             let Some(rrset) = node.rrset(*rtype) else { continue };
             let (owner, name) = (node.name(), place.name.name());
             let shared = owner.ancestors().find(|suffix| name.is_at_or_below(*suffix)).map_or(1, |suffix| suffix.len());
@@ -184,7 +180,7 @@ impl<'z> Proofs<'z> {
                 reply.put_written(Section::Authority, prefix, (shared > 1).then(|| at.pointer()), &rrset)?;
             }
         }
-        self.put_count = self.count;
+        self.put_count = self.noted.len();
         Ok(())
     }
 }

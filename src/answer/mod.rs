@@ -134,7 +134,7 @@ pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8
     let flags = reply_flags(header, outcome.rcode)
         | if outcome.is_authoritative { flag::AA } else { 0 }
         | if outcome.is_truncated { flag::TC } else { 0 };
-    let length = draft.finish(header.id, flags, opt.as_bytes());
+    let length = draft.finish(header.id, flags, &opt);
     Verdict::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
 }
 

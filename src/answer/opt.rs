@@ -11,70 +11,108 @@ const OPTION_HEAD_BYTES: usize = 4;
 const NSID_BYTES_MAX: usize = 255;
 /// Octets of data of the keepalive and the extended-error option (RFC 7828 §3.1, RFC 8914 §2, without text).
 const SHORT_DATA_BYTES: usize = 2;
-/// The longest OPT record that is made.
-const OPT_BYTES_MAX: usize = OPT_BYTES + 3 * OPTION_HEAD_BYTES + NSID_BYTES_MAX + 2 * SHORT_DATA_BYTES;
 
-/// An OPT record that is being made; empty where the query had none.
-pub(super) struct Opt {
-    octets: [u8; OPT_BYTES_MAX],
+/// The OPT record of a reply before it is written; none where the query had none.
+pub(super) struct Opt<'s> {
+    /// What our OPT says, whatever the query; `None` where there is no record.
+    payload_bytes_max: Option<u16>,
+    is_dnssec_ok: bool,
+    extended_rcode: u8,
+    nsid: Option<&'s [u8]>,
+    keepalive: Option<u16>,
+    extended_error: Option<u16>,
+    /// Octets of the record so far.
     length: usize,
 }
 
-impl Opt {
+impl<'s> Opt<'s> {
     /// Answers the OPT of a query, within `room` octets: options that do not fit are left out.
-    ///
-    /// ```text
-    /// 00 | TYPE 41 | CLASS: our payload size | TTL: extended RCODE (8), version (8), DO (1), Z (15) | RDLENGTH | options
-    /// ```
-    pub(super) fn new(edns: Option<&Edns>, settings: &Settings, transport: Transport, room: usize) -> Self {
-        let mut opt = Self { octets: [0; OPT_BYTES_MAX], length: 0 };
+    pub(super) fn new(edns: Option<&Edns>, settings: &'s Settings, transport: Transport, room: usize) -> Self {
+        let mut opt = Self {
+            payload_bytes_max: edns.map(|_| settings.udp_payload_bytes_max),
+            is_dnssec_ok: edns.is_some_and(|edns| edns.is_dnssec_ok),
+            extended_rcode: 0,
+            nsid: None,
+            keepalive: None,
+            extended_error: None,
+            length: if edns.is_some() { OPT_BYTES } else { 0 },
+        };
         let Some(edns) = edns else { return opt };
-        opt.octets[1..3].copy_from_slice(&Type::OPT.0.to_be_bytes());
-        opt.octets[3..5].copy_from_slice(&settings.udp_payload_bytes_max.to_be_bytes());
-        opt.octets[7] = if edns.is_dnssec_ok { 0x80 } else { 0 };
-        opt.length = OPT_BYTES;
         if let (true, Some(identity)) = (edns.wants_nsid, &settings.identity) {
-            opt.add(option::NSID, &identity[..identity.len().min(NSID_BYTES_MAX)], room);
+            let nsid = &identity[..identity.len().min(NSID_BYTES_MAX)];
+            opt.nsid = opt.has_room(nsid.len(), room).then_some(nsid);
         }
         // A server must not send it over UDP (RFC 7828 §3.3.2).
-        if edns.wants_keepalive && transport == Transport::Tcp {
-            opt.add(option::TCP_KEEPALIVE, &settings.tcp_idle_timeout_100ms.to_be_bytes(), room);
+        if edns.wants_keepalive && transport == Transport::Tcp && opt.has_room(SHORT_DATA_BYTES, room) {
+            opt.keepalive = Some(settings.tcp_idle_timeout_100ms);
         }
         opt
     }
 
-    /// Appends an option, if the record then still has at most `room` octets.
-    fn add(&mut self, code: u16, octets: &[u8], room: usize) {
-        let end = self.length + OPTION_HEAD_BYTES + octets.len();
-        if end > room.min(OPT_BYTES_MAX) {
-            return;
+    /// Takes room for an option with so many octets of data, if the record then still has at most `room` octets.
+    fn has_room(&mut self, data_bytes: usize, room: usize) -> bool {
+        let end = self.length + OPTION_HEAD_BYTES + data_bytes;
+        let has_room = end <= room;
+        if has_room {
+            self.length = end;
         }
-        let head = &mut self.octets[self.length..];
-        head[0..2].copy_from_slice(&code.to_be_bytes());
-        head[2..4].copy_from_slice(&(octets.len() as u16).to_be_bytes());
-        head[4..4 + octets.len()].copy_from_slice(octets);
-        self.length = end;
-        self.octets[9..11].copy_from_slice(&((end - OPT_BYTES) as u16).to_be_bytes());
+        has_room
     }
 
     /// Says how it ended; the extended error is told where there is `room` for it.
     pub(super) fn conclude(&mut self, rcode: Rcode, extended_error: Option<ExtendedError>, room: usize) {
-        if self.length == 0 {
+        if self.payload_bytes_max.is_none() {
             return;
         }
-        self.octets[5] = rcode.high();
+        self.extended_rcode = rcode.high();
         if let Some(ExtendedError(code)) = extended_error {
-            self.add(option::EXTENDED_ERROR, &code.to_be_bytes(), room);
+            self.extended_error = self.has_room(SHORT_DATA_BYTES, room).then_some(code);
         }
     }
 
-    /// The record.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.octets[..self.length]
-    }
-
-    /// Octets of the record.
+    /// Octets of the record; 0 where there is none.
     pub(super) fn len(&self) -> usize {
         self.length
+    }
+
+    /// Writes the record into `out`, which has [`Self::len`] octets.
+    ///
+    /// ```text
+    /// 00 | TYPE 41 | CLASS: our payload size | TTL: extended RCODE (8), version (8), DO (1), Z (15) | RDLENGTH | options
+    /// ```
+    pub(super) fn write(&self, out: &mut [u8]) {
+        let Some(payload_bytes_max) = self.payload_bytes_max else { return };
+        let [size_high, size_low] = payload_bytes_max.to_be_bytes();
+        let [length_high, length_low] = ((self.length - OPT_BYTES) as u16).to_be_bytes();
+        let flags = if self.is_dnssec_ok { 0x80 } else { 0 };
+        let [_, rtype] = Type::OPT.0.to_be_bytes();
+        let (head, mut rest) = out.split_at_mut(OPT_BYTES);
+        head.copy_from_slice(&[
+            0,
+            0,
+            rtype,
+            size_high,
+            size_low,
+            self.extended_rcode,
+            0,
+            flags,
+            0,
+            length_high,
+            length_low,
+        ]);
+        let (keepalive, extended_error) =
+            (self.keepalive.map(u16::to_be_bytes), self.extended_error.map(u16::to_be_bytes));
+        let options = [
+            (option::NSID, self.nsid),
+            (option::TCP_KEEPALIVE, keepalive.as_ref().map(|data| &data[..])),
+            (option::EXTENDED_ERROR, extended_error.as_ref().map(|data| &data[..])),
+        ];
+        for (code, data) in options.iter().filter_map(|(code, data)| Some((code, (*data)?))) {
+            let (option, behind) = rest.split_at_mut(OPTION_HEAD_BYTES + data.len());
+            option[0..2].copy_from_slice(&code.to_be_bytes());
+            option[2..4].copy_from_slice(&(data.len() as u16).to_be_bytes());
+            option[4..].copy_from_slice(data);
+            rest = behind;
+        }
     }
 }

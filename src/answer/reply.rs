@@ -2,8 +2,9 @@
 //!
 //! Knows nothing of why a record is put. RFC 1035 §4.1, RFC 2181 §5.1 (whole RRsets or none), RFC 6891 §6.1.2.
 
+use crate::answer::opt::Opt;
 use crate::wire::message::{HEADER_BYTES, Question};
-use crate::wire::name::NAME_BYTES_MAX;
+use crate::wire::name::{NAME_BYTES_MAX, is_same};
 use crate::wire::{Class, Name, NameRef, Type};
 use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target};
 
@@ -282,7 +283,7 @@ impl<'b> Reply<'b> {
                 continue;
             }
             let label = &self.octets[at..=at + length];
-            if !name.get(compared..compared + label.len()).is_some_and(|other| other.eq_ignore_ascii_case(label)) {
+            if !name.get(compared..compared + label.len()).is_some_and(|other| is_same(other, label)) {
                 return false;
             }
             if length == 0 {
@@ -303,16 +304,16 @@ impl<'b> Reply<'b> {
 
     /// Writes the header, and OPT where there is one, and returns the length of the message.
     ///
-    /// `id` and `flags` are the header's first words. `opt` is the whole OPT record, whose room was reserved.
-    pub(super) fn finish(self, id: u16, flags: u16, opt: &[u8]) -> usize {
+    /// `id` and `flags` are the header's first words. The room for `opt` was reserved.
+    pub(super) fn finish(self, id: u16, flags: u16, opt: &Opt<'_>) -> usize {
         let [answers, authorities, additionals] = self.counts;
-        let additionals = additionals + u16::from(!opt.is_empty());
+        let additionals = additionals + u16::from(opt.len() > 0);
         let words = [id, flags, 1, answers, authorities, additionals];
         for (to, word) in self.octets.chunks_exact_mut(2).zip(words) {
             to.copy_from_slice(&word.to_be_bytes());
         }
         let end = self.length + opt.len();
-        self.octets[self.length..end].copy_from_slice(opt);
+        opt.write(&mut self.octets[self.length..end]);
         end
     }
 }

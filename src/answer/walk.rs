@@ -3,6 +3,8 @@
 //! One step looks a name up in the zone that is to answer for it; an alias leads to the next step, perhaps in another
 //! zone that is served too.
 
+use arrayvec::ArrayVec;
+
 use crate::answer::code::{ExtendedError, Rcode};
 use crate::answer::denial::{Place, Proofs};
 use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
@@ -57,14 +59,13 @@ struct Progress<'z> {
     /// The name belongs to a delegated zone.
     is_referral: bool,
     /// The DNAMEs in the reply, by their owners, and where the target of each stands.
-    redirects: [(&'z [u8], usize); CHAIN_MAX + 1],
-    redirect_count: usize,
+    redirects: ArrayVec<(&'z [u8], usize), { CHAIN_MAX + 1 }>,
 }
 
 impl Progress<'_> {
     /// Where the target of a DNAME stands that was put.
     fn redirect_of(&self, node: Node<'_>) -> Option<usize> {
-        let mut put = self.redirects[..self.redirect_count].iter();
+        let mut put = self.redirects.iter();
         put.find(|(owner, _)| core::ptr::eq(*owner, node.name_octets())).map(|(_, target_at)| *target_at)
     }
 }
@@ -75,14 +76,9 @@ pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'
     let mut name = LookupName::new(question.name);
     let Some(mut zone) = zone_for(zones, &name, qtype) else { return Outcome::refused() };
     let mut spot = Spot { at: QNAME_OFFSET, bytes: question.name.len() };
-    let mut seen = [NameHash(0); CHAIN_MAX + 1];
-    let mut progress = Progress {
-        proofs: Proofs::default(),
-        rcode: Rcode::NOERROR,
-        is_referral: false,
-        redirects: [(&[], 0); CHAIN_MAX + 1],
-        redirect_count: 0,
-    };
+    let mut seen: ArrayVec<NameHash, { CHAIN_MAX + 1 }> = ArrayVec::new();
+    let mut progress =
+        Progress { proofs: Proofs::default(), rcode: Rcode::NOERROR, is_referral: false, redirects: ArrayVec::new() };
     let mut steps = 0;
     let is_truncated = loop {
         let place = Place { zone, name: &name, spot, qtype };
@@ -91,11 +87,11 @@ pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'
             Ok(Step::Done) => break false,
             Err(Full) => break true,
         };
-        seen[steps] = name.hash(zone.seed());
+        seen.push(name.hash(zone.seed()));
         let target = reply.name_at(at);
         let next = LookupName::new(target.as_ref());
         // In a loop, what is in the reply already would be put again.
-        let is_new = |zone: &&Zone| !seen[..=steps].contains(&next.hash(zone.seed()));
+        let is_new = |zone: &&Zone| !seen.contains(&next.hash(zone.seed()));
         let can_go_on = steps < CHAIN_MAX && Reply::is_in_reach(at);
         match zone_for(zones, &next, qtype).filter(is_new).filter(|_| can_go_on) {
             Some(other) => zone = other,
@@ -282,8 +278,7 @@ fn redirect<'z>(
         None => {
             let owner = reply.owner(place.spot, node.name_octets().len());
             let target_at = reply.put(Section::Answer, owner, &dname)? + record.rdata_start();
-            progress.redirects[progress.redirect_count] = (node.name_octets(), target_at);
-            progress.redirect_count += 1;
+            progress.redirects.push((node.name_octets(), target_at));
             target_at
         }
     };

@@ -146,10 +146,11 @@ pub struct BadTrailer;
 pub fn read_trailer(message: &[u8], header: Header, start: usize) -> Result<Trailer, BadTrailer> {
     let mut trailer = Trailer { edns: None };
     let mut rest = message.get(start..).ok_or(BadTrailer)?;
-    for (section, count) in header.counts.into_iter().enumerate().skip(1) {
+    let [_, answers, authorities, additionals] = header.counts;
+    for (section, count) in [(1, answers), (2, authorities), (3, additionals)] {
         for _ in 0..count {
-            let owner = skip_name(rest).ok_or(BadTrailer)?;
             let is_root = rest.first() == Some(&0);
+            let owner = if is_root { 1 } else { skip_name(rest).ok_or(BadTrailer)? };
             rest = rest.get(owner..).ok_or(BadTrailer)?;
             let (head, tail) = rest.split_first_chunk::<10>().ok_or(BadTrailer)?;
             let length = usize::from(u16::from_be_bytes([head[8], head[9]]));

@@ -55,6 +55,11 @@ pub struct Name {
     bytes: [u8; NAME_BYTES_MAX],
 }
 
+/// Whether two names, or parts of them in whole labels, are the same (RFC 4343): most often, letter case and all.
+pub fn is_same(a: &[u8], b: &[u8]) -> bool {
+    a == b || a.eq_ignore_ascii_case(b) // Length octets are below `A`.
+}
+
 impl<'a> NameRef<'a> {
     /// The root.
     pub const ROOT: NameRef<'static> = NameRef(&[0]);

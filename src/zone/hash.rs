@@ -4,11 +4,15 @@
 //! It is keyed: who sends names can't aim them at one bucket (not a cryptographic promise, and none is needed: a
 //! match is always confirmed octet by octet).
 
+use arrayvec::ArrayVec;
+
 use crate::wire::name::{LABELS_MAX, NAME_BYTES_MAX};
 use crate::wire::{Name, NameRef};
 
-/// Octets behind the name that may be read, so that labels are loaded eight octets at a time.
-const PADDING: usize = 8;
+/// Octets that are read at once. So many zeros stand behind the name, so that each label can be read in such words.
+const WORD: usize = size_of::<u64>();
+/// Room for the longest name and the zeros, in whole words.
+const ROOM: usize = (NAME_BYTES_MAX + WORD).next_multiple_of(WORD);
 
 /// The key of the name hash: one per process, chosen at random, shared by all zones that are served together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,42 +25,38 @@ pub struct NameHash(pub u64);
 /// A name in lower case with the start of each label, ready to be hashed and looked up. Allocates nothing.
 #[derive(Clone)]
 pub struct LookupName {
-    octets: [u8; NAME_BYTES_MAX + 1 + PADDING],
-    /// Octets in use, root label included.
-    len: u8,
-    label_count: u8,
-    /// Where label `i` from the left starts; the entry behind the last label is the root label's.
-    starts: [u8; LABELS_MAX + 1],
+    /// The name, then zeros.
+    octets: ArrayVec<u8, ROOM>,
+    /// Octets of the name, root label included.
+    len: usize,
+    /// Where each label starts, from the left; that of the root is the last.
+    starts: ArrayVec<u8, { LABELS_MAX + 1 }>,
 }
 
 impl LookupName {
     /// Makes `name` ready. Cost: one pass over its octets.
     pub fn new(name: NameRef<'_>) -> Self {
-        let bytes = name.as_bytes();
-        let mut made = Self {
-            octets: [0; NAME_BYTES_MAX + 1 + PADDING],
-            len: bytes.len() as u8,
-            label_count: 0,
-            starts: [0; LABELS_MAX + 1],
-        };
-        for (to, from) in made.octets.iter_mut().zip(bytes) {
-            *to = from.to_ascii_lowercase(); // Length octets are below `A`.
+        let len = name.len();
+        let mut octets = ArrayVec::new();
+        // Neither fails: a name is at most as long as the room less one word.
+        let _fits = octets.try_extend_from_slice(name.as_bytes());
+        let _fits = octets.try_extend_from_slice(&[0; 2 * WORD][..(len + WORD).next_multiple_of(WORD) - len]);
+        for word in octets.as_chunks_mut::<WORD>().0 {
+            *word = lowercase(u64::from_le_bytes(*word)).to_le_bytes(); // Length octets are below `A`.
         }
-        let mut at = 0_usize;
-        let mut count = 0_usize;
-        while bytes[at] != 0 {
-            made.starts[count] = at as u8;
-            count += 1;
-            at += 1 + usize::from(bytes[at]);
+        let mut starts = ArrayVec::new();
+        let mut at = 0;
+        while octets[at] != 0 {
+            starts.push(at as u8);
+            at += 1 + usize::from(octets[at]);
         }
-        made.starts[count] = at as u8;
-        made.label_count = count as u8;
-        made
+        starts.push(at as u8);
+        Self { octets, len, starts }
     }
 
     /// Labels, the root not counted.
     pub fn label_count(&self) -> usize {
-        usize::from(self.label_count)
+        self.starts.len() - 1
     }
 
     /// The whole name in lower case.
@@ -72,7 +72,7 @@ impl LookupName {
 
     /// The octets of the last `count` labels, root label included.
     pub fn suffix_octets(&self, count: usize) -> &[u8] {
-        &self.octets[self.offset_of_suffix(count)..usize::from(self.len)]
+        &self.octets[self.offset_of_suffix(count)..self.len]
     }
 
     /// How many octets stand in front of the last `count` labels.
@@ -90,15 +90,18 @@ impl LookupName {
         let mut at = start + 1;
         let mut left = length;
         loop {
-            let chunk: [u8; 8] = self.octets[at..at + 8].try_into().expect("eight octets");
-            let word = u64::from_le_bytes(chunk);
-            if left <= 8 {
+            let chunk = self.octets[at..].first_chunk().expect("zeros stand behind the name");
+            let word = u64::from_le_bytes(*chunk);
+            if left <= WORD {
                 // `left` is 1 to 8: a label is never empty.
-                return NameHash(fold(state ^ seed.0[0], (word & (u64::MAX >> (64 - 8 * left))) ^ seed.0[1]));
+                return NameHash(fold(
+                    state ^ seed.0[0],
+                    (word & (u64::MAX >> (u64::BITS as usize - 8 * left))) ^ seed.0[1],
+                ));
             }
             state = fold(state ^ seed.0[0], word ^ seed.0[1]);
-            at += 8;
-            left -= 8;
+            at += WORD;
+            left -= WORD;
         }
     }
 
@@ -128,6 +131,18 @@ pub fn wildcard_hash(seed: Seed, parent: NameHash) -> NameHash {
     NameHash(fold(parent.0 ^ 1 ^ seed.0[0], u64::from(b'*') ^ seed.0[1]))
 }
 
+/// Eight octets at once, the letters A to Z in lower case.
+fn lowercase(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let low_bits = word & !HIGH;
+    // The high bit of an octet of each sum tells whether its low bits reach `A`, and whether they pass `Z`.
+    let reaches_a = low_bits + (0x80 - b'A' as u64) * EACH;
+    let passes_z = low_bits + (0x7F - b'Z' as u64) * EACH;
+    let is_upper = (reaches_a ^ passes_z) & !word & HIGH;
+    word | is_upper >> 2
+}
+
 /// Multiplies to 128 bits and folds the halves: every input bit reaches every output bit.
 fn fold(left: u64, right: u64) -> u64 {
     let product = u128::from(left) * u128::from(right);
@@ -147,6 +162,19 @@ mod tests {
     #[test]
     fn letter_case_does_not_change_the_hash() {
         assert_eq!(ready("WWW.eXample.").hash(SEED), ready("www.example.").hash(SEED));
+    }
+
+    #[test]
+    fn every_octet_is_lowered_as_the_standard_library_does() {
+        for octet in 0..=u8::MAX {
+            for neighbour in [0, b'A', b'Z', 0x7F, 0xFF] {
+                let octets = [neighbour, octet, neighbour, neighbour, octet, neighbour, neighbour, octet];
+                assert_eq!(
+                    lowercase(u64::from_le_bytes(octets)),
+                    u64::from_le_bytes(octets.map(|o| o.to_ascii_lowercase()))
+                );
+            }
+        }
     }
 
     #[test]

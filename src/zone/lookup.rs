@@ -1,5 +1,6 @@
 //! Where a name stands in a zone: the search of RFC 1034 §4.3.2 step 3, without the answering.
 
+use crate::wire::name::is_same;
 use crate::zone::hash::{LookupName, NameHash, wildcard_hash};
 use crate::zone::node::{Flags, Node};
 use crate::zone::{Denial, Zone};
@@ -107,7 +108,7 @@ impl Zone {
         }
         let encloser = missing.encloser.name_octets();
         self.names.find_by(wildcard_hash(self.seed, missing.hash), |node| {
-            node.name_octets().strip_prefix(b"\x01*").is_some_and(|parent| parent.eq_ignore_ascii_case(encloser))
+            node.name_octets().strip_prefix(b"\x01*").is_some_and(|parent| is_same(parent, encloser))
         })
     }
 

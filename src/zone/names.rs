@@ -1,7 +1,7 @@
 //! All nodes of a zone, found by the hash of their name: a persistent hash map.
 //!
 //! ```text
-//! top ──▶ page ──▶ bucket: │ count u16 │ tags count × u16 │ ends count × u32 │ nodes … │
+//! top ──▶ page ──▶ bucket: │ count u16 │ tags u16 each, zeros to a multiple of 8 │ ends count × u32 │ nodes … │
 //!         64 buckets        the high bits of a hash choose the bucket, the low 16 are the tag
 //! ```
 //!
@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use crate::wire::name::is_same;
 use crate::zone::hash::NameHash;
 use crate::zone::node::Node;
 
@@ -23,6 +24,8 @@ const BUCKET_NODES_MAX: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 8;
 const COUNT_BYTES: usize = 2;
 const TAG_BYTES: usize = 2;
+/// Tags that are compared in one step.
+const TAGS_AT_ONCE: usize = 8;
 const END_BYTES: usize = 4;
 
 type Bucket = Arc<[u8]>;
@@ -85,7 +88,7 @@ impl Names {
 
     /// Finds the node whose name is `octets` (wire form, any letter case), which hashes to `hash`.
     pub fn find(&self, hash: NameHash, octets: &[u8]) -> Option<Node<'_>> {
-        self.candidates(hash).map(|(_, node)| node).find(|node| node.name_octets().eq_ignore_ascii_case(octets))
+        self.find_by(hash, |node| is_same(node.name_octets(), octets))
     }
 
     /// Finds the node of that hash whose name satisfies `is_it`.
@@ -95,7 +98,7 @@ impl Names {
 
     /// Where the node of that name stands.
     pub fn find_ref(&self, hash: NameHash, octets: &[u8]) -> Option<NodeRef> {
-        self.candidates(hash).find(|(_, node)| node.name_octets().eq_ignore_ascii_case(octets)).map(|(at, _)| at)
+        self.candidates(hash).find(|(_, node)| is_same(node.name_octets(), octets)).map(|(at, _)| at)
     }
 
     /// The node at a place that [`Self::find_ref`] or [`Self::iter`] gave.
@@ -116,12 +119,7 @@ impl Names {
     fn candidates(&self, hash: NameHash) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
         let index = bucket_index(hash, self.shift);
         let view = BucketView::new(self.bucket(index));
-        let tag = (hash.0 as u16).to_le_bytes();
-        view.tags()
-            .chunks_exact(TAG_BYTES)
-            .enumerate()
-            .filter(move |(_, stored)| *stored == tag)
-            .map(move |(slot, _)| (node_ref(index, slot), view.node(slot)))
+        view.slots_of(hash.0 as u16).map(move |slot| (node_ref(index, slot), view.node(slot)))
     }
 
     /// How many buckets are the very same as in another version, of how many.
@@ -141,6 +139,20 @@ fn node_ref(bucket: usize, slot: usize) -> NodeRef {
     NodeRef(((bucket as u32) << SLOT_BITS) | slot as u32)
 }
 
+/// Octets of the tags of so many nodes, in whole vectors: what is behind the last tag is zero.
+fn tags_bytes(count: usize) -> usize {
+    count.next_multiple_of(TAGS_AT_ONCE) * TAG_BYTES
+}
+
+/// Which of some tags are `tag`: bit `i` for the tag at place `i`. Without branches, so that it is done in a vector.
+fn matches(tags: &[u8; TAGS_AT_ONCE * TAG_BYTES], tag: u16) -> u32 {
+    let mut hits = 0;
+    for (place, stored) in tags.as_chunks::<TAG_BYTES>().0.iter().enumerate() {
+        hits |= u32::from(u16::from_le_bytes(*stored) == tag) << place;
+    }
+    hits
+}
+
 /// Reads one bucket.
 #[derive(Clone, Copy)]
 struct BucketView<'z> {
@@ -156,13 +168,23 @@ impl<'z> BucketView<'z> {
         usize::from(u16::from_le_bytes([self.bytes[0], self.bytes[1]]))
     }
 
-    fn tags(self) -> &'z [u8] {
-        &self.bytes[COUNT_BYTES..COUNT_BYTES + self.count() * TAG_BYTES]
+    /// The slots whose tag is `tag`.
+    fn slots_of(self, tag: u16) -> impl Iterator<Item = usize> + 'z {
+        let count = self.count();
+        let tags = &self.bytes[COUNT_BYTES..COUNT_BYTES + tags_bytes(count)];
+        tags.as_chunks::<{ TAGS_AT_ONCE * TAG_BYTES }>().0.iter().enumerate().flat_map(move |(index, some)| {
+            let mut hits = matches(some, tag);
+            core::iter::from_fn(move || {
+                let slot = (hits != 0).then(|| index * TAGS_AT_ONCE + hits.trailing_zeros() as usize)?;
+                hits &= hits - 1;
+                (slot < count).then_some(slot)
+            })
+        })
     }
 
     /// The node in `slot`, which is below [`Self::count`].
     fn node(self, slot: usize) -> Node<'z> {
-        let ends = COUNT_BYTES + self.count() * TAG_BYTES;
+        let ends = COUNT_BYTES + tags_bytes(self.count());
         let nodes = ends + self.count() * END_BYTES;
         let end_of = |slot: usize| {
             let at = ends + slot * END_BYTES;
@@ -264,6 +286,7 @@ impl BucketWriter {
     /// Finishes the bucket and starts the next.
     fn finish(&mut self) -> Vec<u8> {
         let count = (self.tags.len() / TAG_BYTES) as u16;
+        self.tags.resize(tags_bytes(usize::from(count)), 0);
         let bucket = [&count.to_le_bytes()[..], &self.tags, &self.ends, &self.nodes].concat();
         self.tags.clear();
         self.ends.clear();

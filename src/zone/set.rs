@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use crate::wire::name::is_same;
 use crate::zone::Zone;
 use crate::zone::hash::{LookupName, NameHash, Seed};
 
@@ -77,7 +78,7 @@ impl ZoneSet {
 
     fn with_apex(&self, hash: NameHash, octets: &[u8]) -> Option<&Arc<Zone>> {
         let zone = &self.zones[*self.by_apex.get(&hash)? as usize];
-        zone.apex().as_bytes().eq_ignore_ascii_case(octets).then_some(zone)
+        is_same(zone.apex().as_bytes(), octets).then_some(zone)
     }
 }
 
