@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 
 use crate::answer::reply::{Full, Reply, Section, Spot};
 use crate::answer::walk::CHAIN_MAX;
-use crate::wire::Type;
+use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::LookupName;
 use crate::zone::node::Node;
 use crate::zone::nsec3::Hash;
@@ -18,7 +18,7 @@ const PROOFS_MAX: usize = CHAIN_MAX + 3;
 /// One name on the way to the answer, and the zone that answers for it.
 pub(super) struct Place<'z, 'n> {
     pub(super) zone: &'z Zone,
-    pub(super) name: &'n LookupName,
+    pub(super) name: &'n LookupName<'n>,
     /// Where the name stands in the reply.
     pub(super) spot: Spot,
     pub(super) qtype: Type,
@@ -38,9 +38,9 @@ impl<'z> Proofs<'z> {
         match chain_of(place, reply) {
             Denial::None => {}
             Denial::Nsec(_) => {
-                self.cover(place, place.name);
+                self.cover(place, place.name.name());
                 let wildcard = place.name.wildcard(missing.labels).expect("not longer than the name that is missing");
-                self.cover(place, &LookupName::new(wildcard.as_ref()))
+                self.cover(place, wildcard.as_ref())
             }
             Denial::Nsec3(chain) => {
                 let encloser = self.closest_encloser(place, chain, missing.encloser, missing.labels);
@@ -60,12 +60,12 @@ impl<'z> Proofs<'z> {
     ) {
         match (chain_of(place, reply), missing) {
             (Denial::None, _) => {}
-            (Denial::Nsec(_), None) if node.rrset(Type::NSEC).is_none() => self.cover(place, place.name),
+            (Denial::Nsec(_), None) if node.rrset(Type::NSEC).is_none() => self.cover(place, place.name.name()),
             (Denial::Nsec(_), None) => self.note(node, Type::NSEC),
             (Denial::Nsec(_), Some(_)) => {
                 // An empty non-terminal has no NSEC of its own; the one before covers it.
-                self.cover(place, &LookupName::new(node.name()));
-                self.cover(place, place.name)
+                self.cover(place, node.name());
+                self.cover(place, place.name.name())
             }
             (Denial::Nsec3(chain), None) => self.match_or_enclose(place, chain, node, place.name.label_count()),
             (Denial::Nsec3(chain), Some(missing)) => {
@@ -81,7 +81,7 @@ impl<'z> Proofs<'z> {
         let Some(missing) = missing else { return };
         match chain_of(place, reply) {
             Denial::None => {}
-            Denial::Nsec(_) => self.cover(place, place.name),
+            Denial::Nsec(_) => self.cover(place, place.name.name()),
             Denial::Nsec3(chain) => {
                 let next_closer = chain.params.hash(place.name.suffix_octets(missing.labels + 1));
                 self.note_hash(chain, &next_closer)
@@ -100,7 +100,7 @@ impl<'z> Proofs<'z> {
     }
 
     /// Notes the NSEC record that covers, or matches, a name.
-    fn cover(&mut self, place: &Place<'z, '_>, name: &LookupName) {
+    fn cover(&mut self, place: &Place<'z, '_>, name: NameRef<'_>) {
         if let Some(node) = place.zone.nsec_at_or_before(name) {
             self.note(node, Type::NSEC);
         }
@@ -163,16 +163,21 @@ impl<'z> Proofs<'z> {
 
     /// Puts into the authority section what was noted since the last time: all answers are there by then.
     ///
-    /// Each owner shares what it can with the name of `place`.
+    /// Each owner shares what it can with the name at `spot`.
     ///
     /// # Errors
     /// [`Full`].
-    pub(super) fn put(&mut self, place: &Place<'_, '_>, reply: &mut Reply<'_>) -> Result<(), Full> {
+    pub(super) fn put(&mut self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
+        if self.put_count == self.noted.len() {
+            return Ok(());
+        }
+        let name = reply.name_at(spot.at);
         for (node, rtype) in &self.noted[self.put_count..] {
             let Some(rrset) = node.rrset(*rtype) else { continue };
-            let (owner, name) = (node.name(), place.name.name());
-            let shared = owner.ancestors().find(|suffix| name.is_at_or_below(*suffix)).map_or(1, |suffix| suffix.len());
-            let at = reply.owner(place.spot, shared);
+            let owner = node.name();
+            let is_shared = |suffix: &NameRef<'_>| name.as_ref().is_at_or_below(*suffix);
+            let shared = owner.ancestors().find(is_shared).map_or(1, NameRef::len);
+            let at = reply.owner(spot, shared);
             if shared == owner.len() {
                 reply.put(Section::Authority, at, &rrset)?;
             } else {
@@ -194,7 +199,7 @@ fn chain_of<'z>(place: &Place<'z, '_>, reply: &Reply<'_>) -> &'z Denial {
 fn hash_of(chain: &Nsec3Chain, node: Node<'_>) -> Hash {
     match node.nsec3_hash() {
         Some(hash) => *hash,
-        None => chain.params.hash(LookupName::new(node.name()).name().as_bytes()),
+        None => chain.params.hash(node.name_octets()),
     }
 }
 
@@ -203,8 +208,7 @@ fn wildcard_hash(chain: &Nsec3Chain, encloser: Node<'_>) -> Hash {
     match encloser.nsec3_wildcard_hash() {
         Some(hash) => *hash,
         None => {
-            let name = LookupName::new(encloser.name());
-            let wildcard = name.wildcard(name.label_count());
+            let wildcard = Name::child(b"*", encloser.name());
             wildcard.map_or([0; size_of::<Hash>()], |name| chain.params.hash(name.as_ref().as_bytes()))
         }
     }

@@ -72,42 +72,55 @@ impl Progress<'_> {
 
 /// Puts all that answers `question` into `reply`.
 pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let qtype = question.qtype;
-    let mut name = LookupName::new(question.name);
-    let Some(mut zone) = zone_for(zones, &name, qtype) else { return Outcome::refused() };
-    let mut spot = Spot { at: QNAME_OFFSET, bytes: question.name.len() };
-    let mut seen: ArrayVec<NameHash, { CHAIN_MAX + 1 }> = ArrayVec::new();
+    let name = LookupName::new(question.name);
+    let Some(zone) = zone_for(zones, &name, question.qtype) else { return Outcome::refused() };
+    let spot = Spot { at: QNAME_OFFSET, bytes: question.name.len() };
+    let place = Place { zone, name: &name, spot, qtype: question.qtype };
     let mut progress =
         Progress { proofs: Proofs::default(), rcode: Rcode::NOERROR, is_referral: false, redirects: ArrayVec::new() };
-    let mut steps = 0;
-    let is_truncated = loop {
-        let place = Place { zone, name: &name, spot, qtype };
-        let at = match step(&place, reply, &mut progress) {
-            Ok(Step::Alias(at)) => at,
-            Ok(Step::Done) => break false,
-            Err(Full) => break true,
-        };
-        seen.push(name.hash(zone.seed()));
-        let target = reply.name_at(at);
-        let next = LookupName::new(target.as_ref());
-        // In a loop, what is in the reply already would be put again.
-        let is_new = |zone: &&Zone| !seen.contains(&next.hash(zone.seed()));
-        let can_go_on = steps < CHAIN_MAX && Reply::is_in_reach(at);
-        match zone_for(zones, &next, qtype).filter(is_new).filter(|_| can_go_on) {
-            Some(other) => zone = other,
-            None => break progress.proofs.put(&place, reply).is_err(),
-        }
-        (spot, name) = (Spot { at, bytes: target.as_ref().len() }, next);
-        steps += 1;
+    let (is_alias, put) = match step(&place, reply, &mut progress) {
+        Ok(Step::Done) => (false, Ok(())),
+        Ok(Step::Alias(at)) => (true, follow(zones, &place, at, reply, &mut progress)),
+        Err(Full) => (false, Err(Full)),
     };
     // Where an alias was followed, that much is ours (RFC 1035 §4.1.1).
-    let is_authoritative = steps > 0 || !progress.is_referral;
-    Outcome { rcode: progress.rcode, is_authoritative, is_truncated, extended_error: None }
+    let is_authoritative = is_alias || !progress.is_referral;
+    Outcome { rcode: progress.rcode, is_authoritative, is_truncated: put.is_err(), extended_error: None }
+}
+
+/// Follows the alias of `first`, whose target stands at `at` in the reply, and those behind it.
+fn follow<'z>(
+    zones: &'z ZoneSet,
+    first: &Place<'z, '_>,
+    mut at: usize,
+    reply: &mut Reply<'_>,
+    progress: &mut Progress<'z>,
+) -> Result<(), Full> {
+    let (seed, qtype) = (first.zone.seed(), first.qtype);
+    let mut seen: ArrayVec<NameHash, { CHAIN_MAX + 1 }> = ArrayVec::new();
+    seen.push(first.name.hash(seed));
+    let mut spot = first.spot;
+    loop {
+        let target = reply.name_at(at);
+        let name = LookupName::new(target.as_ref());
+        let hash = name.hash(seed);
+        let zone = zone_for(zones, &name, qtype).filter(|_| Reply::is_in_reach(at));
+        // In a loop, what is in the reply already would be put again.
+        let Some(zone) = zone.filter(|_| !seen.is_full() && !seen.contains(&hash)) else {
+            return progress.proofs.put(spot, reply);
+        };
+        seen.push(hash);
+        spot = Spot { at, bytes: target.as_ref().len() };
+        match step(&Place { zone, name: &name, spot, qtype }, reply, progress)? {
+            Step::Done => return Ok(()),
+            Step::Alias(next) => at = next,
+        }
+    }
 }
 
 /// The zone that answers for a name: the deepest; for DS the one above the cut, if that is served
 /// (RFC 4035 §3.1.4.1).
-fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName, qtype: Type) -> Option<&'z Zone> {
+fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName<'_>, qtype: Type) -> Option<&'z Zone> {
     let zone = zones.find(name, name.label_count())?;
     let parent = match name.label_count().checked_sub(1) {
         Some(above) if qtype == Type::DS && zone.apex().len() == name.name().len() => zones.find(name, above),
@@ -142,7 +155,7 @@ fn step<'z>(place: &Place<'z, '_>, reply: &mut Reply<'_>, progress: &mut Progres
                 progress.rcode = Rcode::NXDOMAIN;
                 put_soa(place, reply)?;
                 progress.proofs.name_error(place, &missing, reply);
-                progress.proofs.put(place, reply).map(|()| Step::Done)
+                progress.proofs.put(place.spot, reply).map(|()| Step::Done)
             }
         },
     }
@@ -172,7 +185,7 @@ fn answer_from<'z>(
         }
         let start = reply.put(Section::Answer, owner, &rrset)?;
         progress.proofs.synthesis(place, missing, reply);
-        progress.proofs.put(place, reply)?;
+        progress.proofs.put(place.spot, reply)?;
         put_additional(place.zone, &rrset, start, owner, None, reply)?;
         return Ok(Step::Done);
     }
@@ -202,7 +215,7 @@ fn all_signatures<'z>(
         reply.put(Section::Answer, owner, &rrset.as_signatures())?;
     }
     progress.proofs.synthesis(place, missing, reply);
-    progress.proofs.put(place, reply).map(|()| Step::Done)
+    progress.proofs.put(place.spot, reply).map(|()| Step::Done)
 }
 
 /// Says that the name has no records of the type (RFC 2308 §2.2).
@@ -215,7 +228,7 @@ fn no_data<'z>(
 ) -> Result<Step, Full> {
     put_soa(place, reply)?;
     progress.proofs.no_data(place, node, missing, reply);
-    progress.proofs.put(place, reply).map(|()| Step::Done)
+    progress.proofs.put(place.spot, reply).map(|()| Step::Done)
 }
 
 /// Puts the SOA that a negative answer carries (RFC 2308 §3).
@@ -250,7 +263,7 @@ fn refer<'z>(
             }
         }
     }
-    progress.proofs.put(place, reply)?;
+    progress.proofs.put(place.spot, reply)?;
     put_additional(place.zone, &servers, start, owner, Some(cut), reply)?;
     Ok(Step::Done)
 }
@@ -265,9 +278,7 @@ fn redirect<'z>(
 ) -> Result<Step, Full> {
     let dname = node.rrset(Type::DNAME).expect("the flag says so");
     let record = dname.records().next().expect("an RRset has a record");
-    // The question's own letters are kept.
-    let asked = reply.name_at(place.spot.at);
-    let prefix = &asked.as_ref().as_bytes()[..place.name.offset_of_suffix(labels)];
+    let prefix = place.name.prefix_octets(labels);
     // The target of a DNAME is never compressed (RFC 6672 §2.5).
     let is_too_long = NameRef::parse(record.rdata).is_ok_and(|target| Name::join(prefix, target).is_err());
     if is_too_long {

@@ -257,7 +257,7 @@ impl Draft {
     }
 
     /// Whether a name stands below a cut or a DNAME.
-    fn is_occluded(&self, name: &LookupName) -> bool {
+    fn is_occluded(&self, name: &LookupName<'_>) -> bool {
         !self.cuts.is_empty()
             && (self.apex_labels..name.label_count())
                 .any(|labels| self.cuts.contains(&name.hash_of_suffix(self.seed, labels)))

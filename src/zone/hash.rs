@@ -1,4 +1,4 @@
-//! Names made ready for lookup: letters in lower case, labels counted, one seeded hash for each suffix.
+//! Names made ready for lookup: labels counted, and one seeded hash for each suffix, letter case ignored.
 //!
 //! The hash of a name is made from that of its parent, so one pass from the root gives the hashes of all ancestors.
 //! It is keyed: who sends names can't aim them at one bucket (not a cryptographic promise, and none is needed: a
@@ -6,13 +6,11 @@
 
 use arrayvec::ArrayVec;
 
-use crate::wire::name::{LABELS_MAX, NAME_BYTES_MAX};
+use crate::wire::name::LABELS_MAX;
 use crate::wire::{Name, NameRef};
 
-/// Octets that are read at once. So many zeros stand behind the name, so that each label can be read in such words.
+/// Octets that are hashed at once.
 const WORD: usize = size_of::<u64>();
-/// Room for the longest name and the zeros, in whole words.
-const ROOM: usize = (NAME_BYTES_MAX + WORD).next_multiple_of(WORD);
 
 /// The key of the name hash: one per process, chosen at random, shared by all zones that are served together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,28 +20,18 @@ pub struct Seed(pub [u64; 2]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameHash(pub u64);
 
-/// A name in lower case with the start of each label, ready to be hashed and looked up. Allocates nothing.
+/// A name with the start of each label, ready to be hashed and looked up. Allocates and copies nothing.
 #[derive(Clone)]
-pub struct LookupName {
-    /// The name, then zeros.
-    octets: ArrayVec<u8, ROOM>,
-    /// Octets of the name, root label included.
-    len: usize,
+pub struct LookupName<'n> {
+    name: NameRef<'n>,
     /// Where each label starts, from the left; that of the root is the last.
     starts: ArrayVec<u8, { LABELS_MAX + 1 }>,
 }
 
-impl LookupName {
-    /// Makes `name` ready. Cost: one pass over its octets.
-    pub fn new(name: NameRef<'_>) -> Self {
-        let len = name.len();
-        let mut octets = ArrayVec::new();
-        // Neither fails: a name is at most as long as the room less one word.
-        let _fits = octets.try_extend_from_slice(name.as_bytes());
-        let _fits = octets.try_extend_from_slice(&[0; 2 * WORD][..(len + WORD).next_multiple_of(WORD) - len]);
-        for word in octets.as_chunks_mut::<WORD>().0 {
-            *word = lowercase(u64::from_le_bytes(*word)).to_le_bytes(); // Length octets are below `A`.
-        }
+impl<'n> LookupName<'n> {
+    /// Makes `name` ready. Cost: one step a label.
+    pub fn new(name: NameRef<'n>) -> Self {
+        let octets = name.as_bytes();
         let mut starts = ArrayVec::new();
         let mut at = 0;
         while octets[at] != 0 {
@@ -51,7 +39,7 @@ impl LookupName {
             at += 1 + usize::from(octets[at]);
         }
         starts.push(at as u8);
-        Self { octets, len, starts }
+        Self { name, starts }
     }
 
     /// Labels, the root not counted.
@@ -59,24 +47,23 @@ impl LookupName {
         self.starts.len() - 1
     }
 
-    /// The whole name in lower case.
-    pub fn name(&self) -> NameRef<'_> {
-        self.suffix(self.label_count())
+    /// The whole name, letter case as it came.
+    pub fn name(&self) -> NameRef<'n> {
+        self.name
     }
 
-    /// The name made of the last `count` labels. `count` is at most [`Self::label_count`].
-    pub fn suffix(&self, count: usize) -> NameRef<'_> {
-        let start = self.offset_of_suffix(count);
-        NameRef::parse(&self.octets[start..]).expect("a suffix of a name is a name")
+    /// The octets of the last `count` labels, root label included. `count` is at most [`Self::label_count`].
+    pub fn suffix_octets(&self, count: usize) -> &'n [u8] {
+        &self.name.as_bytes()[self.offset_of_suffix(count)..]
     }
 
-    /// The octets of the last `count` labels, root label included.
-    pub fn suffix_octets(&self, count: usize) -> &[u8] {
-        &self.octets[self.offset_of_suffix(count)..self.len]
+    /// The octets in front of the last `count` labels.
+    pub fn prefix_octets(&self, count: usize) -> &'n [u8] {
+        &self.name.as_bytes()[..self.offset_of_suffix(count)]
     }
 
     /// How many octets stand in front of the last `count` labels.
-    pub fn offset_of_suffix(&self, count: usize) -> usize {
+    fn offset_of_suffix(&self, count: usize) -> usize {
         usize::from(self.starts[self.label_count() - count])
     }
 
@@ -84,25 +71,20 @@ impl LookupName {
     ///
     /// `depth` is below [`Self::label_count`].
     pub fn descend(&self, seed: Seed, parent: NameHash, depth: usize) -> NameHash {
+        let octets = self.name.as_bytes();
         let start = usize::from(self.starts[self.label_count() - depth - 1]);
-        let length = usize::from(self.octets[start]);
+        let length = usize::from(octets[start]);
         let mut state = parent.0 ^ length as u64;
         let mut at = start + 1;
         let mut left = length;
-        loop {
-            let chunk = self.octets[at..].first_chunk().expect("zeros stand behind the name");
-            let word = u64::from_le_bytes(*chunk);
-            if left <= WORD {
-                // `left` is 1 to 8: a label is never empty.
-                return NameHash(fold(
-                    state ^ seed.0[0],
-                    (word & (u64::MAX >> (u64::BITS as usize - 8 * left))) ^ seed.0[1],
-                ));
-            }
-            state = fold(state ^ seed.0[0], word ^ seed.0[1]);
+        while left > WORD {
+            state = fold(state ^ seed.0[0], lowercase(word_at(octets, at)) ^ seed.0[1]);
             at += WORD;
             left -= WORD;
         }
+        // `left` is 1 to 8: a label is never empty.
+        let word = word_at(octets, at) & (u64::MAX >> (u64::BITS as usize - 8 * left));
+        NameHash(fold(state ^ seed.0[0], lowercase(word) ^ seed.0[1]))
     }
 
     /// The hash of the last `count` labels.
@@ -122,13 +104,24 @@ impl LookupName {
 
     /// The name `*` under the last `count` labels, which is `None` where it would be too long.
     pub fn wildcard(&self, count: usize) -> Option<Name> {
-        Name::child(b"*", self.suffix(count)).ok()
+        Name::child(b"*", self.name.suffix(count)).ok()
     }
 }
 
 /// The hash of `*` below the name whose hash is `parent`: what [`LookupName::descend`] gives for the label `*`.
 pub fn wildcard_hash(seed: Seed, parent: NameHash) -> NameHash {
     NameHash(fold(parent.0 ^ 1 ^ seed.0[0], u64::from(b'*') ^ seed.0[1]))
+}
+
+/// The octets from `at` on as a word, the first lowest; what is behind the end is zero.
+fn word_at(octets: &[u8], at: usize) -> u64 {
+    if let Some(chunk) = octets.get(at..).and_then(|rest| rest.first_chunk()) {
+        return u64::from_le_bytes(*chunk);
+    }
+    match octets.last_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk) >> (8 * (at + WORD - octets.len())),
+        None => octets[at..].iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet)),
+    }
 }
 
 /// Eight octets at once, the letters A to Z in lower case.
@@ -152,16 +145,19 @@ fn fold(left: u64, right: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::name::NAME_BYTES_MAX;
 
     const SEED: Seed = Seed([0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03]);
 
-    fn ready(text: &str) -> LookupName {
-        LookupName::new(text.parse::<Name>().expect("a good name").as_ref())
+    fn hash_of(text: &str) -> NameHash {
+        LookupName::new(text.parse::<Name>().expect("a good name").as_ref()).hash(SEED)
     }
 
     #[test]
     fn letter_case_does_not_change_the_hash() {
-        assert_eq!(ready("WWW.eXample.").hash(SEED), ready("www.example.").hash(SEED));
+        for (mixed, lower) in [("WWW.eXample.", "www.example."), ("A.", "a."), ("AbCdEfGhIjK.X.", "abcdefghijk.x.")] {
+            assert_eq!(hash_of(mixed), hash_of(lower), "{mixed}");
+        }
     }
 
     #[test]
@@ -192,29 +188,28 @@ mod tests {
             "\\000a.",
             "a\\000.",
         ];
-        let hashes: std::collections::HashSet<_> = names.iter().map(|name| ready(name).hash(SEED)).collect();
+        let hashes: std::collections::HashSet<_> = names.iter().map(|name| hash_of(name)).collect();
         assert_eq!(hashes.len(), names.len());
     }
 
     #[test]
     fn suffixes_hash_as_the_names_that_they_are() {
-        let name = ready("a.bc.*.example.");
-        for count in 0..=name.label_count() {
-            let suffix = name.suffix(count);
-            assert_eq!(name.hash_of_suffix(SEED, count), LookupName::new(suffix).hash(SEED));
-            assert_eq!(name.suffix_octets(count), suffix.as_bytes());
+        let name: Name = "a.bc.*.example.".parse().expect("good");
+        let ready = LookupName::new(name.as_ref());
+        for count in 0..=ready.label_count() {
+            let suffix = name.as_ref().suffix(count);
+            assert_eq!(ready.hash_of_suffix(SEED, count), LookupName::new(suffix).hash(SEED));
+            assert_eq!(ready.suffix_octets(count), suffix.as_bytes());
         }
-        assert_eq!(name.wildcard(1).expect("short"), "*.example.".parse().expect("good"));
-        assert_eq!(wildcard_hash(SEED, name.hash_of_suffix(SEED, 1)), ready("*.example.").hash(SEED));
+        assert_eq!(ready.wildcard(1).expect("short"), "*.example.".parse().expect("good"));
+        assert_eq!(wildcard_hash(SEED, ready.hash_of_suffix(SEED, 1)), hash_of("*.example."));
     }
 
     #[test]
     fn the_longest_names_and_labels_are_read_within_bounds() {
         let label = "a".repeat(63);
-        let longest = ready(&format!("{label}.{label}.{label}.{}.", &label[..61]));
-        assert_eq!(longest.name().len(), NAME_BYTES_MAX);
-        let most_labels = ready(&"a.".repeat(LABELS_MAX));
-        assert_eq!(most_labels.label_count(), LABELS_MAX);
-        assert_ne!(longest.hash(SEED), most_labels.hash(SEED));
+        let longest = format!("{label}.{label}.{label}.{}.", &label[..61]);
+        assert_eq!(longest.parse::<Name>().expect("good").as_ref().len(), NAME_BYTES_MAX);
+        assert_ne!(hash_of(&longest), hash_of(&"a.".repeat(LABELS_MAX)));
     }
 }

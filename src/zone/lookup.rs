@@ -1,5 +1,6 @@
 //! Where a name stands in a zone: the search of RFC 1034 §4.3.2 step 3, without the answering.
 
+use crate::wire::NameRef;
 use crate::wire::name::is_same;
 use crate::zone::hash::{LookupName, NameHash, wildcard_hash};
 use crate::zone::node::{Flags, Node};
@@ -42,7 +43,7 @@ impl Zone {
     /// Finds where `name` stands, which is at or below the apex.
     ///
     /// Cost: one probe for a name that exists, else one for each label from the apex down to the closest encloser.
-    pub fn lookup(&self, name: &LookupName) -> Found<'_> {
+    pub fn lookup(&self, name: &LookupName<'_>) -> Found<'_> {
         let depth_max = name.label_count();
         if depth_max > self.apex_labels + 1 && depth_max <= self.labels_max {
             let hash =
@@ -61,7 +62,7 @@ impl Zone {
     }
 
     /// Walks from the apex towards `name` until a cut, a DNAME, a gap, or the name itself.
-    fn descend(&self, name: &LookupName) -> Found<'_> {
+    fn descend(&self, name: &LookupName<'_>) -> Found<'_> {
         let mut node = self.apex_node();
         let mut hash = self.apex_hash;
         let mut labels = self.apex_labels;
@@ -89,12 +90,12 @@ impl Zone {
     }
 
     /// The node of exactly that name, whether it is authoritative or not.
-    pub fn node(&self, name: &LookupName) -> Option<Node<'_>> {
+    pub fn node(&self, name: &LookupName<'_>) -> Option<Node<'_>> {
         self.names.find(name.hash(self.seed), name.name().as_bytes())
     }
 
     /// The node of the last `labels` labels of `name`; `None` above the apex, or where there is none.
-    pub fn ancestor(&self, name: &LookupName, labels: usize) -> Option<Node<'_>> {
+    pub fn ancestor(&self, name: &LookupName<'_>, labels: usize) -> Option<Node<'_>> {
         if labels < self.apex_labels {
             return None;
         }
@@ -113,11 +114,10 @@ impl Zone {
     }
 
     /// The node whose NSEC record is at or before `name`, which it then covers or matches (RFC 4034 §4.1).
-    pub fn nsec_at_or_before(&self, name: &LookupName) -> Option<Node<'_>> {
+    pub fn nsec_at_or_before(&self, name: NameRef<'_>) -> Option<Node<'_>> {
         let Denial::Nsec(order) = &self.denial else { return None };
-        let sought = name.name();
-        let key = crate::zone::order::name_key(sought, self.apex());
-        let at = order.at_or_before(key, |at| self.names.node(at).name().cmp(&sought))?;
+        let key = crate::zone::order::name_key(name, self.apex());
+        let at = order.at_or_before(key, |at| self.names.node(at).name().cmp(&name))?;
         Some(self.names.node(at))
     }
 }

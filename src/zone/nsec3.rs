@@ -1,9 +1,11 @@
 //! Hashed denial of existence: parameters, the hash, and its text form (RFC 5155 §3, §4, §5).
 
+use arrayvec::ArrayVec;
 use data_encoding::BASE32HEX_NOPAD;
 use sha1::{Digest, Sha1};
 
 use crate::wire::NameRef;
+use crate::wire::name::NAME_BYTES_MAX;
 use crate::zone::node::NSEC3_HASH_BYTES;
 
 /// The most iterations with which a zone is served: validators give up above it (RFC 9276 §3.2), and each costs a
@@ -39,11 +41,13 @@ impl Params {
         Self::from_rdata(nsec3_rdata).is_some_and(|params| params == *self)
     }
 
-    /// Hashes a name whose letters are in lower case.
+    /// Hashes the octets of a name, letters in lower case.
     ///
     /// IH(salt, x, 0) = H(x ‖ salt), IH(salt, x, k) = H(IH(salt, x, k-1) ‖ salt). Source: RFC 5155 §5.
     pub fn hash(&self, name: &[u8]) -> Hash {
-        let mut hash = Sha1::new().chain_update(name).chain_update(&self.salt).finalize();
+        let mut lower: ArrayVec<u8, NAME_BYTES_MAX> = name.iter().copied().take(NAME_BYTES_MAX).collect();
+        lower.make_ascii_lowercase(); // Length octets are below `A`.
+        let mut hash = Sha1::new().chain_update(&lower).chain_update(&self.salt).finalize();
         for _ in 0..self.iterations {
             hash = Sha1::new().chain_update(hash).chain_update(&self.salt).finalize();
         }

@@ -57,7 +57,7 @@ impl ZoneSet {
     /// The zone with the deepest apex of at most `labels_max` labels at or above `name`.
     ///
     /// Cost: one hash step a label, and one probe for each number of labels that some apex has.
-    pub fn find(&self, name: &LookupName, labels_max: usize) -> Option<&Arc<Zone>> {
+    pub fn find(&self, name: &LookupName<'_>, labels_max: usize) -> Option<&Arc<Zone>> {
         let seed = self.seed?;
         let mut hash = LookupName::root_hash(seed);
         let mut found = None;

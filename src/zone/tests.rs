@@ -48,13 +48,17 @@ pub(crate) fn zone_set(zones: &[(&str, &str)]) -> ZoneSet {
     ZoneSet::new(zones.iter().map(|(name, text)| Arc::new(zone_of(name, text))).collect())
 }
 
-fn ready(name: &str) -> LookupName {
-    LookupName::new(name.parse::<Name>().expect("a good name").as_ref())
+fn ready(name: &Name) -> LookupName<'_> {
+    LookupName::new(name.as_ref())
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a good name")
 }
 
 /// Says what the lookup of a name came to.
 fn found(zone: &Zone, name: &str) -> String {
-    match zone.lookup(&ready(name)) {
+    match zone.lookup(&ready(&self::name(name))) {
         Found::Exact(node) if node.is_empty() => format!("empty {}", node.name()),
         Found::Exact(node) => format!("exact {}", node.name()),
         Found::Delegation { cut, labels } => format!("cut {} {labels}", cut.name()),
@@ -121,7 +125,7 @@ fn the_root_is_a_zone_like_any_other() {
 #[test]
 fn flags_say_what_the_lookup_needs() {
     let zone = zone_of("example.", PLACES);
-    let node = |name: &str| zone.node(&ready(name)).expect("there is one");
+    let node = |name: &str| zone.node(&ready(&self::name(name))).expect("there is one");
     assert!(node("w.example.").flags().has(Flags::HAS_WILDCARD));
     assert!(node("cut.example.").flags().has(Flags::IS_CUT));
     assert!(node("ns.cut.example.").flags().has(Flags::IS_OCCLUDED));
@@ -140,11 +144,11 @@ fn the_deepest_zone_is_found() {
         ("com.", 9, "."),
         (".", 9, "."),
     ] {
-        let zone = set.find(&ready(name), labels_max).expect("there is one");
+        let zone = set.find(&ready(&self::name(name)), labels_max).expect("there is one");
         assert_eq!(zone.apex().to_string(), apex, "{name}");
     }
-    assert!(zone_set(&[("example.", "")]).find(&ready("com."), 9).is_none());
-    assert!(ZoneSet::default().find(&ready("com."), 9).is_none());
+    assert!(zone_set(&[("example.", "")]).find(&ready(&name("com.")), 9).is_none());
+    assert!(ZoneSet::default().find(&ready(&name("com.")), 9).is_none());
 }
 
 #[test]
@@ -189,7 +193,8 @@ fn templates_read_back_as_what_they_were_made_from() {
 fn nsec_covers_by_canonical_order() {
     let zone =
         zone_of("example.", "@ NSEC b NS SOA NSEC\nb NSEC *.d A NSEC\nb A 192.0.2.1\n*.d NSEC @ TXT NSEC\n*.d TXT x\n");
-    let at_or_before = |name: &str| zone.nsec_at_or_before(&ready(name)).map(|node: Node<'_>| node.name().to_string());
+    let at_or_before =
+        |text: &str| zone.nsec_at_or_before(name(text).as_ref()).map(|node: Node<'_>| node.name().to_string());
     for (name, owner) in [
         ("a.example.", "example."),
         ("b.example.", "b.example."),
@@ -206,7 +211,7 @@ fn nsec_covers_by_canonical_order() {
 fn nsec3_owners_are_no_names_and_are_found_by_hash() {
     // The hash of example. without salt and iterations is in the owner of its own NSEC3 record.
     let params = super::nsec3::Params { iterations: 0, salt: Box::default() };
-    let apex_hash = params.hash(ready("example.").name().as_bytes());
+    let apex_hash = params.hash(name("example.").as_ref().as_bytes());
     let label = data_encoding::BASE32HEX_NOPAD.encode(&apex_hash);
     let zone = zone_of("example.", &format!("@ NSEC3PARAM 1 0 0 -\n{label} NSEC3 1 0 0 - {label} NS SOA NSEC3PARAM\n"));
     assert_eq!(found(&zone, &format!("{label}.example.")), "missing below example.");
