@@ -92,13 +92,16 @@ impl Names {
     }
 
     /// Finds the node of that hash whose name satisfies `is_it`.
+    #[inline]
     pub fn find_by(&self, hash: NameHash, is_it: impl Fn(Node<'_>) -> bool) -> Option<Node<'_>> {
-        self.candidates(hash).map(|(_, node)| node).find(|node| is_it(*node))
+        BucketView::new(self.bucket(bucket_index(hash, self.shift))).find(hash, is_it).map(|(_, node)| node)
     }
 
     /// Where the node of that name stands.
     pub fn find_ref(&self, hash: NameHash, octets: &[u8]) -> Option<NodeRef> {
-        self.candidates(hash).find(|(_, node)| is_same(node.name_octets(), octets)).map(|(at, _)| at)
+        let index = bucket_index(hash, self.shift);
+        let found = BucketView::new(self.bucket(index)).find(hash, |node| is_same(node.name_octets(), octets));
+        found.map(|(slot, _)| node_ref(index, slot))
     }
 
     /// The node at a place that [`Self::find_ref`] or [`Self::iter`] gave.
@@ -113,13 +116,6 @@ impl Names {
             let view = BucketView::new(bucket);
             (0..view.count()).map(move |slot| (node_ref(index, slot), view.node(slot)))
         })
-    }
-
-    /// The nodes whose tag is that of `hash`, in its bucket.
-    fn candidates(&self, hash: NameHash) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
-        let index = bucket_index(hash, self.shift);
-        let view = BucketView::new(self.bucket(index));
-        view.slots_of(hash.0 as u16).map(move |slot| (node_ref(index, slot), view.node(slot)))
     }
 
     /// How many buckets are the very same as in another version, of how many.
@@ -145,6 +141,7 @@ fn tags_bytes(count: usize) -> usize {
 }
 
 /// Which of some tags are `tag`: bit `i` for the tag at place `i`. Without branches, so that it is done in a vector.
+#[inline]
 fn matches(tags: &[u8; TAGS_AT_ONCE * TAG_BYTES], tag: u16) -> u32 {
     let mut hits = 0;
     for (place, stored) in tags.as_chunks::<TAG_BYTES>().0.iter().enumerate() {
@@ -168,21 +165,28 @@ impl<'z> BucketView<'z> {
         usize::from(u16::from_le_bytes([self.bytes[0], self.bytes[1]]))
     }
 
-    /// The slots whose tag is `tag`.
-    fn slots_of(self, tag: u16) -> impl Iterator<Item = usize> + 'z {
+    /// The node of that hash which satisfies `is_it`, and its slot.
+    #[inline]
+    fn find(self, hash: NameHash, is_it: impl Fn(Node<'z>) -> bool) -> Option<(usize, Node<'z>)> {
         let count = self.count();
         let tags = &self.bytes[COUNT_BYTES..COUNT_BYTES + tags_bytes(count)];
-        tags.as_chunks::<{ TAGS_AT_ONCE * TAG_BYTES }>().0.iter().enumerate().flat_map(move |(index, some)| {
-            let mut hits = matches(some, tag);
-            core::iter::from_fn(move || {
-                let slot = (hits != 0).then(|| index * TAGS_AT_ONCE + hits.trailing_zeros() as usize)?;
+        for (index, some) in tags.as_chunks().0.iter().enumerate() {
+            let mut hits = matches(some, hash.0 as u16);
+            while hits != 0 {
+                let slot = index * TAGS_AT_ONCE + hits.trailing_zeros() as usize;
                 hits &= hits - 1;
-                (slot < count).then_some(slot)
-            })
-        })
+                // The last tags may be padding.
+                let node = (slot < count).then(|| self.node(slot));
+                if let Some(node) = node.filter(|node| is_it(*node)) {
+                    return Some((slot, node));
+                }
+            }
+        }
+        None
     }
 
     /// The node in `slot`, which is below [`Self::count`].
+    #[inline]
     fn node(self, slot: usize) -> Node<'z> {
         let ends = COUNT_BYTES + tags_bytes(self.count());
         let nodes = ends + self.count() * END_BYTES;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use crate::wire::name::is_same;
+use crate::wire::name::{LABELS_MAX, is_same};
 use crate::zone::Zone;
 use crate::zone::hash::{LookupName, NameHash, Seed};
 
@@ -59,19 +59,15 @@ impl ZoneSet {
     /// Cost: one hash step a label, and one probe for each number of labels that some apex has.
     pub fn find(&self, name: &LookupName<'_>, labels_max: usize) -> Option<&Arc<Zone>> {
         let seed = self.seed?;
-        let mut hash = LookupName::root_hash(seed);
+        let (mut hash, mut labels) = (LookupName::root_hash(seed), 0);
         let mut found = None;
-        for depth in 0..=name.label_count().min(labels_max) {
-            if depth > 0 {
-                hash = name.descend(seed, hash, depth - 1);
-            }
-            let apexes = self.depths >> depth;
-            if apexes & 1 != 0 {
-                found = self.with_apex(hash, name.suffix_octets(depth)).or(found);
-            }
-            if apexes <= 1 {
-                break;
-            }
+        let mut depths = self.depths & u128::MAX >> (LABELS_MAX - name.label_count().min(labels_max));
+        while depths != 0 {
+            let depth = depths.trailing_zeros() as usize;
+            hash = (labels..depth).fold(hash, |hash, depth| name.descend(seed, hash, depth));
+            labels = depth;
+            found = self.with_apex(hash, name.suffix_octets(depth)).or(found);
+            depths &= depths - 1;
         }
         found
     }
