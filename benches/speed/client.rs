@@ -26,8 +26,8 @@ const TCP_UNDER_WAY: u32 = 400;
 const LOST_AFTER_SECONDS: u32 = 2;
 /// The same for a connection that carries one query.
 const REPLY_PATIENCE: Duration = Duration::from_secs(LOST_AFTER_SECONDS as u64);
-/// Connections that are open at once where each carries one query.
-const CONNECTIONS: usize = 32;
+/// Connections that are open at once where each carries one query: Knot and BIND let ten wait to be accepted.
+const CONNECTIONS: usize = 8;
 /// How often the steady client sends.
 const TICK: Duration = Duration::from_millis(1);
 /// How long a reply to the steady client may take.

@@ -1,9 +1,12 @@
-//! What a process group has used: CPU time to the nanosecond, and memory. From `/proc` (proc(5)).
+//! What a process group has used: CPU time to the nanosecond, and memory. From `/proc` (proc(5)) and the clocks of processes.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
+
+use nix::time::ClockId;
+use nix::unistd::Pid;
 
 /// The processes of a server, as they were when it had started.
 #[derive(Clone, Debug)]
@@ -22,25 +25,18 @@ impl Meter {
         Self { pids }
     }
 
-    /// CPU time of all threads so far, in user mode and in the kernel.
+    /// CPU time of all threads so far, in user mode and in the kernel; threads that have ended included.
     ///
     /// The scheduler counts nanoseconds. What interrupts take is charged to whoever they interrupt, for every server alike.
     ///
     /// # Errors
-    /// A process is gone, or this kernel does not count (`CONFIG_SCHED_INFO`).
+    /// A process is gone.
     pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
-        let mut nanos = 0;
-        for pid in &self.pids {
-            for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-                // A thread that ends between the two looks is passed over.
-                let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-                nanos += text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
-            }
-        }
-        if nanos == 0 {
-            return Err(io::Error::other(format!("no CPU time is counted for the processes {:?}", self.pids)));
-        }
-        Ok(Duration::from_nanos(nanos))
+        let time = |pid: &u32| {
+            let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.cast_signed()))?;
+            Ok(Duration::from(clock.now()?))
+        };
+        self.pids.iter().map(time).sum::<io::Result<Duration>>()
     }
 
     /// Resident memory in MiB; what processes share is counted once (their proportional shares).

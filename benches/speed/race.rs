@@ -75,7 +75,9 @@ impl Race<'_> {
     pub(crate) fn run(&self, plan: &Plan, results: &mut Results) -> io::Result<()> {
         let mut up: Vec<Option<Running>> = self.seats.iter().map(|_| None).collect();
         let mut is_out = vec![false; self.seats.len()];
+        let mut is_checked: Vec<bool> = self.seats.iter().map(|seat| !seat.who.is_peer()).collect();
         let reference = self.reference(plan, &mut up)?;
+        results.add(self.reply_bytes(Contender::Fated, &reference.said));
         for round in 0..plan.rounds {
             for turn in 0..self.seats.len() {
                 let index = (turn + round) % self.seats.len();
@@ -83,7 +85,6 @@ impl Race<'_> {
                     continue;
                 }
                 let seat = &self.seats[index];
-                let is_new = up[index].is_none();
                 let running = match up[index].take() {
                     Some(running) => running,
                     None => match self.start(plan, seat, reference.said.reply_bytes) {
@@ -96,11 +97,21 @@ impl Race<'_> {
                         Err(error) => return Err(error),
                     },
                 };
-                if is_new && round <= turn && !self.agrees(seat, &running, &reference, results) {
-                    is_out[index] = true;
-                    continue;
+                if !is_checked[index] {
+                    is_checked[index] = true;
+                    is_out[index] = !self.agrees(seat, &running, &reference, results);
+                    if is_out[index] {
+                        continue;
+                    }
                 }
-                self.round(plan, seat, &running, round, &reference, results)?;
+                match self.round(plan, seat, &running, round, &reference, results) {
+                    Err(error) if seat.who.is_peer() => {
+                        is_out[index] = true;
+                        results.note(format!("{}: {} is left out from here on: {error}", self.row, seat.who));
+                        continue;
+                    }
+                    outcome => outcome?,
+                }
                 if self.is_kept {
                     up[index] = Some(running);
                 }
@@ -142,22 +153,22 @@ impl Race<'_> {
         Running::start(seat.who, &setup)
     }
 
-    /// Whether a server says what fated says; told where it does not.
+    /// Whether a peer says what fated says; told where it does not.
     fn agrees(&self, seat: &Seat<'_>, running: &Running, reference: &Reference, results: &mut Results) -> bool {
-        if seat.who == Contender::Floor {
-            return true;
-        }
         let said = reference.sample.ask(running.address, self.is_tcp());
-        let number =
-            Number { row: self.row, what: What::ReplyBytes, who: seat.who, value: said.reply_bytes, is_limited: false };
         let differences = reference.sample.differences(&reference.said, &said);
         if differences.is_empty() {
-            results.add(number);
+            results.add(self.reply_bytes(seat.who, &said));
             return true;
         }
         let text = differences.join("\n");
         results.note(format!("{}: {} is left out, it answers differently:\n{text}", self.row, seat.who));
         false
+    }
+
+    /// The mean length of what a server said.
+    fn reply_bytes(&self, who: Contender, said: &Said) -> Number {
+        Number { row: self.row, what: What::ReplyBytes, who, value: said.reply_bytes, is_limited: false }
     }
 
     /// Measures one server once.
