@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use fated::sys::cpu::Cpu;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
@@ -65,6 +66,22 @@ impl Meter {
     pub(crate) fn reset_peak(&self) -> io::Result<()> {
         self.pids.iter().try_for_each(|pid| fs::write(format!("/proc/{pid}/clear_refs"), "5"))
     }
+}
+
+/// How long a CPU was busy so far, for whomever, and time that the hypervisor gave to others; to 10 ms (proc_stat(5)).
+///
+/// # Errors
+/// There is no such CPU.
+pub(crate) fn busy_time(cpu: Cpu) -> io::Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let label = format!("cpu{} ", cpu.index());
+    let line = text.lines().find_map(|line| line.strip_prefix(&label));
+    let line = line.ok_or_else(|| io::Error::other(format!("/proc/stat has no {label}")))?;
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; what guests take is in user already.
+    let busy: u64 =
+        ticks.iter().take(8).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, ticks)| ticks).sum();
+    Ok(Duration::from_millis(busy * 10))
 }
 
 /// The process group of a process.

@@ -8,6 +8,7 @@ use super::client::{self, Load, Transport};
 use super::common::message::Query;
 use super::common::name::name;
 use super::contender::{Contender, Running, Setup};
+use super::meter::busy_time;
 use super::results::{Number, Results};
 use super::row::{Row, What};
 use super::sample::{Said, Sample};
@@ -19,6 +20,8 @@ const LOST_SHARE_MAX: f64 = 0.001;
 const CODE_SHARE_SLACK: f64 = 0.01;
 /// A server that used less of its CPU was not the limit.
 const BUSY_SHARE_MIN: f64 = 0.95;
+/// Where others had a greater share of the server's CPU, it is told.
+const DISTURBED_SHARE_MAX: f64 = 0.03;
 /// How many zones have to answer before a server of many counts as started.
 const READY_ZONES_MAX: usize = 16;
 /// TYPE SOA.
@@ -181,10 +184,11 @@ impl Race<'_> {
         reference: &Reference,
         results: &mut Results,
     ) -> io::Result<()> {
-        let before = running.meter.cpu_time()?;
+        let (before, all_before) = (running.meter.cpu_time()?, busy_time(plan.server_cpu)?);
         let (address, queries) = (running.address, reference.sample.queries());
         let load = client::load(address, self.transport, &seat.material.queries, queries, plan.time, plan.client_cpu)?;
         let used = running.meter.cpu_time()?.saturating_sub(before);
+        let others = busy_time(plan.server_cpu)?.saturating_sub(all_before).saturating_sub(used);
         let place = format!("{}: {}, round {} of {}", self.row, seat.who, round + 1, plan.rounds);
         if let Some(fault) = fault(&load, seat) {
             results.note(format!("{place} is thrown away: {fault}"));
@@ -192,6 +196,10 @@ impl Race<'_> {
         }
         let busy = used.as_secs_f64() / load.time.as_secs_f64();
         let cpu = used.as_secs_f64() * 1e6 / load.answered as f64;
+        let disturbed = others.as_secs_f64() / load.time.as_secs_f64();
+        if disturbed > DISTURBED_SHARE_MAX {
+            results.note(format!("{place} counts, but others had {:.0} % of the server's CPU", disturbed * 100.0));
+        }
         eprintln!("{place}: {cpu:.2} µs a query, {:.0} a second, {:.0} % busy", load.per_second(), busy * 100.0);
         let mut add = |what, value| {
             let is_limited = busy < BUSY_SHARE_MIN;
