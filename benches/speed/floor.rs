@@ -1,0 +1,186 @@
+//! The floors: what the system calls alone cost. Run as a process of its own, by this program with a hidden option.
+//!
+//! Over UDP, datagrams go back to where they came from, made as long as told, with ID and QR as a reply has them. Over TCP,
+//! an epoll loop writes prepared octets for each query that it reads. Neither looks at a name.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::str::FromStr;
+use std::time::Duration;
+
+use fated::sys::epoll::Epoll;
+use fated::sys::mmsg::{Batch, REPLY_BYTES_MAX, Wait};
+use fated::sys::socket::wait_writable;
+
+/// The receive buffer, as servers ask for it.
+const SOCKET_BUFFER_BYTES: usize = 1 << 20;
+/// Octets read at once from a stream.
+const INPUT_BYTES: usize = 64 * 1024;
+/// How long a client may leave a reply unread.
+const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+/// The shortest reply: a header.
+const HEADER_BYTES: usize = 12;
+
+/// Which floor, where, and how many octets a reply has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Floor {
+    /// Where to listen, over both transports.
+    pub(crate) address: SocketAddr,
+    /// Octets of a reply, the length in front of it over TCP not counted.
+    pub(crate) reply_bytes: usize,
+}
+
+impl FromStr for Floor {
+    type Err = String;
+
+    /// Reads `OCTETS@ADDRESS:PORT`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (bytes, address) = text.split_once('@').ok_or("OCTETS@ADDRESS:PORT")?;
+        let reply_bytes: usize = bytes.parse().map_err(|error| format!("{bytes}: {error}"))?;
+        let address = address.parse().map_err(|error| format!("{address}: {error}"))?;
+        if !(HEADER_BYTES..=REPLY_BYTES_MAX).contains(&reply_bytes) {
+            return Err(format!("{HEADER_BYTES} to {REPLY_BYTES_MAX} octets"));
+        }
+        Ok(Self { address, reply_bytes })
+    }
+}
+
+impl Floor {
+    /// Serves until the process is ended.
+    ///
+    /// # Errors
+    /// The address is taken, or a system call failed for good.
+    pub(crate) fn serve(self) -> io::Result<()> {
+        let socket = UdpSocket::bind(self.address)?;
+        socket2::SockRef::from(&socket).set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
+        let listener = TcpListener::bind(self.address)?;
+        // A thread that waits costs nothing: only one of the two transports is asked at a time.
+        std::thread::scope(|scope| {
+            let streams = scope.spawn(|| self.serve_streams(&listener));
+            self.serve_datagrams(&socket)?;
+            streams.join().map_err(|_| io::Error::other("the thread for TCP panicked"))?
+        })
+    }
+
+    /// Sends datagrams back.
+    fn serve_datagrams(self, socket: &UdpSocket) -> io::Result<()> {
+        let mut batch = Batch::new();
+        loop {
+            let count = batch.receive(socket.as_fd(), Wait::ForOne)?;
+            for index in 0..count {
+                let Some((datagram, reply)) = batch.exchange(index) else { continue };
+                let kept = datagram.octets.len().min(self.reply_bytes);
+                reply[..kept].copy_from_slice(&datagram.octets[..kept]);
+                reply[2] |= 0x80;
+                batch.stage(index, self.reply_bytes);
+            }
+            let mut sent = 0;
+            while sent < batch.staged_count() {
+                match batch.send(socket.as_fd(), sent) {
+                    Ok(count) => sent += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        // The next attempt tells.
+                        let _ = wait_writable(socket.as_fd(), WRITE_PATIENCE);
+                    }
+                    // A client that has gone.
+                    Err(_) => sent += 1,
+                }
+            }
+        }
+    }
+
+    /// Writes prepared octets for each query of each stream.
+    fn serve_streams(self, listener: &TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let mut epoll = Epoll::new()?;
+        epoll.watch(listener.as_fd(), 0)?;
+        let mut streams: Vec<Option<Stream>> = vec![None];
+        let mut free: Vec<usize> = Vec::new();
+        let (mut input, mut output) = (vec![0; INPUT_BYTES], Vec::with_capacity(INPUT_BYTES));
+        loop {
+            let ready = match epoll.wait() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                ready => ready?,
+            };
+            for token in (0..ready).filter_map(|index| epoll.token(index)).collect::<Vec<_>>() {
+                if token > 0 {
+                    let stream = streams.get_mut(token).and_then(Option::as_mut);
+                    if !stream.is_some_and(|stream| stream.turn(self.reply_bytes, &mut input, &mut output)) {
+                        streams[token] = None;
+                        free.push(token);
+                    }
+                    continue;
+                }
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    stream.set_nodelay(true)?;
+                    let token = free.pop().unwrap_or(streams.len());
+                    epoll.watch(stream.as_fd(), token)?;
+                    if token == streams.len() {
+                        streams.push(None);
+                    }
+                    streams[token] = Some(Stream { stream, rest: Vec::new() });
+                }
+            }
+        }
+    }
+}
+
+/// One client.
+#[derive(Debug)]
+struct Stream {
+    /// The stream.
+    stream: TcpStream,
+    /// The beginning of a query whose end has not come yet.
+    rest: Vec<u8>,
+}
+
+impl Stream {
+    /// Reads once and writes a reply for each whole query; false when the client has gone.
+    fn turn(&mut self, reply_bytes: usize, input: &mut [u8], output: &mut Vec<u8>) -> bool {
+        let begun = self.rest.len();
+        input[..begun].copy_from_slice(&self.rest);
+        self.rest.clear();
+        let read = match self.stream.read(&mut input[begun..]) {
+            Ok(0) => return false,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => return false,
+        };
+        let mut left = &input[..begun + read];
+        output.clear();
+        while let [high, low, rest @ ..] = left
+            && let length = usize::from(u16::from_be_bytes([*high, *low]))
+            && let Some(query) = rest.get(..length)
+        {
+            left = &rest[length..];
+            output.extend_from_slice(&(reply_bytes as u16).to_be_bytes());
+            let kept = length.min(reply_bytes);
+            let start = output.len();
+            output.extend_from_slice(&query[..kept]);
+            output.resize(start + reply_bytes, 0);
+            if kept > 2 {
+                output[start + 2] |= 0x80;
+            }
+        }
+        self.rest.extend_from_slice(left);
+        self.write(output)
+    }
+
+    /// Writes everything; false when the client has gone.
+    fn write(&mut self, mut octets: &[u8]) -> bool {
+        while !octets.is_empty() {
+            match self.stream.write(octets) {
+                Ok(count) => octets = &octets[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !wait_writable(self.stream.as_fd(), WRITE_PATIENCE) {
+                        return false;
+                    }
+                }
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
