@@ -20,12 +20,14 @@ use crate::wire::message::{
 };
 use crate::wire::{Class, Type};
 use crate::zone::ZoneSet;
+use crate::zone::hash::LookupName;
 use code::{ExtendedError, Rcode};
 use opt::Opt;
 use reply::Reply;
 use walk::Outcome;
 
 pub use crate::wire::message::MESSAGE_BYTES_MAX;
+pub use crate::zone::Ahead;
 pub use canary::{Canary, NAME_BYTES as CANARY_NAME_BYTES, TRAILER_BYTES as STEER_TRAILER_BYTES};
 
 /// What every answer is made from, finished and immutable: a worker takes one pointer to it per batch.
@@ -136,6 +138,15 @@ pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8
         | if outcome.is_truncated { flag::TC } else { 0 };
     let length = draft.finish(header.id, flags, &opt);
     Verdict::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
+}
+
+/// What the answer to `query` will read first of the zone that answers it, so that it can be fetched before.
+///
+/// Nothing where the query is none, or no zone answers it. Costs about as much as finding the name.
+pub fn ahead<'z>(snapshot: &'z Snapshot, query: &[u8]) -> [Option<Ahead<'z>>; 2] {
+    let Some(question) = Question::read(query) else { return [None; 2] };
+    let name = LookupName::new(question.name);
+    snapshot.zones.find(&name, name.label_count()).map_or([None; 2], |zone| zone.ahead(&name))
 }
 
 /// Decides what is asked for, and puts the answer into `draft`.

@@ -12,13 +12,15 @@ use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use arrayvec::ArrayVec;
 
 use super::exchange::{exchange, refuse_cut_short};
 use super::staff::Duty;
-use crate::answer::{Asker, Snapshot, Transport};
+use crate::answer::{self, Ahead, Asker, Snapshot, Transport};
 use crate::metrics::UdpBlock;
 use crate::sys::epoll::Epoll;
-use crate::sys::mmsg::{Batch, Wait};
+use crate::sys::mmsg::{BATCH_MAX, Batch, Wait};
+use crate::sys::prefetch::prefetch;
 use crate::sys::socket::wait_writable;
 
 /// One worker, to be run on a thread of its own.
@@ -100,6 +102,9 @@ impl Worker {
         let block = self.duty.block();
         // The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
         let snapshot = self.snapshot.load();
+        if count > 1 && snapshot.zones.name_count() >= FAR_NAMES_MIN {
+            fetch_ahead(&mut self.batch, count, &snapshot);
+        }
         for index in 0..count {
             answer(&mut self.batch, index, &snapshot, self.index, block);
         }
@@ -127,6 +132,20 @@ impl Worker {
         self.duty.block().receive_errors.add(1);
         thread::sleep(ERROR_PAUSE);
     }
+}
+
+/// Fetches what the answers of a batch will read first, all at once: one after the other they would each wait for memory.
+fn fetch_ahead(batch: &mut Batch, count: usize, snapshot: &Snapshot) {
+    let mut places: ArrayVec<Ahead<'_>, { 2 * BATCH_MAX }> = ArrayVec::new();
+    for index in 0..count {
+        let Some((datagram, _)) = batch.exchange(index) else { continue };
+        for place in answer::ahead(snapshot, datagram.octets).into_iter().flatten() {
+            prefetch(place.head());
+            // There are two at most for each datagram.
+            let _fits = places.try_push(place);
+        }
+    }
+    places.iter().filter_map(|place| place.node()).for_each(prefetch);
 }
 
 /// Answers datagram `index` of the batch as `worker` and stages its reply.
@@ -214,7 +233,10 @@ fn send_all(
 }
 
 /// How many bits tell which replies were refused.
-const REFUSED_WORDS: usize = crate::sys::mmsg::BATCH_MAX.div_ceil(64);
+const REFUSED_WORDS: usize = BATCH_MAX.div_ceil(64);
+
+/// From so many names on, those of a batch are fetched ahead: fewer stay in the caches by themselves.
+const FAR_NAMES_MIN: usize = 100_000;
 
 /// How often a full socket is waited for in one batch.
 const STALLS_MAX: usize = 8;

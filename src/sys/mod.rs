@@ -16,6 +16,7 @@ pub mod mmsg;
 pub mod namespace;
 pub mod nudge;
 pub mod poll;
+pub mod prefetch;
 pub mod sched;
 pub mod socket;
 pub mod steer;

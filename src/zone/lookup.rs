@@ -3,6 +3,7 @@
 use crate::wire::NameRef;
 use crate::wire::name::is_same;
 use crate::zone::hash::{LookupName, NameHash, wildcard_hash};
+use crate::zone::names::Ahead;
 use crate::zone::node::{Flags, Node};
 use crate::zone::{Denial, Zone};
 
@@ -59,6 +60,19 @@ impl Zone {
             }
         }
         self.descend(name)
+    }
+
+    /// What the lookup of `name`, which is at or below the apex, will read first: the name just below the apex, where cuts
+    /// most often are, and the name itself.
+    pub fn ahead(&self, name: &LookupName<'_>) -> [Option<Ahead<'_>>; 2] {
+        let (top, depth_max) = (self.apex_labels + 1, name.label_count());
+        if depth_max < top {
+            return [None; 2];
+        }
+        let below_apex = name.descend(self.seed, self.apex_hash, self.apex_labels);
+        let whole = (top..depth_max).fold(below_apex, |hash, depth| name.descend(self.seed, hash, depth));
+        let is_deeper = depth_max > top && depth_max <= self.labels_max;
+        [Some(self.names.ahead(below_apex)), is_deeper.then(|| self.names.ahead(whole))]
     }
 
     /// Walks from the apex towards `name` until a cut, a DNAME, a gap, or the name itself.

@@ -26,7 +26,7 @@ use std::cmp::Ordering;
 
 pub use build::{ZoneFile, load};
 pub use lookup::{Found, Missing};
-pub use names::{Names, NodeRef};
+pub use names::{Ahead, Names, NodeRef};
 pub use set::ZoneSet;
 
 use crate::wire::{Name, NameRef};

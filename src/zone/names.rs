@@ -104,6 +104,11 @@ impl Names {
         found.map(|(slot, _)| node_ref(index, slot))
     }
 
+    /// What a search for that hash will read.
+    pub fn ahead(&self, hash: NameHash) -> Ahead<'_> {
+        Ahead { bucket: self.bucket(bucket_index(hash, self.shift)), hash }
+    }
+
     /// The node at a place that [`Self::find_ref`] or [`Self::iter`] gave.
     pub fn node(&self, at: NodeRef) -> Node<'_> {
         let bucket = self.bucket((at.0 >> SLOT_BITS) as usize);
@@ -128,6 +133,26 @@ impl Names {
 
     fn bucket(&self, index: usize) -> &[u8] {
         &self.pages[index / PAGE_BUCKETS][index % PAGE_BUCKETS]
+    }
+}
+
+/// What one search will read, so that it can be fetched before: first the head of a bucket, then a node in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead<'z> {
+    bucket: &'z [u8],
+    hash: NameHash,
+}
+
+impl<'z> Ahead<'z> {
+    /// The octets in which the search begins.
+    pub fn head(self) -> &'z [u8] {
+        let count = self.bucket.len().min(COUNT_BYTES + BUCKET_NODES_MEAN * (TAG_BYTES + END_BYTES));
+        &self.bucket[..count]
+    }
+
+    /// The octets of the node that the search will most likely find; `None` where it will find none. Reads the head.
+    pub fn node(self) -> Option<&'z [u8]> {
+        BucketView::new(self.bucket).find(self.hash, |_| true).map(|(_, node)| node.octets())
     }
 }
 

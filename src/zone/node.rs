@@ -157,6 +157,11 @@ impl<'z> Node<'z> {
         Self { bytes }
     }
 
+    /// All octets of the node.
+    pub(super) fn octets(self) -> &'z [u8] {
+        self.bytes
+    }
+
     /// The flags.
     pub fn flags(self) -> Flags {
         Flags(self.bytes[0])

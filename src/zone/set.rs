@@ -14,6 +14,7 @@ pub struct ZoneSet {
     zones: Vec<Arc<Zone>>,
     by_apex: HashMap<NameHash, u32, BuildHasherDefault<PassThrough>>,
     seed: Option<Seed>,
+    name_count: usize,
     /// Bit `n` is set if some apex has `n` labels.
     depths: u128,
 }
@@ -36,6 +37,7 @@ impl ZoneSet {
                 }
             }
         }
+        set.name_count = set.zones.iter().map(|zone| zone.name_count()).sum();
         set
     }
 
@@ -47,6 +49,11 @@ impl ZoneSet {
     /// How many zones there are.
     pub fn len(&self) -> usize {
         self.zones.len()
+    }
+
+    /// Names of all zones together.
+    pub fn name_count(&self) -> usize {
+        self.name_count
     }
 
     /// Whether nothing is served.
