@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   udp-0 … udp-N   one std thread per worker, pinned; one SO_REUSEPORT socket per address each; see Staff
-//!   tcp-0 … tcp-3   one current-thread runtime each; all of them accept from the same listeners
+//!   tcp-0 … tcp-3   one std thread and epoll set each; all of them accept from the same listeners
 //!        ▲ one ArcSwap<Snapshot>, one guard per batch            │ one block of counters each
 //!     publish                                                    ▼ Metrics
 //! ```
@@ -27,7 +27,7 @@ pub use staff::{ReplaceError, Staff};
 pub use throttle::Throttle;
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,10 +36,10 @@ use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 use crate::answer::Snapshot;
 use crate::metrics::Metrics;
+use crate::sys::bell::Bell;
 use crate::sys::{limits, socket, steer};
 use staff::Roster;
 
@@ -83,12 +83,12 @@ pub struct Running {
 /// How threads are told to end.
 #[derive(Debug)]
 struct Signals {
-    /// Read by the UDP workers after each batch.
+    /// Read by the threads after each batch.
     is_stopping: Arc<AtomicBool>,
     /// All UDP sockets, to wake the workers that wait on them.
     udp_sockets: Vec<Arc<UdpSocket>>,
-    /// Watched by every task of the TCP threads.
-    tcp: watch::Sender<bool>,
+    /// What wakes the TCP threads.
+    bells: Vec<Arc<Bell>>,
 }
 
 impl Signals {
@@ -100,7 +100,11 @@ impl Signals {
                 tracing::warn!(%error, "a UDP worker cannot be woken; it stops after the next query");
             }
         }
-        self.tcp.send_replace(true);
+        for bell in &self.bells {
+            if let Err(error) = bell.ring() {
+                tracing::warn!(%error, "a TCP thread cannot be woken; it stops after the next query");
+            }
+        }
     }
 }
 
@@ -122,10 +126,11 @@ impl Bound {
         let workers: Vec<Vec<Arc<UdpSocket>>> =
             self.workers.into_iter().map(|sockets| sockets.into_iter().map(Arc::new).collect()).collect();
         let (ending, ended) = mpsc::channel();
+        let bells = (0..tcp_thread_count).map(|_| Bell::new().map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
         let signals = Signals {
             is_stopping: Arc::new(AtomicBool::new(false)),
             udp_sockets: workers.iter().flatten().cloned().collect(),
-            tcp: watch::Sender::new(false),
+            bells: bells.clone(),
         };
         let roster = Arc::new(Roster::new(
             &workers,
@@ -138,24 +143,23 @@ impl Bound {
         let running = Running { metrics: Arc::clone(&metrics), roster, signals, ended };
         running.roster.open()?;
 
-        let desk_limits = TcpLimits { clients_max: clients_max(&self.limits), ..self.limits };
-        let admission = Arc::new(admission::Admission::new(&desk_limits));
-        for index in 0..tcp_thread_count {
-            let listeners =
-                self.listeners.iter().map(|listener| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
-            let office = tcp::Office {
+        let limits = TcpLimits { clients_max: clients_max(&self.limits), ..self.limits };
+        let admission = Arc::new(admission::Admission::new(&limits));
+        let listeners: Arc<[TcpListener]> = self.listeners.into();
+        for (index, bell) in bells.into_iter().enumerate() {
+            let desk = tcp::Desk::new(tcp::Office {
                 index,
-                listeners,
-                limits: desk_limits,
+                listeners: Arc::clone(&listeners),
+                limits,
                 admission: Arc::clone(&admission),
                 snapshot: Arc::clone(&snapshot),
                 metrics: Arc::clone(&metrics),
-                stop: running.signals.tcp.subscribe(),
-            };
-            let runtime = office.runtime()?;
+                bell,
+                is_stopping: Arc::clone(&running.signals.is_stopping),
+            })?;
             let ending = ending.clone();
             thread::Builder::new().name(format!("tcp-{index}")).spawn(move || {
-                office.run(&runtime);
+                desk.run();
                 drop(ending);
             })?;
         }

@@ -17,7 +17,7 @@ use super::exchange::{exchange, refuse_cut_short};
 use super::staff::Duty;
 use crate::answer::{Asker, Snapshot, Transport};
 use crate::metrics::UdpBlock;
-use crate::sys::epoll::Epoll;
+use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::mmsg::{Batch, Wait};
 use crate::sys::socket::wait_writable;
 
@@ -55,8 +55,8 @@ impl Worker {
         let mut epoll = None;
         if sockets.len() > 1 {
             let several = Epoll::new()?;
-            for (token, socket) in sockets.iter().enumerate() {
-                several.watch(socket.as_fd(), token)?;
+            for (token, socket) in (0..).zip(&sockets) {
+                several.watch(socket.as_fd(), token, Interest::Input)?;
             }
             epoll = Some(several);
         }
@@ -83,9 +83,11 @@ impl Worker {
     /// Waits for the sockets and takes one batch from each that has input, so that none starves another.
     fn turn_several(&mut self) -> io::Result<()> {
         let Some(epoll) = &mut self.epoll else { return Ok(()) };
-        let ready_count = epoll.wait()?;
+        let ready_count = epoll.wait(None)?;
         for index in 0..ready_count {
-            let Some(socket_index) = self.epoll.as_ref().and_then(|epoll| epoll.token(index)) else { continue };
+            let Some(token) = self.epoll.as_ref().and_then(|epoll| epoll.token(index)) else { continue };
+            // Tokens are the places of sockets; one that is none is no socket.
+            let socket_index = usize::try_from(token).unwrap_or(usize::MAX);
             if let Err(error) = self.turn(socket_index, Wait::Never) {
                 self.rest_after(&error);
             }
