@@ -111,5 +111,9 @@ impl Out {
             self.time("fated_worker_proof_age_seconds", label, worker.proof_age_ms, MS);
             self.time("fated_worker_latency_seconds", label, worker.latency_us, US);
         }
+        for thread in &anycast.tcp_threads {
+            let number = thread.thread.to_string();
+            self.put("fated_tcp_repairs_total", &[("thread", number.as_str())], thread.repairs);
+        }
     }
 }

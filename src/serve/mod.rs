@@ -32,14 +32,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::answer::Snapshot;
 use crate::metrics::Metrics;
-use crate::sys::bell::Bell;
 use crate::sys::{limits, socket, steer};
 use staff::Roster;
 
@@ -76,6 +74,8 @@ pub struct Running {
     roster: Arc<Roster>,
     /// What tells the threads to end.
     signals: Signals,
+    /// The TCP listeners; the threads share them.
+    _listeners: Arc<[TcpListener]>,
     /// Closed when the last thread has ended; nothing is ever sent.
     ended: mpsc::Receiver<()>,
 }
@@ -87,8 +87,8 @@ struct Signals {
     is_stopping: Arc<AtomicBool>,
     /// All UDP sockets, to wake the workers that wait on them.
     udp_sockets: Vec<Arc<UdpSocket>>,
-    /// What wakes the TCP threads.
-    bells: Vec<Arc<Bell>>,
+    /// The TCP threads, to wake them.
+    crew: Arc<tcp::Crew>,
 }
 
 impl Signals {
@@ -100,10 +100,8 @@ impl Signals {
                 tracing::warn!(%error, "a UDP worker cannot be woken; it stops after the next query");
             }
         }
-        for bell in &self.bells {
-            if let Err(error) = bell.ring() {
-                tracing::warn!(%error, "a TCP thread cannot be woken; it stops after the next query");
-            }
+        for thread in 0..self.crew.thread_count() {
+            self.crew.ring(thread);
         }
     }
 }
@@ -126,43 +124,23 @@ impl Bound {
         let workers: Vec<Vec<Arc<UdpSocket>>> =
             self.workers.into_iter().map(|sockets| sockets.into_iter().map(Arc::new).collect()).collect();
         let (ending, ended) = mpsc::channel();
-        let bells = (0..tcp_thread_count).map(|_| Bell::new().map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
-        let signals = Signals {
-            is_stopping: Arc::new(AtomicBool::new(false)),
-            udp_sockets: workers.iter().flatten().cloned().collect(),
-            bells: bells.clone(),
-        };
-        let roster = Arc::new(Roster::new(
-            &workers,
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let listeners: Arc<[TcpListener]> = self.listeners.into();
+        let crew = Arc::new(tcp::Crew::new(
+            &listeners,
+            TcpLimits { clients_max: clients_max(&self.limits), ..self.limits },
             Arc::clone(&snapshot),
             Arc::clone(&metrics),
-            Arc::clone(&signals.is_stopping),
+            Arc::clone(&is_stopping),
             ending.clone(),
-        ));
+        )?);
+        let signals = Signals { is_stopping, udp_sockets: workers.iter().flatten().cloned().collect(), crew };
+        let roster =
+            Arc::new(Roster::new(&workers, snapshot, Arc::clone(&metrics), Arc::clone(&signals.is_stopping), ending));
         // From here on an early return drops `running`, which stops the threads that have started.
-        let running = Running { metrics: Arc::clone(&metrics), roster, signals, ended };
+        let running = Running { metrics, roster, signals, _listeners: listeners, ended };
         running.roster.open()?;
-
-        let limits = TcpLimits { clients_max: clients_max(&self.limits), ..self.limits };
-        let admission = Arc::new(admission::Admission::new(&limits));
-        let listeners: Arc<[TcpListener]> = self.listeners.into();
-        for (index, bell) in bells.into_iter().enumerate() {
-            let desk = tcp::Desk::new(tcp::Office {
-                index,
-                listeners: Arc::clone(&listeners),
-                limits,
-                admission: Arc::clone(&admission),
-                snapshot: Arc::clone(&snapshot),
-                metrics: Arc::clone(&metrics),
-                bell,
-                is_stopping: Arc::clone(&running.signals.is_stopping),
-            })?;
-            let ending = ending.clone();
-            thread::Builder::new().name(format!("tcp-{index}")).spawn(move || {
-                desk.run();
-                drop(ending);
-            })?;
-        }
+        running.signals.crew.open()?;
         Ok(running)
     }
 
@@ -181,10 +159,10 @@ impl Running {
         &self.metrics
     }
 
-    /// Returns a handle on the UDP workers, which does not keep the server running.
+    /// Returns a handle on the threads, which does not keep the server running.
     #[must_use]
     pub fn staff(&self) -> Staff {
-        self.roster.staff()
+        self.roster.staff(&self.signals.crew)
     }
 
     /// Answers what was received, closes the sockets and waits for the threads to end.
@@ -199,6 +177,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.roster.close();
+        self.signals.crew.close();
         self.signals.raise();
         if self.ended.recv_timeout(STOP_TIME_MAX) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!(after = ?STOP_TIME_MAX, "a serving thread does not end and is left behind");

@@ -14,6 +14,7 @@
 //! one; only one whose client does not take its replies is watched for output, and then for nothing else.
 
 mod connection;
+mod crew;
 mod messages;
 mod slab;
 
@@ -30,37 +31,37 @@ use arc_swap::ArcSwap;
 use super::TcpLimits;
 use super::admission::{Admission, Refusal};
 use crate::answer::Snapshot;
-use crate::metrics::{Metrics, TcpBlock};
-use crate::sys::bell::Bell;
+use crate::metrics::TcpBlock;
 use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::socket;
 use connection::{Bench, Connection, End, Next, Source};
+use crew::Shift;
 use slab::{Key, Slab};
+
+pub(super) use crew::Crew;
 
 /// What one TCP thread starts with.
 #[derive(Debug)]
-pub(super) struct Office {
+struct Office {
     /// Which block of counters is ours.
-    pub(super) index: usize,
+    index: usize,
     /// The listeners, shared with the other threads.
-    pub(super) listeners: Arc<[TcpListener]>,
+    listeners: Arc<[TcpListener]>,
     /// What clients may take.
-    pub(super) limits: TcpLimits,
+    limits: TcpLimits,
     /// Who may connect; shared with the other threads.
-    pub(super) admission: Arc<Admission>,
+    admission: Arc<Admission>,
     /// What answers are made from.
-    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Where our block is.
-    pub(super) metrics: Arc<Metrics>,
-    /// Rung to wake the thread.
-    pub(super) bell: Arc<Bell>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Our counters, our bell, and whether another thread has taken over.
+    shift: Arc<Shift>,
     /// Set, before the bell is rung, when it is time to end.
-    pub(super) is_stopping: Arc<AtomicBool>,
+    is_stopping: Arc<AtomicBool>,
 }
 
 /// One thread at work.
 #[derive(Debug)]
-pub(super) struct Desk {
+struct Desk {
     /// What it started with.
     office: Office,
     /// What it waits for.
@@ -104,9 +105,9 @@ impl Desk {
     ///
     /// # Errors
     /// Descriptors or memory ran out.
-    pub(super) fn new(office: Office) -> io::Result<Self> {
+    fn new(office: Office) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.watch(office.bell.as_fd(), BELL, Interest::NewInput)?;
+        epoll.watch(office.shift.bell.as_fd(), BELL, Interest::NewInput)?;
         let desk = Self {
             connections: Slab::new(office.limits.idle_timeout, office.limits.io_timeout),
             office,
@@ -121,12 +122,16 @@ impl Desk {
         Ok(desk)
     }
 
-    /// Serves until it is time to end, then finishes what was received within [`CLOSE_TIME_MAX`].
-    pub(super) fn run(mut self) {
-        while !self.office.is_stopping.load(Ordering::Acquire) {
+    /// Serves until it is time to end, then finishes what was received within [`CLOSE_TIME_MAX`]; or until another thread
+    /// has taken over, and then ends its connections at once.
+    fn run(mut self) {
+        while !self.office.shift.duty.is_relieved() {
+            if self.office.is_stopping.load(Ordering::Acquire) {
+                return self.close();
+            }
             self.turn(None);
         }
-        self.close();
+        self.end_all();
     }
 
     /// Waits, until `end` at the latest, and lets everything go on that can.
@@ -143,6 +148,7 @@ impl Desk {
             }
         };
         self.now = Instant::now();
+        self.office.shift.beat();
         for index in 0..ready_count {
             match self.epoll.token(index).map(Ready::of) {
                 Some(Ready::Connection(key)) => self.go_on(key),
@@ -187,6 +193,7 @@ impl Desk {
     fn step(&mut self, key: Key) -> Option<Next> {
         let seated = self.connections.find(key)?;
         let turn = seated.connection.turn(&mut self.bench, self.office.source());
+        self.office.shift.beat();
         let interest = match turn.next {
             Next::Empty | Next::Read => Interest::Input,
             Next::Write => Interest::Output,
@@ -320,6 +327,11 @@ impl Desk {
         while self.connections.count() > 0 && self.now < end {
             self.turn(Some(end));
         }
+        self.end_all();
+    }
+
+    /// Closes what is left.
+    fn end_all(&mut self) {
         for key in self.connections.keys() {
             self.end(key, End::Stopped);
         }
@@ -329,7 +341,7 @@ impl Desk {
 impl Office {
     /// Returns our counters.
     fn block(&self) -> &TcpBlock {
-        &self.metrics.tcp()[self.index]
+        self.shift.duty.block()
     }
 
     /// What answers are made from and counted in.
@@ -374,3 +386,6 @@ const LATE_CLIENTS_MAX: usize = 4096;
 
 /// How often a connection is read at once when the server stops.
 const LAST_TURNS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

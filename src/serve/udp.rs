@@ -35,7 +35,7 @@ pub(super) struct Worker {
     /// What answers are made from.
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Our counters, and whether another thread has taken over.
-    duty: Arc<Duty>,
+    duty: Arc<Duty<UdpBlock>>,
     /// Set when it is time to end.
     is_stopping: Arc<AtomicBool>,
 }
@@ -49,7 +49,7 @@ impl Worker {
         index: u16,
         sockets: Vec<Arc<UdpSocket>>,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        duty: Arc<Duty>,
+        duty: Arc<Duty<UdpBlock>>,
         is_stopping: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let mut epoll = None;

@@ -63,6 +63,7 @@ fn full_status() -> Status {
             lease_s: Some(1),
             addresses: vec![address],
             workers: vec![worker],
+            tcp_threads: vec![reply::TcpThread { thread: 0, state: reply::ThreadState::Moving, repairs: 3 }],
             zone_faults: vec![],
             transitions: history.told(now),
             ..Anycast::default()
@@ -185,6 +186,7 @@ async fn metrics_are_well_formed_and_hold_every_family_that_is_described() {
         ("fated_anycast_lease_age_seconds{address=\"192.0.2.53\"}", 0.12),
         ("fated_worker_latency_seconds{worker=\"1\"}", 0.000_088),
         ("fated_worker_repairs_total{worker=\"1\"}", 2.0),
+        ("fated_tcp_repairs_total{thread=\"0\"}", 3.0),
     ] {
         assert_eq!(value(name), Some(expected), "{name} in\n{body}");
     }
