@@ -162,6 +162,8 @@ pub const FAMILIES: &[Family] = &[
     family("fated_zone_serial", Kind::Gauge, &["zone"], "The serial that is served, of the first 1000 zones"),
     family("fated_last_reload_success", Kind::Gauge, &[], "Whether the last reload found every file good; absent before the first"),
     family("fated_last_reload_age_seconds", Kind::Gauge, &[], "How long ago the last reload ended; absent before the first"),
+    family("fated_control_plane_stalls_total", Kind::Counter, &[], "How often the control plane, which prints this, hung for more than 5 s"),
+    family("fated_control_plane_stalled_seconds_total", Kind::Counter, &[], "How long it hung in all; a hang counts when it is over"),
     family("fated_queries_total", Kind::Counter, &["transport"], "Messages that came, well-formed or not"),
     family("fated_replies_total", Kind::Counter, &["transport", "rcode"], "Replies by response code"),
     family("fated_replies_by_qtype_total", Kind::Counter, &["transport", "qtype"], "Replies by the type that was asked for"),

@@ -47,8 +47,19 @@ pub struct Status {
     pub anycast: Option<Anycast>,
     /// The last reload; `None` where there was none since the start.
     pub last_reload: Option<LastReload>,
+    /// Whether the control plane had its turn.
+    pub control_plane: ControlPlane,
     /// All counters, in the order in which the server keeps them.
     pub counters: Vec<Counter>,
+}
+
+/// How often the control plane hung, which is who replies to this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlPlane {
+    /// How often it had no turn for more than five seconds.
+    pub stalls: u64,
+    /// How long these took in all.
+    pub stalled_ms: u64,
 }
 
 /// One zone file with what is served of it.

@@ -40,6 +40,39 @@ fn tcp_repairs(scene: &Scene) -> u64 {
     threads.iter().map(|thread| thread["repairs"].as_u64().expect("a number")).sum()
 }
 
+/// Within this a control plane that hangs is told of: five seconds and two looks, and ten times that on a busy machine.
+const TOLD: Duration = Duration::from_secs(70);
+
+#[test]
+fn a_control_plane_that_hangs_is_told_of_and_costs_no_answer() {
+    let Some(mut scene) = build("a_control_plane_that_hangs_is_told_of_and_costs_no_answer") else { return };
+    assert_eq!(scene.metric("fated_control_plane_stalls_total"), 0);
+    let from = clock::now();
+    // The first thread of the process runs the control plane, and has the number of the process.
+    let wedge = Wedge::put(scene.process());
+    let took = scene.until("it is told that the control plane hangs", TOLD, |scene| {
+        scene.log().contains("the control plane hangs")
+    });
+    measured("control plane hangs: told", took);
+    // Nothing of the site has changed meanwhile, and both transports are served.
+    assert!(Family::ALL.into_iter().all(|family| answers_tcp(&scene, family)), "{}", scene.site.logs());
+    scene.assert_route_untouched(from);
+    drop(wedge);
+    scene.until("it is told that it goes on", TOLD, |scene| scene.log().contains("the control plane goes on"));
+    let log = scene.log();
+    let count = |text: &str| log.matches(text).count();
+    assert_eq!((count("the control plane hangs"), count("the control plane goes on")), (1, 1), "{log}");
+    assert_eq!(scene.metric("fated_control_plane_stalls_total"), 1);
+    let stalled_ms = scene.status()["control_plane"]["stalled_ms"].as_u64();
+    assert!(stalled_ms > Some(5000), "{stalled_ms:?}");
+    let (_, text, _) = scene.ask(&["status"]);
+    assert!(text.contains("the control plane hung: 1 times"), "{text}");
+    assert_eq!((scene.withdrawals(), scene.repairs(), tcp_repairs(&scene)), ([0, 0], 0, 0), "{}", scene.status());
+    scene.assert_route_untouched(from);
+    let report = scene.report_since(from);
+    assert_eq!(report.lost, 0, "{report:?}");
+}
+
 #[test]
 fn tcp_threads_that_hang_are_replaced_before_anything_is_withdrawn() {
     let Some(mut scene) = build("tcp_threads_that_hang_are_replaced_before_anything_is_withdrawn") else { return };

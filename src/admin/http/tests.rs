@@ -69,6 +69,7 @@ fn full_status() -> Status {
             ..Anycast::default()
         }),
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
+        control_plane: reply::ControlPlane { stalls: 2, stalled_ms: 12_500 },
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],
     }
 }
@@ -181,6 +182,8 @@ async fn metrics_are_well_formed_and_hold_every_family_that_is_described() {
         ("fated_zone_serial{zone=\"a\\\\\\\"b.test.\"}", 7.0),
         ("fated_queries_total{transport=\"udp\"}", 41.0),
         ("fated_last_reload_success", 0.0),
+        ("fated_control_plane_stalls_total", 2.0),
+        ("fated_control_plane_stalled_seconds_total", 12.5),
         ("fated_anycast_stance{address=\"192.0.2.53\",stance=\"announce\"}", 1.0),
         ("fated_anycast_stance{address=\"192.0.2.53\",stance=\"withdraw\"}", 0.0),
         ("fated_anycast_lease_age_seconds{address=\"192.0.2.53\"}", 0.12),
