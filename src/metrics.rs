@@ -11,14 +11,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Metrics {
     /// The blocks of each UDP worker, by its index. Locked by readers and where a thread is replaced, never by a worker.
-    udp: Mutex<Vec<Line>>,
-    /// One block per TCP thread, by its index.
-    tcp: Box<[TcpBlock]>,
+    udp: Mutex<Vec<Line<UdpBlock>>>,
+    /// The same of each TCP thread.
+    tcp: Mutex<Vec<Line<TcpBlock>>>,
 }
 
-/// The blocks of one UDP worker, oldest first: the sum of the threads that have ended, those of replaced threads that
-/// may still count, that of the thread in charge.
-type Line = Vec<Arc<UdpBlock>>;
+/// The blocks of one worker, oldest first: the sum of the threads that have ended, those of replaced threads that may
+/// still count, that of the thread in charge.
+type Line<Block> = Vec<Arc<Block>>;
+
+/// A block that can take over what another counted.
+trait Absorb {
+    /// Adds all that `other` has counted.
+    fn absorb(&self, other: &Self);
+}
 
 impl Metrics {
     /// Makes blocks for so many threads, all zero.
@@ -26,14 +32,14 @@ impl Metrics {
     pub fn new(udp_worker_count: usize, tcp_thread_count: usize) -> Self {
         Self {
             udp: Mutex::new((0..udp_worker_count).map(|_| vec![Arc::default(), Arc::default()]).collect()),
-            tcp: (0..tcp_thread_count).map(|_| TcpBlock::default()).collect(),
+            tcp: Mutex::new((0..tcp_thread_count).map(|_| vec![Arc::default(), Arc::default()]).collect()),
         }
     }
 
     /// Returns the blocks of the threads that are in charge of the UDP workers now; `udp-0` is the first. Locks briefly.
     #[must_use]
     pub fn udp(&self) -> Vec<Arc<UdpBlock>> {
-        self.with_lines(|lines| lines.iter().filter_map(|line| line.last().cloned()).collect())
+        with_lines(&self.udp, |lines| in_charge(lines))
     }
 
     /// Puts `block`, that of a new thread, in charge of a UDP worker; what its predecessors counted stays in the sums.
@@ -44,23 +50,21 @@ impl Metrics {
     /// # Panics
     /// If there is no such worker.
     pub fn hand_over(&self, worker: usize, block: Arc<UdpBlock>) {
-        self.with_lines(|lines| {
-            for line in lines.iter_mut() {
-                add_up(line);
-            }
-            lines[worker].push(block);
-        });
+        with_lines(&self.udp, |lines| push_block(lines, worker, block));
     }
 
-    /// Works on the blocks of the UDP workers; they are whole after every step, so that a poisoned lock can be used.
-    fn with_lines<T>(&self, work: impl FnOnce(&mut Vec<Line>) -> T) -> T {
-        work(&mut self.udp.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Returns the blocks of the TCP threads; `tcp-0` is the first.
+    /// Returns the blocks of the threads that serve TCP now; `tcp-0` is the first. Locks briefly.
     #[must_use]
-    pub fn tcp(&self) -> &[TcpBlock] {
-        &self.tcp
+    pub fn tcp(&self) -> Vec<Arc<TcpBlock>> {
+        with_lines(&self.tcp, |lines| in_charge(lines))
+    }
+
+    /// Does for a TCP thread what [`Metrics::hand_over`] does for a UDP worker.
+    ///
+    /// # Panics
+    /// If there is no such thread.
+    pub fn hand_over_tcp(&self, thread: usize, block: Arc<TcpBlock>) {
+        with_lines(&self.tcp, |lines| push_block(lines, thread, block));
     }
 
     /// Reads everything once: the totals by transport, and what each UDP worker did.
@@ -71,20 +75,22 @@ impl Metrics {
     pub fn samples(&self) -> Vec<Sample> {
         let mut samples = Vec::with_capacity(SAMPLES_HINT);
         // Whoever holds a block keeps it from being added up, so that none is read twice.
-        let lines = self.with_lines(|lines| lines.clone());
+        let lines = with_lines(&self.udp, |lines| lines.clone());
+        let tcp_lines = with_lines(&self.tcp, |lines| lines.clone());
         let blocks = || lines.iter().flatten();
+        let tcp_blocks = || tcp_lines.iter().flatten();
         let udp: Vec<&Answers> = blocks().map(|block| &block.answers).collect();
-        let tcp: Vec<&Answers> = self.tcp.iter().map(|block| &block.answers).collect();
+        let tcp: Vec<&Answers> = tcp_blocks().map(|block| &block.answers).collect();
         sample_answers("udp", &udp, &mut samples);
         sample_answers("tcp", &tcp, &mut samples);
         for (name, counter) in UDP_FAMILIES {
             push(&mut samples, name, &[], blocks().map(|block| counter(block).value()).sum());
         }
         for (name, counter) in TCP_FAMILIES {
-            push(&mut samples, name, &[], self.tcp.iter().map(|block| counter(block).value()).sum());
+            push(&mut samples, name, &[], tcp_blocks().map(|block| counter(block).value()).sum());
         }
         // A client that comes or goes while this is read must not make the difference negative.
-        let open = self.tcp.iter().map(|block| block.opened.value().saturating_sub(block.closed.value())).sum();
+        let open = tcp_blocks().map(|block| block.opened.value().saturating_sub(block.closed.value())).sum();
         push(&mut samples, "fated_tcp_connections_open", &[], open);
         for (index, line) in lines.iter().enumerate() {
             let labels = [("worker", Cow::Owned(index.to_string()))];
@@ -96,8 +102,26 @@ impl Metrics {
     }
 }
 
+/// Works on blocks; they are whole after every step, so that a poisoned lock can be used.
+fn with_lines<Block, T>(lines: &Mutex<Vec<Line<Block>>>, work: impl FnOnce(&mut Vec<Line<Block>>) -> T) -> T {
+    work(&mut lines.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The blocks of the threads that are in charge.
+fn in_charge<Block>(lines: &[Line<Block>]) -> Vec<Arc<Block>> {
+    lines.iter().filter_map(|line| line.last().cloned()).collect()
+}
+
+/// Puts a new block in charge, and adds up what can be.
+fn push_block<Block: Absorb>(lines: &mut [Line<Block>], index: usize, block: Arc<Block>) {
+    for line in lines.iter_mut() {
+        add_up(line);
+    }
+    lines[index].push(block);
+}
+
 /// Adds the blocks of threads that have ended to the first one: those that only `line` holds.
-fn add_up(line: &mut Line) {
+fn add_up<Block: Absorb>(line: &mut Line<Block>) {
     let in_charge = line.len().saturating_sub(1);
     let Some(sum) = line.first().cloned() else { return };
     let mut index = 0;
@@ -162,8 +186,7 @@ pub struct UdpBlock {
     pub receive_errors: Counter,
 }
 
-impl UdpBlock {
-    /// Adds all that `other` has counted.
+impl Absorb for UdpBlock {
     fn absorb(&self, other: &Self) {
         for (_, counter) in UDP_FAMILIES {
             counter(self).add(counter(other).value());
@@ -198,6 +221,16 @@ pub struct TcpBlock {
     pub broken: Counter,
     /// Accept calls that failed.
     pub accept_errors: Counter,
+}
+
+impl Absorb for TcpBlock {
+    fn absorb(&self, other: &Self) {
+        for (_, counter) in TCP_FAMILIES {
+            counter(self).add(counter(other).value());
+        }
+        self.closed.add(other.closed.value());
+        self.answers.absorb(&other.answers);
+    }
 }
 
 /// What is counted about queries on either transport.
@@ -459,7 +492,7 @@ mod tests {
             metrics.hand_over(1, Arc::default());
             assert_eq!(metrics.udp()[1].batches.value(), 0, "the new thread begins at 0");
             assert_eq!(metrics.samples(), once);
-            let blocks = metrics.with_lines(|lines| lines[1].len());
+            let blocks = with_lines(&metrics.udp, |lines| lines[1].len());
             assert!(blocks <= 4, "the sum, the first, one that ended since, the last: {blocks}");
         }
         first.as_deref().expect("it still counts").batches.add(1);
@@ -467,9 +500,28 @@ mod tests {
         drop(first.take());
         metrics.hand_over(1, Arc::default());
         metrics.hand_over(0, Arc::default());
-        assert_eq!(metrics.with_lines(|lines| lines[1].len()), 2, "all that have ended are one sum");
+        assert_eq!(with_lines(&metrics.udp, |lines| lines[1].len()), 2, "all that have ended are one sum");
         assert_eq!(value(&metrics.samples(), "fated_worker_batches_total", &[("worker", "1")]), Some(2));
         assert_eq!(value(&metrics.samples(), "fated_udp_oversized_total", &[]), Some(1));
+    }
+
+    #[test]
+    fn what_a_replaced_tcp_thread_counted_stays_and_its_connections_are_not_open_for_ever() {
+        let metrics = Metrics::new(0, 2);
+        let first = metrics.tcp().swap_remove(1);
+        for (_, counter) in TCP_FAMILIES {
+            counter(&first).add(2);
+        }
+        first.closed.add(1);
+        metrics.hand_over_tcp(1, Arc::default());
+        let open = |metrics: &Metrics| value(&metrics.samples(), "fated_tcp_connections_open", &[]);
+        assert_eq!(open(&metrics), Some(1), "it may still count");
+        first.closed.add(1);
+        drop(first);
+        metrics.hand_over_tcp(0, Arc::default());
+        assert_eq!(with_lines(&metrics.tcp, |lines| lines[1].len()), 2, "it has ended");
+        assert_eq!((open(&metrics), metrics.tcp()[1].opened.value()), (Some(0), 0));
+        assert_eq!(value(&metrics.samples(), "fated_tcp_broken_total", &[]), Some(2));
     }
 
     #[test]

@@ -15,3 +15,5 @@ mod process;
 mod scene;
 #[path = "anycast/start.rs"]
 mod start;
+#[path = "anycast/threads.rs"]
+mod threads;

@@ -79,6 +79,11 @@ impl Page {
             [number, worker.state.word().to_owned(), ms(worker.proof_age_ms), latency, repairs]
         });
         self.table(["worker", "state", "last proof", "latency", "repairs"], workers);
+        let threads = anycast
+            .tcp_threads
+            .iter()
+            .map(|thread| [thread.thread.to_string(), thread.state.word().to_owned(), thread.repairs.to_string()]);
+        self.table(["TCP thread", "state", "repairs"], threads);
         if !anycast.zone_faults.is_empty() {
             let faults = anycast.zone_faults.iter();
             let rows = faults.map(|fault| [fault.zone.clone(), fault.fault.clone(), format!("{} s", fault.since_s)]);

@@ -30,6 +30,12 @@ pub(super) fn of(status: &Status) -> Vec<Reading> {
         out.put("fated_last_reload_success", &[], is_good.into());
         out.put("fated_last_reload_age_seconds", &[], last.age_s);
     }
+    out.put("fated_control_plane_stalls_total", &[], status.control_plane.stalls);
+    out.push(
+        "fated_control_plane_stalled_seconds_total",
+        &[],
+        Value::Real(status.control_plane.stalled_ms as f64 / 1e3),
+    );
     if let Some(anycast) = &status.anycast {
         out.anycast(anycast);
     }
@@ -110,6 +116,10 @@ impl Out {
             self.put("fated_worker_repairs_total", &[label], worker.repairs);
             self.time("fated_worker_proof_age_seconds", label, worker.proof_age_ms, MS);
             self.time("fated_worker_latency_seconds", label, worker.latency_us, US);
+        }
+        for thread in &anycast.tcp_threads {
+            let number = thread.thread.to_string();
+            self.put("fated_tcp_repairs_total", &[("thread", number.as_str())], thread.repairs);
         }
     }
 }

@@ -47,8 +47,19 @@ pub struct Status {
     pub anycast: Option<Anycast>,
     /// The last reload; `None` where there was none since the start.
     pub last_reload: Option<LastReload>,
+    /// Whether the control plane had its turn.
+    pub control_plane: ControlPlane,
     /// All counters, in the order in which the server keeps them.
     pub counters: Vec<Counter>,
+}
+
+/// How often the control plane hung, which is who replies to this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlPlane {
+    /// How often it had no turn for more than five seconds.
+    pub stalls: u64,
+    /// How long these took in all.
+    pub stalled_ms: u64,
 }
 
 /// One zone file with what is served of it.
@@ -136,6 +147,8 @@ pub struct Anycast {
     pub addresses: Vec<Address>,
     /// The workers, by number.
     pub workers: Vec<Worker>,
+    /// The threads that serve TCP, by number.
+    pub tcp_threads: Vec<TcpThread>,
     /// Zones that are not answered as they should be.
     pub zone_faults: Vec<ZoneFault>,
     /// What the prover saw since the start.
@@ -188,7 +201,7 @@ pub struct Prover {
     pub starved: u64,
     /// Canaries that were answered wrong.
     pub wrong: u64,
-    /// Replacements of workers' threads that failed.
+    /// Replacements of workers' and TCP threads that failed.
     pub repairs_failed: u64,
 }
 
@@ -286,6 +299,48 @@ impl WorkerState {
             Self::Starved => "starved",
             Self::Late => "late",
             Self::Wrong => "wrong",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// One TCP thread as the prover sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TcpThread {
+    /// Its number.
+    pub thread: usize,
+    /// How it did when it was last looked at.
+    pub state: ThreadState,
+    /// How often it was replaced.
+    pub repairs: u64,
+}
+
+/// How a TCP thread did when it was last looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThreadState {
+    /// Not looked at yet.
+    #[default]
+    Unknown,
+    /// It moved when it was woken.
+    Moving,
+    /// It waited for a CPU.
+    Starved,
+    /// It did not move.
+    Late,
+    /// It is given up: it hangs and can't be replaced any more.
+    Lost,
+}
+
+impl ThreadState {
+    /// The state in one word, as JSON has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Moving => "moving",
+            Self::Starved => "starved",
+            Self::Late => "late",
             Self::Lost => "lost",
         }
     }

@@ -1,7 +1,7 @@
 //! The anycast part of `fated status` for people: what matters stands first and in capitals.
 
 use super::control::{age, put, table};
-use crate::admin::reply::{Address, Anycast, Stance, Transition, Worker, WorkerState};
+use crate::admin::reply::{Address, Anycast, Stance, TcpThread, ThreadState, Transition, Worker, WorkerState};
 
 /// Writes the part.
 pub(super) fn show(out: &mut String, anycast: &Anycast) {
@@ -16,6 +16,12 @@ pub(super) fn show(out: &mut String, anycast: &Anycast) {
         out.push('\n');
         let head = ["worker", "state", "last proof", "latency", "repairs"].map(str::to_owned);
         let rows: Vec<[String; 5]> = std::iter::once(head).chain(anycast.workers.iter().map(worker_row)).collect();
+        table(out, &rows);
+    }
+    if !anycast.tcp_threads.is_empty() {
+        out.push('\n');
+        let head = ["TCP thread", "state", "repairs"].map(str::to_owned);
+        let rows: Vec<[String; 3]> = std::iter::once(head).chain(anycast.tcp_threads.iter().map(thread_row)).collect();
         table(out, &rows);
     }
     for fault in &anycast.zone_faults {
@@ -60,6 +66,15 @@ fn worker_row(worker: &Worker) -> [String; 5] {
     };
     let latency = worker.latency_us.map_or_else(|| "-".to_owned(), micros);
     [worker.worker.to_string(), state, ago(worker.proof_age_ms), latency, worker.repairs.to_string()]
+}
+
+/// One line of the table of TCP threads.
+fn thread_row(thread: &TcpThread) -> [String; 3] {
+    let state = match thread.state {
+        ThreadState::Moving | ThreadState::Unknown => thread.state.word().to_owned(),
+        state => state.word().to_uppercase(),
+    };
+    [thread.thread.to_string(), state, thread.repairs.to_string()]
 }
 
 /// One change of stance, in a line.
@@ -150,6 +165,11 @@ mod tests {
                     repairs: 3,
                 },
             ],
+            tcp_threads: [(ThreadState::Moving, 1), (ThreadState::Lost, 0)]
+                .into_iter()
+                .enumerate()
+                .map(|(thread, (state, repairs))| TcpThread { thread, state, repairs })
+                .collect(),
             zone_faults: vec![ZoneFault { zone: "a.test.".to_owned(), fault: "SERVFAIL".to_owned(), since_s: 3 }],
             transitions: vec![Transition {
                 age_ms: 61_000,
@@ -171,6 +191,10 @@ address     state      for    announced             lease renewed  last proof  r
 worker  state   last proof  latency  repairs
 0       proven  20 ms ago   71 µs    0
 1       LATE    12s ago     -        3
+
+TCP thread  state   repairs
+0           moving  1
+1           LOST    0
 
 zone a.test. is ANSWERED WRONG for 3s: SERVFAIL
 

@@ -105,6 +105,11 @@ fn show_status(status: &Status) -> String {
             out.push('\n');
         }
     }
+    let control_plane = status.control_plane;
+    if control_plane.stalls > 0 {
+        let took = age(control_plane.stalled_ms / 1000);
+        put(&mut out, format_args!("\nthe control plane hung: {} times, {took} in all\n", control_plane.stalls));
+    }
     // What never happened says nothing.
     let counters: Vec<[String; 2]> = status
         .counters

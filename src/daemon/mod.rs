@@ -7,7 +7,7 @@
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see route)
-//!   log       writes lines; watchdog: tells the service manager that there is proof
+//!   log       writes lines; watchdog: tells the service manager that there is proof; pulse: tells where `main` hangs
 //! ```
 //!
 //! Owns the order of things and the life of the process. Decides nothing about answers, files or sockets.
@@ -20,6 +20,7 @@ mod listen;
 mod logging;
 mod node;
 mod panics;
+mod pulse;
 mod reloader;
 mod state;
 mod watchdog;
@@ -55,6 +56,7 @@ use keeper::Keeper;
 use listen::bind;
 use logging::Output;
 use node::Node;
+use pulse::Pulse;
 use reloader::Reloader;
 use tracing_appender::non_blocking::NonBlocking;
 use watchdog::Watchdog;
@@ -266,6 +268,7 @@ async fn live(
         reloader: Reloader::start(loader, source, config, current)
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
+        pulse: Pulse::start().map_err(DaemonError::system("the control plane can't be watched"))?,
     };
     listen_for_commands(control.as_ref(), sender).map_err(DaemonError::system("the control socket"))?;
     site.attend(hangup, &mut end, commands).await;
@@ -408,6 +411,8 @@ struct Site {
     node: Option<Node>,
     reloader: Reloader,
     running: Running,
+    /// Whether the loop below has its turn.
+    pulse: Pulse,
 }
 
 impl Site {
@@ -465,6 +470,7 @@ impl Site {
             ready: self.readiness(&table.entries, anycast.as_ref()),
             anycast,
             last_reload,
+            control_plane: self.pulse.status(),
             counters: self.running.metrics().samples().iter().map(state::counter).collect(),
             ..state::empty(self.workers, self.drain.is_drained())
         }

@@ -183,6 +183,7 @@ impl Node {
                 })
                 .collect(),
             workers: report.workers.iter().enumerate().map(|(index, worker)| tell_worker(now, index, worker)).collect(),
+            tcp_threads: report.tcp_threads.iter().enumerate().map(tell_tcp_thread).collect(),
             zone_faults: report.zones.iter().map(|fault| tell_zone(now, fault)).collect(),
             prover: tell_prover(&report),
             route: tell_route(&seen.counters),
@@ -386,6 +387,30 @@ impl health::Staff for Workers {
     fn has_queued(&self, worker: usize) -> Option<bool> {
         self.staff.has_queued(worker)
     }
+
+    fn tcp_thread_count(&self) -> usize {
+        self.staff.tcp_thread_count()
+    }
+
+    fn tcp_beats(&self, thread: usize) -> u64 {
+        self.staff.tcp_beats(thread)
+    }
+
+    fn tcp_tid(&self, thread: usize) -> Option<i32> {
+        self.staff.tcp_tid(thread)
+    }
+
+    fn ring_tcp(&self, thread: usize) {
+        self.staff.ring_tcp(thread);
+    }
+
+    fn replace_tcp(&self, thread: usize) -> std::io::Result<()> {
+        self.staff.replace_tcp(thread)
+    }
+
+    fn tcp_lost(&self) -> usize {
+        self.staff.tcp_lost()
+    }
 }
 
 /// The zones that are served, one after the other.
@@ -489,6 +514,21 @@ fn tell_worker(now: Duration, index: usize, worker: &health::WorkerReport) -> re
         proof_age_ms: worker.proven.map(|moment| millis(now.saturating_sub(moment))),
         latency_us: worker.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
         repairs: worker.repairs,
+    }
+}
+
+/// A TCP thread in the words of the control socket.
+fn tell_tcp_thread((index, thread): (usize, &health::TcpThreadReport)) -> reply::TcpThread {
+    reply::TcpThread {
+        thread: index,
+        state: match thread.state {
+            WorkerState::Unknown | WorkerState::Wrong => reply::ThreadState::Unknown,
+            WorkerState::Well => reply::ThreadState::Moving,
+            WorkerState::Starved => reply::ThreadState::Starved,
+            WorkerState::Late | WorkerState::Wedged => reply::ThreadState::Late,
+            WorkerState::Lost => reply::ThreadState::Lost,
+        },
+        repairs: thread.repairs,
     }
 }
 

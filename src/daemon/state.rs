@@ -40,6 +40,7 @@ pub(super) fn empty(workers: usize, drained: bool) -> reply::Status {
         drained,
         anycast: None,
         last_reload: None,
+        control_plane: reply::ControlPlane::default(),
         counters: Vec::new(),
     }
 }

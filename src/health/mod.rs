@@ -1,7 +1,7 @@
 //! The proof: each worker is asked for each service address, many times a second, and the replies are read by others' code.
 //!
 //! Owns the threads `prover` and `prover-tcp`, outside any async runtime. Hands one [`Observation`] for each address and
-//! round to its caller, notes each [`Proof`] at once, and has wedged workers replaced. Refuses to know what follows for
+//! round to its caller, notes each [`Proof`] at once, and has wedged workers and TCP threads that hang replaced. Refuses to know what follows for
 //! the route.
 //!
 //! ```text
@@ -12,6 +12,7 @@
 //! ```
 
 mod cpu;
+mod hang;
 mod judge;
 mod path;
 mod prober;
@@ -26,13 +27,14 @@ mod zones;
 #[cfg(test)]
 mod tests;
 
+pub use hang::{LOOKS, RINGS_PER_INTERVAL};
 pub use judge::CLOCK_GAP_MAX;
 pub use path::{Carrier, Path};
 pub use prober::BUSY_TRUST_MAX;
 pub use question::{PAYLOAD_BYTES_MAX, STEER_OPTION};
 pub use repair::{REPAIR_WINDOW, RUN_TIME_MAX, WorkerState};
 pub use reply::Wrong;
-pub use report::{AddressReport, Counts, LATENCY_BOUNDS, Latency, Report, WorkerReport};
+pub use report::{AddressReport, Counts, LATENCY_BOUNDS, Latency, Report, TcpThreadReport, WorkerReport};
 pub use tun::{SOURCE_PORT, SOURCE_V4, SOURCE_V6};
 pub use zones::{ZONE_FAULTS_MAX, ZoneFault, Zones};
 
@@ -96,6 +98,36 @@ pub trait Staff: Send + Sync {
     fn has_queued(&self, worker: usize) -> Option<bool> {
         let _ = worker;
         None
+    }
+    /// How many threads serve TCP; this never changes. They count from 0. With none, those that hang are not looked for.
+    fn tcp_thread_count(&self) -> usize {
+        0
+    }
+    /// A number that moves whenever the TCP thread wakes or has served a connection.
+    fn tcp_beats(&self, thread: usize) -> u64 {
+        let _ = thread;
+        0
+    }
+    /// The kernel's number of the TCP thread; `None` where it has none.
+    fn tcp_tid(&self, thread: usize) -> Option<i32> {
+        let _ = thread;
+        None
+    }
+    /// Wakes the TCP thread.
+    fn ring_tcp(&self, thread: usize) {
+        let _ = thread;
+    }
+    /// Has a new thread take the listeners over from the TCP thread.
+    ///
+    /// # Errors
+    /// Whatever keeps that from happening; the prover tries again within its bounds.
+    fn replace_tcp(&self, thread: usize) -> io::Result<()> {
+        let _ = thread;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// How many replaced TCP threads have not ended yet.
+    fn tcp_lost(&self) -> usize {
+        0
     }
 }
 

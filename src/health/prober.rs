@@ -4,7 +4,7 @@
 //!  begin ─▶ send a canary to each worker over each address, and one zone's SOA
 //!  take  ─▶ by ID: canary of this round │ the zone's SOA │ stale or stray, counted and dropped
 //!  end   ─▶ Round + Repair + ZoneTurn ─▶ Observation for each address
-//!  act   ─▶ Staff::replace for each wedged worker
+//!  act   ─▶ Staff::replace for each wedged worker, Staff::replace_tcp for each TCP thread that hangs
 //! ```
 
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::cpu::{self, CpuTimes, CpuWatch};
+use crate::health::hang::Hangs;
 use crate::health::judge::{CLOCK_GAP_MAX, Cell, Round, Taken};
 use crate::health::path::Carrier;
 use crate::health::question::{Question, Steer};
@@ -33,6 +34,7 @@ pub(super) struct Prober {
     tcp: Arc<TcpOutcomes>,
     round: Round,
     repair: Repair,
+    hangs: Hangs,
     zone_turn: ZoneTurn,
     /// The canary of each worker, without its ID.
     canaries: Vec<Question>,
@@ -90,6 +92,7 @@ impl Prober {
         Ok(Self {
             round: Round::new(addresses, workers, settings.min_workers),
             repair: Repair::new(workers, settings.fall),
+            hangs: Hangs::new(&*staff, settings.tcp_interval, settings.interval + settings.timeout),
             zone_turn: ZoneTurn::default(),
             canaries,
             watched: (0..workers).map(|_| Watched::default()).collect(),
@@ -210,13 +213,15 @@ impl Prober {
         counts.missing += missing_count as u64;
         self.end_workers(now, is_on_time);
         self.end_zone(now, is_on_time);
+        self.hangs.look(now, &*self.staff);
         for address in 0..self.observations.len() {
             self.observations[address] = self.observe(address, is_on_time);
         }
     }
 
-    /// Replaces the workers that the round showed to be wedged.
+    /// Replaces the workers that the round showed to be wedged, and TCP threads that hang.
     pub(super) fn act(&mut self, now: Duration) {
+        self.report.counts.repairs_failed += self.hangs.act(now, &*self.staff);
         for worker in self.wedged.drain(..) {
             let outcome = self.staff.replace(worker);
             self.repair.tried(worker, now, outcome.is_ok());
@@ -252,6 +257,7 @@ impl Prober {
         for (worker, known) in self.report.workers.iter_mut().enumerate() {
             (known.state, known.since, known.repairs) = self.repair.worker(worker);
         }
+        self.report.tcp_threads = self.hangs.report();
         self.report.zones.clear();
         self.report.zones.extend_from_slice(self.zone_turn.faults());
         self.report.clone()

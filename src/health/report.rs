@@ -15,6 +15,8 @@ pub struct Report {
     pub made: Duration,
     /// By worker.
     pub workers: Vec<WorkerReport>,
+    /// By TCP thread.
+    pub tcp_threads: Vec<TcpThreadReport>,
     /// By service address, in the order of the settings.
     pub addresses: Vec<AddressReport>,
     /// Zones that are answered wrong, oldest first; at most [`crate::health::ZONE_FAULTS_MAX`].
@@ -42,6 +44,17 @@ pub struct WorkerReport {
     pub proven: Option<Duration>,
     /// What was wrong with its last wrong answer, and when that was.
     pub wrong: Option<(Wrong, Duration)>,
+    /// How often it was replaced.
+    pub repairs: u64,
+}
+
+/// What is known of a TCP thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpThreadReport {
+    /// How it stands: well where it moves, late where it did not when it was last looked at.
+    pub state: WorkerState,
+    /// Since when.
+    pub since: Duration,
     /// How often it was replaced.
     pub repairs: u64,
 }
@@ -80,7 +93,7 @@ pub struct Counts {
     pub missing: u64,
     /// Those of them whose worker waited for a CPU.
     pub starved: u64,
-    /// Replacements of workers that failed.
+    /// Replacements of workers and TCP threads that failed.
     pub repairs_failed: u64,
 }
 

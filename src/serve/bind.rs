@@ -217,6 +217,8 @@ fn listen(place: Place) -> io::Result<TcpListener> {
     allow_absence(&socket, place)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Inherited by each connection: replies are written whole, and are not to wait for the client's acknowledgement.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(TCP_BACKLOG)?;
     Ok(socket.into())

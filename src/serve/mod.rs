@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   udp-0 … udp-N   one std thread per worker, pinned; one SO_REUSEPORT socket per address each; see Staff
-//!   tcp-0 … tcp-3   one current-thread runtime each; all of them accept from the same listeners
+//!   tcp-0 … tcp-3   one std thread and epoll set each; all of them accept from the same listeners
 //!        ▲ one ArcSwap<Snapshot>, one guard per batch            │ one block of counters each
 //!     publish                                                    ▼ Metrics
 //! ```
@@ -27,16 +27,14 @@ pub use staff::{ReplaceError, Staff};
 pub use throttle::Throttle;
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 use crate::answer::Snapshot;
 use crate::metrics::Metrics;
@@ -76,6 +74,8 @@ pub struct Running {
     roster: Arc<Roster>,
     /// What tells the threads to end.
     signals: Signals,
+    /// The TCP listeners; the threads share them.
+    _listeners: Arc<[TcpListener]>,
     /// Closed when the last thread has ended; nothing is ever sent.
     ended: mpsc::Receiver<()>,
 }
@@ -83,12 +83,12 @@ pub struct Running {
 /// How threads are told to end.
 #[derive(Debug)]
 struct Signals {
-    /// Read by the UDP workers after each batch.
+    /// Read by the threads after each batch.
     is_stopping: Arc<AtomicBool>,
     /// All UDP sockets, to wake the workers that wait on them.
     udp_sockets: Vec<Arc<UdpSocket>>,
-    /// Watched by every task of the TCP threads.
-    tcp: watch::Sender<bool>,
+    /// The TCP threads, to wake them.
+    crew: Arc<tcp::Crew>,
 }
 
 impl Signals {
@@ -100,7 +100,9 @@ impl Signals {
                 tracing::warn!(%error, "a UDP worker cannot be woken; it stops after the next query");
             }
         }
-        self.tcp.send_replace(true);
+        for thread in 0..self.crew.thread_count() {
+            self.crew.ring(thread);
+        }
     }
 }
 
@@ -122,43 +124,23 @@ impl Bound {
         let workers: Vec<Vec<Arc<UdpSocket>>> =
             self.workers.into_iter().map(|sockets| sockets.into_iter().map(Arc::new).collect()).collect();
         let (ending, ended) = mpsc::channel();
-        let signals = Signals {
-            is_stopping: Arc::new(AtomicBool::new(false)),
-            udp_sockets: workers.iter().flatten().cloned().collect(),
-            tcp: watch::Sender::new(false),
-        };
-        let roster = Arc::new(Roster::new(
-            &workers,
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let listeners: Arc<[TcpListener]> = self.listeners.into();
+        let crew = Arc::new(tcp::Crew::new(
+            &listeners,
+            TcpLimits { clients_max: clients_max(&self.limits), ..self.limits },
             Arc::clone(&snapshot),
             Arc::clone(&metrics),
-            Arc::clone(&signals.is_stopping),
+            Arc::clone(&is_stopping),
             ending.clone(),
-        ));
+        )?);
+        let signals = Signals { is_stopping, udp_sockets: workers.iter().flatten().cloned().collect(), crew };
+        let roster =
+            Arc::new(Roster::new(&workers, snapshot, Arc::clone(&metrics), Arc::clone(&signals.is_stopping), ending));
         // From here on an early return drops `running`, which stops the threads that have started.
-        let running = Running { metrics: Arc::clone(&metrics), roster, signals, ended };
+        let running = Running { metrics, roster, signals, _listeners: listeners, ended };
         running.roster.open()?;
-
-        let desk_limits = TcpLimits { clients_max: clients_max(&self.limits), ..self.limits };
-        let admission = Arc::new(admission::Admission::new(&desk_limits));
-        for index in 0..tcp_thread_count {
-            let listeners =
-                self.listeners.iter().map(|listener| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
-            let office = tcp::Office {
-                index,
-                listeners,
-                limits: desk_limits,
-                admission: Arc::clone(&admission),
-                snapshot: Arc::clone(&snapshot),
-                metrics: Arc::clone(&metrics),
-                stop: running.signals.tcp.subscribe(),
-            };
-            let runtime = office.runtime()?;
-            let ending = ending.clone();
-            thread::Builder::new().name(format!("tcp-{index}")).spawn(move || {
-                office.run(&runtime);
-                drop(ending);
-            })?;
-        }
+        running.signals.crew.open()?;
         Ok(running)
     }
 
@@ -177,10 +159,10 @@ impl Running {
         &self.metrics
     }
 
-    /// Returns a handle on the UDP workers, which does not keep the server running.
+    /// Returns a handle on the threads, which does not keep the server running.
     #[must_use]
     pub fn staff(&self) -> Staff {
-        self.roster.staff()
+        self.roster.staff(&self.signals.crew)
     }
 
     /// Answers what was received, closes the sockets and waits for the threads to end.
@@ -195,6 +177,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.roster.close();
+        self.signals.crew.close();
         self.signals.raise();
         if self.ended.recv_timeout(STOP_TIME_MAX) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!(after = ?STOP_TIME_MAX, "a serving thread does not end and is left behind");

@@ -1,508 +1,382 @@
 //! TCP threads: accept, answer pipelined queries, close whoever is idle or slow (RFC 7766, RFC 1035 §4.2.2).
 //!
-//! Each thread has a runtime of its own, so that its counters have one writer and its big buffers exist once. An idle
-//! connection owns no buffer at all: input is read into the thread's buffer, and only an unfinished message or replies
-//! that the client does not take yet are copied aside. Refuses to know what a query means.
+//! One thread waits for all its connections, the listeners and a bell with one epoll set. It owns the big buffers; an idle
+//! connection owns no buffer at all: input is read into the thread's, and only an unfinished message or replies that the
+//! client does not take yet are copied aside. Refuses to know what a query means.
+//!
+//! ```text
+//!   listeners ─accept4─▶ Connection in a Slab          per batch of pipelined queries:
+//!   bell ──────┐             │ ▲                         epoll_wait ─▶ recv ─▶ exchange … ─▶ send
+//!              └─▶ epoll ◀───┘ └─ deadlines, by class
+//! ```
+//!
+//! Connections are watched for input as long as there is some, so that a read that did not fill the buffer is the last
+//! one; only one whose client does not take its replies is watched for output, and then for nothing else.
 
-use std::cell::{Cell, RefCell};
+mod connection;
+mod crew;
+mod messages;
+mod slab;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
-use std::rc::Rc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, watch};
-use tokio::task::{LocalSet, spawn_local, yield_now};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::TcpLimits;
-use super::admission::{Admission, Refusal, Seat};
-use super::exchange::{HEADER_BYTES, exchange};
-use crate::answer::{Asker, Snapshot, Transport};
-use crate::metrics::{Metrics, TcpBlock};
+use super::admission::{Admission, Refusal};
+use crate::answer::Snapshot;
+use crate::metrics::TcpBlock;
+use crate::sys::epoll::{Epoll, Interest};
+use crate::sys::socket;
+use connection::{Bench, Connection, End, Next, Source};
+use crew::Shift;
+use slab::{Key, Slab};
+
+pub(super) use crew::Crew;
 
 /// What one TCP thread starts with.
 #[derive(Debug)]
-pub(super) struct Office {
-    /// Which block of counters is ours.
-    pub(super) index: usize,
-    /// The listeners, shared with the other threads.
-    pub(super) listeners: Vec<StdListener>,
-    /// What clients may take.
-    pub(super) limits: TcpLimits,
-    /// Who may connect; shared with the other threads.
-    pub(super) admission: Arc<Admission>,
-    /// What answers are made from.
-    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Where our block is.
-    pub(super) metrics: Arc<Metrics>,
-    /// Becomes true when it is time to end.
-    pub(super) stop: watch::Receiver<bool>,
-}
-
-impl Office {
-    /// Makes the runtime that [`Office::run`] needs, so that a failure is told before the thread starts.
-    ///
-    /// # Errors
-    /// Descriptors or memory ran out.
-    pub(super) fn runtime(&self) -> io::Result<Runtime> {
-        Builder::new_current_thread().enable_io().enable_time().build()
-    }
-
-    /// Serves until it is time to end, then finishes what was received within [`CLOSE_TIME_MAX`].
-    pub(super) fn run(self, runtime: &Runtime) {
-        let (alive, mut all_gone) = mpsc::channel(1);
-        let desk = Rc::new(Desk {
-            index: self.index,
-            limits: self.limits,
-            admission: self.admission,
-            snapshot: self.snapshot,
-            metrics: self.metrics,
-            bench: RefCell::new(Bench::new()),
-            is_resting: Cell::new(false),
-        });
-        let tasks = LocalSet::new();
-        for listener in self.listeners {
-            tasks.spawn_local(accept(listener, Rc::clone(&desk), self.stop.clone(), alive.clone()));
-        }
-        drop(alive);
-        let mut stop = self.stop;
-        runtime.block_on(tasks.run_until(async move {
-            // An error would mean that whoever could stop us is gone, which is a reason to end as well.
-            let _stopped = stop.wait_for(|&is_stopping| is_stopping).await;
-            // Nothing is ever sent: the channel closes when the last task has ended. Late ones are cut off.
-            let _in_time = timeout(CLOSE_TIME_MAX, all_gone.recv()).await;
-        }));
-    }
-}
-
-/// What all tasks of one thread share. Borrowed only between two awaits.
-#[derive(Debug)]
-struct Desk {
+struct Office {
     /// Which block of counters is ours.
     index: usize,
+    /// The listeners, shared with the other threads.
+    listeners: Arc<[TcpListener]>,
     /// What clients may take.
     limits: TcpLimits,
-    /// Who may connect.
+    /// Who may connect; shared with the other threads.
     admission: Arc<Admission>,
     /// What answers are made from.
     snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Where our block is.
-    metrics: Arc<Metrics>,
+    /// Our counters, our bell, and whether another thread has taken over.
+    shift: Arc<Shift>,
+    /// Set, before the bell is rung, when it is time to end.
+    is_stopping: Arc<AtomicBool>,
+}
+
+/// One thread at work.
+#[derive(Debug)]
+struct Desk {
+    /// What it started with.
+    office: Office,
+    /// What it waits for.
+    epoll: Epoll,
+    /// Its connections.
+    connections: Slab<Seated>,
     /// The big buffers.
-    bench: RefCell<Bench>,
+    bench: Bench,
+    /// The time when the last wait ended.
+    now: Instant,
+    /// Until when accepting rests after it failed; the listeners are not watched then.
+    rest_end: Option<Instant>,
     /// Whether a failed accept was logged and accepting has not worked since.
-    is_resting: Cell<bool>,
+    is_failure_told: bool,
+    /// Whether it is time to end: each connection is read to its last octet and closed.
+    is_closing: bool,
+}
+
+/// A connection and what it is watched for.
+#[derive(Debug)]
+struct Seated {
+    /// The connection.
+    connection: Connection,
+    /// What the set watches it for.
+    interest: Interest,
+}
+
+/// What a token stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ready {
+    /// The bell was rung.
+    Bell,
+    /// Somebody waits at a listener.
+    Listener(usize),
+    /// A connection can go on.
+    Connection(Key),
 }
 
 impl Desk {
-    /// Returns our counters.
-    fn block(&self) -> &TcpBlock {
-        &self.metrics.tcp()[self.index]
-    }
-}
-
-/// The buffers of one thread.
-#[derive(Debug)]
-struct Bench {
-    /// Where input is read to.
-    input: Box<[u8]>,
-    /// Where replies are written, each behind its length.
-    output: Box<[u8]>,
-}
-
-impl Bench {
-    /// Allocates the buffers.
-    fn new() -> Self {
-        Self { input: vec![0; INPUT_BYTES].into(), output: vec![0; OUTPUT_BYTES].into() }
-    }
-}
-
-/// Accepts connections until it is time to end, and then those that are waiting already.
-async fn accept(listener: StdListener, desk: Rc<Desk>, mut stop: watch::Receiver<bool>, alive: mpsc::Sender<()>) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%error, "a TCP listener cannot be watched; its address is served by the other threads only");
-            return;
-        }
-    };
-    loop {
-        let outcome = tokio::select! {
-            biased;
-            _ = stop.wait_for(|&is_stopping| is_stopping) => break,
-            outcome = listener.accept() => outcome,
-        };
-        match outcome {
-            Ok((stream, client)) => {
-                desk.is_resting.set(false);
-                welcome(stream, client, &desk, &stop, &alive);
-                yield_now().await;
-            }
-            Err(error) => rest_after(&error, &desk).await,
-        }
-    }
-    let Ok(listener) = listener.into_std() else { return };
-    for _ in 0..LATE_CLIENTS_MAX {
-        let Ok((stream, client)) = listener.accept() else { return };
-        if stream.set_nonblocking(true).is_ok()
-            && let Ok(stream) = TcpStream::from_std(stream)
-        {
-            welcome(stream, client, &desk, &stop, &alive);
-        }
-    }
-}
-
-/// Counts a failed accept and, where it would fail again at once, waits.
-async fn rest_after(error: &io::Error, desk: &Desk) {
-    desk.block().accept_errors.add(1);
-    // What the client did (gone before it was accepted) says nothing about the next one.
-    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
-        return;
-    }
-    if !desk.is_resting.replace(true) {
-        tracing::warn!(%error, "TCP connections cannot be accepted for now");
-    }
-    sleep(ACCEPT_PAUSE).await;
-}
-
-/// Starts to serve a connection, or closes it at once where a limit is reached.
-fn welcome(
-    stream: TcpStream,
-    client: SocketAddr,
-    desk: &Rc<Desk>,
-    stop: &watch::Receiver<bool>,
-    alive: &mpsc::Sender<()>,
-) {
-    let seat = match desk.admission.admit(client.ip()) {
-        Ok(seat) => seat,
-        Err(Refusal::All) => return desk.block().refused_all.add(1),
-        Err(Refusal::Client) => return desk.block().refused_client.add(1),
-    };
-    // Without it replies are only slower.
-    let _is_prompt = stream.set_nodelay(true);
-    desk.block().opened.add(1);
-    let connection = Connection { stream, client: client.ip(), desk: Rc::clone(desk), pending: Vec::new() };
-    spawn_local(serve(connection, seat, stop.clone(), alive.clone()));
-}
-
-/// Serves a connection to its end and counts why it ended.
-async fn serve(mut connection: Connection, seat: Seat, mut stop: watch::Receiver<bool>, _alive: mpsc::Sender<()>) {
-    let end = connection.converse(&mut stop).await;
-    let block = connection.desk.block();
-    match end {
-        End::Closed | End::Stopped => {}
-        End::Idle => block.idle_timeouts.add(1),
-        End::SlowWriter => block.read_timeouts.add(1),
-        End::SlowReader => block.write_timeouts.add(1),
-        End::Malformed => block.malformed.add(1),
-        End::Broken => block.broken.add(1),
-    }
-    block.closed.add(1);
-    drop(connection.stream);
-    drop(seat);
-}
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// The client closed it.
-    Closed,
-    /// The server stops.
-    Stopped,
-    /// No query came for the idle timeout.
-    Idle,
-    /// A message was begun and not finished in time.
-    SlowWriter,
-    /// Replies were not taken in time.
-    SlowReader,
-    /// A message had no room for a header.
-    Malformed,
-    /// The connection was reset or failed.
-    Broken,
-}
-
-/// One client.
-#[derive(Debug)]
-struct Connection {
-    /// The stream.
-    stream: TcpStream,
-    /// Who it is.
-    client: IpAddr,
-    /// What the thread shares.
-    desk: Rc<Desk>,
-    /// What came and is not answered yet; without memory while there is nothing.
-    ///
-    /// At most one unfinished message and one read, so that 64 KiB and [`INPUT_BYTES`] together bound it.
-    pending: Vec<u8>,
-}
-
-impl Connection {
-    /// Reads, answers and writes until there is a reason to end.
-    async fn converse(&mut self, stop: &mut watch::Receiver<bool>) -> End {
-        let limits = self.desk.limits;
-        let mut deadline = Instant::now() + limits.idle_timeout;
-        loop {
-            let readable = tokio::select! {
-                biased;
-                _ = stop.wait_for(|&is_stopping| is_stopping) => return self.finish().await,
-                readable = timeout_at(deadline, self.stream.readable()) => readable,
-            };
-            match readable {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return End::Broken,
-                Err(_) if self.pending.is_empty() => return End::Idle,
-                Err(_) => return End::SlowWriter,
-            }
-            let turn = match self.turn().await {
-                Ok(turn) => turn,
-                Err(end) => return end,
-            };
-            // A message that goes on keeps its deadline, or one octet now and then would hold the connection.
-            if self.pending.is_empty() {
-                if turn.is_answered {
-                    deadline = Instant::now() + limits.idle_timeout;
-                }
-            } else if turn.is_begun {
-                deadline = Instant::now() + limits.io_timeout;
-            }
-            // Others have their turn, however much this client sends.
-            yield_now().await;
-        }
-    }
-
-    /// Answers what was received when the server stops.
-    async fn finish(&mut self) -> End {
-        for _ in 0..LAST_TURNS_MAX {
-            match self.turn().await {
-                Ok(turn) if turn.is_empty => return End::Stopped,
-                Ok(_) => {}
-                Err(end) => return end,
-            }
-        }
-        End::Stopped
-    }
-
-    /// Reads once, answers all whole messages and writes the replies.
-    async fn turn(&mut self) -> Result<Turn, End> {
-        let was_pending = !self.pending.is_empty();
-        let mut step = match self.read_and_answer() {
-            Ok(step) => step,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Ok(Turn { is_empty: true, is_begun: false, is_answered: false });
-            }
-            Err(_) => return Err(End::Broken),
-        };
-        if step.is_end_of_input {
-            return Err(End::Closed);
-        }
-        let mut is_answered = step.consumed > 0;
-        loop {
-            if !step.unsent.is_empty() {
-                self.write_rest(&step.unsent).await?;
-            }
-            if step.is_broken {
-                return Err(End::Broken);
-            }
-            if step.is_malformed {
-                return Err(End::Malformed);
-            }
-            if !step.is_more {
-                break;
-            }
-            step = self.answer_pending();
-            is_answered |= step.consumed > 0;
-        }
-        Ok(Turn { is_empty: false, is_begun: !was_pending || is_answered, is_answered })
-    }
-
-    /// Reads once into the thread's buffer and answers from there.
+    /// Allocates what the thread needs at once, so that a failure is told before it starts.
     ///
     /// # Errors
-    /// What the read says; [`io::ErrorKind::WouldBlock`] where nothing is there.
-    fn read_and_answer(&mut self) -> io::Result<Step> {
-        let desk = Rc::clone(&self.desk);
-        let mut bench = desk.bench.borrow_mut();
-        let Bench { input, output } = &mut *bench;
-        let count = self.stream.try_read(input)?;
-        if count == 0 {
-            return Ok(Step { is_end_of_input: true, ..Step::default() });
-        }
-        let input = input.get(..count).unwrap_or_default();
-        if !self.pending.is_empty() {
-            self.pending.extend_from_slice(input);
-            return Ok(self.answer_pending_into(output));
-        }
-        let answered = answer_messages(&desk, self.client, input, output);
-        self.pending = input.get(answered.consumed..).unwrap_or_default().to_vec();
-        Ok(self.write_now(&answered, output))
-    }
-
-    /// Answers from what was kept aside.
-    fn answer_pending(&mut self) -> Step {
-        let desk = Rc::clone(&self.desk);
-        let mut bench = desk.bench.borrow_mut();
-        self.answer_pending_into(&mut bench.output)
-    }
-
-    /// Answers from what was kept aside, writing into `output`.
-    fn answer_pending_into(&mut self, output: &mut [u8]) -> Step {
-        let answered = answer_messages(&self.desk, self.client, &self.pending, output);
-        if answered.consumed == self.pending.len() {
-            // An idle connection keeps no memory.
-            self.pending = Vec::new();
-        } else {
-            self.pending.drain(..answered.consumed);
-        }
-        self.write_now(&answered, output)
-    }
-
-    /// Writes as many octets of the replies as the socket takes at once; the others are copied aside.
-    fn write_now(&self, answered: &Answered, output: &[u8]) -> Step {
-        let mut step = Step {
-            consumed: answered.consumed,
-            is_malformed: answered.is_malformed,
-            is_more: answered.is_full,
-            ..Step::default()
+    /// Descriptors or memory ran out.
+    fn new(office: Office) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        epoll.watch(office.shift.bell.as_fd(), BELL, Interest::NewInput)?;
+        let desk = Self {
+            connections: Slab::new(office.limits.idle_timeout, office.limits.io_timeout),
+            office,
+            epoll,
+            bench: Bench::new(),
+            now: Instant::now(),
+            rest_end: None,
+            is_failure_told: false,
+            is_closing: false,
         };
-        let replies = output.get(..answered.length).unwrap_or_default();
-        if replies.is_empty() {
-            return step;
+        desk.watch_listeners()?;
+        Ok(desk)
+    }
+
+    /// Serves until it is time to end, then finishes what was received within [`CLOSE_TIME_MAX`]; or until another thread
+    /// has taken over, and then ends its connections at once.
+    fn run(mut self) {
+        while !self.office.shift.duty.is_relieved() {
+            if self.office.is_stopping.load(Ordering::Acquire) {
+                return self.close();
+            }
+            self.turn(None);
         }
-        let written = match self.stream.try_write(replies) {
+        self.end_all();
+    }
+
+    /// Waits, until `end` at the latest, and lets everything go on that can.
+    fn turn(&mut self, end: Option<Instant>) {
+        let timeout = self.patience(end);
+        let ready_count = match self.epoll.wait(timeout) {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(_) => {
-                step.is_broken = true;
-                return step;
-            }
-        };
-        self.desk.block().answers.octets_out.add(written as u64);
-        step.unsent = replies.get(written..).unwrap_or_default().to_vec();
-        step
-    }
-
-    /// Writes what the socket did not take at once; all of it has to go within the I/O timeout.
-    async fn write_rest(&self, mut rest: &[u8]) -> Result<(), End> {
-        let deadline = Instant::now() + self.desk.limits.io_timeout;
-        while !rest.is_empty() {
-            match timeout_at(deadline, self.stream.writable()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(End::Broken),
-                Err(_) => return Err(End::SlowReader),
-            }
-            match self.stream.try_write(rest) {
-                Ok(count) => {
-                    self.desk.block().answers.octets_out.add(count as u64);
-                    rest = rest.get(count..).unwrap_or_default();
+            Err(error) => {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    tracing::error!(%error, "a TCP thread cannot wait for its connections");
+                    thread::sleep(ERROR_PAUSE);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Err(End::Broken),
+                0
+            }
+        };
+        self.now = Instant::now();
+        self.office.shift.beat();
+        for index in 0..ready_count {
+            match self.epoll.token(index).map(Ready::of) {
+                Some(Ready::Connection(key)) => self.go_on(key),
+                Some(Ready::Listener(listener)) => self.accept(listener, ACCEPTS_MAX),
+                Some(Ready::Bell) => self.accept_all(),
+                None => {}
             }
         }
-        Ok(())
-    }
-}
-
-/// What one turn of a connection did.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    /// Whether there was nothing to read.
-    is_empty: bool,
-    /// Whether what is pending now was begun in this turn.
-    is_begun: bool,
-    /// Whether at least one whole message came.
-    is_answered: bool,
-}
-
-/// What one synchronous step of a connection did.
-#[derive(Debug, Default)]
-struct Step {
-    /// How many octets of input were used up.
-    consumed: usize,
-    /// Replies that the socket did not take at once.
-    unsent: Vec<u8>,
-    /// Whether the client sends nothing more.
-    is_end_of_input: bool,
-    /// Whether writing failed.
-    is_broken: bool,
-    /// Whether a message was too short.
-    is_malformed: bool,
-    /// Whether more whole messages may be pending.
-    is_more: bool,
-}
-
-/// What became of a piece of input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Answered {
-    /// How many octets of input were used up.
-    consumed: usize,
-    /// How many octets of output there are.
-    length: usize,
-    /// Whether the output has no room for another reply.
-    is_full: bool,
-    /// Whether a message was too short; nothing behind it is read.
-    is_malformed: bool,
-}
-
-/// Answers the whole messages at the start of `input`, one reply behind the other, from one snapshot.
-fn answer_messages(desk: &Desk, source: IpAddr, input: &[u8], output: &mut [u8]) -> Answered {
-    let snapshot = desk.snapshot.load();
-    // There are at most a few TCP threads.
-    let asker = Asker { transport: Transport::Tcp, source, worker: u16::try_from(desk.index).unwrap_or(u16::MAX) };
-    let counters = &desk.block().answers;
-    fill(input, output, |query, reply| exchange(&snapshot, query, &asker, reply, counters))
-}
-
-/// Takes the messages off `input` and puts the replies into `output`, each behind its length.
-///
-/// `respond` gets a message and [`REPLY_BYTES_MAX`] octets for the reply, and returns how many of them it is.
-fn fill(input: &[u8], output: &mut [u8], mut respond: impl FnMut(&[u8], &mut [u8]) -> Option<usize>) -> Answered {
-    let mut answered = Answered { consumed: 0, length: 0, is_full: false, is_malformed: false };
-    while let Some((prefix, rest)) = input.get(answered.consumed..).and_then(|input| input.split_first_chunk()) {
-        let message_bytes = usize::from(u16::from_be_bytes(*prefix));
-        if message_bytes < HEADER_BYTES {
-            answered.is_malformed = true;
-            break;
+        while let Some(key) = self.connections.expired(self.now) {
+            let late = self.connections.find(key).map_or(End::Broken, |seated| seated.connection.late());
+            self.end(key, late);
         }
-        let Some(message) = rest.get(..message_bytes) else { break };
-        let Some(room) = output.get_mut(answered.length..answered.length + PREFIX_BYTES + REPLY_BYTES_MAX) else {
-            answered.is_full = true;
-            break;
+        if self.rest_end.is_some_and(|end| end <= self.now) {
+            self.resume_accepting();
+        }
+    }
+
+    /// How long to wait at most.
+    fn patience(&self, end: Option<Instant>) -> Option<Duration> {
+        let moments = [self.connections.deadline(), self.rest_end, end];
+        // From the end of the last wait, which costs no look at the clock; what has passed since is too short to matter.
+        moments.into_iter().flatten().min().map(|moment| moment.saturating_duration_since(self.now))
+    }
+
+    /// Gives a connection its turn, or, when it is time to end, those that are left.
+    fn go_on(&mut self, key: Key) {
+        if !self.is_closing {
+            self.step(key);
+            return;
+        }
+        for _ in 0..LAST_TURNS_MAX {
+            match self.step(key) {
+                Some(Next::Read) => {}
+                Some(Next::Empty) => break,
+                Some(Next::Write | Next::End(_)) | None => return,
+            }
+        }
+        self.end(key, End::Stopped);
+    }
+
+    /// Gives a connection one turn and does what follows from it; `None` where it is gone.
+    fn step(&mut self, key: Key) -> Option<Next> {
+        let seated = self.connections.find(key)?;
+        let turn = seated.connection.turn(&mut self.bench, self.office.source());
+        self.office.shift.beat();
+        let interest = match turn.next {
+            Next::Empty | Next::Read => Interest::Input,
+            Next::Write => Interest::Output,
+            Next::End(end) => {
+                self.end(key, end);
+                return Some(turn.next);
+            }
         };
-        let (reply_prefix, reply) = room.split_at_mut(PREFIX_BYTES);
-        if let Some(length) = respond(message, reply)
-            && let Ok(length_field) = u16::try_from(length)
-        {
-            reply_prefix.copy_from_slice(&length_field.to_be_bytes());
-            answered.length += PREFIX_BYTES + length;
+        if seated.interest != interest {
+            seated.interest = interest;
+            let changed = self.epoll.change(seated.connection.stream().as_fd(), key.to_token(), interest);
+            if let Err(error) = changed {
+                tracing::error!(%error, "a TCP connection cannot be waited for and is closed");
+                self.end(key, End::Broken);
+                return None;
+            }
         }
-        answered.consumed += PREFIX_BYTES + message_bytes;
+        if let Some(limit) = turn.limit {
+            self.connections.allow(key, limit, self.now);
+        }
+        Some(turn.next)
     }
-    answered
+
+    /// Closes a connection and counts why.
+    fn end(&mut self, key: Key, end: End) {
+        if self.connections.remove(key).is_some() {
+            end.count(self.office.block());
+        }
+    }
+
+    /// Takes whoever waits at any listener: input wakes one of the threads, and that one may be stuck.
+    fn accept_all(&mut self) {
+        for listener in 0..self.office.listeners.len() {
+            self.accept(listener, ACCEPTS_MAX);
+        }
+    }
+
+    /// Takes up to `count_max` connections off the queue of a listener.
+    fn accept(&mut self, listener: usize, count_max: usize) {
+        if self.rest_end.is_some() {
+            return;
+        }
+        for _ in 0..count_max {
+            let Some(listener) = self.office.listeners.get(listener) else { return };
+            match socket::accept(listener.as_fd()) {
+                Ok((stream, client)) => {
+                    self.is_failure_told = false;
+                    self.welcome(stream, client);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.office.block().accept_errors.add(1);
+                    // What the client did (gone before it was accepted) says nothing about the next one.
+                    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
+                        return self.rest_after(&error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves the listeners alone for a while, since accepting would fail again at once.
+    fn rest_after(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.is_failure_told, true) {
+            tracing::warn!(%error, "TCP connections cannot be accepted for now");
+        }
+        self.forget_listeners();
+        self.rest_end = Some(self.now + ACCEPT_PAUSE);
+    }
+
+    /// Watches the listeners again.
+    fn resume_accepting(&mut self) {
+        match self.watch_listeners() {
+            Ok(()) => self.rest_end = None,
+            Err(error) => {
+                tracing::warn!(%error, "the TCP listeners cannot be watched for now");
+                self.forget_listeners();
+                self.rest_end = Some(self.now + ACCEPT_PAUSE);
+            }
+        }
+    }
+
+    /// Begins to wait for connections, as one of several threads.
+    fn watch_listeners(&self) -> io::Result<()> {
+        (LISTENERS..)
+            .zip(&*self.office.listeners)
+            .try_for_each(|(token, listener)| self.epoll.watch(listener.as_fd(), token, Interest::SharedInput))
+    }
+
+    /// Waits for connections no longer.
+    fn forget_listeners(&self) {
+        for listener in &*self.office.listeners {
+            // An error: it was not watched.
+            let _forgotten = self.epoll.forget(listener.as_fd());
+        }
+    }
+
+    /// Starts to serve a connection, or closes it at once where a limit is reached.
+    fn welcome(&mut self, stream: TcpStream, client: SocketAddr) {
+        let block = self.office.block();
+        let seat = match self.office.admission.admit(client.ip()) {
+            Ok(seat) => seat,
+            Err(Refusal::All) => return block.refused_all.add(1),
+            Err(Refusal::Client) => return block.refused_client.add(1),
+        };
+        let connection = Connection::new(stream, client.ip(), seat);
+        let seated = Seated { connection, interest: Interest::Input };
+        let Some(key) = self.connections.insert(seated, self.now) else { return block.refused_all.add(1) };
+        block.opened.add(1);
+        let stream = self.connections.find(key).map(|seated| seated.connection.stream());
+        let watched = stream.map(|stream| self.epoll.watch(stream.as_fd(), key.to_token(), Interest::Input));
+        if let Some(Err(error)) = watched {
+            tracing::error!(%error, "a TCP connection cannot be waited for and is closed");
+            self.end(key, End::Broken);
+        }
+    }
+
+    /// Takes the connections that wait already, answers what was received, and closes everything.
+    fn close(mut self) {
+        (self.now, self.rest_end, self.is_closing) = (Instant::now(), None, true);
+        for listener in 0..self.office.listeners.len() {
+            self.accept(listener, LATE_CLIENTS_MAX);
+        }
+        self.forget_listeners();
+        self.office.listeners = Arc::new([]);
+        for key in self.connections.keys() {
+            self.go_on(key);
+        }
+        // What is left has replies that its client does not take yet.
+        let end = self.now + CLOSE_TIME_MAX;
+        while self.connections.count() > 0 && self.now < end {
+            self.turn(Some(end));
+        }
+        self.end_all();
+    }
+
+    /// Closes what is left.
+    fn end_all(&mut self) {
+        for key in self.connections.keys() {
+            self.end(key, End::Stopped);
+        }
+    }
 }
 
-/// Octets of the length in front of a message (RFC 1035 §4.2.2).
-const PREFIX_BYTES: usize = 2;
+impl Office {
+    /// Returns our counters.
+    fn block(&self) -> &TcpBlock {
+        self.shift.duty.block()
+    }
 
-/// The longest reply.
-const REPLY_BYTES_MAX: usize = 65_535;
+    /// What answers are made from and counted in.
+    fn source(&self) -> Source<'_> {
+        // There are at most a few TCP threads.
+        let thread = u16::try_from(self.index).unwrap_or(u16::MAX);
+        Source { thread, snapshot: &self.snapshot, block: self.block() }
+    }
+}
 
-/// The longest message with its length.
-#[cfg(test)]
-const MESSAGE_BYTES_MAX: usize = PREFIX_BYTES + REPLY_BYTES_MAX;
+impl Ready {
+    /// Reads a token.
+    fn of(token: u64) -> Self {
+        match token {
+            BELL => Self::Bell,
+            LISTENERS.. => Self::Listener(usize::try_from(token - LISTENERS).unwrap_or(usize::MAX)),
+            token => Self::Connection(Key::from_token(token)),
+        }
+    }
+}
 
-/// How much is read at once.
-const INPUT_BYTES: usize = 64 << 10;
+/// The token of the bell.
+const BELL: u64 = u64::MAX;
 
-/// Replies that are written at once, up to 64 KiB, and room for the longest one behind them.
-const OUTPUT_BYTES: usize = (64 << 10) + PREFIX_BYTES + REPLY_BYTES_MAX;
+/// The token of the first listener; the others follow.
+const LISTENERS: u64 = u64::MAX - u32::MAX as u64;
+
+/// How many connections are taken off one queue at once, so that others have their turn and other threads their share.
+const ACCEPTS_MAX: usize = 8;
 
 /// How long accepting rests when the system has no descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a thread rests when it cannot wait, so that it does not spin.
+const ERROR_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long connections may take to finish when the server stops; less than [`super::STOP_TIME_MAX`].
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -510,72 +384,8 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(3);
 /// Connections per listener and thread that are still taken from the queue when the server stops.
 const LATE_CLIENTS_MAX: usize = 4096;
 
-/// How often a connection is read when the server stops.
+/// How often a connection is read at once when the server stops.
 const LAST_TURNS_MAX: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Puts the length in front of a message of so many octets, all of the same value.
-    fn message(length: u16, value: u8) -> Vec<u8> {
-        let mut octets = length.to_be_bytes().to_vec();
-        octets.resize(PREFIX_BYTES + usize::from(length), value);
-        octets
-    }
-
-    /// Runs [`fill`] with a reply that repeats the query.
-    fn echo(input: &[u8], output: &mut [u8]) -> Answered {
-        fill(input, output, |query, reply| {
-            reply[..query.len()].copy_from_slice(query);
-            Some(query.len())
-        })
-    }
-
-    #[test]
-    fn whole_messages_are_answered_and_a_part_stays() {
-        let input = [message(12, 1), message(20, 2), message(30, 3)[..31].to_vec()].concat();
-        let mut output = vec![0; OUTPUT_BYTES];
-        let answered = echo(&input, &mut output);
-        assert_eq!(answered, Answered { consumed: 36, length: 36, is_full: false, is_malformed: false });
-        assert_eq!(output[..36], input[..36]);
-    }
-
-    #[test]
-    fn every_split_of_the_length_and_header_waits_for_more() {
-        let whole = message(12, 7);
-        for end in 0..whole.len() {
-            let answered = echo(&whole[..end], &mut vec![0; OUTPUT_BYTES]);
-            assert_eq!(answered, Answered { consumed: 0, length: 0, is_full: false, is_malformed: false }, "{end}");
-        }
-    }
-
-    #[test]
-    fn a_message_without_room_for_a_header_ends_it_after_the_replies_before() {
-        for length in [0, 1, 11] {
-            let input = [message(12, 1), message(length, 2), message(12, 3)].concat();
-            let answered = echo(&input, &mut vec![0; OUTPUT_BYTES]);
-            assert_eq!(answered, Answered { consumed: 14, length: 14, is_full: false, is_malformed: true }, "{length}");
-        }
-    }
-
-    #[test]
-    fn long_replies_are_written_before_more_is_answered() {
-        let input = [message(u16::MAX, 1), message(u16::MAX, 2), message(12, 3)].concat();
-        let answered = echo(&input, &mut vec![0; OUTPUT_BYTES]);
-        assert!(answered.is_full && answered.length <= OUTPUT_BYTES, "{answered:?}");
-        assert_eq!(answered.consumed % MESSAGE_BYTES_MAX, 0);
-        assert!(answered.consumed > 0);
-    }
-
-    #[test]
-    fn what_is_dropped_leaves_no_trace_in_the_stream() {
-        let input = [message(12, 1), message(12, 2)].concat();
-        let mut output = vec![0; OUTPUT_BYTES];
-        let answered = fill(&input, &mut output, |query, reply| {
-            reply[0] = query[0];
-            (query[0] == 2).then_some(1)
-        });
-        assert_eq!((answered.consumed, &output[..answered.length]), (28, &[0, 1, 2][..]));
-    }
-}
+mod tests;

@@ -18,7 +18,7 @@ use super::exchange::{exchange, refuse_cut_short};
 use super::staff::Duty;
 use crate::answer::{self, Ahead, Asker, Snapshot, Transport};
 use crate::metrics::UdpBlock;
-use crate::sys::epoll::Epoll;
+use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::mmsg::{BATCH_MAX, Batch, Wait};
 use crate::sys::prefetch::prefetch;
 use crate::sys::socket::wait_writable;
@@ -37,7 +37,7 @@ pub(super) struct Worker {
     /// What answers are made from.
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Our counters, and whether another thread has taken over.
-    duty: Arc<Duty>,
+    duty: Arc<Duty<UdpBlock>>,
     /// Set when it is time to end.
     is_stopping: Arc<AtomicBool>,
 }
@@ -51,14 +51,14 @@ impl Worker {
         index: u16,
         sockets: Vec<Arc<UdpSocket>>,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        duty: Arc<Duty>,
+        duty: Arc<Duty<UdpBlock>>,
         is_stopping: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let mut epoll = None;
         if sockets.len() > 1 {
             let several = Epoll::new()?;
-            for (token, socket) in sockets.iter().enumerate() {
-                several.watch(socket.as_fd(), token)?;
+            for (token, socket) in (0..).zip(&sockets) {
+                several.watch(socket.as_fd(), token, Interest::Input)?;
             }
             epoll = Some(several);
         }
@@ -85,9 +85,11 @@ impl Worker {
     /// Waits for the sockets and takes one batch from each that has input, so that none starves another.
     fn turn_several(&mut self) -> io::Result<()> {
         let Some(epoll) = &mut self.epoll else { return Ok(()) };
-        let ready_count = epoll.wait()?;
+        let ready_count = epoll.wait(None)?;
         for index in 0..ready_count {
-            let Some(socket_index) = self.epoll.as_ref().and_then(|epoll| epoll.token(index)) else { continue };
+            let Some(token) = self.epoll.as_ref().and_then(|epoll| epoll.token(index)) else { continue };
+            // Tokens are the places of sockets; one that is none is no socket.
+            let socket_index = usize::try_from(token).unwrap_or(usize::MAX);
             if let Err(error) = self.turn(socket_index, Wait::Never) {
                 self.rest_after(&error);
             }

@@ -29,9 +29,9 @@ impl Wedge {
 }
 
 /// The wedges, one for each test that needs one.
-pub(super) static WEDGES: [Wedge; 4] =
+pub(super) static WEDGES: [Wedge; 6] =
     [const { Wedge { arrived: AtomicUsize::new(0), left: AtomicUsize::new(0), is_released: AtomicBool::new(false) } };
-        4];
+        6];
 
 /// Returns the name of a wedge, in wire form.
 pub(super) fn name(index: u8) -> Vec<u8> {

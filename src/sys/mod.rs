@@ -1,11 +1,11 @@
 //! Every `unsafe` line of the crate, behind safe types that own their descriptors and buffers.
 //!
 //! Owns the system calls that no crate of ours offers in the shape that is needed: batched datagrams, a few socket
-//! options, the reuseport filter, tun devices, CPU affinity, scheduling classes, waking threads, resource limits, tables of
-//! open files, huge
-//! pages, network namespaces, epoll, poll and the file lock. Refuses to know what the bytes mean.
+//! options, accepting, the reuseport filter, tun devices, CPU affinity, scheduling classes, waking threads, resource
+//! limits, tables of open files, huge pages, network namespaces, epoll, poll and the file lock. Refuses to know what the bytes mean.
 #![allow(unsafe_code)]
 
+pub mod bell;
 pub mod cpu;
 pub mod epoll;
 pub mod files;

@@ -3,8 +3,11 @@
 //! Refuses to know what is sent over the sockets.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
+
+use socket2::{SockAddr, SockAddrStorage};
 
 /// The family of a socket, where an option differs by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +108,28 @@ pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(values[libc::SK_MEMINFO_DROPS as usize]) }
 }
 
+/// Takes a connection off the queue of a listener, as a stream whose calls return at once; one system call.
+///
+/// # Errors
+/// What `accept4` says: [`io::ErrorKind::WouldBlock`] where the listener does not block and nobody waits;
+/// [`io::ErrorKind::Unsupported`] for a client without an IP address.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(TcpStream, SocketAddr)> {
+    let take = |storage: *mut SockAddrStorage, length: *mut libc::socklen_t| {
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: the descriptor is open for its borrow; `storage` holds `*length` octets, and both live through the call.
+        let raw = unsafe { libc::accept4(listener.as_raw_fd(), storage.cast(), length, flags) };
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `raw` was just returned by the kernel, is open and owned by nobody else.
+        Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    };
+    // SAFETY: where `take` succeeds, the kernel has written an address into the storage and its length into `length`.
+    let (stream, client) = unsafe { SockAddr::try_init(take) }?;
+    let client = client.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    Ok((stream.into(), client))
+}
+
 /// Tells whether a datagram waits in this socket.
 ///
 /// # Errors
@@ -172,6 +197,22 @@ mod tests {
         let dropped = dropped_datagrams(socket.as_fd()).expect("the option can be read");
         assert!(kept < 100, "the queue was full");
         assert_eq!(kept + dropped as usize, 100);
+    }
+
+    #[test]
+    fn an_accepted_stream_does_not_block_and_has_the_options_of_its_listener() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        listener.set_nonblocking(true).expect("the option is there");
+        assert_eq!(accept(listener.as_fd()).map_err(|error| error.kind()).err(), Some(io::ErrorKind::WouldBlock));
+        for is_prompt in [false, true] {
+            socket2::SockRef::from(&listener).set_tcp_nodelay(is_prompt).expect("the option is there");
+            let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+            let (stream, address) = accept(listener.as_fd()).expect("somebody waits");
+            assert_eq!(Some(address), client.local_addr().ok());
+            assert_eq!(stream.nodelay().expect("the option can be read"), is_prompt);
+            let read = io::Read::read(&mut &stream, &mut [0; 1]);
+            assert_eq!(read.map_err(|error| error.kind()), Err(io::ErrorKind::WouldBlock));
+        }
     }
 
     #[test]

@@ -63,11 +63,13 @@ fn full_status() -> Status {
             lease_s: Some(1),
             addresses: vec![address],
             workers: vec![worker],
+            tcp_threads: vec![reply::TcpThread { thread: 0, state: reply::ThreadState::Moving, repairs: 3 }],
             zone_faults: vec![],
             transitions: history.told(now),
             ..Anycast::default()
         }),
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
+        control_plane: reply::ControlPlane { stalls: 2, stalled_ms: 12_500 },
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],
     }
 }
@@ -180,11 +182,14 @@ async fn metrics_are_well_formed_and_hold_every_family_that_is_described() {
         ("fated_zone_serial{zone=\"a\\\\\\\"b.test.\"}", 7.0),
         ("fated_queries_total{transport=\"udp\"}", 41.0),
         ("fated_last_reload_success", 0.0),
+        ("fated_control_plane_stalls_total", 2.0),
+        ("fated_control_plane_stalled_seconds_total", 12.5),
         ("fated_anycast_stance{address=\"192.0.2.53\",stance=\"announce\"}", 1.0),
         ("fated_anycast_stance{address=\"192.0.2.53\",stance=\"withdraw\"}", 0.0),
         ("fated_anycast_lease_age_seconds{address=\"192.0.2.53\"}", 0.12),
         ("fated_worker_latency_seconds{worker=\"1\"}", 0.000_088),
         ("fated_worker_repairs_total{worker=\"1\"}", 2.0),
+        ("fated_tcp_repairs_total{thread=\"0\"}", 3.0),
     ] {
         assert_eq!(value(name), Some(expected), "{name} in\n{body}");
     }

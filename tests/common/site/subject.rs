@@ -183,10 +183,15 @@ impl Subject {
 
 /// The threads of fated that serve UDP.
 pub(crate) fn workers_of_fated(process: Pid) -> Vec<Pid> {
+    threads_of(process, "udp-")
+}
+
+/// The threads of a process whose names begin like that.
+pub(crate) fn threads_of(process: Pid, prefix: &str) -> Vec<Pid> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let is_worker =
-        |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("udp-"));
-    let found = tasks.filter(is_worker).filter_map(|task| task.file_name().to_str()?.parse().ok());
+    let is_meant =
+        |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with(prefix));
+    let found = tasks.filter(is_meant).filter_map(|task| task.file_name().to_str()?.parse().ok());
     found.map(Pid::from_raw).collect()
 }
 

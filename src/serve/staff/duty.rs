@@ -1,0 +1,165 @@
+//! One thread in charge of a worker's sockets or of the listeners: whether it runs, was replaced, has ended.
+//!
+//! Refuses to know what the thread does.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use super::ReplaceError;
+use crate::sys::{nudge, sched};
+
+/// What one thread shares with others while it is in charge of a worker, and after.
+#[derive(Debug)]
+pub(in crate::serve) struct Duty<Block> {
+    /// What it counts; it alone writes there.
+    block: Arc<Block>,
+    /// The kernel's number of it; 0 before it runs and after its end.
+    tid: AtomicI32,
+    /// Whether another thread has taken over.
+    is_relieved: AtomicBool,
+    /// Whether it has ended.
+    has_ended: AtomicBool,
+    /// Dropped when it ends or is replaced: whoever stops the server waits for this. The thread cannot end, and its
+    /// number cannot become that of another one, while this is locked.
+    ending: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl<Block> Duty<Block> {
+    /// Describes a thread that does not run yet.
+    pub(in crate::serve) fn new(block: Arc<Block>) -> Self {
+        Self {
+            block,
+            tid: AtomicI32::new(0),
+            is_relieved: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            ending: Mutex::new(None),
+        }
+    }
+
+    /// The thread's counters.
+    pub(in crate::serve) fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// The same, to be summed and kept.
+    pub(in crate::serve) fn shared_block(&self) -> Arc<Block> {
+        Arc::clone(&self.block)
+    }
+
+    /// Whether another thread has taken over. Asked once per batch.
+    pub(in crate::serve) fn is_relieved(&self) -> bool {
+        self.is_relieved.load(Ordering::Acquire)
+    }
+
+    /// The kernel's number of the thread while it runs.
+    pub(in crate::serve) fn tid(&self) -> Option<i32> {
+        Some(self.tid.load(Ordering::Acquire)).filter(|&tid| tid != 0)
+    }
+
+    /// Whether the thread has ended.
+    pub(in crate::serve) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Tells the thread to end when it wakes, lets it have idle CPU time only, and lets nobody wait for its end.
+    ///
+    /// # Errors
+    /// Its class cannot be changed, or it cannot be woken; all else is done.
+    pub(in crate::serve) fn relieve(&self) -> io::Result<()> {
+        self.is_relieved.store(true, Ordering::Release);
+        let nudged = self.nudge();
+        // Where it is locked the thread is just ending, and nothing else is to be done.
+        let Ok(mut ending) = self.ending.try_lock() else { return Ok(()) };
+        ending.take();
+        self.tid().map_or(Ok(()), sched::make_idle).and(nudged)
+    }
+
+    /// Wakes the thread if it waits.
+    ///
+    /// # Errors
+    /// It cannot be woken.
+    fn nudge(&self) -> io::Result<()> {
+        // As in `relieve`.
+        let Ok(_ending) = self.ending.try_lock() else { return Ok(()) };
+        self.tid().map_or(Ok(()), nudge::nudge)
+    }
+}
+
+/// The presence of a thread, which ends with it, however that comes about.
+#[derive(Debug)]
+pub(in crate::serve) struct Presence<Block>(Arc<Duty<Block>>);
+
+impl<Block> Presence<Block> {
+    /// Announces a thread whose end is told by dropping `ending`.
+    pub(in crate::serve) fn new(duty: Arc<Duty<Block>>, ending: mpsc::Sender<()>) -> Self {
+        *duty.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
+        Self(duty)
+    }
+
+    /// Notes which thread it is. Called by itself.
+    pub(in crate::serve) fn begin(&self) {
+        self.0.tid.store(sched::current_tid(), Ordering::Release);
+    }
+}
+
+impl<Block> Drop for Presence<Block> {
+    fn drop(&mut self) {
+        let mut ending = self.0.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.tid.store(0, Ordering::Release);
+        self.0.has_ended.store(true, Ordering::Release);
+        ending.take();
+    }
+}
+
+/// What changes when threads are made and replaced.
+#[derive(Debug)]
+pub(in crate::serve) struct Book<Block> {
+    /// Given to each thread, to be dropped at its end; `None` once the server stops.
+    ending: Option<mpsc::Sender<()>>,
+    /// The replaced threads; those that have ended are taken out by the next count.
+    lost: Vec<Arc<Duty<Block>>>,
+}
+
+impl<Block> Book<Block> {
+    /// Opens it; `ending` is what threads drop at the end.
+    pub(in crate::serve) fn new(ending: mpsc::Sender<()>) -> Self {
+        Self { ending: Some(ending), lost: Vec::new() }
+    }
+
+    /// What a new thread is to drop at its end.
+    ///
+    /// # Errors
+    /// [`ReplaceError::Stopping`].
+    pub(in crate::serve) fn ending(&self) -> Result<mpsc::Sender<()>, ReplaceError> {
+        self.ending.clone().ok_or(ReplaceError::Stopping)
+    }
+
+    /// Refuses new threads from now on, and no longer keeps the channel of ends open.
+    pub(in crate::serve) fn close(&mut self) {
+        self.ending = None;
+    }
+
+    /// Notes a thread that was replaced.
+    pub(in crate::serve) fn lose(&mut self, old: Arc<Duty<Block>>) {
+        if !old.has_ended() {
+            self.lost.push(old);
+        }
+    }
+
+    /// How many replaced threads have not ended.
+    pub(in crate::serve) fn count_lost(&mut self) -> usize {
+        self.lost.retain(|duty| !duty.has_ended());
+        self.lost.len()
+    }
+
+    /// The same; wakes those that may wait, so that they see that they were replaced.
+    pub(in crate::serve) fn nudge_lost(&self) -> usize {
+        let lost = self.lost.iter().filter(|duty| !duty.has_ended());
+        lost.inspect(|duty| {
+            // An error means that it ends by itself with the next input that it gets.
+            let _nudged = duty.nudge();
+        })
+        .count()
+    }
+}

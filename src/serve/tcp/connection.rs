@@ -1,0 +1,471 @@
+//! One client: what it sent and is not answered yet, and what it was answered and has not taken.
+//!
+//! A turn is bounded: one read, its replies, and as many writes as it takes to see that the client is slow. Refuses to
+//! know other connections, time and the set of descriptors that are waited for.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
+use std::net::{IpAddr, TcpStream};
+
+use arc_swap::ArcSwap;
+
+use super::messages::{Answered, MESSAGE_BYTES_MAX, fill};
+use super::slab::Limit;
+use crate::answer::{Asker, Snapshot, Transport};
+use crate::metrics::TcpBlock;
+use crate::serve::admission::Seat;
+use crate::serve::exchange::exchange;
+
+/// The buffers of one thread.
+#[derive(Debug)]
+pub(super) struct Bench {
+    /// Where input is read to.
+    input: Box<[u8]>,
+    /// Where replies are written, each behind its length.
+    output: Box<[u8]>,
+}
+
+impl Bench {
+    /// Allocates the buffers.
+    pub(super) fn new() -> Self {
+        Self { input: vec![0; INPUT_BYTES].into(), output: vec![0; OUTPUT_BYTES].into() }
+    }
+}
+
+/// What answers are made from and counted in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    /// The number of the thread.
+    pub(super) thread: u16,
+    /// What answers are made from; a guard is taken for each read.
+    pub(super) snapshot: &'a ArcSwap<Snapshot>,
+    /// The thread's counters.
+    pub(super) block: &'a TcpBlock,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client closed it.
+    Closed,
+    /// The server stops, or the thread was replaced.
+    Stopped,
+    /// No query came for the idle timeout.
+    Idle,
+    /// A message was begun and not finished in time.
+    SlowWriter,
+    /// Replies were not taken in time.
+    SlowReader,
+    /// A message had no room for a header.
+    Malformed,
+    /// The connection was reset or failed.
+    Broken,
+}
+
+impl End {
+    /// Counts an end.
+    pub(super) fn count(self, block: &TcpBlock) {
+        match self {
+            Self::Closed | Self::Stopped => {}
+            Self::Idle => block.idle_timeouts.add(1),
+            Self::SlowWriter => block.read_timeouts.add(1),
+            Self::SlowReader => block.write_timeouts.add(1),
+            Self::Malformed => block.malformed.add(1),
+            Self::Broken => block.broken.add(1),
+        }
+        block.closed.add(1);
+    }
+}
+
+/// What is to be done about a connection after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing was there to be read.
+    Empty,
+    /// Wait for input.
+    Read,
+    /// Wait until the client takes output, or, where it takes some now, until others had their turn.
+    Write,
+    /// Close it.
+    End(End),
+}
+
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// What is to be done.
+    pub(super) next: Next,
+    /// Which time begins now; `None` where the one that runs goes on.
+    pub(super) limit: Option<Limit>,
+}
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// The stream, which does not block.
+    stream: TcpStream,
+    /// Who it is.
+    client: IpAddr,
+    /// The right to be here.
+    _seat: Seat,
+    /// What it waits for.
+    stage: Stage,
+    /// What came and is not answered yet; without memory while there is nothing.
+    ///
+    /// At most one unfinished message and one read, so that [`MESSAGE_BYTES_MAX`] and [`INPUT_BYTES`] together bound it.
+    pending: Vec<u8>,
+}
+
+/// What a connection waits for.
+#[derive(Debug)]
+enum Stage {
+    /// Input; what is pending is less than a message.
+    Reading,
+    /// Its next turn: there may be whole messages in what is pending.
+    Answering,
+    /// Room for output.
+    Writing {
+        /// Replies that the socket did not take; at most [`OUTPUT_BYTES`].
+        rest: Box<[u8]>,
+        /// How many octets of `rest` it has taken since.
+        written: usize,
+        /// What follows when it has taken all.
+        then: Then,
+    },
+}
+
+/// What follows when replies were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// More messages may be pending.
+    Answer,
+    /// All whole messages are answered.
+    Read,
+    /// The last message was none.
+    Malformed,
+}
+
+impl Connection {
+    /// Begins to serve a stream that does not block.
+    pub(super) fn new(stream: TcpStream, client: IpAddr, seat: Seat) -> Self {
+        Self { stream, client, _seat: seat, stage: Stage::Reading, pending: Vec::new() }
+    }
+
+    /// The stream, to be waited for.
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Why the connection ends when its time is over.
+    pub(super) fn late(&self) -> End {
+        match self.stage {
+            Stage::Writing { .. } | Stage::Answering => End::SlowReader,
+            Stage::Reading if self.pending.is_empty() => End::Idle,
+            Stage::Reading => End::SlowWriter,
+        }
+    }
+
+    /// Goes on as far as it can without waiting, within the bound of a turn.
+    pub(super) fn turn(&mut self, bench: &mut Bench, source: Source<'_>) -> Turn {
+        match mem::replace(&mut self.stage, Stage::Reading) {
+            Stage::Reading => self.read(bench, source),
+            Stage::Answering => self.answer_pending(bench, source),
+            Stage::Writing { rest, written, then } => self.write_rest(rest, written, then, source.block),
+        }
+    }
+
+    /// Reads once into the thread's buffer and answers from there.
+    fn read(&mut self, bench: &mut Bench, source: Source<'_>) -> Turn {
+        let count = match (&self.stream).read(&mut bench.input) {
+            Ok(0) => return Turn { next: Next::End(End::Closed), limit: None },
+            Ok(count) => count,
+            Err(error) if is_for_later(&error) => return Turn { next: Next::Empty, limit: None },
+            Err(_) => return Turn { next: Next::End(End::Broken), limit: None },
+        };
+        let input = bench.input.get(..count).unwrap_or_default();
+        if !self.pending.is_empty() {
+            self.pending.extend_from_slice(input);
+            return self.answer_pending(bench, source);
+        }
+        let progress = answer(&self.stream, self.client, input, &mut bench.output, source);
+        self.pending = input.get(progress.consumed..).unwrap_or_default().to_vec();
+        self.settle(progress, false)
+    }
+
+    /// Answers from what was kept aside.
+    fn answer_pending(&mut self, bench: &mut Bench, source: Source<'_>) -> Turn {
+        let progress = answer(&self.stream, self.client, &self.pending, &mut bench.output, source);
+        if progress.consumed == self.pending.len() {
+            // An idle connection keeps no memory.
+            self.pending = Vec::new();
+        } else {
+            self.pending.drain(..progress.consumed);
+        }
+        self.settle(progress, true)
+    }
+
+    /// Decides what follows. `was_pending` tells whether something was pending before the last read.
+    fn settle(&mut self, progress: Progress, was_pending: bool) -> Turn {
+        let transfer = Some(Limit::Transfer);
+        match progress.stop {
+            Stop::Answered if self.pending.is_empty() => Turn { next: Next::Read, limit: Some(Limit::Idle) },
+            Stop::Answered => {
+                // A message that goes on keeps its deadline, or one octet now and then would hold the connection.
+                let is_begun = !was_pending || progress.consumed > 0;
+                Turn { next: Next::Read, limit: transfer.filter(|_| is_begun) }
+            }
+            Stop::Bound => {
+                self.stage = Stage::Answering;
+                Turn { next: Next::Write, limit: transfer }
+            }
+            Stop::Full { rest, then } => {
+                self.stage = Stage::Writing { rest, written: 0, then };
+                Turn { next: Next::Write, limit: transfer }
+            }
+            Stop::End(end) => Turn { next: Next::End(end), limit: None },
+        }
+    }
+
+    /// Writes what the socket did not take before. All of it has to go within the time that began with it.
+    fn write_rest(&mut self, rest: Box<[u8]>, written: usize, then: Then, block: &TcpBlock) -> Turn {
+        let Ok(count) = write(&self.stream, rest.get(written..).unwrap_or_default(), block) else {
+            return Turn { next: Next::End(End::Broken), limit: None };
+        };
+        let written = written + count;
+        if written < rest.len() {
+            self.stage = Stage::Writing { rest, written, then };
+            return Turn { next: Next::Write, limit: None };
+        }
+        match then {
+            Then::Malformed => Turn { next: Next::End(End::Malformed), limit: None },
+            Then::Answer => {
+                self.stage = Stage::Answering;
+                Turn { next: Next::Write, limit: Some(Limit::Transfer) }
+            }
+            Then::Read if self.pending.is_empty() => Turn { next: Next::Read, limit: Some(Limit::Idle) },
+            Then::Read => Turn { next: Next::Read, limit: Some(Limit::Transfer) },
+        }
+    }
+}
+
+/// How far a piece of input was answered.
+#[derive(Debug)]
+struct Progress {
+    /// How many octets of it were used up.
+    consumed: usize,
+    /// Why not more.
+    stop: Stop,
+}
+
+/// Why no more of a piece of input is answered now.
+#[derive(Debug)]
+enum Stop {
+    /// All whole messages are answered.
+    Answered,
+    /// It is the turn of others.
+    Bound,
+    /// The socket does not take more output.
+    Full {
+        /// What it did not take.
+        rest: Box<[u8]>,
+        /// What follows.
+        then: Then,
+    },
+    /// The connection ends.
+    End(End),
+}
+
+/// Answers the whole messages at the start of `input`, one reply behind the other, and writes the replies.
+fn answer(stream: &TcpStream, client: IpAddr, input: &[u8], output: &mut [u8], source: Source<'_>) -> Progress {
+    let mut consumed = 0;
+    for _ in 0..FILLS_MAX {
+        let answered = answer_once(client, input.get(consumed..).unwrap_or_default(), output, source);
+        consumed += answered.consumed;
+        let then = if answered.is_malformed {
+            Then::Malformed
+        } else if answered.is_full {
+            Then::Answer
+        } else {
+            Then::Read
+        };
+        let replies = output.get(..answered.length).unwrap_or_default();
+        let Ok(written) = write(stream, replies, source.block) else {
+            return Progress { consumed, stop: Stop::End(End::Broken) };
+        };
+        if let Some(rest) = replies.get(written..).filter(|rest| !rest.is_empty()) {
+            return Progress { consumed, stop: Stop::Full { rest: rest.into(), then } };
+        }
+        match then {
+            Then::Answer => {}
+            Then::Read => return Progress { consumed, stop: Stop::Answered },
+            Then::Malformed => return Progress { consumed, stop: Stop::End(End::Malformed) },
+        }
+    }
+    Progress { consumed, stop: Stop::Bound }
+}
+
+/// Answers as many whole messages as there is output for, from one snapshot.
+///
+/// The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
+fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: Source<'_>) -> Answered {
+    let snapshot = source.snapshot.load();
+    let asker = Asker { transport: Transport::Tcp, source: client, worker: source.thread };
+    fill(input, output, |query, reply| exchange(&snapshot, query, &asker, reply, &source.block.answers))
+}
+
+/// Writes as much as the socket takes at once, and counts it. Nothing is no call.
+fn write(mut stream: &TcpStream, octets: &[u8], block: &TcpBlock) -> io::Result<usize> {
+    if octets.is_empty() {
+        return Ok(0);
+    }
+    let count = match stream.write(octets) {
+        Err(error) if is_for_later(&error) => 0,
+        outcome => outcome?,
+    };
+    block.answers.octets_out.add(count as u64);
+    Ok(count)
+}
+
+/// Whether a call is to be made again when the socket is ready.
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// How much is read at once.
+const INPUT_BYTES: usize = 64 << 10;
+
+/// Replies that are written at once, up to 64 KiB, and room for the longest one behind them.
+const OUTPUT_BYTES: usize = (64 << 10) + MESSAGE_BYTES_MAX;
+
+/// How often the output is filled and written in one turn.
+const FILLS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::serve::TcpLimits;
+    use crate::serve::admission::Admission;
+    use std::net::{Ipv4Addr, Shutdown, TcpListener};
+    use std::sync::Arc;
+
+    /// A connection, its client's end, and what turns need.
+    struct Pair {
+        connection: Connection,
+        client: TcpStream,
+        bench: Bench,
+        snapshot: ArcSwap<Snapshot>,
+        metrics: Metrics,
+    }
+
+    impl Pair {
+        /// Connects over loopback.
+        fn new() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+            let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+            let (stream, _) = listener.accept().expect("somebody waits");
+            stream.set_nonblocking(true).expect("the option is there");
+            let address = Ipv4Addr::LOCALHOST.into();
+            let seat = Arc::new(Admission::new(&TcpLimits::default())).admit(address).expect("there is room");
+            Self {
+                connection: Connection::new(stream, address, seat),
+                client,
+                bench: Bench::new(),
+                snapshot: ArcSwap::default(),
+                metrics: Metrics::new(0, 1),
+            }
+        }
+
+        /// One turn.
+        fn turn(&mut self) -> Turn {
+            let blocks = self.metrics.tcp();
+            self.connection.turn(&mut self.bench, Source { thread: 0, snapshot: &self.snapshot, block: &blocks[0] })
+        }
+
+        /// Turns until one finds something; what the client wrote last may be on its way.
+        fn turn_with_input(&mut self) -> Turn {
+            std::iter::repeat_with(|| self.turn()).find(|turn| turn.next != Next::Empty).expect("it never ends")
+        }
+    }
+
+    /// A query for the root with its length in front; nothing is served, and the answer has 17 octets as well.
+    fn framed(id: u16) -> Vec<u8> {
+        let [high, low] = id.to_be_bytes();
+        vec![0, 17, high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1]
+    }
+
+    #[test]
+    fn a_message_in_parts_keeps_the_time_that_it_began_with() {
+        let mut pair = Pair::new();
+        assert_eq!(pair.turn(), Turn { next: Next::Empty, limit: None });
+        assert_eq!(pair.connection.late(), End::Idle);
+        let query = framed(1);
+        for (octets, limit) in [
+            (&query[..1], Some(Limit::Transfer)),
+            (&query[1..9], None),
+            (&query[9..], Some(Limit::Idle)),
+            (&[&query[..], &query[..5]].concat(), Some(Limit::Transfer)),
+        ] {
+            pair.client.write_all(octets).expect("it is open");
+            assert_eq!(pair.turn_with_input(), Turn { next: Next::Read, limit }, "{octets:?}");
+        }
+        assert_eq!((pair.connection.late(), pair.connection.pending.len()), (End::SlowWriter, 5));
+        pair.client.write_all(&query[5..]).expect("it is open");
+        assert_eq!(pair.turn_with_input(), Turn { next: Next::Read, limit: Some(Limit::Idle) });
+        assert_eq!(pair.connection.pending.capacity(), 0, "an idle connection has no buffer");
+        pair.client.shutdown(Shutdown::Write).expect("it is open");
+        assert_eq!(pair.turn_with_input().next, Next::End(End::Closed));
+    }
+
+    #[test]
+    fn a_turn_is_bounded_and_nothing_is_read_before_all_is_answered() {
+        let mut pair = Pair::new();
+        // Room for one reply at a time, so that a turn makes FILLS_MAX of them.
+        pair.bench.output = vec![0; MESSAGE_BYTES_MAX].into();
+        let count = 3 * FILLS_MAX as u16 + 1;
+        pair.client.write_all(&(0..count).flat_map(framed).collect::<Vec<_>>()).expect("it is open");
+        for _ in 0..3 {
+            assert_eq!(pair.turn_with_input(), Turn { next: Next::Write, limit: Some(Limit::Transfer) });
+        }
+        assert_eq!(pair.turn(), Turn { next: Next::Read, limit: Some(Limit::Idle) });
+        let mut replies = vec![0; 19 * usize::from(count)];
+        pair.client.read_exact(&mut replies).expect("all are answered");
+        for (id, reply) in (0..count).zip(replies.chunks(19)) {
+            assert_eq!((&reply[..4], reply[5]), (&framed(id)[..4], 0x05), "REFUSED, in order");
+        }
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_not_read_and_gets_all_in_the_end() {
+        let mut pair = Pair::new();
+        socket2::SockRef::from(pair.connection.stream()).set_send_buffer_size(1).expect("the kernel takes its least");
+        let mut writer = pair.client.try_clone().expect("descriptors are left");
+        let count = 200_000_u32;
+        let writing = std::thread::spawn(move || {
+            for id in 0..count {
+                writer.write_all(&framed(id as u16)).expect("it is open");
+            }
+            writer.shutdown(Shutdown::Write).expect("it is open");
+        });
+        // The client's side takes some at first, and then no more.
+        let mut turns = std::iter::repeat_with(|| pair.turn());
+        let first = turns.find(|turn| turn.next == Next::Write).expect("it never ends");
+        assert_eq!(first.limit, Some(Limit::Transfer));
+        let next = turns.find(|turn| turn.next == Next::Write && turn.limit.is_none());
+        assert!(next.is_some(), "the time goes on");
+        assert_eq!(pair.connection.late(), End::SlowReader);
+        let mut reader = pair.client.try_clone().expect("descriptors are left");
+        let reading = std::thread::spawn(move || {
+            let mut replies = Vec::new();
+            reader.read_to_end(&mut replies).expect("it is closed in the end");
+            replies.len()
+        });
+        let end = std::iter::repeat_with(|| pair.turn().next).find(|next| matches!(next, Next::End(_)));
+        assert_eq!(end, Some(Next::End(End::Closed)), "the client's end is read behind its last reply");
+        writing.join().expect("the client writes all");
+        let Pair { connection, metrics, .. } = pair;
+        drop(connection);
+        assert_eq!(reading.join().expect("the client reads"), 19 * count as usize);
+        assert_eq!(metrics.tcp()[0].answers.octets_out.value(), 19 * u64::from(count));
+    }
+}

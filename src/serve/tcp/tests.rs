@@ -1,0 +1,129 @@
+//! TCP threads that hang and are replaced, over real sockets on loopback.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::serve::wedge::{self, WEDGES};
+use crate::serve::{ReplaceError, Running, STOP_TIME_MAX, Staff, bind};
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `claim` holds.
+fn wait_until(what: &str, mut claim: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !claim() {
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A server with two TCP threads.
+fn open() -> (Running, Staff, SocketAddr) {
+    let asked = [SocketAddr::from(([127, 0, 0, 1], 0))];
+    let bound = bind(&asked, 2, &TcpLimits::default()).expect("loopback is there");
+    let address = bound.local_addresses()[0];
+    let running = bound.start(Arc::default()).expect("threads can be made");
+    let staff = running.staff();
+    assert_eq!((staff.tcp_thread_count(), staff.tcp_lost()), (2, 0));
+    wait_until("the threads run", || staff.tcp_tid(0).is_some() && staff.tcp_tid(1).is_some());
+    (running, staff, address)
+}
+
+/// A query for a name in wire form, with its length in front.
+fn framed(name: &[u8]) -> Vec<u8> {
+    let query = [&[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name, &[0, 1, 0, 1]].concat();
+    [&(query.len() as u16).to_be_bytes()[..], &query].concat()
+}
+
+/// Connects and asks for a name; the answer is not read.
+fn ask(address: SocketAddr, name: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream.write_all(&framed(name)).expect("the connection is open");
+    stream
+}
+
+/// Connects, asks for the root and asserts that the answer is REFUSED.
+fn assert_answers(address: SocketAddr) {
+    let mut reply = vec![0; framed(&[0]).len()];
+    ask(address, &[0]).read_exact(&mut reply).expect("an answer comes");
+    assert_eq!(reply[5] & 0x0F, 5);
+}
+
+/// Hangs a thread with a query over a connection of its own, and says which one it is.
+fn hang(staff: &Staff, address: SocketAddr, index: u8) -> (TcpStream, usize) {
+    let stuck = WEDGES[usize::from(index)].stuck();
+    let stream = ask(address, &wedge::name(index));
+    wait_until("a thread hangs", || WEDGES[usize::from(index)].stuck() > stuck);
+    // Its beats stand still, while the other one's move with each ring.
+    let before = [0, 1].map(|thread| staff.tcp_beats(thread));
+    let mut moving = None;
+    wait_until("the other thread moves", || {
+        staff.ring_tcp(0);
+        staff.ring_tcp(1);
+        moving = (0..2).find(|&thread| staff.tcp_beats(thread) != before[thread]);
+        moving.is_some()
+    });
+    let hung = 1 - moving.expect("one moves");
+    (stream, hung)
+}
+
+#[test]
+fn a_thread_that_hangs_is_replaced_and_holds_up_no_new_connection() {
+    let (running, staff, address) = open();
+    let (mut client, hung) = hang(&staff, address, 4);
+    for _ in 0..20 {
+        assert_answers(address);
+    }
+    let old = staff.tcp_tid(hung);
+    staff.replace_tcp(hung).expect("a thread can be made");
+    assert_eq!(staff.tcp_lost(), 1);
+    wait_until("the new thread runs", || staff.tcp_tid(hung).is_some_and(|tid| Some(tid) != old));
+    wait_until("the new thread hears its bell", || {
+        staff.ring_tcp(hung);
+        staff.tcp_beats(hung) > 0
+    });
+    for _ in 0..20 {
+        assert_answers(address);
+    }
+    WEDGES[4].release();
+    wait_until("the old thread ends", || staff.tcp_lost() == 0);
+    // It finished the message that it was at, and then its connections ended.
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).expect("it is closed");
+    assert_eq!(rest.len(), framed(&wedge::name(4)).len());
+    let samples = running.metrics().samples();
+    let total =
+        |name: &str| samples.iter().filter(|sample| sample.name == name).map(|sample| sample.value).sum::<u64>();
+    assert_eq!(total("fated_tcp_connections_total"), 41, "what the old thread counted is not lost");
+    assert_answers(address);
+    running.stop();
+}
+
+#[test]
+fn no_more_threads_are_lost_than_there_are_and_stopping_leaves_them_behind() {
+    let (running, staff, address) = open();
+    let error = staff.replace_tcp(2).expect_err("there are two");
+    assert_eq!(error.to_string(), ReplaceError::NoSuchTcpThread { thread: 2, count: 2 }.to_string());
+    let mut clients = Vec::new();
+    for lost in 1..=2 {
+        let (client, hung) = hang(&staff, address, 5);
+        staff.replace_tcp(hung).expect("a thread can be made");
+        assert_eq!(staff.tcp_lost(), lost);
+        clients.push(client);
+    }
+    let error = staff.replace_tcp(0).expect_err("there are as many lost threads as threads");
+    assert_eq!(error.to_string(), ReplaceError::TooManyTcpLost { lost: 2 }.to_string());
+    assert_answers(address);
+    let start = Instant::now();
+    running.stop();
+    assert!(start.elapsed() < STOP_TIME_MAX, "lost threads are not waited for");
+    assert_eq!(staff.replace_tcp(1).map_err(|error| error.to_string()), Err(ReplaceError::Stopping.to_string()));
+    WEDGES[5].release();
+    wait_until("the lost threads end", || staff.tcp_lost() == 0);
+    bind(&[address], 2, &TcpLimits::default()).expect("the address is free again");
+}
