@@ -176,7 +176,21 @@ mod tests {
     use super::*;
     use crate::wire::NameRef;
     use crate::zone::fault::{FAULTS_MAX, FaultKind};
-    use crate::zone::reader::{Files, read_zone};
+    use crate::zone::Alone;
+    use crate::zone::reader::{Files, Record, Sink, read_zone};
+
+    /// Wants no records.
+    struct Nobody;
+
+    impl Sink for Nobody {
+        fn take(&mut self, _record: &Record<'_>) {}
+
+        fn fork(&self) -> Self {
+            Self
+        }
+
+        fn join(&mut self, _later: Self) {}
+    }
 
     /// One file, whatever its path.
     struct OneFile(Vec<u8>);
@@ -191,7 +205,7 @@ mod tests {
     fn report(text: &[u8]) -> String {
         let (mut sources, mut faults) = (Sources::default(), Faults::default());
         let mut files = OneFile(text.to_vec());
-        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &mut sources, &mut faults, &mut |_| ());
+        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut Nobody);
         let mut out = String::new();
         write(&faults, &sources, Style::Plain, &mut out);
         out
@@ -239,7 +253,7 @@ x.zone: 1 error, 0 warnings
     fn faults_are_sorted_and_what_is_not_shown_is_counted() {
         let (mut sources, mut faults) = (Sources::default(), Faults::default());
         let mut files = OneFile(b"$TTL 5\n".to_vec());
-        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &mut sources, &mut faults, &mut |_| ());
+        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut Nobody);
         for line in (1..=FAULTS_MAX as u32 + 7).rev() {
             faults.add(FaultKind::BadTtl, Place { file: 0, line, column: 1 }, 1);
         }

@@ -9,7 +9,7 @@ use super::fault::Faults;
 use super::hash::{LookupName, Seed};
 use super::node::{Flags, Node};
 use super::reader::{Files, Sources};
-use super::{Denial, Found, Nsec3Found, Zone, ZoneFile, ZoneSet, load};
+use super::{Alone, Denial, Found, Nsec3Found, Zone, ZoneFile, ZoneSet, load};
 use crate::wire::{Name, Type};
 
 /// A key for tests, so that they do the same each time.
@@ -33,7 +33,7 @@ fn load_text(name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, 
     let mut files = TextFiles(HashMap::from([(path.clone(), format!("{head}{text}\n"))]));
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let file = ZoneFile { path: &path, name: name.as_ref(), may_rename: false, seed: SEED, previous };
-    let zone = load(&file, &mut files, &mut sources, &mut faults);
+    let zone = load(&file, &mut files, &Alone, &mut sources, &mut faults);
     (zone, faults)
 }
 
