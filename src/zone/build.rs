@@ -174,13 +174,7 @@ impl Builder {
 }
 
 /// Puts the chain that proves denials into order.
-fn denial(
-    apex: NameRef<'_>,
-    params: Option<nsec3::Params>,
-    has_nsec: bool,
-    names: &Names,
-    hashed: &Names,
-) -> Denial {
+fn denial(apex: NameRef<'_>, params: Option<nsec3::Params>, has_nsec: bool, names: &Names, hashed: &Names) -> Denial {
     if let Some(params) = params {
         let mut chain: Vec<(nsec3::Hash, Entry)> = hashed
             .iter()

@@ -182,9 +182,8 @@ impl Chains {
         let flags = if record.rtype == Type::NSEC3 { 0 } else { *flags };
         let salt = rest.get(..usize::from(*salt_length)).unwrap_or(rest);
         let fixed = [*algorithm, flags, *high, *low, *salt_length];
-        let is_known = |noted: &Noted| {
-            noted.rtype == record.rtype && noted.head.split_at(fixed.len()) == (&fixed[..], salt)
-        };
+        let is_known =
+            |noted: &Noted| noted.rtype == record.rtype && noted.head.split_at(fixed.len()) == (&fixed[..], salt);
         if self.0.len() < FAULTS_MAX && !self.0.iter().any(is_known) {
             let head = [&fixed, salt].concat();
             self.0.push(Noted { owner: record.owner.to_name(), rtype: record.rtype, head, place: record.place });

@@ -185,7 +185,6 @@ impl Layout<'_> {
             [params.hash(name.name().as_bytes()), wildcard_hash]
         });
         desk.writer.push(group.hash, |out| node::encode(out, self.seed, owner, flags, hashes, &sources));
-        desk.record_count +=
-            sources.iter().map(|source| source.rdatas.len() + source.signatures.len()).sum::<usize>();
+        desk.record_count += sources.iter().map(|source| source.rdatas.len() + source.signatures.len()).sum::<usize>();
     }
 }

@@ -175,8 +175,8 @@ mod tests {
 
     use super::*;
     use crate::wire::NameRef;
-    use crate::zone::fault::{FAULTS_MAX, FaultKind};
     use crate::zone::Alone;
+    use crate::zone::fault::{FAULTS_MAX, FaultKind};
     use crate::zone::reader::{Files, Record, Sink, read_zone};
 
     /// Wants no records.

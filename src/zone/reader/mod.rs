@@ -93,19 +93,7 @@ pub fn read_zone<S: Sink>(
     faults: &mut Faults,
     sink: &mut S,
 ) {
-    let mut reader = Reader {
-        files,
-        sources,
-        faults,
-        sink,
-        crew,
-        part_bytes_min: parts::PART_BYTES_MIN,
-        chain: Vec::new(),
-        include_count: 0,
-        state: State::new(origin.to_name()),
-        rdata: Vec::new(),
-    };
-    reader.read(path);
+    Reader::new(files, crew, sources, faults, sink, State::new(origin.to_name())).read(path);
 }
 
 /// Whether a line that starts with a blank has an owner to repeat.
@@ -196,7 +184,20 @@ struct Reader<'r, S> {
     rdata: Vec<u8>,
 }
 
-impl<S: Sink> Reader<'_, S> {
+impl<'r, S: Sink> Reader<'r, S> {
+    /// Starts with a state.
+    fn new(
+        files: &'r mut dyn Files,
+        crew: &'r dyn Crew,
+        sources: &'r mut Sources,
+        faults: &'r mut Faults,
+        sink: &'r mut S,
+        state: State,
+    ) -> Self {
+        let (chain, rdata, part_bytes_min) = (Vec::new(), Vec::new(), parts::PART_BYTES_MIN);
+        Self { files, sources, faults, sink, crew, part_bytes_min, chain, include_count: 0, state, rdata }
+    }
+
     /// Reads the zone's own file and all that it includes.
     fn read(&mut self, path: &Path) {
         match self.open(path) {
@@ -250,7 +251,8 @@ impl<S: Sink> Reader<'_, S> {
                     self.faults.add(*kind, place(file, spot), spot.length);
                     if !scanner.is_blank_first {
                         self.state.owner_state = OwnerState::Wrong;
-                        self.state.is_origin_known &= !scanner.tokens.first().is_some_and(|word| word.text.starts_with(b"$"));
+                        self.state.is_origin_known &=
+                            !scanner.tokens.first().is_some_and(|word| word.text.starts_with(b"$"));
                     }
                     Ok(())
                 }

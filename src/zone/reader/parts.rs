@@ -3,8 +3,8 @@
 //!
 //! A part is taken as it was read only if it has no fault of any kind, repeats no owner and no TTL from before it,
 //! includes nothing, ends where an entry ends, and began with the origin and the `$TTL` that really hold there. Else it
-//! is thrown away and read again in its turn. Parts are read in rounds, so that a directive in the middle of the text
-//! spoils one round and no more.
+//! is thrown away and read again in its turn. Parts are read in rounds: a directive in the middle of the text spoils the
+//! rest of its round.
 
 use std::io;
 use std::path::Path;
@@ -20,6 +20,11 @@ pub(super) const PART_BYTES_MIN: usize = 256 << 10;
 const PART_BYTES_MAX: usize = 4 << 20;
 /// Parts of one round for each hand of the crew.
 const HAND_PARTS: usize = 8;
+/// Octets at the beginning that are read before there are parts, at most.
+const HEAD_BYTES: usize = 4 << 10;
+/// Rounds that are begun anew where a directive has changed what the parts supposed; after that, parts are read in
+/// their turn.
+const SPOILT_ROUNDS_MAX: usize = 4;
 /// Lines that are looked at to find one where a part may start.
 const BORDER_LINES_MAX: usize = 1_000;
 
@@ -53,6 +58,11 @@ impl Files for NoFiles {
 impl<S: Sink> Reader<'_, S> {
     /// Reads all entries from where the scanner stands.
     pub(super) fn read_text(&mut self, file: u16, scanner: &mut Scanner<'_>) {
+        let mut spoilt_count = 0;
+        if self.cuts(scanner).len() > 1 {
+            // Directives stand at the beginning more often than not.
+            self.read_entries(file, scanner, scanner.at().saturating_add(HEAD_BYTES.min(self.part_bytes_min)));
+        }
         loop {
             let cuts = self.cuts(scanner);
             if cuts.len() < 2 {
@@ -62,7 +72,12 @@ impl<S: Sink> Reader<'_, S> {
             let (fork, octets) = (&*self.sink, scanner.octets());
             let parts = crew::map(self.crew, cuts, |_, cut| read_part(file, octets, cut, supposed, fork.fork()));
             for Part { cut, sink, state, is_sound } in parts {
-                if is_sound && scanner.at() == cut.start && self.state.begins_like(&supposed) {
+                let is_as_supposed = self.state.begins_like(&supposed);
+                if !is_as_supposed && spoilt_count < SPOILT_ROUNDS_MAX {
+                    spoilt_count += 1;
+                    break;
+                }
+                if is_sound && is_as_supposed && scanner.at() == cut.start {
                     self.state.follow(&state);
                     self.sink.join(sink);
                     scanner.skip_to(cut.end, cut.end_line);
@@ -78,7 +93,8 @@ impl<S: Sink> Reader<'_, S> {
     fn cuts(&self, scanner: &Scanner<'_>) -> Vec<Cut> {
         let (octets, mut start, mut line) = (scanner.octets(), scanner.at(), scanner.line());
         let count = self.crew.hands() * HAND_PARTS;
-        let bytes = ((octets.len() - start) / count).clamp(self.part_bytes_min, PART_BYTES_MAX.max(self.part_bytes_min));
+        let bytes =
+            ((octets.len() - start) / count).clamp(self.part_bytes_min, PART_BYTES_MAX.max(self.part_bytes_min));
         let mut cuts = Vec::new();
         if self.crew.hands() < 2 {
             return cuts;
@@ -116,19 +132,8 @@ impl State {
 
 /// Reads one part into `sink`.
 fn read_part<S: Sink>(file: u16, octets: &[u8], cut: Cut, state: State, mut sink: S) -> Part<S> {
-    let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let mut reader = Reader {
-        files: &mut NoFiles,
-        sources: &mut sources,
-        faults: &mut faults,
-        sink: &mut sink,
-        crew: &Alone,
-        part_bytes_min: usize::MAX,
-        chain: Vec::new(),
-        include_count: 0,
-        state,
-        rdata: Vec::new(),
-    };
+    let (mut files, mut sources, mut faults) = (NoFiles, Sources::default(), Faults::default());
+    let mut reader = Reader::new(&mut files, &Alone, &mut sources, &mut faults, &mut sink, state);
     // An entry that goes on behind the end is cut off inside a parenthesis, which is a fault.
     let mut scanner = Scanner::at_line(&octets[..cut.end], cut.start, cut.line);
     reader.read_entries(file, &mut scanner, usize::MAX);
