@@ -258,7 +258,7 @@ impl Sink for Records {
         self.0.push((record.rtype, record.rdata.to_vec()));
     }
 
-    fn fork(&self) -> Self {
+    fn fork(&self, _text_bytes: usize) -> Self {
         Self::default()
     }
 

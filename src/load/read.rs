@@ -52,6 +52,7 @@ fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, seed: Seed, sty
     let zone = zone::load(&zone_file, &mut disk, crew, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {
+        sources.recall(|path| disk.read_again(path));
         report::write(&faults, &sources, style, &mut shown);
     }
     Outcome {

@@ -37,7 +37,8 @@ pub struct ZoneFile<'a> {
 
 /// Reads a zone file and makes the zone, unless it has errors; the zone is the same with any crew.
 ///
-/// All faults, errors and warnings, go to `faults`; `sources` keeps the files' octets to show them.
+/// All faults, errors and warnings, go to `faults`; `sources` keeps the files' octets to show them, those of big files
+/// until [`Sources::recall`] only by their paths.
 pub fn load(
     file: &ZoneFile<'_>,
     files: &mut dyn Files,
@@ -47,6 +48,7 @@ pub fn load(
 ) -> Option<Zone> {
     let mut builder = Builder::new(file.seed);
     reader::read_zone(files, file.path, file.name, crew, sources, faults, &mut builder);
+    sources.forget();
     // What an entry says that could not be read may be just what a warning about the zone would miss. Errors about the
     // zone hold whatever else is in it.
     faults.hold_back_warnings_behind_errors();
@@ -83,8 +85,13 @@ impl Sink for Builder {
         if is_hashed { self.hashed.add(record) } else { self.plain.add(record) }
     }
 
-    fn fork(&self) -> Self {
-        Self { plain: self.plain.fork(), hashed: self.hashed.fork(), ..Self::new(self.seed) }
+    fn close(&mut self) {
+        self.plain.shrink();
+        self.hashed.shrink();
+    }
+
+    fn fork(&self, text_bytes: usize) -> Self {
+        Self { plain: self.plain.fork(text_bytes), hashed: self.hashed.fork(text_bytes), ..Self::new(self.seed) }
     }
 
     fn join(&mut self, later: Self) {

@@ -8,10 +8,16 @@ use crate::zone::fault::Place;
 use crate::zone::hash::{LookupName, NameHash, Seed};
 use crate::zone::reader::Record;
 
-/// Octets of a stored record in front of its RDATA.
-const HEAD_BYTES: usize = 16;
+/// Octets of a stored record in front of its RDATA, and in front of its file and column, if those are there.
+const HEAD_BYTES: usize = 12;
+/// Octets of the file and the column.
+const SPOT_BYTES: usize = 4;
+/// Set in the line of a record that is not in the first column of the zone's own file. Lines behind it count as it.
+const HAS_SPOT: u32 = 1 << 31;
 /// A piece that has so many octets takes no further owner.
 const PIECE_BYTES: usize = 1 << 18;
+/// Octets of a piece for one run, roughly.
+const PIECE_RUN_BYTES: usize = 64;
 /// Octets of zone text for one shard, roughly.
 const SHARD_TEXT_BYTES: usize = 1 << 20;
 /// The most shards, as a power of two.
@@ -24,6 +30,8 @@ pub(super) struct Collector {
     shards: Vec<Shard>,
     /// The shard of the run that was opened last, and where it starts in the last piece.
     last: Option<(usize, usize)>,
+    /// Room that the first piece of a shard starts with.
+    piece_bytes: usize,
 }
 
 /// The records of the owners in one range of hashes, as they were read: parts of the text one after another.
@@ -41,7 +49,8 @@ struct Part {
 ///
 /// ```text
 /// run:    name octets u8, name, record …, 0 u16 unless the piece ends
-/// record: type u16, TTL u32, file u16, line u32, column u16, RDATA octets u16, RDATA      (integers in host order)
+/// record: type u16, RDATA octets u16, TTL u32, line u32, file u16 and column u16 if the line has `HAS_SPOT`, RDATA
+/// (integers in host order)
 /// ```
 pub(super) struct Pieces(Vec<Vec<u8>>);
 
@@ -135,7 +144,7 @@ impl Stored<'_> {
 impl Collector {
     /// Starts with nothing, and with one shard.
     pub(super) fn new(seed: Seed) -> Self {
-        Self { seed, shard_bits: 0, shards: vec![Shard::default()], last: None }
+        Self { seed, shard_bits: 0, shards: vec![Shard::default()], last: None, piece_bytes: 0 }
     }
 
     /// Chooses the number of shards for a text of so many octets; does nothing once there are records.
@@ -146,10 +155,12 @@ impl Collector {
         }
     }
 
-    /// A collector with the same shards and nothing in them.
-    pub(super) fn fork(&self) -> Self {
+    /// A collector with the same shards and nothing in them, for a part of the text.
+    pub(super) fn fork(&self, text_bytes: usize) -> Self {
         let shards = self.shards.iter().map(|_| Shard::default()).collect();
-        Self { seed: self.seed, shard_bits: self.shard_bits, shards, last: None }
+        // Room that is not needed is never touched, and so costs nothing; room that grows is copied and leaves gaps.
+        let piece_bytes = (text_bytes / self.shards.len() * 3 / 2).min(PIECE_BYTES);
+        Self { seed: self.seed, shard_bits: self.shard_bits, shards, last: None, piece_bytes }
     }
 
     /// Appends what a fork has collected, which comes later in the text.
@@ -158,6 +169,14 @@ impl Collector {
             shard.0.extend(later.0);
         }
         self.last = None;
+    }
+
+    /// Gives up the room that records to come would need.
+    pub(super) fn shrink(&mut self) {
+        for part in self.shards.iter_mut().flat_map(|shard| &mut shard.0) {
+            part.pieces.iter_mut().for_each(Vec::shrink_to_fit);
+            part.runs.shrink_to_fit();
+        }
     }
 
     /// Keeps a record; an owner that the last record had is not stored again.
@@ -172,15 +191,18 @@ impl Collector {
         let part = self.shards[shard].0.last_mut().expect("a run was opened in it");
         let (piece, run) = part.pieces.last_mut().zip(part.runs.last_mut()).expect("a run was opened in it");
         run.word |= u64::from(Facts::of(record.rtype, record.owner.is_wildcard()).0);
-        let mut head = [0; HEAD_BYTES];
-        head[0..2].copy_from_slice(&record.rtype.0.to_ne_bytes());
-        head[2..6].copy_from_slice(&record.ttl.to_ne_bytes());
-        head[6..8].copy_from_slice(&record.place.file.to_ne_bytes());
-        head[8..12].copy_from_slice(&record.place.line.to_ne_bytes());
-        head[12..14].copy_from_slice(&record.place.column.to_ne_bytes());
         let length = u16::try_from(record.rdata.len()).expect("the reader gives at most 65,535 octets of RDATA");
-        head[14..16].copy_from_slice(&length.to_ne_bytes());
-        piece.extend_from_slice(&head);
+        let Place { file, line, column } = record.place;
+        let has_spot = (file, column) != (0, 1);
+        let line = line.min(HAS_SPOT - 1) | if has_spot { HAS_SPOT } else { 0 };
+        let mut head = [0; HEAD_BYTES + SPOT_BYTES];
+        head[0..2].copy_from_slice(&record.rtype.0.to_ne_bytes());
+        head[2..4].copy_from_slice(&length.to_ne_bytes());
+        head[4..8].copy_from_slice(&record.ttl.to_ne_bytes());
+        head[8..12].copy_from_slice(&line.to_ne_bytes());
+        head[12..14].copy_from_slice(&file.to_ne_bytes());
+        head[14..16].copy_from_slice(&column.to_ne_bytes());
+        piece.extend_from_slice(&head[..if has_spot { HEAD_BYTES + SPOT_BYTES } else { HEAD_BYTES }]);
         piece.extend_from_slice(record.rdata);
     }
 
@@ -191,10 +213,12 @@ impl Collector {
         let shard = shard_of(hash, self.shard_bits);
         let parts = &mut self.shards[shard].0;
         if parts.is_empty() {
-            parts.push(Part::default());
+            let runs = Vec::with_capacity(self.piece_bytes / PIECE_RUN_BYTES);
+            parts.push(Part { pieces: vec![Vec::with_capacity(self.piece_bytes)], runs });
         }
         let part = parts.last_mut().expect("there is one");
         match part.pieces.last_mut() {
+            Some(piece) if piece.is_empty() => {}
             Some(piece) if piece.len() < PIECE_BYTES => piece.extend_from_slice(&[0, 0]),
             _ => part.pieces.push(Vec::new()),
         }
@@ -244,17 +268,21 @@ impl Pieces {
         let octets = &self.0[run.piece()][run.start()..];
         let mut rest = &octets[1 + usize::from(octets[0])..];
         core::iter::from_fn(move || {
-            let (head, tail) = rest.split_first_chunk::<HEAD_BYTES>()?;
-            let u16_at = |at: usize| u16::from_ne_bytes([head[at], head[at + 1]]);
+            let (head, mut tail) = rest.split_first_chunk::<HEAD_BYTES>()?;
+            let u16_in = |octets: &[u8], at: usize| u16::from_ne_bytes([octets[at], octets[at + 1]]);
             let u32_at = |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-            let rtype = Type(u16_at(0));
+            let rtype = Type(u16_in(head, 0));
             if rtype.0 == 0 {
                 return None; // No record has type 0: here the next run starts.
             }
-            let (rdata, tail) = tail.split_at(usize::from(u16_at(14)));
+            let mut place = Place { file: 0, line: u32_at(8), column: 1 };
+            if place.line & HAS_SPOT != 0 {
+                place = Place { file: u16_in(tail, 0), line: place.line & !HAS_SPOT, column: u16_in(tail, 2) };
+                tail = &tail[SPOT_BYTES..];
+            }
+            let (rdata, tail) = tail.split_at(usize::from(u16_in(head, 2)));
             rest = tail;
-            let place = Place { file: u16_at(6), line: u32_at(8), column: u16_at(12) };
-            Some(Stored { rtype, ttl: u32_at(2), place, rdata })
+            Some(Stored { rtype, ttl: u32_at(4), place, rdata })
         })
     }
 }

@@ -63,6 +63,9 @@ fn write_fault(fault: &Fault, lines: &mut Lines<'_>, renderer: &Renderer, out: &
             let snippet = Snippet::source(shown).line_start(line).annotation(AnnotationKind::Primary.span(span));
             group = group.element(Origin::path(path).line(line).char_column(column)).element(snippet);
         }
+        None if lines.sources.is_forgotten(file) && !fault.place.is_whole_file() => {
+            group = group.element(Origin::path(path).line(line as usize).char_column(usize::from(column)));
+        }
         None => group = group.element(Origin::path(path)),
     }
     if let Some(help) = fault.kind.help() {
@@ -113,7 +116,7 @@ struct Lines<'s> {
 impl<'s> Lines<'s> {
     /// The line of a place, without its end; `None` for a whole file and for what is not there.
     fn seek(&mut self, place: Place) -> Option<&'s [u8]> {
-        if place.is_whole_file() {
+        if place.is_whole_file() || self.sources.is_forgotten(place.file) {
             return None;
         }
         if self.file != Some(place.file) || self.line > place.line {
@@ -185,7 +188,7 @@ mod tests {
     impl Sink for Nobody {
         fn take(&mut self, _record: &Record<'_>) {}
 
-        fn fork(&self) -> Self {
+        fn fork(&self, _text_bytes: usize) -> Self {
             Self
         }
 

@@ -71,8 +71,11 @@ pub trait Sink: Send + Sync + Sized {
     /// Takes the next record of the text.
     fn take(&mut self, record: &Record<'_>);
 
-    /// A sink for a part of the text, with nothing in it.
-    fn fork(&self) -> Self;
+    /// A sink for a part of the text that has so many octets, with nothing in it.
+    fn fork(&self, text_bytes: usize) -> Self;
+
+    /// Told to a fork when it has taken the last record.
+    fn close(&mut self) {}
 
     /// Takes what a fork took. It comes behind all that was taken here so far.
     fn join(&mut self, later: Self);

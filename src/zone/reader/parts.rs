@@ -70,7 +70,10 @@ impl<S: Sink> Reader<'_, S> {
             }
             let supposed = State { last_ttl: None, owner_state: OwnerState::None, is_told_of_ttl: false, ..self.state };
             let (fork, octets) = (&*self.sink, scanner.octets());
-            let parts = crew::map(self.crew, cuts, |_, cut| read_part(file, octets, cut, supposed, fork.fork()));
+            let parts = crew::map(self.crew, cuts, |_, cut| {
+                let sink = fork.fork(cut.end - cut.start);
+                read_part(file, octets, cut, supposed, sink)
+            });
             for Part { cut, sink, state, is_sound } in parts {
                 let is_as_supposed = self.state.begins_like(&supposed);
                 if !is_as_supposed && spoilt_count < SPOILT_ROUNDS_MAX {
@@ -138,6 +141,7 @@ fn read_part<S: Sink>(file: u16, octets: &[u8], cut: Cut, state: State, mut sink
     let mut scanner = Scanner::at_line(&octets[..cut.end], cut.start, cut.line);
     reader.read_entries(file, &mut scanner, usize::MAX);
     let state = reader.state;
+    sink.close();
     Part { cut, sink, state, is_sound: faults.is_empty() }
 }
 

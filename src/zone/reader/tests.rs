@@ -42,7 +42,7 @@ impl Sink for Lines {
         self.records.push(line);
     }
 
-    fn fork(&self) -> Self {
+    fn fork(&self, _text_bytes: usize) -> Self {
         Self::default()
     }
 
