@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use fated::answer::{Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
-use fated::wire::{Name, NameRef, Type, rdata};
+use fated::wire::{Name, Type, rdata};
 use fated::zone::fault::Faults;
 use fated::zone::hash::Seed;
 use fated::zone::reader::{self, Files, Record, Sink, Sources};
