@@ -7,7 +7,7 @@ use std::path::Path;
 use fated::zone::fault::Faults;
 use fated::zone::hash::Seed;
 use fated::zone::reader::{Files, Sources};
-use fated::zone::{Zone, ZoneFile};
+use fated::zone::{Alone, Zone, ZoneFile};
 
 /// Names where `BENCH_NAMES` says nothing.
 const NAMES_DEFAULT: usize = 100_000;
@@ -55,6 +55,6 @@ pub(crate) fn load(text: &str, previous: Option<&Zone>) -> Zone {
         seed: Seed([1, 2]),
         previous,
     };
-    let zone = fated::zone::load(&file, &mut OneFile(text), &mut sources, &mut faults);
+    let zone = fated::zone::load(&file, &mut OneFile(text), &Alone, &mut sources, &mut faults);
     zone.unwrap_or_else(|| panic!("the zone has errors: {:?}", faults.iter().next()))
 }

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use fated::answer::{Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
-use fated::wire::{Name, NameRef, Type, rdata};
+use fated::wire::{Name, Type, rdata};
 use fated::zone::fault::Faults;
 use fated::zone::hash::Seed;
-use fated::zone::reader::{self, Files, Sources};
-use fated::zone::{Zone, ZoneFile, ZoneSet, load};
+use fated::zone::reader::{self, Files, Record, Sink, Sources};
+use fated::zone::{Alone, Zone, ZoneFile, ZoneSet, load};
 use hickory_proto::op::Message;
 
 /// The key of the name hash: always the same, so that a crash is one that comes again.
@@ -152,7 +152,7 @@ pub(crate) fn load_zone(files: &[&[u8]], name: Name) -> (Option<Zone>, Faults) {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let file =
         ZoneFile { path: Path::new("input.zone"), name: name.as_ref(), may_rename: false, seed: SEED, previous: None };
-    let zone = load(&file, &mut InputFiles(files), &mut sources, &mut faults);
+    let zone = load(&file, &mut InputFiles(files), &Alone, &mut sources, &mut faults);
     (zone, faults)
 }
 
@@ -249,17 +249,32 @@ fn check_names(rtype: Type, wire: &[u8]) {
     assert!(canonical.eq_ignore_ascii_case(wire), "{rtype}: the canonical form differs in more than letter case");
 }
 
+/// Types and RDATA.
+#[derive(Default)]
+struct Records(Vec<(Type, Vec<u8>)>);
+
+impl Sink for Records {
+    fn take(&mut self, record: &Record<'_>) {
+        self.0.push((record.rtype, record.rdata.to_vec()));
+    }
+
+    fn fork(&self, _text_bytes: usize) -> Self {
+        Self::default()
+    }
+
+    fn join(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+}
+
 /// The RDATA of a zone file's one line that has `text` behind the type; `None` where it has a fault.
 fn read_line(rtype: Type, text: &[u8]) -> Option<Vec<u8>> {
     let line = [format!("owner.example. 60 IN TYPE{} ", rtype.0).as_bytes(), text, b"\n"].concat();
-    let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Vec::new());
+    let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Records::default());
     let origin: Name = "example.".parse().expect("a good name");
-    let mut files = InputFiles(&[&line]);
-    let origin: NameRef<'_> = origin.as_ref();
-    reader::read_zone(&mut files, Path::new("input.zone"), origin, &mut sources, &mut faults, &mut |record| {
-        records.push((record.rtype, record.rdata.to_vec()));
-    });
-    match (faults.error_count(), records.pop(), records.is_empty()) {
+    let (mut files, path) = (InputFiles(&[&line]), Path::new("input.zone"));
+    reader::read_zone(&mut files, path, origin.as_ref(), &Alone, &mut sources, &mut faults, &mut records);
+    match (faults.error_count(), records.0.pop(), records.0.is_empty()) {
         (0, Some((read, wire)), true) if read == rtype => Some(wire),
         _ => None,
     }

@@ -219,6 +219,7 @@ async fn live(
     keeper: Option<Keeper>,
     output: &Output,
 ) -> Result<(), DaemonError> {
+    memory::map_big_blocks();
     let no_signals = DaemonError::system("signals can't be listened to");
     let mut end = EndSignals::install().map_err(&no_signals)?;
     let hangup = signal(SignalKind::hangup()).map_err(&no_signals)?;
@@ -332,9 +333,7 @@ fn load(
 ) -> Result<Loader, DaemonError> {
     let report = read_zones(&mut loader, zones)?;
     tell_faults(&report, output);
-    if is_anycast {
-        pack_memory();
-    }
+    settle_memory(is_anycast);
     match report.broken().count() {
         0 => Ok(loader),
         broken => Err(DaemonError::Zones { broken, all: report.zones.len() }),
@@ -375,11 +374,15 @@ fn tell_faults(report: &Report, output: &NonBlocking) {
     }
 }
 
-/// Puts what is loaded into huge pages, so that a crash gives the route back sooner.
-fn pack_memory() {
+/// Gives back what loading took, and, with anycast, puts what is loaded into huge pages, so that a crash gives the
+/// route back sooner.
+fn settle_memory(is_anycast: bool) {
     let start = Instant::now();
-    match memory::use_huge_pages() {
-        Ok(octets) => tracing::debug!(octets, took = ?start.elapsed(), "memory was put into huge pages"),
+    memory::give_back();
+    let given_back = start.elapsed();
+    let octets = if is_anycast { memory::use_huge_pages() } else { Ok(0) };
+    match octets {
+        Ok(octets) => tracing::debug!(?given_back, octets, took = ?start.elapsed(), "memory was given back and packed"),
         Err(error) => tracing::warn!(%error, "memory can't be put into huge pages"),
     }
 }

@@ -113,6 +113,8 @@ impl Work {
             log(&outcome);
             let last = Some((Instant::now(), start.elapsed(), outcome.clone()));
             self.table.store(Arc::new(Table { entries: self.loader.entries().to_vec(), last }));
+            // Now nobody has the zones of before.
+            super::settle_memory(self.config.anycast.is_some());
             if let Some(reply) = job.reply {
                 // Who asked may be gone.
                 let _ = reply.send(outcome);
@@ -145,9 +147,6 @@ impl Work {
         if report.is_change() || scope == Scope::All {
             let snapshot = Snapshot { zones: self.loader.zone_set(), settings: self.config.settings.clone() };
             serve::publish(&self.current, Arc::new(snapshot));
-            if self.config.anycast.is_some() {
-                super::pack_memory();
-            }
         }
         Ok(summary(&report, notes))
     }

@@ -65,12 +65,18 @@ impl Witnesses {
 }
 
 /// Reads from the file system and takes down what was read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct DiskFiles {
     witnesses: Witnesses,
 }
 
 impl DiskFiles {
+    /// The octets of a file that was read, if it is what it was then.
+    pub(super) fn read_again(&self, path: &Path) -> Option<Vec<u8>> {
+        let (stamp, octets) = read(path).ok()?;
+        self.witnesses.0.iter().any(|seen| seen.path == path && seen.stamp == Some(stamp)).then_some(octets)
+    }
+
     /// What was read.
     pub fn into_witnesses(self) -> Witnesses {
         self.witnesses
@@ -141,9 +147,11 @@ mod tests {
         rested(&path);
         let mut files = DiskFiles::default();
         assert_eq!(files.read(&path).expect("reads"), b"one");
-        let witnesses = files.into_witnesses();
+        assert_eq!(files.read_again(&path).as_deref(), Some(&b"one"[..]));
+        let witnesses = files.clone().into_witnesses();
         assert!(witnesses.are_unchanged());
         fs::write(&path, "two").expect("writes");
+        assert_eq!(files.read_again(&path), None);
         assert!(!witnesses.are_unchanged());
     }
 

@@ -3,6 +3,7 @@
 //! Owns what is loaded now and what each zone was read from. A reload is all or nothing for each zone: a file with
 //! errors leaves the zone as it was. Files that did not change are not read again. Knows nothing of who serves.
 
+mod crew;
 pub mod files;
 pub mod list;
 pub mod read;

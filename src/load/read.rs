@@ -1,20 +1,16 @@
 //! Many zone files at once: a bounded number of threads, each file's faults made ready to be shown.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::crew::House;
 use super::files::{DiskFiles, Witnesses};
 use super::list::Listed;
 use crate::zone::fault::Faults;
 use crate::zone::hash::Seed;
 use crate::zone::reader::Sources;
 use crate::zone::report::{self, Style};
-use crate::zone::{self, Zone, ZoneFile};
-
-/// The most threads that read zones at once: more would only ask for memory.
-pub const THREADS_MAX: usize = 16;
+use crate::zone::{self, Crew, Zone, ZoneFile};
 
 /// What became of one file.
 #[derive(Debug)]
@@ -36,39 +32,27 @@ pub type Job = (Listed, Option<Arc<Zone>>);
 
 /// Reads the files, one outcome for each, in the same order.
 pub fn read_all(files: &[Job], seed: Seed, style: Style) -> Vec<Outcome> {
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let work = || {
-        // Each thread takes the next file that nobody has taken.
-        while let Some((index, file)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, files.get(at)?)))
-        {
-            let outcome = catch_unwind(AssertUnwindSafe(|| read(&file.0, file.1.as_deref(), seed, style)));
-            // The receiver outlives the threads.
-            let _ = sender.send((index, outcome.unwrap_or_else(|_| panicked(&file.0))));
-        }
-    };
-    thread::scope(|scope| {
-        for number in 1..cpus.min(files.len()).min(THREADS_MAX) {
-            // Where no thread can be had, fewer do the same work.
-            let _ = thread::Builder::new().name(format!("load-{number}")).spawn_scoped(scope, work);
-        }
-        work();
+    let (house, outcomes) = (House::new(), Mutex::new(Vec::with_capacity(files.len())));
+    house.run(files.len(), &|index| {
+        let (listed, previous) = &files[index];
+        let outcome = catch_unwind(AssertUnwindSafe(|| read(listed, previous.as_deref(), &house, seed, style)));
+        let outcome = outcome.unwrap_or_else(|_| panicked(listed));
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((index, outcome));
     });
-    let mut outcomes: Vec<(usize, Outcome)> = receiver.try_iter().collect();
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcomes.sort_unstable_by_key(|(index, _)| *index);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 /// Reads one file.
-fn read(file: &Listed, previous: Option<&Zone>, seed: Seed, style: Style) -> Outcome {
+fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, seed: Seed, style: Style) -> Outcome {
     let (mut disk, mut sources, mut faults) = (DiskFiles::default(), Sources::default(), Faults::default());
     let (name, may_rename) = (file.name.as_ref(), file.may_rename);
     let zone_file = ZoneFile { path: &file.path, name, may_rename, seed, previous };
-    let zone = zone::load(&zone_file, &mut disk, &mut sources, &mut faults);
+    let zone = zone::load(&zone_file, &mut disk, crew, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {
+        sources.recall(|path| disk.read_again(path));
         report::write(&faults, &sources, style, &mut shown);
     }
     Outcome {

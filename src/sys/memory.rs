@@ -1,4 +1,4 @@
-//! Huge pages for memory that is there already.
+//! Huge pages for memory that is there already, and memory that goes back to the kernel when it is free.
 //!
 //! The kernel frees memory before it closes files, so that a big process dies slowly, and a route that hangs on a
 //! descriptor stays that long: with pages of 4 KiB about 35 ms for each GiB, with 2 MiB a tenth of it.
@@ -22,6 +22,25 @@ const MAPPINGS_MAX: usize = 65_536;
 pub fn use_huge_pages() -> io::Result<usize> {
     let smaps = fs::read_to_string("/proc/self/smaps")?;
     Ok(dense_mappings(&smaps).into_iter().take(MAPPINGS_MAX).map(|range| collapse(&range)).sum())
+}
+
+/// The smallest block that is a mapping of its own, so that it goes back to the kernel as soon as it is freed.
+const OWN_MAPPING_BYTES: libc::c_int = 128 << 10;
+
+/// Makes the allocator map each big block by itself for good. By default the first big block that is freed raises the
+/// limit up to 32 MiB, and what loading a zone takes then stays with the process.
+pub fn map_big_blocks() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: `mallopt` takes two numbers, locks what it changes, and keeps the value that it has if it refuses this one.
+    let _is_set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_MAPPING_BYTES) };
+}
+
+/// Gives free memory back to the kernel, also where it lies between blocks that are in use. Takes some milliseconds for
+/// each hundred MiB that were freed; threads that allocate meanwhile may wait for that.
+pub fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: `malloc_trim` touches only memory that the allocator holds as free, under the allocator's own locks.
+    let _is_any_given = unsafe { libc::malloc_trim(0) };
 }
 
 /// Collapses one range, which is aligned to [`HUGE`], page by page; returns the octets for which the kernel did so.
@@ -103,6 +122,23 @@ VmFlags: rd wr mr mw me gd ac
     fn only_dense_anonymous_memory_is_taken_in_whole_pages() {
         let expected = [0x55d0_c000_0000..0x55d0_c0e0_0000, 0x7f00_00a0_0000..0x7f00_0100_0000];
         assert_eq!(dense_mappings(SMAPS), expected);
+    }
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn free_memory_between_blocks_in_use_goes_back() {
+        let resident = || {
+            let status = fs::read_to_string("/proc/self/status").expect("reads");
+            let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("it is there");
+            line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number")
+        };
+        let mut blocks: Vec<Option<Box<[u8]>>> = (0..1 << 15).map(|_| Some(vec![1; 4 << 10].into())).collect();
+        blocks.iter_mut().enumerate().filter(|(at, _)| at % 64 != 0).for_each(|(_, block)| *block = None);
+        let before = resident();
+        give_back();
+        // 126 MiB are free; other tests may take some meanwhile.
+        assert!(resident() + (64 << 10) < before, "{before} kB before, {} kB behind", resident());
+        assert!(blocks.iter().flatten().all(|block| block[0] == 1));
     }
 
     #[test]

@@ -1,19 +1,25 @@
 //! Records → one finished zone: owners brought together, RRsets made, empty non-terminals added, nodes laid out.
+//!
+//! Records come in shards, each with the names of one range of hashes. Shards are sorted side by side; when all names
+//! are known they are laid out side by side, each into its own range of buckets, and freed one by one.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use crate::wire::{Name, NameRef, Type};
-use crate::zone::collect::{Collector, Run, Stored};
-use crate::zone::fault::{FaultKind, Faults, Place};
-use crate::zone::hash::{LookupName, NameHash, Seed};
-use crate::zone::names::{Names, NamesWriter};
+use crate::zone::check::Chains;
+use crate::zone::collect::Collector;
+use crate::zone::crew::Crew;
+use crate::zone::fault::{FAULTS_MAX, FaultKind, Faults, Place};
+use crate::zone::hash::{LookupName, Seed};
+use crate::zone::index::Index;
+use crate::zone::layout::Layout;
+use crate::zone::names::Names;
 use crate::zone::node::{self, Flags};
-use crate::zone::nsec3::{self, Params};
+use crate::zone::nsec3;
 use crate::zone::order::{self, Entry, Order};
-use crate::zone::reader::{self, Files, Record, Sources};
-use crate::zone::rrsets::RrsetMaker;
-use crate::zone::{Denial, Nsec3Chain, Zone, check};
+use crate::zone::reader::{self, Files, Record, Sink, Sources};
+use crate::zone::survey::Survey;
+use crate::zone::{Denial, Nsec3Chain, Zone};
 
 /// A zone file, and what the zone in it is to be.
 pub struct ZoneFile<'a> {
@@ -29,16 +35,24 @@ pub struct ZoneFile<'a> {
     pub previous: Option<&'a Zone>,
 }
 
-/// Reads a zone file and makes the zone, unless it has errors.
+/// Reads a zone file and makes the zone, unless it has errors; the zone is the same with any crew.
 ///
-/// All faults, errors and warnings, go to `faults`; `sources` keeps the files' octets to show them.
-pub fn load(file: &ZoneFile<'_>, files: &mut dyn Files, sources: &mut Sources, faults: &mut Faults) -> Option<Zone> {
+/// All faults, errors and warnings, go to `faults`; `sources` keeps the files' octets to show them, those of big files
+/// until [`Sources::recall`] only by their paths.
+pub fn load(
+    file: &ZoneFile<'_>,
+    files: &mut dyn Files,
+    crew: &dyn Crew,
+    sources: &mut Sources,
+    faults: &mut Faults,
+) -> Option<Zone> {
     let mut builder = Builder::new(file.seed);
-    reader::read_zone(files, file.path, file.name, sources, faults, &mut |record| builder.add(&record));
+    reader::read_zone(files, file.path, file.name, crew, sources, faults, &mut builder);
+    sources.forget();
     // What an entry says that could not be read may be just what a warning about the zone would miss. Errors about the
     // zone hold whatever else is in it.
     faults.hold_back_warnings_behind_errors();
-    builder.finish(file, faults)
+    builder.finish(file, crew, faults)
 }
 
 /// Takes the records of one zone.
@@ -49,55 +63,96 @@ struct Builder {
     /// NSEC3 records and their signatures: their owners are no names of the zone (RFC 5155 §7.2.8).
     hashed: Collector,
     soas: Vec<(Name, Place)>,
+    chains: Chains,
+    has_nsec: bool,
 }
 
-/// What is known about a zone while its nodes are written.
-struct Draft {
-    seed: Seed,
-    apex: Name,
-    apex_labels: usize,
-    /// Parameters of the NSEC3 chain that is served.
-    params: Option<Params>,
-    /// Owners of NS below the apex, and of DNAME: what is below them is occluded.
-    cuts: HashSet<NameHash>,
-    /// Parents of `*`.
-    wildcard_parents: HashSet<NameHash>,
-    labels_max: usize,
+impl Sink for Builder {
+    fn expect(&mut self, text_bytes: usize) {
+        self.plain.expect(text_bytes);
+        self.hashed.expect(text_bytes);
+    }
+
+    fn take(&mut self, record: &Record<'_>) {
+        match record.rtype {
+            Type::SOA if self.soas.len() < FAULTS_MAX => self.soas.push((record.owner.to_name(), record.place)),
+            Type::NSEC3 | Type::NSEC3PARAM => self.chains.note(record),
+            Type::NSEC => self.has_nsec = true,
+            _ => {}
+        }
+        let is_hashed = record.rtype == Type::NSEC3
+            || (record.rtype == Type::RRSIG && record.rdata.starts_with(&Type::NSEC3.0.to_be_bytes()));
+        if is_hashed { self.hashed.add(record) } else { self.plain.add(record) }
+    }
+
+    fn close(&mut self) {
+        self.plain.shrink();
+        self.hashed.shrink();
+    }
+
+    fn fork(&self, text_bytes: usize) -> Self {
+        Self { plain: self.plain.fork(text_bytes), hashed: self.hashed.fork(text_bytes), ..Self::new(self.seed) }
+    }
+
+    fn join(&mut self, later: Self) {
+        self.plain.join(later.plain);
+        self.hashed.join(later.hashed);
+        self.soas.extend(later.soas);
+        self.soas.truncate(FAULTS_MAX);
+        self.chains.join(later.chains);
+        self.has_nsec |= later.has_nsec;
+    }
 }
 
 impl Builder {
     /// Starts with nothing.
     fn new(seed: Seed) -> Self {
-        Self { seed, plain: Collector::new(seed), hashed: Collector::new(seed), soas: Vec::new() }
-    }
-
-    /// Takes one record.
-    fn add(&mut self, record: &Record<'_>) {
-        let is_hashed = record.rtype == Type::NSEC3
-            || (record.rtype == Type::RRSIG && record.rdata.starts_with(&Type::NSEC3.0.to_be_bytes()));
-        if record.rtype == Type::SOA && self.soas.len() < crate::zone::fault::FAULTS_MAX {
-            self.soas.push((record.owner.to_name(), record.place));
-        }
-        if is_hashed { self.hashed.add(record) } else { self.plain.add(record) }
+        let (plain, hashed) = (Collector::new(seed), Collector::new(seed));
+        Self { seed, plain, hashed, soas: Vec::new(), chains: Chains::default(), has_nsec: false }
     }
 
     /// Makes the zone; `None` if it, or what was read before, has errors.
-    fn finish(mut self, file: &ZoneFile<'_>, faults: &mut Faults) -> Option<Zone> {
+    fn finish(mut self, file: &ZoneFile<'_>, crew: &dyn Crew, faults: &mut Faults) -> Option<Zone> {
         let apex = self.choose_apex(file.name, file.may_rename, faults)?;
-        for collector in [&mut self.plain, &mut self.hashed] {
-            drop_out_of_zone(collector, apex.as_ref(), faults);
-            collector.sort();
+        self.chains.keep_inside(apex.as_ref());
+        let plain = Survey::of(self.plain, self.seed, apex.as_ref(), crew, faults);
+        let hashed = Survey::of(self.hashed, self.seed, apex.as_ref(), crew, faults);
+        let mut index = Index::new(self.seed, apex.as_ref(), plain.shards);
+        let (mut labels_max, mut wildcard_parents) = (plain.labels_max, plain.wildcard_parents);
+        labels_max = labels_max.max(apex.as_ref().label_count());
+        index.find_empties(&plain.pieces, labels_max, crew, &mut wildcard_parents);
+        let params = self.chains.served();
+        let layout = Layout {
+            seed: self.seed,
+            apex: apex.as_ref(),
+            params: params.as_ref(),
+            index: &index,
+            wildcard_parents: &wildcard_parents,
+            may_be_signed: self.has_nsec || params.is_some(),
+        };
+        let laid = layout.write_names(&index, plain.pieces, file.previous.map(Zone::names), crew, faults);
+        let hashed_index = Index::new(self.seed, apex.as_ref(), hashed.shards);
+        let previous = file.previous.map(|zone| &zone.hashed);
+        let laid_hashed = layout.write_names(&hashed_index, hashed.pieces, previous, crew, faults);
+        let zone = Parts {
+            seed: self.seed,
+            apex,
+            denial: denial(apex.as_ref(), params, self.has_nsec, &laid.names, &laid_hashed.names),
+            names: laid.names,
+            hashed: laid_hashed.names,
+            record_count: laid.record_count + laid_hashed.record_count,
+            labels_max,
+            has_wildcards: !wildcard_parents.is_empty(),
         }
-        let mut draft = Draft::survey(self.seed, apex, &self.plain);
-        draft.params = self.nsec3_params();
-        let empty = draft.empty_non_terminals(&self.plain);
-        empty.iter().for_each(|(_, name)| draft.note_wildcard(name.as_ref()));
-        let (names, record_count) = draft.write_names(&self.plain, &empty, file.previous.map(Zone::names), faults);
-        let (hashed, hashed_count) =
-            draft.write_names(&self.hashed, &[], file.previous.map(|zone| &zone.hashed), faults);
-        let denial = draft.denial(&names, &hashed);
-        let zone = draft.zone(names, hashed, denial, record_count + hashed_count);
-        check::check_zone(&zone, &self.plain, &self.hashed, faults);
+        .assemble();
+        if zone.apex_node().rrset(Type::NS).is_none() {
+            let soa = self.soas.iter().find(|(owner, _)| *owner == apex);
+            faults.add(FaultKind::NoApexNs { apex }, soa.map_or(Place::of_file(0), |(_, place)| *place), 0);
+        }
+        self.chains.check(apex.as_ref(), faults);
+        if zone.is_signed() {
+            laid.unsigned.tell(apex.as_ref(), faults);
+        }
         (faults.error_count() == 0).then_some(zone)
     }
 
@@ -123,207 +178,77 @@ impl Builder {
         }
         None
     }
-
-    /// The parameters of the chain to serve: the first NSEC3PARAM with a known algorithm and no flags
-    /// (RFC 5155 §4.1.2) to which an NSEC3 record fits.
-    fn nsec3_params(&self) -> Option<Params> {
-        let records = self.plain.runs.iter().flat_map(|run| self.plain.records(run));
-        let mut fitting = records
-            .filter(|record| record.rtype == Type::NSEC3PARAM && record.rdata.get(1) == Some(&0))
-            .filter_map(|record| Params::from_rdata(record.rdata))
-            .filter(|params| params.iterations <= nsec3::ITERATIONS_MAX);
-        fitting.find(|params| {
-            let mut chain = self.hashed.runs.iter().flat_map(|run| self.hashed.records(run));
-            chain.any(|record| record.rtype == Type::NSEC3 && params.fit(record.rdata))
-        })
-    }
 }
 
-/// Takes the records out that are not at or below the apex, and tells (RFC 1035 §5.2).
-fn drop_out_of_zone(collector: &mut Collector, apex: NameRef<'_>, faults: &mut Faults) {
-    let is_inside = |run: &Run| collector.owner(run).is_at_or_below(apex);
-    for run in collector.runs.iter().filter(|run| !is_inside(run)) {
-        let owner = collector.owner(run);
-        for record in collector.records(run) {
-            let kind = FaultKind::OutOfZone { owner: owner.to_name(), apex: apex.to_name() };
-            faults.add(kind, record.place, 0);
-        }
-    }
-    let kept = collector.runs.iter().filter(|run| is_inside(run)).copied().collect();
-    collector.runs = kept;
-}
-
-impl Draft {
-    /// Finds cuts, wildcards and the depth of the zone.
-    fn survey(seed: Seed, apex: Name, plain: &Collector) -> Self {
-        let apex_labels = apex.as_ref().label_count();
-        let (cuts, wildcard_parents) = (HashSet::new(), HashSet::new());
-        let mut draft = Self { seed, apex, apex_labels, params: None, cuts, wildcard_parents, labels_max: apex_labels };
-        for run in &plain.runs {
-            let owner = plain.owner(run);
-            draft.labels_max = draft.labels_max.max(owner.label_count());
-            draft.note_wildcard(owner);
-            let is_apex = owner == draft.apex.as_ref();
-            let is_cut_type = |rtype: Type| rtype == Type::NS && !is_apex && !owner.is_wildcard();
-            if plain.records(run).any(|r| r.rtype == Type::DNAME || is_cut_type(r.rtype)) {
-                draft.cuts.insert(run.hash);
-            }
-        }
-        draft
-    }
-
-    /// Notes the parent of a wildcard. An empty non-terminal may be one too (RFC 4592 §2.2.2).
-    fn note_wildcard(&mut self, name: NameRef<'_>) {
-        if let (true, Some(parent)) = (name.is_wildcard(), name.parent()) {
-            self.wildcard_parents.insert(LookupName::new(parent).hash(self.seed));
-        }
-    }
-
-    /// The names between the apex and those that have records, without records of their own (RFC 4592 §2.2.2).
-    fn empty_non_terminals(&self, plain: &Collector) -> Vec<(NameHash, Name)> {
-        let shallow = self.apex_labels + 1;
-        let mut found = Vec::new();
-        if self.labels_max <= shallow {
-            return found;
-        }
-        let mut seen: HashSet<NameHash> = plain.runs.iter().map(|run| run.hash).collect();
-        for run in &plain.runs {
-            let name = LookupName::new(plain.owner(run));
-            for labels in (shallow..name.label_count()).rev() {
-                let hash = name.hash_of_suffix(self.seed, labels);
-                if !seen.insert(hash) {
-                    break; // Its ancestors were seen with it.
-                }
-                found.push((hash, plain.owner(run).suffix(labels).to_name()));
-            }
-        }
-        found.sort_unstable_by_key(|(hash, _)| *hash);
-        found
-    }
-
-    /// Lays out all nodes: the owners of `collector`, which is sorted, and `empty`, sorted by hash too.
-    /// Returns them with the number of their records. What is as in `previous` is shared with it.
-    fn write_names(
-        &self,
-        collector: &Collector,
-        empty: &[(NameHash, Name)],
-        previous: Option<&Names>,
-        faults: &mut Faults,
-    ) -> (Names, usize) {
-        let mut groups: Vec<Group<'_>> = Vec::with_capacity(collector.runs.len() + empty.len());
-        let mut empty = empty.iter().peekable();
-        for runs in collector.owners() {
-            while let Some((hash, name)) = empty.next_if(|(hash, _)| *hash < runs[0].hash) {
-                groups.push(Group { hash: *hash, owner: name.as_ref(), runs: &[] });
-            }
-            groups.push(Group { hash: runs[0].hash, owner: collector.owner(&runs[0]), runs });
-        }
-        groups.extend(empty.map(|(hash, name)| Group { hash: *hash, owner: name.as_ref(), runs: &[] }));
-        let mut maker = RrsetMaker::default();
-        let mut writer = NamesWriter::new(groups.iter().map(|group| group.hash), previous);
-        let write = |group| self.write_node(collector, group, &mut maker, &mut writer, faults);
-        let record_count = groups.iter().map(write).sum();
-        (writer.finish(), record_count)
-    }
-
-    /// Lays out one node; returns the number of its records.
-    fn write_node(
-        &self,
-        collector: &Collector,
-        group: &Group<'_>,
-        maker: &mut RrsetMaker,
-        writer: &mut NamesWriter<'_>,
-        faults: &mut Faults,
-    ) -> usize {
-        let records: Vec<Stored<'_>> = group.runs.iter().flat_map(|run| collector.records(run)).collect();
-        let rrsets = maker.make(group.owner, self.apex.as_ref(), &records, faults);
-        let sources = rrsets.sources();
-        let has = |rtype: Type| sources.iter().any(|source| source.rtype == rtype && !source.rdatas.is_empty());
-        let name = LookupName::new(group.owner);
-        let is_apex = name.label_count() == self.apex_labels;
-        let flags = Flags::default()
-            .with(Flags::IS_CUT, has(Type::NS) && !is_apex && !group.owner.is_wildcard())
-            .with(Flags::HAS_DNAME, has(Type::DNAME))
-            .with(Flags::HAS_WILDCARD, self.wildcard_parents.contains(&group.hash))
-            .with(Flags::IS_OCCLUDED, self.is_occluded(&name));
-        let hashes =
-            self.params.as_ref().filter(|_| !flags.has(Flags::IS_OCCLUDED) && !has(Type::NSEC3)).map(|params| {
-                let wildcard = name.wildcard(name.label_count());
-                let wildcard_hash = wildcard.map_or([0; 20], |name| params.hash(name.as_ref().as_bytes()));
-                [params.hash(name.name().as_bytes()), wildcard_hash]
-            });
-        writer.push(group.hash, |out| node::encode(out, self.seed, group.owner, flags, hashes, &sources));
-        sources.iter().map(|source| source.rdatas.len() + source.signatures.len()).sum()
-    }
-
-    /// Whether a name stands below a cut or a DNAME.
-    fn is_occluded(&self, name: &LookupName<'_>) -> bool {
-        !self.cuts.is_empty()
-            && (self.apex_labels..name.label_count())
-                .any(|labels| self.cuts.contains(&name.hash_of_suffix(self.seed, labels)))
-    }
-
-    /// Puts the chain that proves denials into order.
-    fn denial(&self, names: &Names, hashed: &Names) -> Denial {
-        if let Some(params) = &self.params {
-            let mut chain: Vec<(nsec3::Hash, Entry)> = hashed
-                .iter()
-                .filter(|(_, node)| {
-                    node.rrset(Type::NSEC3).is_some_and(|rrset| rrset.records().any(|r| params.fit(r.rdata)))
-                })
-                .filter_map(|(at, node)| {
-                    let hash = nsec3::owner_hash(node.name())?;
-                    Some((hash, Entry { key: order::hash_key(&hash), node: at }))
-                })
-                .collect();
-            chain.sort_unstable_by_key(|(hash, _)| *hash);
-            let entries: Vec<Entry> = chain.into_iter().map(|(_, entry)| entry).collect();
-            let chain = Nsec3Chain { params: params.clone(), names: hashed.clone(), order: Order::new(&entries) };
-            return Denial::Nsec3(Box::new(chain));
-        }
-        let mut entries: Vec<Entry> = names
+/// Puts the chain that proves denials into order.
+fn denial(apex: NameRef<'_>, params: Option<nsec3::Params>, has_nsec: bool, names: &Names, hashed: &Names) -> Denial {
+    if let Some(params) = params {
+        let mut chain: Vec<(nsec3::Hash, Entry)> = hashed
             .iter()
-            .filter(|(_, node)| !node.flags().has(Flags::IS_OCCLUDED) && node.rrset(Type::NSEC).is_some())
-            .map(|(at, node)| Entry { key: order::name_key(node.name(), self.apex.as_ref()), node: at })
+            .filter(|(_, node)| {
+                node.rrset(Type::NSEC3).is_some_and(|rrset| rrset.records().any(|r| params.fit(r.rdata)))
+            })
+            .filter_map(|(at, node)| {
+                let hash = nsec3::owner_hash(node.name())?;
+                Some((hash, Entry { key: order::hash_key(&hash), node: at }))
+            })
             .collect();
-        if entries.is_empty() {
-            return Denial::None;
-        }
-        entries.sort_unstable_by(|a, b| {
-            a.key.cmp(&b.key).then_with(|| names.node(a.node).name().cmp(&names.node(b.node).name()))
-        });
-        Denial::Nsec(Order::new(&entries))
+        chain.sort_unstable_by_key(|(hash, _)| *hash);
+        let entries: Vec<Entry> = chain.into_iter().map(|(_, entry)| entry).collect();
+        return Denial::Nsec3(Box::new(Nsec3Chain { params, names: hashed.clone(), order: Order::new(&entries) }));
     }
+    if !has_nsec {
+        return Denial::None;
+    }
+    let mut entries: Vec<Entry> = names
+        .iter()
+        .filter(|(_, node)| !node.flags().has(Flags::IS_OCCLUDED) && node.rrset(Type::NSEC).is_some())
+        .map(|(at, node)| Entry { key: order::name_key(node.name(), apex), node: at })
+        .collect();
+    if entries.is_empty() {
+        return Denial::None;
+    }
+    entries.sort_unstable_by(|a, b| {
+        a.key.cmp(&b.key).then_with(|| names.node(a.node).name().cmp(&names.node(b.node).name()))
+    });
+    Denial::Nsec(Order::new(&entries))
+}
 
+/// What a zone is put together from.
+struct Parts {
+    seed: Seed,
+    apex: Name,
+    denial: Denial,
+    names: Names,
+    hashed: Names,
+    record_count: usize,
+    labels_max: usize,
+    has_wildcards: bool,
+}
+
+impl Parts {
     /// Puts the parts together.
-    fn zone(&self, names: Names, hashed: Names, denial: Denial, record_count: usize) -> Zone {
+    fn assemble(self) -> Zone {
         let apex_hash = LookupName::new(self.apex.as_ref()).hash(self.seed);
-        let apex_ref = names.find_ref(apex_hash, self.apex.as_ref().as_bytes()).expect("the apex has an SOA");
-        let soa = names.node(apex_ref).rrset(Type::SOA).expect("the apex has an SOA");
+        let apex_ref = self.names.find_ref(apex_hash, self.apex.as_ref().as_bytes()).expect("the apex has an SOA");
+        let soa = self.names.node(apex_ref).rrset(Type::SOA).expect("the apex has an SOA");
         let (serial, negative) = negative_node(self.seed, self.apex.as_ref(), soa);
         Zone {
             seed: self.seed,
             apex: self.apex,
             apex_hash,
             apex_ref,
-            apex_labels: self.apex_labels,
+            apex_labels: self.apex.as_ref().label_count(),
             labels_max: self.labels_max,
-            names,
-            hashed,
-            denial,
+            names: self.names,
+            hashed: self.hashed,
+            denial: self.denial,
             negative: negative.into(),
             serial,
-            record_count,
-            has_wildcards: !self.wildcard_parents.is_empty(),
+            record_count: self.record_count,
+            has_wildcards: self.has_wildcards,
         }
     }
-}
-
-/// One owner with its records, or an empty non-terminal.
-struct Group<'a> {
-    hash: NameHash,
-    owner: NameRef<'a>,
-    runs: &'a [Run],
 }
 
 /// Reads the serial, and makes the node of the SOA as negative answers carry it: TTL = min(TTL, MINIMUM), for its

@@ -1,78 +1,122 @@
 //! What is wrong with a zone across its names: cuts, glue, targets, chains. The closed list of faults is
-//! [`FaultKind`]; what concerns one owner alone is told by `rrsets`.
+//! [`FaultKind`]; what concerns the RRsets of one owner alone is told by `rrsets`.
+//!
+//! All of it is told while nodes are laid out, by [`Index`], so that records need not be kept until the zone is there.
 
 use crate::wire::{Name, NameRef, Type, rdata};
-use crate::zone::collect::{Collector, Run, Stored};
-use crate::zone::fault::{FaultKind, Faults, Place};
-use crate::zone::hash::LookupName;
-use crate::zone::node::Node;
+use crate::zone::collect::{Facts, Stored};
+use crate::zone::fault::{FAULTS_MAX, FaultKind, Faults, Place};
+use crate::zone::hash::{LookupName, Seed};
+use crate::zone::index::{Index, Stand};
+use crate::zone::node::RrsetSource;
 use crate::zone::nsec3::{ITERATIONS_MAX, Params};
-use crate::zone::{Found, Zone};
+use crate::zone::reader::Record;
 
-/// Tells the faults of `zone`; `plain` and `hashed` are the records that it was made from.
-pub(super) fn check_zone(zone: &Zone, plain: &Collector, hashed: &Collector, faults: &mut Faults) {
-    let apex = zone.apex().to_name();
-    if zone.apex_node().rrset(Type::NS).is_none() {
-        faults.add(FaultKind::NoApexNs { apex }, soa_place(zone, plain), 0);
-    }
-    for run in &plain.runs {
-        let name = LookupName::new(plain.owner(run));
-        match zone.lookup(&name) {
-            Found::Exact(node) => check_targets(zone, plain, run, node, None, faults),
-            Found::Delegation { cut, .. } => check_delegation(zone, plain, run, cut, faults),
-            Found::Redirected { owner, .. } => {
-                let owners = (plain.owner(run).to_name(), owner.name().to_name());
-                for record in plain.records(run) {
-                    let kind = FaultKind::BelowDname { owner: owners.0, rtype: record.rtype, dname: owners.1 };
-                    faults.add(kind, record.place, 0);
+/// One owner with its records, in the order of the text, and where it stands.
+pub(super) struct Owner<'a> {
+    pub(super) index: &'a Index,
+    pub(super) seed: Seed,
+    pub(super) apex: NameRef<'a>,
+    pub(super) name: NameRef<'a>,
+    pub(super) records: &'a [Stored<'a>],
+    /// Whether it is a zone cut itself.
+    pub(super) is_cut: bool,
+    /// What stands above it and hides it.
+    pub(super) occluder: Option<Stand>,
+}
+
+impl Owner<'_> {
+    /// Tells of records that are never answered, of targets that are wrong and of glue that is missing.
+    pub(super) fn check(&self, faults: &mut Faults) {
+        match self.occluder {
+            None => {
+                if self.is_cut {
+                    self.check_delegation(self.name, faults);
+                }
+                self.check_targets(faults);
+            }
+            Some(Stand::Redirected(labels)) => {
+                let (owner, dname) = (self.name.to_name(), self.name.suffix(labels).to_name());
+                for record in self.records {
+                    faults.add(FaultKind::BelowDname { owner, rtype: record.rtype, dname }, record.place, 0);
                 }
             }
-            Found::Missing(_) => unreachable!("the zone was made from these records"),
+            Some(Stand::Cut(labels)) => self.check_delegation(self.name.suffix(labels), faults),
+            Some(Stand::Exact(_) | Stand::Missing(_)) => {}
         }
     }
-    check_nsec3(zone, plain, hashed, faults);
-    if zone.is_signed() {
-        check_signatures(zone, plain, faults);
-    }
-}
 
-fn soa_place(zone: &Zone, plain: &Collector) -> Place {
-    let apex_runs = plain.runs.iter().filter(|run| plain.owner(run) == zone.apex());
-    let mut records = apex_runs.flat_map(|run| plain.records(run));
-    records.find(|record| record.rtype == Type::SOA).map_or(Place::of_file(0), |record| record.place)
-}
-
-/// Tells of NS, MX and SRV records of `run` whose target is an alias, has no address, or, at a cut, lacks glue.
-fn check_targets(
-    zone: &Zone,
-    plain: &Collector,
-    run: &Run,
-    node: Node<'_>,
-    cut: Option<Node<'_>>,
-    faults: &mut Faults,
-) {
-    let owner = node.name().to_name();
-    for record in plain.records(run).filter(|r| matches!(r.rtype, Type::NS | Type::MX | Type::SRV)) {
-        let Some(target) = rdata::names(record.rtype, record.rdata).next().map(|embedded| embedded.name) else {
-            continue;
-        };
-        if target.is_root() || !target.is_at_or_below(zone.apex()) {
-            continue;
+    /// Tells of NS, MX and SRV records whose target is an alias, has no address, or, at a cut, lacks glue.
+    fn check_targets(&self, faults: &mut Faults) {
+        for record in self.records.iter().filter(|r| matches!(r.rtype, Type::NS | Type::MX | Type::SRV)) {
+            let Some(target) = rdata::names(record.rtype, record.rdata).next().map(|embedded| embedded.name) else {
+                continue;
+            };
+            if target.is_root() || !target.is_at_or_below(self.apex) {
+                continue;
+            }
+            let (owner, rtype) = (self.name, record.rtype);
+            let kind = match self.address_of(target) {
+                Address::Present => continue,
+                Address::Alias if rtype == Type::SRV => continue, // RFC 2782 forbids it too, but nobody checks.
+                Address::Alias => FaultKind::TargetIsAlias { owner: owner.to_name(), rtype, target: target.to_name() },
+                Address::Absent if self.is_cut && target.is_at_or_below(owner) => {
+                    FaultKind::MissingGlue { cut: owner.to_name(), target: target.to_name() }
+                }
+                Address::Absent => {
+                    FaultKind::TargetWithoutAddress { owner: owner.to_name(), rtype, target: target.to_name() }
+                }
+                // Another zone's business: sibling glue is optional (RFC 9471 §2.2).
+                Address::Elsewhere => continue,
+            };
+            faults.add(kind, record.place, 0);
         }
-        let rtype = record.rtype;
-        let name = target.to_name();
-        let kind = match address_of(zone, target) {
-            Address::Present => continue,
-            Address::Alias if rtype == Type::SRV => continue, // RFC 2782 forbids it too, but nobody checks.
-            Address::Alias => FaultKind::TargetIsAlias { owner, rtype, target: name },
-            Address::Absent => match cut {
-                Some(cut) if target.is_at_or_below(cut.name()) => FaultKind::MissingGlue { cut: owner, target: name },
-                _ => FaultKind::TargetWithoutAddress { owner, rtype, target: name },
-            },
-            // Another zone's business: sibling glue is optional (RFC 9471 §2.2).
-            Address::Elsewhere => continue,
+    }
+
+    /// Whether a name of the zone has an address.
+    fn address_of(&self, target: NameRef<'_>) -> Address {
+        let name = LookupName::new(target);
+        if self.index.facts(name.hash(self.seed)).is_some_and(|facts| facts.has(Facts::HAS_ADDRESS)) {
+            return Address::Present;
+        }
+        let facts = match self.index.stand(&name) {
+            Stand::Exact(facts) | Stand::Missing(Some(facts)) => facts,
+            Stand::Cut(_) | Stand::Missing(None) => return Address::Absent,
+            Stand::Redirected(_) => return Address::Elsewhere,
         };
-        faults.add(kind, record.place, 0);
+        match () {
+            () if facts.has(Facts::HAS_ADDRESS) => Address::Present,
+            () if facts.has(Facts::HAS_CNAME) => Address::Alias,
+            () => Address::Absent,
+        }
+    }
+
+    /// Tells of data at or below a cut that is never answered.
+    fn check_delegation(&self, cut: NameRef<'_>, faults: &mut Faults) {
+        // At the cut the parent holds NS, DS and what denial needs (RFC 4035 §2.6); anywhere below, addresses are glue.
+        let belongs = |rtype: Type| match rtype {
+            Type::A | Type::AAAA => true,
+            Type::NS | Type::DS | Type::NSEC | Type::RRSIG => self.name == cut,
+            _ => false,
+        };
+        for record in self.records.iter().filter(|record| !belongs(record.rtype)) {
+            let (owner, cut) = (self.name.to_name(), cut.to_name());
+            faults.add(FaultKind::BelowCut { owner, rtype: record.rtype, cut }, record.place, 0);
+        }
+    }
+
+    /// Counts the authoritative RRsets without a signature (RFC 4035 §2.2).
+    pub(super) fn count_unsigned(&self, rrsets: &[RrsetSource<'_>], unsigned: &mut Unsigned) {
+        if self.occluder.is_some() {
+            return;
+        }
+        // At a cut only what belongs to the parent is signed.
+        let needs_signature = |rtype: Type| !self.is_cut || matches!(rtype, Type::DS | Type::NSEC);
+        for rrset in rrsets.iter().filter(|rrset| rrset.signatures.is_empty() && needs_signature(rrset.rtype)) {
+            let record = self.records.iter().find(|record| record.rtype == rrset.rtype);
+            let first = record.map(|record| (self.name.to_name(), rrset.rtype, record.place));
+            unsigned.add(Unsigned { count: 1, first });
+        }
     }
 }
 
@@ -85,110 +129,128 @@ enum Address {
     Elsewhere,
 }
 
-fn address_of(zone: &Zone, target: NameRef<'_>) -> Address {
-    let has_address = |node: Node<'_>| node.rrset(Type::A).is_some() || node.rrset(Type::AAAA).is_some();
-    let name = LookupName::new(target);
-    if zone.node(&name).is_some_and(has_address) {
-        return Address::Present;
+/// RRsets that should have a signature and have none.
+#[derive(Default)]
+pub(super) struct Unsigned {
+    count: usize,
+    /// Owner, type and place of the first in the text.
+    first: Option<(Name, Type, Place)>,
+}
+
+impl Unsigned {
+    /// Counts others too.
+    pub(super) fn add(&mut self, other: Self) {
+        self.count += other.count;
+        if other.first.as_ref().is_some_and(|new| self.first.as_ref().is_none_or(|known| new.2 < known.2)) {
+            self.first = other.first;
+        }
     }
-    let node = match zone.lookup(&name) {
-        Found::Exact(node) => Some(node),
-        Found::Missing(missing) => zone.wildcard(&missing),
-        Found::Delegation { .. } => return Address::Absent,
-        Found::Redirected { .. } => return Address::Elsewhere,
-    };
-    match node {
-        Some(node) if has_address(node) => Address::Present,
-        Some(node) if node.rrset(Type::CNAME).is_some() => Address::Alias,
-        _ => Address::Absent,
+
+    /// Tells of them, once, where the zone is signed.
+    pub(super) fn tell(self, apex: NameRef<'_>, faults: &mut Faults) {
+        if let Some((owner, rtype, place)) = self.first {
+            let kind = FaultKind::Unsigned { apex: apex.to_name(), owner, rtype, count: self.count };
+            faults.add(kind, place, 0);
+        }
     }
 }
 
-/// Tells of data at or below a cut that is never answered, and of glue that is missing.
-fn check_delegation(zone: &Zone, plain: &Collector, run: &Run, cut: Node<'_>, faults: &mut Faults) {
-    let owner = plain.owner(run);
-    let is_cut = owner == cut.name();
-    // At the cut the parent holds NS, DS and what denial needs (RFC 4035 §2.6); anywhere below, addresses are glue.
-    let belongs = |rtype: Type| match rtype {
-        Type::A | Type::AAAA => true,
-        Type::NS | Type::DS | Type::NSEC | Type::RRSIG => is_cut,
-        _ => false,
-    };
-    for record in plain.records(run).filter(|record| !belongs(record.rtype)) {
-        let kind = FaultKind::BelowCut { owner: owner.to_name(), rtype: record.rtype, cut: cut.name().to_name() };
-        faults.add(kind, record.place, 0);
-    }
-    if is_cut {
-        check_targets(zone, plain, run, cut, Some(cut), faults);
+/// The sets of NSEC3 parameters that a zone names: those of NSEC3PARAM, and those of NSEC3 records.
+#[derive(Default)]
+pub(super) struct Chains(Vec<Noted>);
+
+/// The first record of a type with these parameters.
+struct Noted {
+    owner: Name,
+    rtype: Type,
+    /// The RDATA up to the salt; the flags are 0 in that of an NSEC3 record.
+    head: Vec<u8>,
+    place: Place,
+}
+
+impl Noted {
+    /// What the RDATA says; `None` for an unknown algorithm.
+    fn params(&self) -> Option<Params> {
+        Params::from_rdata(&self.head)
     }
 }
 
-/// Tells of NSEC3 parameters that are bad, and of chains and parameters without each other (RFC 5155 §4, RFC 9276).
-fn check_nsec3(zone: &Zone, plain: &Collector, hashed: &Collector, faults: &mut Faults) {
-    let all = |collector: &'_ Collector, rtype: Type, faults: &mut Faults| -> Vec<(Option<Params>, Place)> {
-        let records = collector.runs.iter().flat_map(|run| collector.records(run));
-        let mut found: Vec<(Option<Params>, Place)> = Vec::new();
-        for record in records.filter(|record| record.rtype == rtype) {
-            let params = Params::from_rdata(record.rdata);
-            // Every record of a chain says the same: tell once.
-            if found.iter().all(|(known, _)| *known != params) {
-                tell_of_params(&record, params.as_ref(), faults);
-                found.push((params, record.place));
+impl Chains {
+    /// Notes the parameters of a record, the first of [`FAULTS_MAX`] sets.
+    pub(super) fn note(&mut self, record: &Record<'_>) {
+        let [algorithm, flags, high, low, salt_length, rest @ ..] = record.rdata else { return };
+        let flags = if record.rtype == Type::NSEC3 { 0 } else { *flags };
+        let salt = rest.get(..usize::from(*salt_length)).unwrap_or(rest);
+        let fixed = [*algorithm, flags, *high, *low, *salt_length];
+        let is_known =
+            |noted: &Noted| noted.rtype == record.rtype && noted.head.split_at(fixed.len()) == (&fixed[..], salt);
+        if self.0.len() < FAULTS_MAX && !self.0.iter().any(is_known) {
+            let head = [&fixed, salt].concat();
+            self.0.push(Noted { owner: record.owner.to_name(), rtype: record.rtype, head, place: record.place });
+        }
+    }
+
+    /// Appends what was noted later in the text.
+    pub(super) fn join(&mut self, later: Self) {
+        for noted in later.0 {
+            if self.0.iter().all(|known| known.rtype != noted.rtype || known.head != noted.head) {
+                self.0.push(noted);
             }
         }
-        found
-    };
-    let params = all(plain, Type::NSEC3PARAM, faults);
-    let chains = all(hashed, Type::NSEC3, &mut Faults::default());
-    let apex = zone.apex().to_name();
-    for (chain, place) in &chains {
-        if chain.is_some() && params.iter().all(|(known, _)| known != chain) {
-            faults.add(FaultKind::Nsec3WithoutParam { apex }, *place, 0);
-        }
     }
-    for (known, place) in &params {
-        if known.is_some() && chains.iter().all(|(chain, _)| chain != known) {
-            faults.add(FaultKind::Nsec3ParamWithoutChain { apex }, *place, 0);
+
+    /// Forgets what does not belong to the zone.
+    pub(super) fn keep_inside(&mut self, apex: NameRef<'_>) {
+        self.0.retain(|noted| noted.owner.as_ref().is_at_or_below(apex));
+    }
+
+    /// The parameters of the chain to serve: the first NSEC3PARAM with a known algorithm and no flags
+    /// (RFC 5155 §4.1.2) to which an NSEC3 record fits.
+    pub(super) fn served(&self) -> Option<Params> {
+        let of = |rtype: Type| self.0.iter().filter(move |noted| noted.rtype == rtype);
+        let candidates = of(Type::NSEC3PARAM).filter(|noted| noted.head[1] == 0).filter_map(Noted::params);
+        let mut fitting = candidates.filter(|params| params.iterations <= ITERATIONS_MAX);
+        fitting.find(|params| of(Type::NSEC3).any(|noted| params.fit(&noted.head)))
+    }
+
+    /// Tells of parameters that are bad, and of chains and parameters without each other (RFC 5155 §4, RFC 9276).
+    pub(super) fn check(&self, apex: NameRef<'_>, faults: &mut Faults) {
+        let apex = apex.to_name();
+        // Records that say the same are told of once.
+        let distinct = |rtype: Type| {
+            let mut found: Vec<(Option<Params>, &Noted)> = Vec::new();
+            for noted in self.0.iter().filter(|noted| noted.rtype == rtype) {
+                let params = noted.params();
+                if found.iter().all(|(known, _)| *known != params) {
+                    found.push((params, noted));
+                }
+            }
+            found
+        };
+        let (params, chains) = (distinct(Type::NSEC3PARAM), distinct(Type::NSEC3));
+        params.iter().for_each(|(known, noted)| tell_of_params(noted, known.as_ref(), faults));
+        for (chain, noted) in &chains {
+            if chain.is_some() && params.iter().all(|(known, _)| known != chain) {
+                faults.add(FaultKind::Nsec3WithoutParam { apex }, noted.place, 0);
+            }
+        }
+        for (known, noted) in &params {
+            if known.is_some() && chains.iter().all(|(chain, _)| chain != known) {
+                faults.add(FaultKind::Nsec3ParamWithoutChain { apex }, noted.place, 0);
+            }
         }
     }
 }
 
 /// Tells of one set of NSEC3 parameters.
-fn tell_of_params(record: &Stored<'_>, params: Option<&Params>, faults: &mut Faults) {
+fn tell_of_params(noted: &Noted, params: Option<&Params>, faults: &mut Faults) {
     let kind = match params {
-        None => FaultKind::Nsec3Algorithm { algorithm: record.rdata.first().copied().unwrap_or(0) },
+        None => FaultKind::Nsec3Algorithm { algorithm: noted.head.first().copied().unwrap_or(0) },
         Some(Params { iterations: 0, .. }) => return,
         Some(Params { iterations, .. }) if *iterations > ITERATIONS_MAX => {
             FaultKind::Nsec3TooManyIterations { iterations: *iterations, max: ITERATIONS_MAX }
         }
         Some(Params { iterations, .. }) => FaultKind::Nsec3Iterations { iterations: *iterations },
     };
-    faults.add(kind, record.place, 0);
-}
-
-/// Tells, once, of authoritative RRsets without a signature in a signed zone (RFC 4035 §2.2).
-fn check_signatures(zone: &Zone, plain: &Collector, faults: &mut Faults) {
-    let (mut first, mut count): (Option<(Name, Type, Place)>, _) = (None, 0);
-    for runs in plain.owners() {
-        let name = LookupName::new(plain.owner(&runs[0]));
-        let (node, is_cut) = match zone.lookup(&name) {
-            Found::Exact(node) => (node, false),
-            Found::Delegation { cut, labels } if labels == name.label_count() => (cut, true),
-            _ => continue,
-        };
-        // At a cut only what belongs to the parent is signed.
-        let needs_signature = |rtype: Type| !is_cut || matches!(rtype, Type::DS | Type::NSEC);
-        let unsigned = node.rrsets().filter(|rrset| rrset.signature_count == 0 && needs_signature(rrset.rtype));
-        for rtype in unsigned.map(|rrset| rrset.rtype) {
-            count += 1;
-            let mut records = runs.iter().flat_map(|run| plain.records(run));
-            let place = records.find(|record| record.rtype == rtype).map(|record| record.place);
-            if let Some(place) = place.filter(|place| first.is_none_or(|(_, _, known)| *place < known)) {
-                first = Some((node.name().to_name(), rtype, place));
-            }
-        }
-    }
-    if let Some((owner, rtype, place)) = first {
-        faults.add(FaultKind::Unsigned { apex: zone.apex().to_name(), owner, rtype, count }, place, 0);
-    }
+    faults.add(kind, noted.place, 0);
 }

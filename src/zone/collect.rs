@@ -1,32 +1,125 @@
-//! Records as they come from the reader, kept by owner until the zone is built.
+//! Records as they come from the reader, kept by owner until the zone is built, in shards by the hash of the owner.
+//!
+//! Each shard holds the names of one range of hashes, so that shards are sorted, laid out and freed one by one, and
+//! several at once.
 
 use crate::wire::{NameRef, Type};
 use crate::zone::fault::Place;
 use crate::zone::hash::{LookupName, NameHash, Seed};
 use crate::zone::reader::Record;
 
-/// Octets of a stored record in front of its RDATA.
-const HEAD_BYTES: usize = 16;
+/// Octets of a stored record in front of its RDATA, and in front of its file and column, if those are there.
+const HEAD_BYTES: usize = 12;
+/// Octets of the file and the column.
+const SPOT_BYTES: usize = 4;
+/// Set in the line of a record that is not in the first column of the zone's own file. Lines behind it count as it.
+const HAS_SPOT: u32 = 1 << 31;
+/// A piece that has so many octets takes no further owner.
+const PIECE_BYTES: usize = 1 << 18;
+/// Octets of a piece for one run, roughly.
+const PIECE_RUN_BYTES: usize = 64;
+/// Octets of zone text for one shard, roughly.
+const SHARD_TEXT_BYTES: usize = 1 << 20;
+/// The most shards, as a power of two.
+const SHARD_BITS_MAX: u32 = 10;
 
-/// Records in runs of one owner, in one run of octets.
-///
-/// ```text
-/// run:    name octets u8, name, record …
-/// record: type u16, TTL u32, file u16, line u32, column u16, RDATA octets u16, RDATA      (integers in host order)
-/// ```
+/// Records of many owners.
 pub(super) struct Collector {
     seed: Seed,
-    octets: Vec<u8>,
-    pub(super) runs: Vec<Run>,
+    shard_bits: u32,
+    shards: Vec<Shard>,
+    /// The shard of the run that was opened last, and where it starts in the last piece.
+    last: Option<(usize, usize)>,
+    /// Room that the first piece of a shard starts with.
+    piece_bytes: usize,
 }
 
-/// Neighbouring records of one owner.
-#[derive(Clone, Copy)]
+/// The records of the owners in one range of hashes, as they were read: parts of the text one after another.
+#[derive(Default)]
+pub(super) struct Shard(Vec<Part>);
+
+/// Records of one shard from one part of the text.
+#[derive(Default)]
+struct Part {
+    pieces: Vec<Vec<u8>>,
+    runs: Vec<Run>,
+}
+
+/// The octets of one shard's records.
+///
+/// ```text
+/// run:    name octets u8, name, record …, 0 u16 unless the piece ends
+/// record: type u16, RDATA octets u16, TTL u32, line u32, file u16 and column u16 if the line has `HAS_SPOT`, RDATA
+/// (integers in host order)
+/// ```
+pub(super) struct Pieces(Vec<Vec<u8>>);
+
+/// Neighbouring records of one owner. Orders by hash, then as in the text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Run {
     /// The hash of the owner.
     pub(super) hash: NameHash,
-    start: usize,
-    end: usize,
+    /// From the top: piece (24 bits), where it starts in the piece (24), labels of the owner (8), facts (8).
+    word: u64,
+}
+
+/// What is known of an owner without a look at its records, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts(u8);
+
+impl Facts {
+    /// Has A or AAAA.
+    pub(super) const HAS_ADDRESS: Self = Self(1);
+    /// Has NS and is no wildcard: below the apex a zone cut.
+    pub(super) const HAS_NS: Self = Self(2);
+    pub(super) const HAS_DNAME: Self = Self(4);
+    pub(super) const HAS_CNAME: Self = Self(8);
+
+    /// Whether any bit of `other` is set.
+    pub(super) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The bits of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What a record of that type says of its owner.
+    fn of(rtype: Type, is_wildcard: bool) -> Self {
+        match rtype {
+            Type::A | Type::AAAA => Self::HAS_ADDRESS,
+            Type::NS if !is_wildcard => Self::HAS_NS,
+            Type::DNAME => Self::HAS_DNAME,
+            Type::CNAME => Self::HAS_CNAME,
+            _ => Self(0),
+        }
+    }
+}
+
+impl Run {
+    /// Opens a run of an owner with that many labels.
+    fn new(hash: NameHash, piece: usize, start: usize, labels: usize) -> Self {
+        Self { hash, word: (piece as u64) << 40 | (start as u64) << 16 | (labels as u64) << 8 }
+    }
+
+    fn piece(self) -> usize {
+        (self.word >> 40) as usize
+    }
+
+    fn start(self) -> usize {
+        (self.word >> 16) as usize & 0xFF_FFFF
+    }
+
+    /// Labels of the owner.
+    pub(super) fn label_count(self) -> usize {
+        usize::from((self.word >> 8) as u8)
+    }
+
+    /// What its records say of the owner.
+    pub(super) fn facts(self) -> Facts {
+        Facts(self.word as u8)
+    }
 }
 
 /// One record that was kept.
@@ -49,67 +142,147 @@ impl Stored<'_> {
 }
 
 impl Collector {
-    /// Starts with nothing.
+    /// Starts with nothing, and with one shard.
     pub(super) fn new(seed: Seed) -> Self {
-        Self { seed, octets: Vec::new(), runs: Vec::new() }
+        Self { seed, shard_bits: 0, shards: vec![Shard::default()], last: None, piece_bytes: 0 }
+    }
+
+    /// Chooses the number of shards for a text of so many octets; does nothing once there are records.
+    pub(super) fn expect(&mut self, text_bytes: usize) {
+        if self.last.is_none() {
+            self.shard_bits = (text_bytes / SHARD_TEXT_BYTES + 1).ilog2().min(SHARD_BITS_MAX);
+            self.shards = (0..1 << self.shard_bits).map(|_| Shard::default()).collect();
+        }
+    }
+
+    /// A collector with the same shards and nothing in them, for a part of the text.
+    pub(super) fn fork(&self, text_bytes: usize) -> Self {
+        let shards = self.shards.iter().map(|_| Shard::default()).collect();
+        // Room that is not needed is never touched, and so costs nothing; room that grows is copied and leaves gaps.
+        let piece_bytes = (text_bytes / self.shards.len() * 3 / 2).min(PIECE_BYTES);
+        Self { seed: self.seed, shard_bits: self.shard_bits, shards, last: None, piece_bytes }
+    }
+
+    /// Appends what a fork has collected, which comes later in the text.
+    pub(super) fn join(&mut self, later: Self) {
+        for (shard, later) in self.shards.iter_mut().zip(later.shards) {
+            shard.0.extend(later.0);
+        }
+        self.last = None;
+    }
+
+    /// Gives up the room that records to come would need.
+    pub(super) fn shrink(&mut self) {
+        for part in self.shards.iter_mut().flat_map(|shard| &mut shard.0) {
+            part.pieces.iter_mut().for_each(Vec::shrink_to_fit);
+            part.runs.shrink_to_fit();
+        }
     }
 
     /// Keeps a record; an owner that the last record had is not stored again.
     pub(super) fn add(&mut self, record: &Record<'_>) {
         let owner = record.owner.as_bytes();
-        match self.runs.last() {
+        let known = self.last.filter(|(shard, start)| {
+            let piece = self.shards[*shard].0.last().and_then(|part| part.pieces.last());
             // Exact to the octet, so that the first spelling of a name does not hide the next.
-            Some(run) if self.octets[run.start + 1..].starts_with(owner) => {}
-            _ => {
-                let start = self.octets.len();
-                self.octets.push(owner.len() as u8);
-                self.octets.extend_from_slice(owner);
-                let hash = LookupName::new(record.owner).hash(self.seed);
-                self.runs.push(Run { hash, start, end: start });
-            }
-        }
-        let mut head = [0; HEAD_BYTES];
-        head[0..2].copy_from_slice(&record.rtype.0.to_ne_bytes());
-        head[2..6].copy_from_slice(&record.ttl.to_ne_bytes());
-        head[6..8].copy_from_slice(&record.place.file.to_ne_bytes());
-        head[8..12].copy_from_slice(&record.place.line.to_ne_bytes());
-        head[12..14].copy_from_slice(&record.place.column.to_ne_bytes());
+            piece.is_some_and(|piece| piece[start + 1..].starts_with(owner))
+        });
+        let (shard, _) = known.unwrap_or_else(|| self.open_run(record.owner));
+        let part = self.shards[shard].0.last_mut().expect("a run was opened in it");
+        let (piece, run) = part.pieces.last_mut().zip(part.runs.last_mut()).expect("a run was opened in it");
+        run.word |= u64::from(Facts::of(record.rtype, record.owner.is_wildcard()).0);
         let length = u16::try_from(record.rdata.len()).expect("the reader gives at most 65,535 octets of RDATA");
-        head[14..16].copy_from_slice(&length.to_ne_bytes());
-        self.octets.extend_from_slice(&head);
-        self.octets.extend_from_slice(record.rdata);
-        let end = self.octets.len();
-        if let Some(run) = self.runs.last_mut() {
-            run.end = end;
+        let Place { file, line, column } = record.place;
+        let has_spot = (file, column) != (0, 1);
+        let line = line.min(HAS_SPOT - 1) | if has_spot { HAS_SPOT } else { 0 };
+        let mut head = [0; HEAD_BYTES + SPOT_BYTES];
+        head[0..2].copy_from_slice(&record.rtype.0.to_ne_bytes());
+        head[2..4].copy_from_slice(&length.to_ne_bytes());
+        head[4..8].copy_from_slice(&record.ttl.to_ne_bytes());
+        head[8..12].copy_from_slice(&line.to_ne_bytes());
+        head[12..14].copy_from_slice(&file.to_ne_bytes());
+        head[14..16].copy_from_slice(&column.to_ne_bytes());
+        piece.extend_from_slice(&head[..if has_spot { HEAD_BYTES + SPOT_BYTES } else { HEAD_BYTES }]);
+        piece.extend_from_slice(record.rdata);
+    }
+
+    /// Opens a run in the shard where the owner belongs; gives the shard and where the run starts in its last piece.
+    fn open_run(&mut self, owner: NameRef<'_>) -> (usize, usize) {
+        let name = LookupName::new(owner);
+        let hash = name.hash(self.seed);
+        let shard = shard_of(hash, self.shard_bits);
+        let parts = &mut self.shards[shard].0;
+        if parts.is_empty() {
+            let runs = Vec::with_capacity(self.piece_bytes / PIECE_RUN_BYTES);
+            parts.push(Part { pieces: vec![Vec::with_capacity(self.piece_bytes)], runs });
         }
+        let part = parts.last_mut().expect("there is one");
+        match part.pieces.last_mut() {
+            Some(piece) if piece.is_empty() => {}
+            Some(piece) if piece.len() < PIECE_BYTES => piece.extend_from_slice(&[0, 0]),
+            _ => part.pieces.push(Vec::new()),
+        }
+        let index = part.pieces.len() - 1;
+        let piece = &mut part.pieces[index];
+        let start = piece.len();
+        part.runs.push(Run::new(hash, index, start, name.label_count()));
+        piece.push(owner.len() as u8);
+        piece.extend_from_slice(owner.as_bytes());
+        self.last = Some((shard, start));
+        (shard, start)
     }
 
+    /// The shards in the order of the hashes; their number is a power of two.
+    pub(super) fn into_shards(self) -> Vec<Shard> {
+        self.shards
+    }
+}
+
+/// Which of `1 << shard_bits` shards a hash belongs to.
+pub(super) fn shard_of(hash: NameHash, shard_bits: u32) -> usize {
+    hash.0.checked_shr(64 - shard_bits).unwrap_or(0) as usize
+}
+
+impl Shard {
+    /// All of it as one, the runs in the order of the text.
+    pub(super) fn unite(self) -> (Vec<Run>, Pieces) {
+        let mut runs = Vec::with_capacity(self.0.iter().map(|part| part.runs.len()).sum());
+        let mut pieces = Vec::with_capacity(self.0.iter().map(|part| part.pieces.len()).sum());
+        for part in self.0 {
+            let before = (pieces.len() as u64) << 40;
+            runs.extend(part.runs.into_iter().map(|run| Run { word: run.word + before, ..run }));
+            pieces.extend(part.pieces);
+        }
+        (runs, Pieces(pieces))
+    }
+}
+
+impl Pieces {
     /// The owner of a run.
-    pub(super) fn owner(&self, run: &Run) -> NameRef<'_> {
-        NameRef::parse(&self.octets[run.start + 1..]).expect("a run starts with a name")
+    pub(super) fn owner(&self, run: Run) -> NameRef<'_> {
+        NameRef::parse(&self.0[run.piece()][run.start() + 1..]).expect("a run starts with a name")
     }
 
-    /// The records of a run, in the order of the file.
-    pub(super) fn records(&self, run: &Run) -> impl Iterator<Item = Stored<'_>> {
-        let mut rest = &self.octets[run.start + 1 + usize::from(self.octets[run.start])..run.end];
+    /// The records of a run, in the order of the text.
+    pub(super) fn records(&self, run: Run) -> impl Iterator<Item = Stored<'_>> {
+        let octets = &self.0[run.piece()][run.start()..];
+        let mut rest = &octets[1 + usize::from(octets[0])..];
         core::iter::from_fn(move || {
-            let (head, tail) = rest.split_first_chunk::<HEAD_BYTES>()?;
-            let u16_at = |at: usize| u16::from_ne_bytes([head[at], head[at + 1]]);
+            let (head, mut tail) = rest.split_first_chunk::<HEAD_BYTES>()?;
+            let u16_in = |octets: &[u8], at: usize| u16::from_ne_bytes([octets[at], octets[at + 1]]);
             let u32_at = |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-            let (rdata, tail) = tail.split_at(usize::from(u16_at(14)));
+            let rtype = Type(u16_in(head, 0));
+            if rtype.0 == 0 {
+                return None; // No record has type 0: here the next run starts.
+            }
+            let mut place = Place { file: 0, line: u32_at(8), column: 1 };
+            if place.line & HAS_SPOT != 0 {
+                place = Place { file: u16_in(tail, 0), line: place.line & !HAS_SPOT, column: u16_in(tail, 2) };
+                tail = &tail[SPOT_BYTES..];
+            }
+            let (rdata, tail) = tail.split_at(usize::from(u16_in(head, 2)));
             rest = tail;
-            let place = Place { file: u16_at(6), line: u32_at(8), column: u16_at(12) };
-            Some(Stored { rtype: Type(u16_at(0)), ttl: u32_at(2), place, rdata })
+            Some(Stored { rtype, ttl: u32_at(4), place, rdata })
         })
-    }
-
-    /// The runs, by owner; they were sorted.
-    pub(super) fn owners(&self) -> impl Iterator<Item = &[Run]> {
-        self.runs.chunk_by(|a, b| a.hash == b.hash && self.owner(a) == self.owner(b))
-    }
-
-    /// Brings the runs of one owner together.
-    pub(super) fn sort(&mut self) {
-        self.runs.sort_unstable_by_key(|run| (run.hash, run.start));
     }
 }

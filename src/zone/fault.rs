@@ -4,6 +4,8 @@
 //! Knows neither how a fault is found nor how it is shown. Files and lines are meant by [`Place`]; the octets that a
 //! place points into are kept elsewhere.
 
+mod kept;
+
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use std::path::PathBuf;
 use crate::wire::rdata::TextCause;
 use crate::wire::{Class, Name, NameError, Type};
 use crate::zone::nearest::nearest;
+
+pub use kept::{Fault, Faults};
 
 /// How many errors, and how many warnings, are kept for one file set; the rest are only counted.
 pub const FAULTS_MAX: usize = 200;
@@ -581,73 +585,6 @@ fn unreadable(cause: io::ErrorKind) -> String {
         io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
         io::ErrorKind::PermissionDenied => "this file may not be read by this user".to_owned(),
         other => format!("cannot be read: {other}"),
-    }
-}
-
-/// A fault and where it is.
-#[derive(Clone, Debug)]
-pub struct Fault {
-    /// What is wrong.
-    pub kind: FaultKind,
-    /// Where.
-    pub place: Place,
-    /// How many octets of the line are at fault; 0 means the word that starts at `place`.
-    pub length: usize,
-}
-
-/// The faults of one file set.
-///
-/// Up to [`FAULTS_MAX`] errors and as many warnings are kept, so that neither crowds out the other; all are counted.
-#[derive(Clone, Debug, Default)]
-pub struct Faults {
-    kept: Vec<Fault>,
-    error_count: usize,
-    warning_count: usize,
-    holds_warnings_back: bool,
-}
-
-impl Faults {
-    /// Passes over the warnings that are still to come, if there are errors: they may only follow from those.
-    pub fn hold_back_warnings_behind_errors(&mut self) {
-        self.holds_warnings_back |= self.error_count > 0;
-    }
-
-    /// Counts a fault, and keeps it while there is room.
-    pub fn add(&mut self, kind: FaultKind, place: Place, length: usize) {
-        let count = match kind.severity() {
-            Severity::Warning if self.holds_warnings_back => return,
-            Severity::Error => &mut self.error_count,
-            Severity::Warning => &mut self.warning_count,
-        };
-        *count += 1;
-        if *count <= FAULTS_MAX {
-            self.kept.push(Fault { kind, place, length });
-        }
-    }
-
-    /// The faults that were kept, in the order in which they were found.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.kept.iter()
-    }
-
-    /// How many errors there are, kept or not.
-    pub fn error_count(&self) -> usize {
-        self.error_count
-    }
-
-    /// How many warnings there are, kept or not.
-    pub fn warning_count(&self) -> usize {
-        self.warning_count
-    }
-
-    /// How many faults were counted and not kept.
-    pub fn dropped_count(&self) -> usize {
-        self.error_count + self.warning_count - self.kept.len()
-    }
-
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
     }
 }
 

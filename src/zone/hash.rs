@@ -111,22 +111,32 @@ impl<'n> LookupName<'n> {
 
 /// The hash of `*` below the name whose hash is `parent`: what [`LookupName::descend`] gives for the label `*`.
 pub fn wildcard_hash(seed: Seed, parent: NameHash) -> NameHash {
-    NameHash(fold(parent.0 ^ 1 ^ seed.0[0], u64::from(b'*' | (b'a' - b'A')) ^ seed.0[1]))
+    NameHash(fold(parent.0 ^ 1 ^ seed.0[0], u64::from(b'*') ^ seed.0[1]))
 }
 
-/// The octets from `at` on as a word, the first lowest, with letters in lower case.
-///
-/// Setting one bit is enough for letters. A few other octets fall together by it, which costs those names a comparison
-/// more. What is behind the end of `octets` is of no meaning.
+/// The octets from `at` on as a word, the first lowest, the letters A to Z in lower case; what is behind the end is zero.
 #[inline]
 fn word_at(octets: &[u8], at: usize) -> u64 {
-    const LOWER: u64 = u64::from_ne_bytes([b'a' - b'A'; WORD]);
     let word = match (octets.get(at..).and_then(|rest| rest.first_chunk()), octets.last_chunk()) {
         (Some(chunk), _) => u64::from_le_bytes(*chunk),
         (None, Some(chunk)) => u64::from_le_bytes(*chunk) >> (8 * (at + WORD - octets.len())),
         (None, None) => octets[at..].iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet)),
     };
-    word | LOWER
+    lowercase(word)
+}
+
+/// Eight octets at once, the letters A to Z in lower case, and nothing else changed: names that differ have to go on
+/// to differ.
+#[inline]
+fn lowercase(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let low_bits = word & !HIGH;
+    // The high bit of an octet of each sum tells whether its low bits reach `A`, and whether they pass `Z`.
+    let reaches_a = low_bits + (0x80 - b'A' as u64) * EACH;
+    let passes_z = low_bits + (0x7F - b'Z' as u64) * EACH;
+    let is_upper = (reaches_a ^ passes_z) & !word & HIGH;
+    word | is_upper >> 2
 }
 
 /// Multiplies to 128 bits and folds the halves: every input bit reaches every output bit.
@@ -151,6 +161,18 @@ mod tests {
         for (mixed, lower) in [("WWW.eXample.", "www.example."), ("A.", "a."), ("AbCdEfGhIjK.X.", "abcdefghijk.x.")] {
             assert_eq!(hash_of(mixed), hash_of(lower), "{mixed}");
         }
+    }
+
+    #[test]
+    fn letters_are_lowered_as_the_standard_library_does_and_nothing_else_is() {
+        for octet in 0..=u8::MAX {
+            for other in [0, b'A', b'Z', 0x7F, 0xFF] {
+                let octets = [other, octet, other, other, octet, other, other, octet];
+                let lowered = octets.map(|octet| octet.to_ascii_lowercase());
+                assert_eq!(lowercase(u64::from_le_bytes(octets)), u64::from_le_bytes(lowered), "{octets:?}");
+            }
+        }
+        assert_ne!(hash_of("\\010.a."), hash_of("*.a."));
     }
 
     #[test]

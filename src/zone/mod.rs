@@ -6,8 +6,11 @@
 mod build;
 mod check;
 mod collect;
+mod crew;
 pub mod fault;
 pub mod hash;
+mod index;
+mod layout;
 mod lookup;
 mod names;
 mod nearest;
@@ -18,6 +21,7 @@ pub mod reader;
 pub mod report;
 mod rrsets;
 mod set;
+mod survey;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
@@ -25,6 +29,7 @@ mod text;
 use std::cmp::Ordering;
 
 pub use build::{ZoneFile, load};
+pub use crew::{Alone, Crew};
 pub use lookup::{Found, Missing};
 pub use names::{Ahead, Names, NodeRef};
 pub use set::ZoneSet;

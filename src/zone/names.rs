@@ -53,23 +53,23 @@ fn buckets_of(shift: u32) -> usize {
     1 << (64 - shift)
 }
 
-/// The shift that spreads names with these hashes, which ascend, over a fitting number of buckets. That of the
-/// previous version is kept while buckets are neither half empty nor twice as full as they are meant to be.
-fn shift_for(hashes: impl Iterator<Item = NameHash> + Clone, previous: Option<&Names>) -> u32 {
-    let count = hashes.clone().count();
+/// The shift that spreads so many names over a fitting number of buckets. That of the previous version is kept while
+/// buckets are neither half empty nor twice as full as they are meant to be. `is_crowded` says whether some bucket would
+/// hold more than [`BUCKET_NODES_MAX`] nodes.
+fn shift_for(count: usize, is_crowded: impl Fn(u32) -> bool, previous: Option<&Names>) -> u32 {
     let is_fitting = |shift: u32| {
         (buckets_of(shift) * BUCKET_NODES_MEAN / 2..=buckets_of(shift) * BUCKET_NODES_MEAN * 2).contains(&count)
     };
     let ideal = 64 - (count / BUCKET_NODES_MEAN).next_power_of_two().trailing_zeros();
     let mut shift = previous.map(|names| names.shift).filter(|shift| is_fitting(*shift)).unwrap_or(ideal);
-    while has_crowd(hashes.clone(), shift) {
+    while is_crowded(shift) {
         shift -= 1;
     }
     shift
 }
 
-/// Whether some bucket would hold more nodes than a [`NodeRef`] can name.
-fn has_crowd(hashes: impl Iterator<Item = NameHash>, shift: u32) -> bool {
+/// Whether some bucket would hold more nodes than a [`NodeRef`] can name; the hashes ascend.
+pub(super) fn has_crowd(hashes: impl Iterator<Item = NameHash>, shift: u32) -> bool {
     let (mut bucket, mut count) = (0, 0);
     for index in hashes.map(|hash| bucket_index(hash, shift)) {
         (bucket, count) = if index == bucket { (bucket, count + 1) } else { (index, 1) };
@@ -224,74 +224,96 @@ impl<'z> BucketView<'z> {
     }
 }
 
-/// Puts a map together from nodes whose hashes ascend. What is as it was in the previous version is shared with it.
+/// How a map is to be laid out: into how many buckets, and which version's it may share.
+pub(super) struct NamesPlan<'p> {
+    previous: Option<&'p Names>,
+    shift: u32,
+}
+
+/// Lays out neighbouring buckets from nodes whose hashes ascend. What is as it was in the previous version is shared.
 pub(super) struct NamesWriter<'p> {
     previous: Option<&'p Names>,
     shift: u32,
-    pages: Vec<Arc<[Bucket]>>,
-    /// The buckets of the page that is being filled.
-    page: Vec<Bucket>,
+    /// The buckets to be written, all.
+    range: core::ops::Range<usize>,
+    made: Vec<Bucket>,
     bucket: BucketWriter,
     node_count: usize,
 }
 
-impl<'p> NamesWriter<'p> {
-    /// Starts a map for names with these hashes, which ascend.
-    pub(super) fn new(hashes: impl Iterator<Item = NameHash> + Clone, previous: Option<&'p Names>) -> Self {
-        let shift = shift_for(hashes, previous);
-        let previous = previous.filter(|names| names.shift == shift);
-        Self { previous, shift, pages: Vec::new(), page: Vec::new(), bucket: BucketWriter::default(), node_count: 0 }
+/// Buckets that a [`NamesWriter`] has finished.
+pub(super) struct NamesPart {
+    buckets: Vec<Bucket>,
+    node_count: usize,
+}
+
+impl<'p> NamesPlan<'p> {
+    /// Plans a map for `count` names; `is_crowded` says whether a bucket would have too many with that shift.
+    pub(super) fn new(count: usize, is_crowded: impl Fn(u32) -> bool, previous: Option<&'p Names>) -> Self {
+        let shift = shift_for(count, is_crowded, previous);
+        Self { previous: previous.filter(|names| names.shift == shift), shift }
     }
 
+    /// How many buckets there are, as a power of two.
+    pub(super) fn bucket_bits(&self) -> u32 {
+        64 - self.shift
+    }
+
+    /// Starts the `number`th of `1 << part_bits` equal parts, which are no more than there are buckets.
+    pub(super) fn writer(&self, number: usize, part_bits: u32) -> NamesWriter<'p> {
+        let count = buckets_of(self.shift) >> part_bits;
+        let range = number * count..(number + 1) * count;
+        let (made, bucket) = (Vec::with_capacity(count), BucketWriter::default());
+        NamesWriter { previous: self.previous, shift: self.shift, range, made, bucket, node_count: 0 }
+    }
+
+    /// Puts the parts together, of which none is missing.
+    pub(super) fn finish(&self, parts: Vec<NamesPart>) -> Names {
+        let node_count = parts.iter().map(|part| part.node_count).sum();
+        let mut buckets = parts.into_iter().flat_map(|part| part.buckets);
+        let (mut pages, mut page) = (Vec::new(), Vec::with_capacity(PAGE_BUCKETS));
+        loop {
+            page.extend(buckets.by_ref().take(PAGE_BUCKETS));
+            if page.is_empty() {
+                return Names { pages: pages.into(), shift: self.shift, node_count };
+            }
+            let before = self.previous.and_then(|names| names.pages.get(pages.len()));
+            let is_same = |before: &&Arc<[Bucket]>| {
+                before.len() == page.len() && before.iter().zip(&page).all(|(a, b)| Arc::ptr_eq(a, b))
+            };
+            pages.push(before.filter(is_same).map_or_else(|| page.as_slice().into(), Arc::clone));
+            page.clear();
+        }
+    }
+}
+
+impl NamesWriter<'_> {
     /// Adds a node whose name hashes to `hash`; `write` appends its octets.
     pub(super) fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
-        while self.bucket_count() < bucket_index(hash, self.shift) {
+        let index = bucket_index(hash, self.shift);
+        while self.range.start + self.made.len() < index {
             self.finish_bucket();
         }
         self.bucket.push(hash, write);
         self.node_count += 1;
     }
 
-    /// Finishes the map.
-    pub(super) fn finish(mut self) -> Names {
-        while self.bucket_count() < buckets_of(self.shift) {
+    /// Finishes the part.
+    pub(super) fn finish(mut self) -> NamesPart {
+        while self.made.len() < self.range.len() {
             self.finish_bucket();
         }
-        if !self.page.is_empty() {
-            self.finish_page();
-        }
-        Names { pages: self.pages.into(), shift: self.shift, node_count: self.node_count }
-    }
-
-    /// Buckets that are finished.
-    fn bucket_count(&self) -> usize {
-        self.pages.len() * PAGE_BUCKETS + self.page.len()
+        NamesPart { buckets: self.made, node_count: self.node_count }
     }
 
     fn finish_bucket(&mut self) {
+        let index = self.range.start + self.made.len();
         let octets = self.bucket.finish();
-        let before = self.previous.and_then(|names| names.pages.get(self.pages.len())?.get(self.page.len()));
-        let bucket = match before {
+        let before = self.previous.map(|names| &names.pages[index / PAGE_BUCKETS][index % PAGE_BUCKETS]);
+        self.made.push(match before {
             Some(before) if **before == *octets => Arc::clone(before),
             _ => octets.into(),
-        };
-        self.page.push(bucket);
-        if self.page.len() == PAGE_BUCKETS {
-            self.finish_page();
-        }
-    }
-
-    fn finish_page(&mut self) {
-        let before = self.previous.and_then(|names| names.pages.get(self.pages.len()));
-        let is_same = |before: &&Arc<[Bucket]>| {
-            before.len() == self.page.len() && before.iter().zip(&self.page).all(|(a, b)| Arc::ptr_eq(a, b))
-        };
-        let page = match before.filter(is_same) {
-            Some(before) => Arc::clone(before),
-            None => self.page.as_slice().into(),
-        };
-        self.page.clear();
-        self.pages.push(page);
+        });
     }
 }
 
@@ -301,6 +323,8 @@ struct BucketWriter {
     tags: Vec<u8>,
     ends: Vec<u8>,
     nodes: Vec<u8>,
+    /// The bucket that was finished last.
+    octets: Vec<u8>,
 }
 
 impl BucketWriter {
@@ -313,14 +337,16 @@ impl BucketWriter {
     }
 
     /// Finishes the bucket and starts the next.
-    fn finish(&mut self) -> Vec<u8> {
+    fn finish(&mut self) -> &[u8] {
         let count = (self.tags.len() / TAG_BYTES) as u16;
         self.tags.resize(tags_bytes(usize::from(count)), 0);
-        let bucket = [&count.to_le_bytes()[..], &self.tags, &self.ends, &self.nodes].concat();
-        self.tags.clear();
-        self.ends.clear();
-        self.nodes.clear();
-        bucket
+        self.octets.clear();
+        self.octets.extend_from_slice(&count.to_le_bytes());
+        for part in [&mut self.tags, &mut self.ends, &mut self.nodes] {
+            self.octets.extend_from_slice(part);
+            part.clear();
+        }
+        &self.octets
     }
 }
 

@@ -63,6 +63,9 @@ fn write_fault(fault: &Fault, lines: &mut Lines<'_>, renderer: &Renderer, out: &
             let snippet = Snippet::source(shown).line_start(line).annotation(AnnotationKind::Primary.span(span));
             group = group.element(Origin::path(path).line(line).char_column(column)).element(snippet);
         }
+        None if lines.sources.is_forgotten(file) && !fault.place.is_whole_file() => {
+            group = group.element(Origin::path(path).line(line as usize).char_column(usize::from(column)));
+        }
         None => group = group.element(Origin::path(path)),
     }
     if let Some(help) = fault.kind.help() {
@@ -113,7 +116,7 @@ struct Lines<'s> {
 impl<'s> Lines<'s> {
     /// The line of a place, without its end; `None` for a whole file and for what is not there.
     fn seek(&mut self, place: Place) -> Option<&'s [u8]> {
-        if place.is_whole_file() {
+        if place.is_whole_file() || self.sources.is_forgotten(place.file) {
             return None;
         }
         if self.file != Some(place.file) || self.line > place.line {
@@ -175,8 +178,22 @@ mod tests {
 
     use super::*;
     use crate::wire::NameRef;
+    use crate::zone::Alone;
     use crate::zone::fault::{FAULTS_MAX, FaultKind};
-    use crate::zone::reader::{Files, read_zone};
+    use crate::zone::reader::{Files, Record, Sink, read_zone};
+
+    /// Wants no records.
+    struct Nobody;
+
+    impl Sink for Nobody {
+        fn take(&mut self, _record: &Record<'_>) {}
+
+        fn fork(&self, _text_bytes: usize) -> Self {
+            Self
+        }
+
+        fn join(&mut self, _later: Self) {}
+    }
 
     /// One file, whatever its path.
     struct OneFile(Vec<u8>);
@@ -191,7 +208,7 @@ mod tests {
     fn report(text: &[u8]) -> String {
         let (mut sources, mut faults) = (Sources::default(), Faults::default());
         let mut files = OneFile(text.to_vec());
-        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &mut sources, &mut faults, &mut |_| ());
+        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut Nobody);
         let mut out = String::new();
         write(&faults, &sources, Style::Plain, &mut out);
         out
@@ -239,7 +256,7 @@ x.zone: 1 error, 0 warnings
     fn faults_are_sorted_and_what_is_not_shown_is_counted() {
         let (mut sources, mut faults) = (Sources::default(), Faults::default());
         let mut files = OneFile(b"$TTL 5\n".to_vec());
-        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &mut sources, &mut faults, &mut |_| ());
+        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut Nobody);
         for line in (1..=FAULTS_MAX as u32 + 7).rev() {
             faults.add(FaultKind::BadTtl, Place { file: 0, line, column: 1 }, 1);
         }

@@ -9,7 +9,7 @@ use super::fault::Faults;
 use super::hash::{LookupName, Seed};
 use super::node::{Flags, Node};
 use super::reader::{Files, Sources};
-use super::{Denial, Found, Nsec3Found, Zone, ZoneFile, ZoneSet, load};
+use super::{Alone, Crew, Denial, Found, Nsec3Found, Zone, ZoneFile, ZoneSet, load};
 use crate::wire::{Name, Type};
 
 /// A key for tests, so that they do the same each time.
@@ -27,13 +27,18 @@ impl Files for TextFiles {
 
 /// Loads a zone from text, which begins with an SOA and NS of its own; tells all faults.
 fn load_text(name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, Faults) {
+    load_with(&Alone, name, text, previous)
+}
+
+/// The same with a crew.
+fn load_with(crew: &dyn Crew, name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, Faults) {
     let path = PathBuf::from("test.zone");
     let name: Name = name.parse().expect("a good name");
     let head = "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n";
     let mut files = TextFiles(HashMap::from([(path.clone(), format!("{head}{text}\n"))]));
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let file = ZoneFile { path: &path, name: name.as_ref(), may_rename: false, seed: SEED, previous };
-    let zone = load(&file, &mut files, &mut sources, &mut faults);
+    let zone = load(&file, &mut files, crew, &mut sources, &mut faults);
     (zone, faults)
 }
 
@@ -253,4 +258,61 @@ fn faults_of_a_zone_are_told_by_their_code() {
         let codes: Vec<&str> = faults.iter().map(|fault| fault.kind.code()).collect();
         assert!(codes.contains(&expected), "{text}: {codes:?}");
     }
+}
+
+/// Works on the last part first.
+struct Backwards;
+
+impl Crew for Backwards {
+    fn hands(&self) -> usize {
+        2
+    }
+
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..count).rev().for_each(work);
+    }
+}
+
+#[test]
+fn a_zone_is_the_same_in_one_shard_and_in_many_and_with_any_crew() {
+    let mut text = String::new();
+    for number in 0..4_000 {
+        let more = match number % 8 {
+            0 => format!("a.b{number}.h{number} TXT x\n*.w{number}.v A 192.0.2.2\n"),
+            1 => format!("c{number} NS ns.c{number}\nns.c{number} A 192.0.2.3\nns.c{number} MX 1 h1\n"),
+            2 => format!("d{number} NS nowhere{number}\n"),
+            3 => format!("e{number} DNAME h1\n"),
+            4 => format!("f{number} CNAME h1\nm{number} MX 1 f{number}\n"),
+            _ => String::new(),
+        };
+        text += &format!("h{number} A 192.0.2.1\n{more}H{number} 60 TXT y\n");
+    }
+    let padded = text.clone() + &format!("; {}\n", "x".repeat(120)).repeat(40_000);
+    let written = |zone: &Zone| {
+        let mut out = String::new();
+        zone.write_text(&mut out).expect("a String takes everything");
+        out
+    };
+    let told = |faults: &Faults| {
+        let mut told: Vec<_> = faults.iter().map(|fault| format!("{:?} {}", fault.place, fault.kind)).collect();
+        told.sort();
+        (told, faults.error_count(), faults.warning_count())
+    };
+    let (one, one_faults) = load_text("example.", &text, None);
+    let one = one.unwrap_or_else(|| panic!("there are errors: {:?}", one_faults.iter().next()));
+    assert_eq!(one_faults.warning_count(), 500 * 3, "MX below a cut, no address, target is an alias");
+    for crew in [&Alone as &dyn Crew, &Backwards] {
+        let (many, faults) = load_with(crew, "example.", &padded, Some(&one));
+        let many = many.expect("only warnings");
+        assert_eq!(written(&many), written(&one));
+        assert_eq!(faults.warning_count(), one_faults.warning_count());
+        let (shared, all) = many.names().shared_buckets(one.names());
+        assert!(shared == all && all > 256, "{shared} of {all} buckets");
+    }
+    let end = text.find("h200 ").expect("it is there");
+    let (few, few_faults) = load_text("example.", &text[..end], None);
+    let cut = text[..end].to_owned() + &padded[text.len()..];
+    let (many, many_faults) = load_with(&Backwards, "example.", &cut, None);
+    assert_eq!(told(&few_faults), told(&many_faults), "few enough that all are kept");
+    assert_eq!(few.map(|zone| written(&zone)), many.map(|zone| written(&zone)));
 }

@@ -8,7 +8,7 @@ use crate::wire::Name;
 use crate::wire::rdata::Token;
 use crate::zone::fault::{FaultKind, GenerateCause};
 use crate::zone::reader::scan::{Scanned, Scanner};
-use crate::zone::reader::{Read, Reader, Record, end_at, place, rdata_fault, trouble, trouble_at};
+use crate::zone::reader::{Read, Reader, Record, Sink, end_at, place, rdata_fault, trouble, trouble_at};
 
 /// How many records one directive may make: those of a /12 of IPv4.
 pub const GENERATE_RECORDS_MAX: u64 = 1 << 20;
@@ -60,7 +60,7 @@ enum Piece {
 #[derive(Debug)]
 struct Template(Vec<Piece>);
 
-impl Reader<'_> {
+impl<S: Sink> Reader<'_, S> {
     /// Carries out `$GENERATE`.
     pub(super) fn generate(&mut self, file: u16, scanner: &Scanner<'_>) -> Read<()> {
         let tokens = &scanner.tokens;
@@ -83,7 +83,7 @@ impl Reader<'_> {
             };
             lhs.write(value, &mut owner_text).map_err(|cause| generated(FaultKind::Generate { cause }, 2))?;
             rhs.write(value, &mut rhs_text).map_err(|cause| generated(FaultKind::Generate { cause }, rhs_word))?;
-            let owner = Name::from_text(&owner_text, Some(self.origin.as_ref()))
+            let owner = Name::from_text(&owner_text, Some(self.state.origin.as_ref()))
                 .map_err(|cause| generated(FaultKind::BadOwner { cause }, 2))?;
             let mut scanner = Scanner::new(&rhs_text);
             if let Scanned::Broken(kind, _) = scanner.next_entry() {
@@ -96,7 +96,7 @@ impl Reader<'_> {
                 .map_err(|error| generated(rdata_fault(head.rtype, error.cause), rhs_word))?;
             let (rtype, ttl) = (head.rtype, head.ttl);
             if self.is_known(&owner_text) {
-                (self.sink)(Record { owner: owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
+                self.sink.take(&Record { owner: owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
             }
         }
         Ok(())

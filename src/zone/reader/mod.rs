@@ -5,6 +5,7 @@
 //! a fault gives no record; reading goes on with the next.
 
 mod generate;
+mod parts;
 mod scan;
 mod sources;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::wire::rdata::{TextCause, TextError, Token, TtlError, parse, parse_ttl};
 use crate::wire::{Class, Name, NameRef, Type};
+use crate::zone::crew::Crew;
 use crate::zone::fault::{DIRECTIVES, FaultKind, Faults, Place};
 use scan::{Scanned, Scanner, Spot};
 
@@ -59,50 +61,42 @@ pub struct Record<'a> {
     pub place: Place,
 }
 
+/// Who takes the records. Parts of a text may be read at once, each into a sink of its own.
+pub trait Sink: Send + Sync + Sized {
+    /// Told how many octets the zone's own file has, before there is any record.
+    fn expect(&mut self, text_bytes: usize) {
+        let _ = text_bytes;
+    }
+
+    /// Takes the next record of the text.
+    fn take(&mut self, record: &Record<'_>);
+
+    /// A sink for a part of the text that has so many octets, with nothing in it.
+    fn fork(&self, text_bytes: usize) -> Self;
+
+    /// Told to a fork when it has taken the last record.
+    fn close(&mut self) {}
+
+    /// Takes what a fork took. It comes behind all that was taken here so far.
+    fn join(&mut self, later: Self);
+}
+
 /// Reads a zone file and all that it includes.
 ///
 /// `origin` completes relative names until `$ORIGIN` says otherwise. Records go to `sink` in the order of the text,
 /// also when faults were found: whoever takes them asks `faults` at the end. `sources` keeps the files' octets, the
-/// zone's own file first, so that faults can be shown; it is meant to be empty.
-pub fn read_zone(
+/// zone's own file first, so that faults can be shown; it is meant to be empty. What comes of it is the same with any
+/// `crew`.
+pub fn read_zone<S: Sink>(
     files: &mut dyn Files,
     path: &Path,
     origin: NameRef<'_>,
+    crew: &dyn Crew,
     sources: &mut Sources,
     faults: &mut Faults,
-    sink: &mut dyn FnMut(Record<'_>),
+    sink: &mut S,
 ) {
-    let mut reader = Reader {
-        files,
-        sources,
-        faults,
-        sink,
-        chain: Vec::new(),
-        include_count: 0,
-        has_entries: false,
-        origin: origin.to_name(),
-        is_origin_known: true,
-        owner: Name::ROOT,
-        owner_state: OwnerState::None,
-        last_ttl: None,
-        default_ttl: None,
-        is_told_of_ttl: false,
-        rdata: Vec::new(),
-    };
-    match reader.open(path) {
-        Ok(file) => {
-            reader.chain.push(path.to_owned());
-            let is_text = reader.read_file(file);
-            if is_text && !reader.has_entries {
-                reader.faults.add(FaultKind::FileEmpty, Place::of_file(file), 0);
-            }
-        }
-        Err(cause) => {
-            let file = reader.sources.add(path, Vec::new());
-            let kind = FaultKind::FileUnreadable { path: path.to_owned(), cause };
-            reader.faults.add(kind, Place::of_file(file), 0);
-        }
-    }
+    Reader::new(files, crew, sources, faults, sink, State::new(origin.to_name())).read(path);
 }
 
 /// Whether a line that starts with a blank has an owner to repeat.
@@ -143,15 +137,9 @@ impl Head {
     }
 }
 
-/// The state that carries from entry to entry.
-struct Reader<'r> {
-    files: &'r mut dyn Files,
-    sources: &'r mut Sources,
-    faults: &'r mut Faults,
-    sink: &'r mut dyn FnMut(Record<'_>),
-    /// The files that are being read, the innermost last.
-    chain: Vec<PathBuf>,
-    include_count: usize,
+/// What carries over from entry to entry.
+#[derive(Clone, Copy)]
+struct State {
     /// Whether any entry was seen, good or not.
     has_entries: bool,
     origin: Name,
@@ -164,11 +152,74 @@ struct Reader<'r> {
     /// What `$TTL` said last (RFC 2308 §4). As in BIND it holds on behind the end of an included file.
     default_ttl: Option<u32>,
     is_told_of_ttl: bool,
+}
+
+impl State {
+    /// In front of the first entry.
+    fn new(origin: Name) -> Self {
+        Self {
+            has_entries: false,
+            origin,
+            is_origin_known: true,
+            owner: Name::ROOT,
+            owner_state: OwnerState::None,
+            last_ttl: None,
+            default_ttl: None,
+            is_told_of_ttl: false,
+        }
+    }
+}
+
+/// Reads the files of one zone.
+struct Reader<'r, S> {
+    files: &'r mut dyn Files,
+    sources: &'r mut Sources,
+    faults: &'r mut Faults,
+    sink: &'r mut S,
+    crew: &'r dyn Crew,
+    /// A text is read in parts of at least so many octets each.
+    part_bytes_min: usize,
+    /// The files that are being read, the innermost last.
+    chain: Vec<PathBuf>,
+    include_count: usize,
+    state: State,
     /// The RDATA of the record at hand.
     rdata: Vec<u8>,
 }
 
-impl Reader<'_> {
+impl<'r, S: Sink> Reader<'r, S> {
+    /// Starts with a state.
+    fn new(
+        files: &'r mut dyn Files,
+        crew: &'r dyn Crew,
+        sources: &'r mut Sources,
+        faults: &'r mut Faults,
+        sink: &'r mut S,
+        state: State,
+    ) -> Self {
+        let (chain, rdata, part_bytes_min) = (Vec::new(), Vec::new(), parts::PART_BYTES_MIN);
+        Self { files, sources, faults, sink, crew, part_bytes_min, chain, include_count: 0, state, rdata }
+    }
+
+    /// Reads the zone's own file and all that it includes.
+    fn read(&mut self, path: &Path) {
+        match self.open(path) {
+            Ok(file) => {
+                self.sink.expect(self.sources.octets(file).map_or(0, <[u8]>::len));
+                self.chain.push(path.to_owned());
+                let is_text = self.read_file(file);
+                if is_text && !self.state.has_entries {
+                    self.faults.add(FaultKind::FileEmpty, Place::of_file(file), 0);
+                }
+            }
+            Err(cause) => {
+                let file = self.sources.add(path, Vec::new());
+                let kind = FaultKind::FileUnreadable { path: path.to_owned(), cause };
+                self.faults.add(kind, Place::of_file(file), 0);
+            }
+        }
+    }
+
     /// Reads a file into the sources, unless it is there already, and gives its index.
     fn open(&mut self, path: &Path) -> Result<u16, io::ErrorKind> {
         if let Some(file) = self.sources.find(path) {
@@ -181,7 +232,8 @@ impl Reader<'_> {
     /// Reads all entries of a file; false if it is no text at all.
     fn read_file(&mut self, file: u16) -> bool {
         let octets = self.sources.share(file);
-        if let Some(at) = octets.iter().position(|octet| *octet == 0) {
+        if octets.contains(&0) {
+            let at = octets.iter().position(|octet| *octet == 0).unwrap_or(0);
             let line_start = octets[..at].iter().rposition(|octet| *octet == b'\n').map_or(0, |newline| newline + 1);
             let line = 1 + octets[..at].iter().filter(|octet| **octet == b'\n').count();
             let spot = Spot { line: saturated(line), column: at - line_start + 1, length: 1, start: at };
@@ -189,22 +241,29 @@ impl Reader<'_> {
             return false;
         }
         let mut scanner = Scanner::new(&octets);
-        loop {
+        self.read_text(file, &mut scanner);
+        true
+    }
+
+    /// Reads the entries that begin before `end`.
+    fn read_entries(&mut self, file: u16, scanner: &mut Scanner<'_>, end: usize) {
+        while scanner.at() < end {
             let outcome = match scanner.next_entry() {
-                Scanned::End => return true,
+                Scanned::End => return,
                 Scanned::Broken(kind, spot) => {
                     self.faults.add(*kind, place(file, spot), spot.length);
                     if !scanner.is_blank_first {
-                        self.owner_state = OwnerState::Wrong;
-                        self.is_origin_known &= !scanner.tokens.first().is_some_and(|word| word.text.starts_with(b"$"));
+                        self.state.owner_state = OwnerState::Wrong;
+                        self.state.is_origin_known &=
+                            !scanner.tokens.first().is_some_and(|word| word.text.starts_with(b"$"));
                     }
                     Ok(())
                 }
-                Scanned::Entry => self.read_entry(file, &mut scanner),
+                Scanned::Entry => self.read_entry(file, scanner),
             };
-            self.has_entries = true;
+            self.state.has_entries = true;
             if let Err(trouble) = outcome {
-                let (place, length) = locate(file, &scanner, &trouble);
+                let (place, length) = locate(file, scanner, &trouble);
                 self.faults.add(trouble.kind, place, length);
             }
         }
@@ -220,11 +279,11 @@ impl Reader<'_> {
         match (directive, scanner.is_blank_first) {
             (None, true) => self.read_record(file, scanner),
             (None, false) => {
-                self.is_origin_known = false; // It may have been meant for $ORIGIN.
+                self.state.is_origin_known = false; // It may have been meant for $ORIGIN.
                 Err(trouble(FaultKind::UnknownDirective { word: shown(first.text) }, 0))
             }
             (Some(name), true) => {
-                self.is_origin_known &= *name != "$ORIGIN";
+                self.state.is_origin_known &= *name != "$ORIGIN";
                 Err(trouble(FaultKind::IndentedDirective, 0))
             }
             (Some(&"$ORIGIN"), _) => self.set_origin(&scanner.tokens),
@@ -239,16 +298,16 @@ impl Reader<'_> {
         let mut next = 0;
         if !scanner.is_blank_first {
             // Wrong until it is known to be good, so that one bad owner is told once.
-            self.owner_state = OwnerState::Wrong;
+            self.state.owner_state = OwnerState::Wrong;
             let text = scanner.tokens[0].text;
-            self.owner = Name::from_text(text, Some(self.origin.as_ref()))
+            self.state.owner = Name::from_text(text, Some(self.state.origin.as_ref()))
                 .map_err(|cause| trouble(FaultKind::BadOwner { cause }, 0))?;
             if self.is_known(text) {
-                self.owner_state = OwnerState::Known;
+                self.state.owner_state = OwnerState::Known;
             }
             next = 1;
-        } else if self.owner_state == OwnerState::None {
-            self.owner_state = OwnerState::Wrong;
+        } else if self.state.owner_state == OwnerState::None {
+            self.state.owner_state = OwnerState::Wrong;
             return Err(trouble(FaultKind::NoOwner, 0));
         }
         let place = place(file, scanner.spots[0]);
@@ -258,9 +317,9 @@ impl Reader<'_> {
         }
         self.read_rdata(head.rtype, &scanner.tokens[head.next..])
             .map_err(|error| trouble_at(rdata_fault(head.rtype, error.cause), head.next + error.token, error.offset))?;
-        if self.owner_state == OwnerState::Known {
+        if self.state.owner_state == OwnerState::Known {
             let Head { rtype, ttl, .. } = head;
-            (self.sink)(Record { owner: self.owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
+            self.sink.take(&Record { owner: self.state.owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
         }
         Ok(())
     }
@@ -297,12 +356,12 @@ impl Reader<'_> {
     /// The TTL of a record: its own, else what `$TTL` said, else the last that one had (RFC 2308 §4, RFC 1035 §5.1).
     fn choose_ttl(&mut self, written: Option<u32>, place: Place) -> u32 {
         if written.is_some() {
-            self.last_ttl = written;
+            self.state.last_ttl = written;
         }
-        written.or(self.default_ttl).or(self.last_ttl).unwrap_or_else(|| {
+        written.or(self.state.default_ttl).or(self.state.last_ttl).unwrap_or_else(|| {
             // An entry that could not be read may have been the one with the TTL.
-            if !self.is_told_of_ttl && self.faults.error_count() == 0 {
-                self.is_told_of_ttl = true;
+            if !self.state.is_told_of_ttl && self.faults.error_count() == 0 {
+                self.state.is_told_of_ttl = true;
                 self.faults.add(FaultKind::NoTtl { used: FALLBACK_TTL }, place, 0);
             }
             FALLBACK_TTL
@@ -312,29 +371,29 @@ impl Reader<'_> {
     /// Reads RDATA into the buffer for it.
     fn read_rdata(&mut self, rtype: Type, tokens: &[Token<'_>]) -> Result<(), TextError> {
         self.rdata.clear();
-        parse(rtype, tokens, Some(self.origin.as_ref()), &mut self.rdata)
+        parse(rtype, tokens, Some(self.state.origin.as_ref()), &mut self.rdata)
     }
 
     /// Carries out `$ORIGIN name` (RFC 1035 §5.1).
     fn set_origin(&mut self, tokens: &[Token<'_>]) -> Read<()> {
         // Not known until it is, so that what follows a broken directive has no second faults.
         let is_known = tokens.get(1).is_some_and(|name| self.is_known(name.text));
-        self.is_origin_known = false;
+        self.state.is_origin_known = false;
         let name = tokens.get(1).ok_or_else(|| trouble(FaultKind::MissingField { expected: "a name" }, 1))?;
         end_at(tokens, 2)?;
-        self.origin = self.read_origin(*name, 1)?;
-        self.is_origin_known = is_known;
+        self.state.origin = self.read_origin(*name, 1)?;
+        self.state.is_origin_known = is_known;
         Ok(())
     }
 
     /// Whether a name is the one that was meant: it is absolute, or what completes it is known.
     fn is_known(&self, name: &[u8]) -> bool {
-        self.is_origin_known || Name::from_text(name, None).is_ok()
+        self.state.is_origin_known || Name::from_text(name, None).is_ok()
     }
 
     /// Reads the name of an origin, which the one before completes.
     fn read_origin(&self, name: Token<'_>, word: usize) -> Read<Name> {
-        Name::from_text(name.text, Some(self.origin.as_ref()))
+        Name::from_text(name.text, Some(self.state.origin.as_ref()))
             .map_err(|cause| trouble(FaultKind::BadOrigin { cause }, word))
     }
 
@@ -345,7 +404,7 @@ impl Reader<'_> {
             return Err(trouble(FaultKind::QuotedField { expected: "a TTL" }, 1));
         }
         end_at(tokens, 2)?;
-        self.default_ttl = Some(read_ttl(ttl.text, 1)?);
+        self.state.default_ttl = Some(read_ttl(ttl.text, 1)?);
         Ok(())
     }
 
@@ -356,7 +415,7 @@ impl Reader<'_> {
         end_at(tokens, 3)?;
         let (origin, is_origin_known) = match tokens.get(2) {
             Some(origin) => (self.read_origin(*origin, 2)?, self.is_known(origin.text)),
-            None => (self.origin, self.is_origin_known),
+            None => (self.state.origin, self.state.is_origin_known),
         };
         let including = self.sources.path(file).unwrap_or(Path::new(""));
         let path = including.parent().unwrap_or(Path::new("")).join(OsStr::from_bytes(&unescaped(name.text)));
@@ -375,12 +434,12 @@ impl Reader<'_> {
             Ok(included) => included,
             Err(cause) => return Err(trouble(FaultKind::FileUnreadable { path, cause }, 1)),
         };
-        let before = (self.origin, self.is_origin_known, self.owner, self.owner_state);
-        (self.origin, self.is_origin_known) = (origin, is_origin_known);
+        let before = (self.state.origin, self.state.is_origin_known, self.state.owner, self.state.owner_state);
+        (self.state.origin, self.state.is_origin_known) = (origin, is_origin_known);
         self.chain.push(path);
         self.read_file(included);
         self.chain.pop();
-        (self.origin, self.is_origin_known, self.owner, self.owner_state) = before;
+        (self.state.origin, self.state.is_origin_known, self.state.owner, self.state.owner_state) = before;
         Ok(())
     }
 }

@@ -75,6 +75,32 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Starts at the first octet of line `line`, behind the end of an entry.
+    pub(super) fn at_line(octets: &'a [u8], at: usize, line: u32) -> Self {
+        // The first line starts in front of its byte order mark.
+        Self { at, line, line_start: if line == 1 { 0 } else { at }, ..Self::new(octets) }
+    }
+
+    /// The whole text.
+    pub(super) fn octets(&self) -> &'a [u8] {
+        self.octets
+    }
+
+    /// Where it stands: between two entries, at the start of a line or the end of the text.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The line where it stands, from 1.
+    pub(super) fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// Goes on at the first octet of line `line`, behind what another scanner has read.
+    pub(super) fn skip_to(&mut self, at: usize, line: u32) {
+        (self.at, self.line, self.line_start) = (at, line, at);
+    }
+
     /// Finds the next entry that has words. Cost: one look at each octet, no allocation once the buffers have grown.
     pub(super) fn next_entry(&mut self) -> Scanned {
         self.start_entry();

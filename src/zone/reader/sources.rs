@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A file of fewer octets is kept, since it is not worth a second reading.
+const BIG_BYTES: usize = 1 << 20;
+
 /// The paths and octets of the files of one zone, in the order in which they were first read.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -15,6 +18,8 @@ struct Source {
     path: PathBuf,
     /// Shared, so that the reader can go on adding files while it reads one.
     octets: Arc<Vec<u8>>,
+    /// Whether the octets were here and are not any more.
+    is_forgotten: bool,
 }
 
 impl Sources {
@@ -28,9 +33,31 @@ impl Sources {
         self.files.get(usize::from(file)).map(|source| source.octets.as_slice())
     }
 
+    /// Whether a file is known and its octets were freed.
+    pub fn is_forgotten(&self, file: u16) -> bool {
+        self.files.get(usize::from(file)).is_some_and(|source| source.is_forgotten)
+    }
+
     /// All paths, the zone's own file first: what to watch for changes.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|source| source.path.as_path())
+    }
+
+    /// Frees the octets of big files: all that is needed of them was read.
+    pub(in crate::zone) fn forget(&mut self) {
+        for source in self.files.iter_mut().filter(|source| source.octets.len() >= BIG_BYTES) {
+            (source.octets, source.is_forgotten) = (Arc::default(), true);
+        }
+    }
+
+    /// Gets the octets back that were freed, so that faults can be shown with their lines. `read` gives them only if
+    /// they are what they were.
+    pub fn recall(&mut self, read: impl Fn(&Path) -> Option<Vec<u8>>) {
+        for source in self.files.iter_mut().filter(|source| source.is_forgotten) {
+            if let Some(octets) = read(&source.path) {
+                (source.octets, source.is_forgotten) = (Arc::new(octets), false);
+            }
+        }
     }
 
     /// The index of a file that is here.
@@ -42,7 +69,7 @@ impl Sources {
     pub(super) fn add(&mut self, path: &Path, octets: Vec<u8>) -> u16 {
         // The bound on inclusions keeps the count far below 65,536.
         let index = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
-        self.files.push(Source { path: path.to_owned(), octets: Arc::new(octets) });
+        self.files.push(Source { path: path.to_owned(), octets: Arc::new(octets), is_forgotten: false });
         index
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
+use crate::zone::crew::Alone;
 use crate::zone::fault::FAULTS_MAX;
 
 /// Files that live in memory.
@@ -24,22 +25,47 @@ impl Files for Memory {
     }
 }
 
+/// Records as `owner ttl type hex line:column`, each one string.
+#[derive(Default)]
+struct Lines {
+    records: Vec<String>,
+    /// How many other sinks were joined.
+    joined: usize,
+}
+
+impl Sink for Lines {
+    fn take(&mut self, record: &Record<'_>) {
+        let mut line = format!("{} {} {} ", record.owner, record.ttl, record.rtype);
+        record.rdata.iter().for_each(|octet| write!(line, "{octet:02x}").expect("a string takes all"));
+        let Place { file, line: number, column } = record.place;
+        write!(line, " {file}:{number}:{column}").expect("a string takes all");
+        self.records.push(line);
+    }
+
+    fn fork(&self, _text_bytes: usize) -> Self {
+        Self::default()
+    }
+
+    fn join(&mut self, later: Self) {
+        self.records.extend(later.records);
+        self.joined += 1;
+    }
+}
+
 /// Reads `z/main` out of `files` with the origin `example.`: records as `owner ttl type hex`, faults as
 /// `code file:line:column`.
 fn read(files: &[(&str, &[u8])]) -> (Vec<String>, Vec<String>) {
     let mut memory = Memory(files.iter().map(|(path, octets)| (PathBuf::from(path), octets.to_vec())).collect());
-    let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Vec::new());
+    let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
     let origin: Name = "example.".parse().expect("a name");
-    read_zone(&mut memory, Path::new("z/main"), origin.as_ref(), &mut sources, &mut faults, &mut |record| {
-        let mut line = format!("{} {} {} ", record.owner, record.ttl, record.rtype);
-        record.rdata.iter().for_each(|octet| write!(line, "{octet:02x}").expect("a string takes all"));
-        records.push(line);
-    });
+    let path = Path::new("z/main");
+    read_zone(&mut memory, path, origin.as_ref(), &Alone, &mut sources, &mut faults, &mut records);
     let faults = faults.iter().map(|fault| {
         let Place { file, line, column } = fault.place;
         format!("{} {file}:{line}:{column}", fault.kind.code())
     });
-    (records, faults.collect())
+    let without_place = |line: &String| line.rsplit_once(' ').map_or("", |(record, _)| record).to_owned();
+    (records.records.iter().map(without_place).collect(), faults.collect())
 }
 
 /// Records of one file without faults.
@@ -273,12 +299,11 @@ fn a_hundred_thousand_records_stream_through() {
         writeln!(text, "host{number} 300 IN A 192.0.2.{}", number % 256).expect("a string takes all");
     }
     let mut files = Memory([(PathBuf::from("z/main"), text.into_bytes())].into());
-    let (mut sources, mut faults, mut count) = (Sources::default(), Faults::default(), 0);
-    read_zone(&mut files, Path::new("z/main"), NameRef::ROOT, &mut sources, &mut faults, &mut |record| {
-        assert_eq!(record.rdata.len(), 4);
-        count += 1;
-    });
-    assert_eq!((count, faults.error_count(), faults.warning_count()), (100_000, 0, 0));
+    let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
+    let path = Path::new("z/main");
+    read_zone(&mut files, path, NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut records);
+    assert!(records.records.iter().all(|line| line.contains(" A c00002")));
+    assert_eq!((records.records.len(), faults.error_count(), faults.warning_count()), (100_000, 0, 0));
 }
 
 #[test]
@@ -291,12 +316,58 @@ fn the_real_root_zones_have_no_faults() {
         let octets = std::fs::read(Path::new(&folder).join(name)).expect("the zone is there");
         let line_count = octets.split(|octet| *octet == b'\n').filter(|l| !l.is_empty() && l[0] != b';').count();
         let mut files = Memory([(PathBuf::from("z/main"), octets)].into());
-        let (mut sources, mut faults, mut count) = (Sources::default(), Faults::default(), 0);
-        read_zone(&mut files, Path::new("z/main"), NameRef::ROOT, &mut sources, &mut faults, &mut |_| count += 1);
+        let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
+        let path = Path::new("z/main");
+        read_zone(&mut files, path, NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut records);
         let found: Vec<_> = faults.iter().take(3).collect();
         assert!(found.is_empty(), "{name}: {found:?}");
-        assert_eq!(count, line_count, "{name}: one record a line");
+        assert_eq!(records.records.len(), line_count, "{name}: one record a line");
     }
+}
+
+/// Does work in parts in the odd order of somebody who has three hands.
+struct ThreeHands;
+
+impl Crew for ThreeHands {
+    fn hands(&self) -> usize {
+        3
+    }
+
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..count).rev().for_each(work);
+    }
+}
+
+/// All that comes of reading: records with their places, faults as they are kept, their numbers, files, and how many
+/// parts were taken as they were read.
+fn outcome(files: &[(&str, &[u8])], crew: &dyn Crew, part_bytes_min: usize) -> (Vec<String>, Vec<String>, usize) {
+    let mut memory = Memory(files.iter().map(|(path, octets)| (PathBuf::from(path), octets.to_vec())).collect());
+    let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
+    let state = State::new("example.".parse().expect("a name"));
+    let mut reader = Reader::new(&mut memory, crew, &mut sources, &mut faults, &mut records, state);
+    reader.part_bytes_min = part_bytes_min;
+    reader.read(Path::new("z/main"));
+    let mut told: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+    told.push(format!("{} errors, {} warnings", faults.error_count(), faults.warning_count()));
+    told.extend(sources.paths().map(|path| path.display().to_string()));
+    (records.records, told, records.joined)
+}
+
+#[test]
+fn parts_are_taken_as_they_were_read_unless_they_are_spoilt() {
+    let mut text = String::from("$TTL 300\n");
+    (0..200).for_each(|number| writeln!(text, "h{number} TXT (\n x )\n A 192.0.2.1").expect("a string takes all"));
+    let whole = |text: &str| outcome(&[("z/main", text.as_bytes())], &Alone, 1);
+    let parts = |text: &str| outcome(&[("z/main", text.as_bytes())], &ThreeHands, 100);
+    let (records, told, joined) = parts(&text);
+    assert!(records.len() == 400 && joined > 12, "{joined} parts");
+    assert_eq!((records, told), (whole(&text).0, whole(&text).1));
+    let moved = text.replace("h100 ", "$ORIGIN Other.example.\nh100 ");
+    let (records, told, rejoined) = parts(&moved);
+    assert!(rejoined > joined, "a second round begins with the other origin");
+    assert_eq!((records, told), (whole(&moved).0, whole(&moved).1));
+    let faulty = text.replace("h100 ", "h100 5 A x\nh100 ");
+    assert_eq!(parts(&faulty).2, joined - 1, "the part with the fault is read again");
 }
 
 proptest! {
@@ -317,5 +388,39 @@ proptest! {
         )
     ) {
         read(&[("z/main", words.concat().as_bytes()), ("z/b", b"x 5 A 192.0.2.1")]);
+    }
+
+    #[test]
+    fn a_text_in_parts_is_read_as_one(
+        lines in proptest::collection::vec(
+            prop_oneof![
+                20 => proptest::sample::select(vec![
+                    "a 5 A 192.0.2.1", "b A 192.0.2.2", "C.d TXT \"x ; ( y\"", "e 7 TXT (x\n y ; z )\n\n z )",
+                    "f MX 10 (", "x )", " A 192.0.2.3", " 9 A 192.0.2.4", "@ 5 NS ns", "", "; c ( \"", "   ",
+                    "g.example. 1h IN AAAA 2001:db8::1", "h 5 TXT (\ni 5 A 192.0.2.5 )", "\\( 5 TXT a\\",
+                ]),
+                2 => proptest::sample::select(vec![
+                    "$ORIGIN sub", "$ORIGIN example.", "$ORIGIN EXAMPLE.", "$TTL 8", "$TTL 9", "$INCLUDE b",
+                    "$INCLUDE b other", "$GENERATE 1-3 g$ A 192.0.2.$", "$INCLUDE main",
+                ]),
+                1 => proptest::sample::select(vec![
+                    "a 5 A x", "b 5 TXT \"open", "c 5 TXT (", "d 5 TXT x )", "$ORIGIN a..b", "$TTL x", "$FOO", " $TTL 5",
+                    "a..b 5 A 192.0.2.1", "$GENERATE 1-3 g$ A 192.0.2.x", "\0",
+                ]),
+            ],
+            0..80,
+        ),
+        newline in proptest::sample::select(vec!["\n", "\r\n"]),
+        begins_with_mark in any::<bool>(),
+        part_bytes_min in 1_usize..60,
+    ) {
+        let mark = if begins_with_mark { "\u{FEFF}" } else { "" };
+        let main = format!("{mark}{}", lines.join("\n").replace('\n', newline));
+        let included = "x A 192.0.2.6\n$TTL 77\n$ORIGIN other\nz 5 A 192.0.2.7\ny A 192.0.2.8\n".repeat(4);
+        let files = [("z/main", main.as_bytes()), ("z/b", included.as_bytes())];
+        let (records, told, _) = outcome(&files, &ThreeHands, part_bytes_min);
+        let (all_records, all_told, _) = outcome(&files, &Alone, part_bytes_min);
+        prop_assert_eq!(records, all_records);
+        prop_assert_eq!(told, all_told);
     }
 }

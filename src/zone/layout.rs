@@ -1,0 +1,190 @@
+//! The names of a zone, sorted and looked through → its nodes, part by part, perhaps several at once.
+
+use std::collections::HashSet;
+
+use crate::wire::NameRef;
+use crate::zone::check::{Owner, Unsigned};
+use crate::zone::collect::{Facts, Pieces, Run, Stored};
+use crate::zone::crew::{self, Crew};
+use crate::zone::fault::Faults;
+use crate::zone::hash::{LookupName, NameHash, Seed};
+use crate::zone::index::{Empty, Index};
+use crate::zone::names::{Names, NamesPart, NamesPlan, NamesWriter, has_crowd};
+use crate::zone::node::{self, Flags};
+use crate::zone::nsec3::Params;
+use crate::zone::rrsets::RrsetMaker;
+
+/// What is known about a zone when its nodes are written.
+pub(super) struct Layout<'a> {
+    pub(super) seed: Seed,
+    pub(super) apex: NameRef<'a>,
+    /// Parameters of the NSEC3 chain that is served.
+    pub(super) params: Option<&'a Params>,
+    /// The names of the zone.
+    pub(super) index: &'a Index,
+    pub(super) wildcard_parents: &'a HashSet<NameHash>,
+    /// Whether missing signatures are to be counted.
+    pub(super) may_be_signed: bool,
+}
+
+/// Nodes that were laid out.
+pub(super) struct Laid {
+    pub(super) names: Names,
+    pub(super) record_count: usize,
+    pub(super) unsigned: Unsigned,
+}
+
+/// One owner with its runs, or an empty non-terminal.
+struct Group<'a> {
+    hash: NameHash,
+    empty: Option<&'a Empty>,
+    runs: &'a [Run],
+}
+
+/// Owners and empty non-terminals in the order of their hashes.
+struct Groups<'a, F> {
+    runs: &'a [Run],
+    empties: &'a [Empty],
+    /// Whether two runs of one hash have one owner.
+    is_same: F,
+}
+
+impl<'a, F: Fn(Run, Run) -> bool> Iterator for Groups<'a, F> {
+    type Item = Group<'a>;
+
+    fn next(&mut self) -> Option<Group<'a>> {
+        if let Some((empty, rest)) = self.empties.split_first()
+            && self.runs.first().is_none_or(|run| empty.hash < run.hash)
+        {
+            self.empties = rest;
+            return Some(Group { hash: empty.hash, empty: Some(empty), runs: &[] });
+        }
+        let first = *self.runs.first()?;
+        let is_other = |run: &Run| run.hash != first.hash || !(self.is_same)(first, *run);
+        let count = 1 + self.runs[1..].iter().position(is_other).unwrap_or(self.runs.len() - 1);
+        let (runs, rest) = self.runs.split_at(count);
+        self.runs = rest;
+        Some(Group { hash: first.hash, empty: None, runs })
+    }
+}
+
+/// What writes the nodes of one part of the map.
+struct Desk<'a> {
+    maker: RrsetMaker,
+    writer: NamesWriter<'a>,
+    faults: Faults,
+    unsigned: Unsigned,
+    record_count: usize,
+}
+
+/// What a desk has made.
+struct Written {
+    part: NamesPart,
+    faults: Faults,
+    unsigned: Unsigned,
+    record_count: usize,
+}
+
+impl Layout<'_> {
+    /// Lays out the owners in `names`, whose records are in `pieces`, and its empty non-terminals. What is as in
+    /// `previous` is shared with it. The records of a shard are freed as soon as its nodes are written.
+    pub(super) fn write_names(
+        &self,
+        names: &Index,
+        pieces: Vec<Pieces>,
+        previous: Option<&Names>,
+        crew: &dyn Crew,
+        faults: &mut Faults,
+    ) -> Laid {
+        let shard_bits = names.shard_count().ilog2();
+        let hashes = |shard: usize| {
+            let groups = Groups { runs: names.runs(shard), empties: names.empties(shard), is_same: |_, _| true };
+            groups.map(|group| group.hash)
+        };
+        let all_shards = || (0..names.shard_count()).collect::<Vec<_>>();
+        let count = crew::map(crew, all_shards(), |_, shard| hashes(shard).count()).into_iter().sum();
+        let is_crowded = |shift| has_crowd(all_shards().into_iter().flat_map(hashes), shift);
+        let plan = NamesPlan::new(count, is_crowded, previous);
+        let part_bits = shard_bits.min(plan.bucket_bits());
+        let part_shards = 1 << (shard_bits - part_bits);
+        let mut pieces = pieces.into_iter();
+        let parts: Vec<Vec<Pieces>> =
+            (0..1 << part_bits).map(|_| pieces.by_ref().take(part_shards).collect()).collect();
+        let none = faults.fork();
+        let written = crew::map(crew, parts, |number, parts| {
+            let mut desk = Desk {
+                maker: RrsetMaker::default(),
+                writer: plan.writer(number, part_bits),
+                faults: none.clone(),
+                unsigned: Unsigned::default(),
+                record_count: 0,
+            };
+            for (index, pieces) in parts.into_iter().enumerate() {
+                self.write_shard(names, number * part_shards + index, &pieces, &mut desk);
+            }
+            let Desk { writer, faults, unsigned, record_count, .. } = desk;
+            Written { part: writer.finish(), faults, unsigned, record_count }
+        });
+        let (mut made, mut found) = (Vec::with_capacity(written.len()), Vec::with_capacity(written.len()));
+        let (mut unsigned, mut record_count) = (Unsigned::default(), 0);
+        for written in written {
+            made.push(written.part);
+            found.push(written.faults);
+            unsigned.add(written.unsigned);
+            record_count += written.record_count;
+        }
+        faults.join(found);
+        Laid { names: plan.finish(made), record_count, unsigned }
+    }
+
+    /// Lays out the nodes of one shard.
+    fn write_shard(&self, names: &Index, shard: usize, pieces: &Pieces, desk: &mut Desk<'_>) {
+        let is_same = |a: Run, b: Run| pieces.owner(a) == pieces.owner(b);
+        let is_zone = core::ptr::eq(names, self.index);
+        let mut records = Vec::new();
+        for group in (Groups { runs: names.runs(shard), empties: names.empties(shard), is_same }) {
+            records.clear();
+            records.extend(group.runs.iter().flat_map(|run| pieces.records(*run)));
+            let owner = group.empty.map_or_else(|| pieces.owner(group.runs[0]), Empty::name);
+            self.write_node(&group, owner, &records, is_zone, desk);
+        }
+    }
+
+    /// Lays out one node. `is_zone`: it is a name of the zone, and not the owner of an NSEC3 record.
+    fn write_node(
+        &self,
+        group: &Group<'_>,
+        owner: NameRef<'_>,
+        records: &[Stored<'_>],
+        is_zone: bool,
+        desk: &mut Desk<'_>,
+    ) {
+        let name = LookupName::new(owner);
+        let facts = group.runs.iter().map(|run| run.facts()).fold(Facts::default(), Facts::and);
+        let is_cut = facts.has(Facts::HAS_NS) && name.label_count() != self.apex.label_count();
+        let occluder = self.index.occluder(&name);
+        let flags = Flags::default()
+            .with(Flags::IS_CUT, is_cut)
+            .with(Flags::HAS_DNAME, facts.has(Facts::HAS_DNAME))
+            .with(Flags::HAS_WILDCARD, self.wildcard_parents.contains(&group.hash))
+            .with(Flags::IS_OCCLUDED, occluder.is_some());
+        let rrsets = desk.maker.make(owner, self.apex, records, &mut desk.faults);
+        let sources = rrsets.sources();
+        if is_zone {
+            let (index, seed, apex) = (self.index, self.seed, self.apex);
+            let judged = Owner { index, seed, apex, name: owner, records, is_cut, occluder };
+            judged.check(&mut desk.faults);
+            if self.may_be_signed {
+                judged.count_unsigned(&sources, &mut desk.unsigned);
+            }
+        }
+        let params = self.params.filter(|_| is_zone && !flags.has(Flags::IS_OCCLUDED));
+        let hashes = params.map(|params| {
+            let wildcard = name.wildcard(name.label_count());
+            let wildcard_hash = wildcard.map_or([0; 20], |name| params.hash(name.as_ref().as_bytes()));
+            [params.hash(name.name().as_bytes()), wildcard_hash]
+        });
+        desk.writer.push(group.hash, |out| node::encode(out, self.seed, owner, flags, hashes, &sources));
+        desk.record_count += sources.iter().map(|source| source.rdatas.len() + source.signatures.len()).sum::<usize>();
+    }
+}

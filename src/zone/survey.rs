@@ -1,0 +1,84 @@
+//! The shards of a collector, sorted, and what a look at every owner says.
+
+use std::collections::HashSet;
+
+use crate::wire::NameRef;
+use crate::zone::collect::{Collector, Pieces, Run, Shard};
+use crate::zone::crew::{self, Crew};
+use crate::zone::fault::{FaultKind, Faults};
+use crate::zone::hash::{LookupName, NameHash, Seed};
+
+/// What was collected, sorted by owner within each shard, without what is not of the zone.
+pub(super) struct Survey {
+    /// The runs of each shard, sorted.
+    pub(super) shards: Vec<Vec<Run>>,
+    /// The octets of each shard.
+    pub(super) pieces: Vec<Pieces>,
+    /// The most labels of an owner.
+    pub(super) labels_max: usize,
+    /// Parents of `*`.
+    pub(super) wildcard_parents: HashSet<NameHash>,
+}
+
+/// The same of one shard.
+struct Part {
+    runs: Vec<Run>,
+    pieces: Pieces,
+    labels_max: usize,
+    wildcard_parents: Vec<NameHash>,
+    faults: Faults,
+}
+
+impl Survey {
+    /// Sorts each shard, and tells of records that are not at or below the apex (RFC 1035 §5.2).
+    pub(super) fn of(
+        collector: Collector,
+        seed: Seed,
+        apex: NameRef<'_>,
+        crew: &dyn Crew,
+        faults: &mut Faults,
+    ) -> Self {
+        let none = faults.fork();
+        let parts = crew::map(crew, collector.into_shards(), |_, shard| Part::of(shard, seed, apex, none.clone()));
+        let (mut shards, mut pieces, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut labels_max, mut wildcard_parents) = (0, HashSet::new());
+        for part in parts {
+            shards.push(part.runs);
+            pieces.push(part.pieces);
+            found.push(part.faults);
+            labels_max = labels_max.max(part.labels_max);
+            wildcard_parents.extend(part.wildcard_parents);
+        }
+        faults.join(found);
+        Self { shards, pieces, labels_max, wildcard_parents }
+    }
+}
+
+impl Part {
+    /// Looks at one shard, `faults` being empty.
+    fn of(shard: Shard, seed: Seed, apex: NameRef<'_>, mut faults: Faults) -> Self {
+        let (mut runs, pieces) = shard.unite();
+        let (mut labels_max, mut wildcard_parents) = (0, Vec::new());
+        runs.retain(|run| {
+            let owner = pieces.owner(*run);
+            if !owner.is_at_or_below(apex) {
+                for record in pieces.records(*run) {
+                    let kind = FaultKind::OutOfZone { owner: owner.to_name(), apex: apex.to_name() };
+                    faults.add(kind, record.place, 0);
+                }
+                return false;
+            }
+            labels_max = labels_max.max(run.label_count());
+            wildcard_parents.extend(wildcard_parent(owner, seed));
+            true
+        });
+        runs.sort_unstable();
+        Self { runs, pieces, labels_max, wildcard_parents, faults }
+    }
+}
+
+/// The parent of a wildcard. An empty non-terminal may be one too (RFC 4592 §2.2.2).
+pub(super) fn wildcard_parent(name: NameRef<'_>, seed: Seed) -> Option<NameHash> {
+    let parent = name.parent().filter(|_| name.is_wildcard())?;
+    Some(LookupName::new(parent).hash(seed))
+}
