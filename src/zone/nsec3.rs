@@ -14,6 +14,9 @@ pub const ITERATIONS_MAX: u16 = 500;
 /// SHA-1, the only hash algorithm there is (RFC 5155 §11).
 const ALGORITHM_SHA1: u8 = 1;
 
+/// Octets of a hash in base32hex, five bits each.
+const LABEL_BYTES: usize = NSEC3_HASH_BYTES * 8 / 5;
+
 /// What NSEC3PARAM says (RFC 5155 §4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Params {
@@ -55,10 +58,13 @@ impl Params {
     }
 }
 
-/// Reads the hash that is the first label of an NSEC3 record's owner (RFC 5155 §3.3).
+/// Reads the hash that is the first label of an NSEC3 record's owner (RFC 5155 §3.3). Allocates nothing.
 pub fn owner_hash(owner: NameRef<'_>) -> Option<Hash> {
-    let label = owner.labels().next()?.to_ascii_uppercase();
-    BASE32HEX_NOPAD.decode(&label).ok()?.try_into().ok()
+    let mut label: [u8; LABEL_BYTES] = owner.labels().next()?.try_into().ok()?;
+    label.make_ascii_uppercase();
+    let mut hash = [0; NSEC3_HASH_BYTES];
+    BASE32HEX_NOPAD.decode_mut(&label, &mut hash).ok()?;
+    Some(hash)
 }
 
 #[cfg(test)]
