@@ -1,6 +1,6 @@
 //! Telling the processor what will be read soon, so that several waits for memory become one.
 
-/// Starts to bring octets into the nearest cache; at most [`LINES_MAX`] cache lines from the start on. Does nothing where
+/// Starts to bring octets into the nearest cache; at most four cache lines from the start on. Does nothing where
 /// the processor has no such instruction that we know of.
 #[inline]
 pub fn prefetch(octets: &[u8]) {
