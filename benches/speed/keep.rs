@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::common::interrupt::on_interrupt;
 use super::common::server::Process;
 
 /// How long a server may take to stop before it is killed.
@@ -85,26 +85,7 @@ impl Drop for Folder {
 /// Sees to it that an interruption of this process ends what it started. Once.
 fn guard() {
     static GUARD: Once = Once::new();
-    GUARD.call_once(|| {
-        let (ready, is_ready) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(async {
-                let [mut interrupt, mut terminate, mut hangup] =
-                    [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
-                        .map(|kind| signal(kind).expect("signals can be watched"));
-                let _ = ready.send(());
-                let number = tokio::select! {
-                    _ = interrupt.recv() => 2,
-                    _ = terminate.recv() => 15,
-                    _ = hangup.recv() => 1,
-                };
-                end_all();
-                std::process::exit(128 + number);
-            });
-        });
-        is_ready.recv().expect("the guard stands");
-    });
+    GUARD.call_once(|| on_interrupt(end_all));
 }
 
 /// Ends what this process started.

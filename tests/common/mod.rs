@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod ask;
+pub(crate) mod interrupt;
 pub(crate) mod message;
 pub(crate) mod name;
 pub(crate) mod server;

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use tokio::signal::unix::{SignalKind, signal};
+
+use crate::common::interrupt::on_interrupt;
 
 /// What all names begin with.
 const PREFIX: &str = "fatedsite-";
@@ -258,24 +259,7 @@ pub(crate) fn guard() {
     static GUARD: Once = Once::new();
     GUARD.call_once(|| {
         sweep();
-        let (ready, is_ready) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(async {
-                let [mut interrupt, mut terminate, mut hangup] =
-                    [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
-                        .map(|kind| signal(kind).expect("signals can be watched"));
-                let _ = ready.send(());
-                let number = tokio::select! {
-                    _ = interrupt.recv() => 2,
-                    _ = terminate.recv() => 15,
-                    _ = hangup.recv() => 1,
-                };
-                remove_all();
-                std::process::exit(128 + number);
-            });
-        });
-        is_ready.recv().expect("the guard stands");
+        on_interrupt(remove_all);
     });
 }
 
