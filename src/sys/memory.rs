@@ -27,12 +27,17 @@ pub fn use_huge_pages() -> io::Result<usize> {
 /// The smallest block that is a mapping of its own, so that it goes back to the kernel as soon as it is freed.
 const OWN_MAPPING_BYTES: libc::c_int = 128 << 10;
 
+/// The most blocks that are mappings of their own; the kernel allows a process some 65,000 mappings in all.
+const OWN_MAPPINGS_MAX: libc::c_int = 16_384;
+
 /// Makes the allocator map each big block by itself for good. By default the first big block that is freed raises the
 /// limit up to 32 MiB, and what loading a zone takes then stays with the process.
 pub fn map_big_blocks() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: `mallopt` takes two numbers, locks what it changes, and keeps the value that it has if it refuses this one.
-    let _is_set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_MAPPING_BYTES) };
+    for (parameter, value) in [(libc::M_MMAP_THRESHOLD, OWN_MAPPING_BYTES), (libc::M_MMAP_MAX, OWN_MAPPINGS_MAX)] {
+        // SAFETY: `mallopt` takes two numbers, locks what it changes, and keeps what it has if it refuses the value.
+        let _is_set = unsafe { libc::mallopt(parameter, value) };
+    }
 }
 
 /// Gives free memory back to the kernel, also where it lies between blocks that are in use. Takes some milliseconds for

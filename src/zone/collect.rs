@@ -20,8 +20,9 @@ const PIECE_BYTES: usize = 1 << 18;
 const PIECE_RUN_BYTES: usize = 64;
 /// Octets of zone text for one shard, roughly.
 const SHARD_TEXT_BYTES: usize = 1 << 20;
-/// The most shards, as a power of two.
-const SHARD_BITS_MAX: u32 = 10;
+/// The most shards, as a power of two: few enough for a piece of a big text to be so big that freeing it gives its
+/// memory back to the kernel.
+const SHARD_BITS_MAX: u32 = 5;
 
 /// Records of many owners.
 pub(super) struct Collector {

@@ -11,8 +11,8 @@ use crate::zone::crew::{self, Crew};
 use crate::zone::hash::{LookupName, NameHash, Seed, wildcard_hash};
 use crate::zone::survey::wildcard_parent;
 
-/// Runs on both sides of the place where a hash is supposed to be that are looked at first.
-const REACH: usize = 16;
+/// Runs of one slot, roughly: two lines of the CPU's cache.
+const SLOT_RUNS: usize = 8;
 
 /// A name between the apex and those that have records, without records of its own (RFC 4592 §2.2.2).
 pub(super) struct Empty {
@@ -39,8 +39,8 @@ pub(super) struct Index {
     /// What the owners say together.
     all_facts: Facts,
     shard_bits: u32,
-    /// The runs of each shard, sorted.
-    shards: Vec<Vec<Run>>,
+    /// The runs of each shard.
+    shards: Vec<Directory>,
     /// Sorted by hash.
     empties: Vec<Empty>,
 }
@@ -60,15 +60,15 @@ pub(super) enum Stand {
 impl Index {
     /// Takes the sorted runs of each shard; their number is a power of two.
     pub(super) fn new(seed: Seed, apex: NameRef<'_>, shards: Vec<Vec<Run>>) -> Self {
-        let name = LookupName::new(apex);
+        let (name, shard_bits) = (LookupName::new(apex), shards.len().ilog2());
         let mut index = Self {
             seed,
             apex_labels: name.label_count(),
             apex_hash: name.hash(seed),
             apex_facts: Facts::default(),
             all_facts: shards.iter().flatten().fold(Facts::default(), |facts, run| facts.and(run.facts())),
-            shard_bits: shards.len().ilog2(),
-            shards,
+            shard_bits,
+            shards: shards.into_iter().map(|runs| Directory::new(runs, shard_bits)).collect(),
             empties: Vec::new(),
         };
         index.apex_facts = index.facts(index.apex_hash).unwrap_or_default();
@@ -100,7 +100,7 @@ impl Index {
     fn empties_above(&self, shard: usize, pieces: &Pieces) -> Vec<Empty> {
         let shallow = self.apex_labels + 1;
         let (mut seen, mut found) = (HashSet::new(), Vec::new());
-        for run in self.shards[shard].iter().filter(|run| run.label_count() > shallow) {
+        for run in self.shards[shard].runs.iter().filter(|run| run.label_count() > shallow) {
             let name = LookupName::new(pieces.owner(*run));
             for labels in (shallow..name.label_count()).rev() {
                 let hash = name.hash_of_suffix(self.seed, labels);
@@ -120,7 +120,7 @@ impl Index {
 
     /// The runs of one shard, sorted.
     pub(super) fn runs(&self, shard: usize) -> &[Run] {
-        &self.shards[shard]
+        &self.shards[shard].runs
     }
 
     /// The empty non-terminals that belong to one shard, sorted by hash.
@@ -132,10 +132,8 @@ impl Index {
 
     /// What is known of the owner with that hash; `None` if there is none.
     pub(super) fn facts(&self, hash: NameHash) -> Option<Facts> {
-        let runs = &self.shards[shard_of(hash, self.shard_bits)];
-        let first = first_not_below(runs, hash, self.shard_bits);
-        let own = runs[first..].iter().take_while(|run| run.hash == hash);
-        own.map(|run| run.facts()).reduce(Facts::and)
+        let shard = &self.shards[shard_of(hash, self.shard_bits)];
+        shard.with_hash(hash, self.shard_bits).map(|run| run.facts()).reduce(Facts::and)
     }
 
     /// The same, empty non-terminals included.
@@ -186,20 +184,37 @@ impl Index {
     }
 }
 
-/// The first of sorted runs whose hash is not below `hash`, of which all share the top `shard_bits`.
-///
-/// Hashes are spread evenly, so the place can be told from the hash, and is looked for around there.
-fn first_not_below(runs: &[Run], hash: NameHash, shard_bits: u32) -> usize {
-    let place = (u128::from(hash.0 << shard_bits) * runs.len() as u128) >> 64;
-    let mut reach = REACH;
-    loop {
-        let low = (place as usize).saturating_sub(reach);
-        let high = (place as usize + reach).min(runs.len());
-        let is_behind_low = low == 0 || runs[low - 1].hash < hash;
-        let is_before_high = high == runs.len() || runs[high].hash >= hash;
-        if is_behind_low && is_before_high {
-            return low + runs[low..high].partition_point(|run| run.hash < hash);
+/// The sorted runs of one shard, and where among them the hashes with the same top bits start.
+struct Directory {
+    runs: Vec<Run>,
+    /// How many bits of a hash, behind those of the shard, choose the slot.
+    slot_bits: u32,
+    /// Where each slot starts, and where the last one ends.
+    starts: Vec<u32>,
+}
+
+impl Directory {
+    /// Looks through sorted runs, of whose hashes the top `shard_bits` are equal.
+    fn new(runs: Vec<Run>, shard_bits: u32) -> Self {
+        let slot_bits = (runs.len() / SLOT_RUNS).max(1).ilog2();
+        let mut starts = Vec::with_capacity((1 << slot_bits) + 1);
+        for (at, run) in runs.iter().enumerate() {
+            let slot = slot_of(run.hash, shard_bits, slot_bits);
+            starts.resize(starts.len().max(slot + 1), at as u32); // A process can't hold four thousand million owners.
         }
-        reach *= 4;
+        starts.resize((1 << slot_bits) + 1, runs.len() as u32);
+        Self { runs, slot_bits, starts }
     }
+
+    /// The runs of one hash.
+    fn with_hash(&self, hash: NameHash, shard_bits: u32) -> impl Iterator<Item = &Run> {
+        let slot = slot_of(hash, shard_bits, self.slot_bits);
+        let runs = &self.runs[self.starts[slot] as usize..self.starts[slot + 1] as usize];
+        runs.iter().filter(move |run| run.hash == hash)
+    }
+}
+
+/// The slot of a hash.
+fn slot_of(hash: NameHash, shard_bits: u32, slot_bits: u32) -> usize {
+    (hash.0 << shard_bits).checked_shr(64 - slot_bits).unwrap_or(0) as usize
 }
