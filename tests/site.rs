@@ -196,8 +196,11 @@ fn a_wedged_worker_of_fated_keeps_its_share_and_answers_it_when_it_goes_on() {
     let zone =
         ZoneFile::new("site.test.", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/site/site.test.zone"));
     let mut server = Server::start(Kind::Fated, &[zone]);
-    let workers = workers_of_fated(Pid::from_raw(server.process().id().cast_signed()));
-    assert_eq!(workers.len(), 2, "{workers:?}");
+    let process = Pid::from_raw(server.process().id().cast_signed());
+    // One worker may answer before the other has its name.
+    let has_both = clock::wait_until(END_PATIENCE, || workers_of_fated(process).len() == 2);
+    let workers = workers_of_fated(process);
+    assert!(has_both, "{workers:?}");
     let wedge = Wedge::put(workers[0]);
     let query = Query::new(&name::name("a.site.test."), 1).encode(7);
     // 64 ports: that all of them fall to one of two workers happens once in 2^63 runs.
