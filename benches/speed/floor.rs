@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::str::FromStr;
 use std::time::Duration;
 
-use fated::sys::epoll::Epoll;
+use fated::sys::epoll::{Epoll, Interest};
 use fated::sys::mmsg::{Batch, REPLY_BYTES_MAX, Wait};
 use fated::sys::socket::wait_writable;
 
@@ -94,16 +94,16 @@ impl Floor {
     fn serve_streams(self, listener: &TcpListener) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let mut epoll = Epoll::new()?;
-        epoll.watch(listener.as_fd(), 0)?;
+        epoll.watch(listener.as_fd(), 0, Interest::Input)?;
         let mut streams: Vec<Option<Stream>> = vec![None];
         let mut free: Vec<usize> = Vec::new();
         let (mut input, mut output) = (vec![0; INPUT_BYTES], Vec::with_capacity(INPUT_BYTES));
         loop {
-            let ready = match epoll.wait() {
+            let ready = match epoll.wait(None) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 ready => ready?,
             };
-            for token in (0..ready).filter_map(|index| epoll.token(index)).collect::<Vec<_>>() {
+            for token in (0..ready).filter_map(|index| usize::try_from(epoll.token(index)?).ok()).collect::<Vec<_>>() {
                 if token > 0 {
                     let stream = streams.get_mut(token).and_then(Option::as_mut);
                     if !stream.is_some_and(|stream| stream.turn(self.reply_bytes, &mut input, &mut output)) {
@@ -116,7 +116,7 @@ impl Floor {
                     stream.set_nonblocking(true)?;
                     stream.set_nodelay(true)?;
                     let token = free.pop().unwrap_or(streams.len());
-                    epoll.watch(stream.as_fd(), token)?;
+                    epoll.watch(stream.as_fd(), token as u64, Interest::Input)?;
                     if token == streams.len() {
                         streams.push(None);
                     }
