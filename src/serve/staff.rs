@@ -260,11 +260,7 @@ impl Roster {
         let count = self.posts.len();
         let post = self.posts.get(worker).ok_or(ReplaceError::NoSuchWorker { worker, count })?;
         let mut book = self.book();
-        let lost = book.count_lost();
-        let ending = book.ending()?;
-        if lost >= count {
-            return Err(ReplaceError::TooManyLost { lost }.into());
-        }
+        let ending = book.vacancy(count, |lost| ReplaceError::TooManyLost { lost })?;
         let duty = Arc::new(Duty::new(Arc::default()));
         self.employ(worker, post, Arc::clone(&duty), ending)?;
         self.metrics.hand_over(worker, duty.shared_block());

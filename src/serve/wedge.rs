@@ -1,6 +1,7 @@
 //! Names that wedge a worker in this crate's own tests: the thread spins in the answer until the test lets go.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A place to get stuck at.
@@ -32,6 +33,18 @@ impl Wedge {
 pub(super) static WEDGES: [Wedge; 6] =
     [const { Wedge { arrived: AtomicUsize::new(0), left: AtomicUsize::new(0), is_released: AtomicBool::new(false) } };
         6];
+
+/// How long a test waits for what must happen.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Waits until `claim` holds.
+pub(super) fn wait_until(what: &str, mut claim: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !claim() {
+        assert!(start.elapsed() < WAIT_MAX, "not within {WAIT_MAX:?}: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// Returns the name of a wedge, in wire form.
 pub(super) fn name(index: u8) -> Vec<u8> {

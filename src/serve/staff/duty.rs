@@ -135,6 +135,20 @@ impl<Block> Book<Block> {
         self.ending.clone().ok_or(ReplaceError::Stopping)
     }
 
+    /// The same for a thread that replaces one of `threads`, of whom no more may be lost than that; `too_many` says so.
+    ///
+    /// # Errors
+    /// [`ReplaceError::Stopping`], or `too_many` of those that are lost.
+    pub(in crate::serve) fn vacancy(
+        &mut self,
+        threads: usize,
+        too_many: impl FnOnce(usize) -> ReplaceError,
+    ) -> Result<mpsc::Sender<()>, ReplaceError> {
+        let ending = self.ending()?;
+        let lost = self.count_lost();
+        if lost < threads { Ok(ending) } else { Err(too_many(lost)) }
+    }
+
     /// Refuses new threads from now on, and no longer keeps the channel of ends open.
     pub(in crate::serve) fn close(&mut self) {
         self.ending = None;
@@ -148,7 +162,7 @@ impl<Block> Book<Block> {
     }
 
     /// How many replaced threads have not ended.
-    pub(in crate::serve) fn count_lost(&mut self) -> usize {
+    fn count_lost(&mut self) -> usize {
         self.lost.retain(|duty| !duty.has_ended());
         self.lost.len()
     }

@@ -2,25 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::*;
 use crate::answer::{Canary, Settings};
-use crate::serve::wedge::{self, WEDGES};
+use crate::serve::wedge::{self, WAIT_MAX, WEDGES, wait_until};
 use crate::serve::{Running, STOP_TIME_MAX, TcpLimits, bind};
 use crate::wire::NameRef;
-
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits until `claim` holds.
-fn wait_until(what: &str, mut claim: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !claim() {
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// A server whose canary this process may ask, and a client.
 struct Site {
@@ -43,7 +31,7 @@ impl Site {
         let snapshot = Snapshot { settings, ..Snapshot::default() };
         let running = bound.start(Arc::new(ArcSwap::from_pointee(snapshot))).expect("threads can be made");
         let client = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
-        client.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        client.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
         Self { staff: running.staff(), running, addresses, canary, client }
     }
 

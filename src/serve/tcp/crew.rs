@@ -138,11 +138,7 @@ impl Crew {
         let count = self.posts.len();
         let post = self.posts.get(thread).ok_or(ReplaceError::NoSuchTcpThread { thread, count })?;
         let mut book = self.book();
-        let lost = book.count_lost();
-        let ending = book.ending()?;
-        if lost >= count {
-            return Err(ReplaceError::TooManyTcpLost { lost }.into());
-        }
+        let ending = book.vacancy(count, |lost| ReplaceError::TooManyTcpLost { lost })?;
         let shift = Arc::new(Shift::new(Arc::default())?);
         self.employ(thread, Arc::clone(&shift), ending)?;
         self.metrics.hand_over_tcp(thread, shift.duty.shared_block());

@@ -2,24 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::*;
-use crate::serve::wedge::{self, WEDGES};
+use crate::serve::wedge::{self, WAIT_MAX, WEDGES, wait_until};
 use crate::serve::{ReplaceError, Running, STOP_TIME_MAX, Staff, bind};
-
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits until `claim` holds.
-fn wait_until(what: &str, mut claim: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !claim() {
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// A server with two TCP threads.
 fn open() -> (Running, Staff, SocketAddr) {
@@ -42,7 +29,7 @@ fn framed(name: &[u8]) -> Vec<u8> {
 /// Connects and asks for a name; the answer is not read.
 fn ask(address: SocketAddr, name: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
     stream.write_all(&framed(name)).expect("the connection is open");
     stream
 }
