@@ -217,10 +217,11 @@ impl Desk {
         Some(turn.next)
     }
 
-    /// Closes a connection and counts why.
+    /// Counts why a connection ends and closes it, in this order: who sees it closed finds it counted.
     fn end(&mut self, key: Key, end: End) {
-        if self.connections.remove(key).is_some() {
+        if let Some(connection) = self.connections.remove(key) {
             end.count(self.office.block());
+            drop(connection);
         }
     }
 
