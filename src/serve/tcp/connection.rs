@@ -346,8 +346,17 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::serve::TcpLimits;
     use crate::serve::admission::Admission;
+    use socket2::SockRef;
     use std::net::{Ipv4Addr, Shutdown, TcpListener};
     use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    /// How much each end keeps of what the other has not taken.
+    const BUFFER_BYTES: usize = 64 << 10;
+
+    /// How long a turn is waited for that has to come.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A connection, its client's end, and what turns need.
     struct Pair {
@@ -365,6 +374,9 @@ mod tests {
             let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
             let (stream, _) = listener.accept().expect("somebody waits");
             stream.set_nonblocking(true).expect("the option is there");
+            // Neither end may grow, so that a client that takes nothing is full soon.
+            SockRef::from(&client).set_recv_buffer_size(BUFFER_BYTES).expect("the option is there");
+            SockRef::from(&stream).set_send_buffer_size(BUFFER_BYTES).expect("the option is there");
             let address = Ipv4Addr::LOCALHOST.into();
             let seat = Arc::new(Admission::new(&TcpLimits::default())).admit(address).expect("there is room");
             Self {
@@ -382,9 +394,23 @@ mod tests {
             self.connection.turn(&mut self.bench, Source { thread: 0, snapshot: &self.snapshot, block: &blocks[0] })
         }
 
+        /// Turns until one is of the kind that is wanted; panics where the connection ends before, or none comes.
+        fn turn_until(&mut self, is_wanted: impl Fn(Turn) -> bool) -> Turn {
+            let begun = Instant::now();
+            while begun.elapsed() < PATIENCE {
+                match self.turn() {
+                    turn if is_wanted(turn) => return turn,
+                    Turn { next: Next::End(end), .. } => panic!("it ended: {end:?}"),
+                    Turn { next: Next::Empty, .. } => thread::yield_now(),
+                    _ => {}
+                }
+            }
+            panic!("no such turn in {PATIENCE:?}");
+        }
+
         /// Turns until one finds something; what the client wrote last may be on its way.
         fn turn_with_input(&mut self) -> Turn {
-            std::iter::repeat_with(|| self.turn()).find(|turn| turn.next != Next::Empty).expect("it never ends")
+            self.turn_until(|turn| turn.next != Next::Empty)
         }
     }
 
@@ -438,30 +464,26 @@ mod tests {
     #[test]
     fn a_client_that_takes_nothing_is_not_read_and_gets_all_in_the_end() {
         let mut pair = Pair::new();
-        socket2::SockRef::from(pair.connection.stream()).set_send_buffer_size(1).expect("the kernel takes its least");
         let mut writer = pair.client.try_clone().expect("descriptors are left");
+        // Many times what the buffers of both ends take.
         let count = 200_000_u32;
-        let writing = std::thread::spawn(move || {
-            for id in 0..count {
-                writer.write_all(&framed(id as u16)).expect("it is open");
-            }
+        let writing = thread::spawn(move || {
+            writer.write_all(&(0..count).flat_map(|id| framed(id as u16)).collect::<Vec<_>>()).expect("it is open");
             writer.shutdown(Shutdown::Write).expect("it is open");
         });
         // The client's side takes some at first, and then no more.
-        let mut turns = std::iter::repeat_with(|| pair.turn());
-        let first = turns.find(|turn| turn.next == Next::Write).expect("it never ends");
+        let first = pair.turn_until(|turn| turn.next == Next::Write);
         assert_eq!(first.limit, Some(Limit::Transfer));
-        let next = turns.find(|turn| turn.next == Next::Write && turn.limit.is_none());
-        assert!(next.is_some(), "the time goes on");
+        pair.turn_until(|turn| turn == Turn { next: Next::Write, limit: None });
         assert_eq!(pair.connection.late(), End::SlowReader);
         let mut reader = pair.client.try_clone().expect("descriptors are left");
-        let reading = std::thread::spawn(move || {
+        let reading = thread::spawn(move || {
             let mut replies = Vec::new();
             reader.read_to_end(&mut replies).expect("it is closed in the end");
             replies.len()
         });
-        let end = std::iter::repeat_with(|| pair.turn().next).find(|next| matches!(next, Next::End(_)));
-        assert_eq!(end, Some(Next::End(End::Closed)), "the client's end is read behind its last reply");
+        let end = pair.turn_until(|turn| matches!(turn.next, Next::End(_)));
+        assert_eq!(end.next, Next::End(End::Closed), "the client's end is read behind its last reply");
         writing.join().expect("the client writes all");
         let Pair { connection, metrics, .. } = pair;
         drop(connection);
