@@ -46,8 +46,13 @@ impl Files for OneFile<'_> {
 
 /// Loads the zone, perhaps as the next version of another.
 pub(crate) fn load(text: &str, previous: Option<&Zone>) -> Zone {
+    load_as("bench.test.", text, previous)
+}
+
+/// Loads a zone of that name, perhaps as the next version of another.
+pub(crate) fn load_as(name: &str, text: &str, previous: Option<&Zone>) -> Zone {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let name: fated::wire::Name = "bench.test.".parse().expect("a good name");
+    let name: fated::wire::Name = name.parse().expect("a good name");
     let file = ZoneFile {
         path: Path::new("bench.zone"),
         name: name.as_ref(),

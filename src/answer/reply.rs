@@ -121,7 +121,9 @@ impl<'b> Reply<'b> {
             return Err(Full);
         }
         self.octets[start..start + rrset.body.len()].copy_from_slice(rrset.body);
-        self.octets[start + rrset.body.len()..end].copy_from_slice(signatures);
+        if !signatures.is_empty() {
+            self.octets[start + rrset.body.len()..end].copy_from_slice(signatures);
+        }
         self.length = end;
         if owner.pointer != QNAME_OFFSET {
             self.move_owners(start, end, owner.pointer);

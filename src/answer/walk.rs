@@ -316,6 +316,9 @@ fn put_additional(
     cut: Option<Node<'_>>,
     reply: &mut Reply<'_>,
 ) -> Result<(), Full> {
+    if !rrset.has_targets() {
+        return Ok(());
+    }
     for is_required in [true, false] {
         if is_required && cut.is_none() {
             continue;

@@ -1,13 +1,13 @@
 //! All nodes of a zone, found by the hash of their name: a persistent hash map.
 //!
 //! ```text
-//! top ──▶ page ──▶ bucket: │ count u16 │ tags u16 each, zeros to a multiple of 8 │ ends count × u32 │ nodes … │
-//!         64 buckets        the high bits of a hash choose the bucket, the low 16 are the tag
+//! top ──▶ bucket: │ count u16 │ tags u8 each, zeros to a multiple of 16 │ ends count × u32 │ nodes … │
+//!         the high bits of a hash choose the bucket, the low 8 are the tag
 //! ```
 //!
-//! A bucket holds some thirty nodes in one run of octets. Buckets and pages are shared between versions: to change a
-//! name rewrites its bucket, one page and the top, which is about the square root of the map. A lookup
-//! touches the top (always cached), the page, the head of the bucket and the node.
+//! A bucket holds four to eight nodes on the average in one run of octets, its head most often in one cache line. Buckets are
+//! shared between versions: what did not change is in memory once. A lookup touches the top, the head of the bucket and the
+//! node.
 
 use std::sync::Arc;
 
@@ -16,16 +16,13 @@ use crate::zone::hash::NameHash;
 use crate::zone::node::Node;
 
 /// Nodes that a bucket holds on the average when the map is built.
-const BUCKET_NODES_MEAN: usize = 24;
-/// Buckets of one page.
-const PAGE_BUCKETS: usize = 64;
+const BUCKET_NODES_MEAN: usize = 8;
 /// Slots of a bucket that a [`NodeRef`] can name.
 const BUCKET_NODES_MAX: usize = 1 << SLOT_BITS;
-const SLOT_BITS: u32 = 8;
+const SLOT_BITS: u32 = 6;
 const COUNT_BYTES: usize = 2;
-const TAG_BYTES: usize = 2;
-/// Tags that are compared in one step.
-const TAGS_AT_ONCE: usize = 8;
+/// Tags that are compared in one step; a tag is one octet.
+const TAGS_AT_ONCE: usize = 16;
 const END_BYTES: usize = 4;
 
 type Bucket = Arc<[u8]>;
@@ -37,7 +34,7 @@ pub struct NodeRef(u32);
 /// The nodes of one version of a zone.
 #[derive(Clone)]
 pub struct Names {
-    pages: Box<[Arc<[Bucket]>]>,
+    buckets: Buckets,
     /// `hash >> shift` is the bucket; 64 stands for "one bucket".
     shift: u32,
     node_count: usize,
@@ -46,6 +43,23 @@ pub struct Names {
 /// Which bucket a hash belongs to, of [`buckets_of`].
 fn bucket_index(hash: NameHash, shift: u32) -> usize {
     hash.0.checked_shr(shift).unwrap_or(0) as usize
+}
+
+/// The top of a map. A small zone is one bucket, which is then reached without a step in between: where there are very many
+/// small zones, none of them is in the caches.
+#[derive(Clone)]
+enum Buckets {
+    One(Bucket),
+    Many(Box<[Bucket]>),
+}
+
+impl Buckets {
+    fn as_slice(&self) -> &[Bucket] {
+        match self {
+            Self::One(bucket) => core::slice::from_ref(bucket),
+            Self::Many(buckets) => buckets,
+        }
+    }
 }
 
 /// How many buckets there are.
@@ -117,7 +131,7 @@ impl Names {
 
     /// All nodes with their places, in no useful order.
     pub fn iter(&self) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
-        self.pages.iter().flat_map(|page| page.iter()).enumerate().flat_map(|(index, bucket)| {
+        self.buckets.as_slice().iter().enumerate().flat_map(|(index, bucket)| {
             let view = BucketView::new(bucket);
             (0..view.count()).map(move |slot| (node_ref(index, slot), view.node(slot)))
         })
@@ -126,13 +140,12 @@ impl Names {
     /// How many buckets are the very same as in another version, of how many.
     #[cfg(test)]
     pub(super) fn shared_buckets(&self, other: &Self) -> (usize, usize) {
-        let buckets = |names: &Self| names.pages.iter().flat_map(|page| page.iter().cloned()).collect::<Vec<_>>();
-        let (mine, theirs) = (buckets(self), buckets(other));
-        (mine.iter().zip(&theirs).filter(|(a, b)| Arc::ptr_eq(a, b)).count(), mine.len())
+        let (mine, theirs) = (self.buckets.as_slice(), other.buckets.as_slice());
+        (mine.iter().zip(theirs).filter(|(a, b)| Arc::ptr_eq(a, b)).count(), mine.len())
     }
 
     fn bucket(&self, index: usize) -> &[u8] {
-        &self.pages[index / PAGE_BUCKETS][index % PAGE_BUCKETS]
+        &self.buckets.as_slice()[index]
     }
 }
 
@@ -146,7 +159,7 @@ pub struct Ahead<'z> {
 impl<'z> Ahead<'z> {
     /// The octets in which the search begins.
     pub fn head(self) -> &'z [u8] {
-        let count = self.bucket.len().min(COUNT_BYTES + BUCKET_NODES_MEAN * (TAG_BYTES + END_BYTES));
+        let count = self.bucket.len().min(COUNT_BYTES + TAGS_AT_ONCE + BUCKET_NODES_MEAN * END_BYTES);
         &self.bucket[..count]
     }
 
@@ -162,17 +175,13 @@ fn node_ref(bucket: usize, slot: usize) -> NodeRef {
 
 /// Octets of the tags of so many nodes, in whole vectors: what is behind the last tag is zero.
 fn tags_bytes(count: usize) -> usize {
-    count.next_multiple_of(TAGS_AT_ONCE) * TAG_BYTES
+    count.next_multiple_of(TAGS_AT_ONCE)
 }
 
 /// Which of some tags are `tag`: bit `i` for the tag at place `i`. Without branches, so that it is done in a vector.
 #[inline]
-fn matches(tags: &[u8; TAGS_AT_ONCE * TAG_BYTES], tag: u16) -> u32 {
-    let mut hits = 0;
-    for (place, stored) in tags.as_chunks::<TAG_BYTES>().0.iter().enumerate() {
-        hits |= u32::from(u16::from_le_bytes(*stored) == tag) << place;
-    }
-    hits
+fn matches(tags: &[u8; TAGS_AT_ONCE], tag: u8) -> u32 {
+    tags.iter().enumerate().fold(0, |hits, (place, stored)| hits | u32::from(*stored == tag) << place)
 }
 
 /// Reads one bucket.
@@ -196,7 +205,7 @@ impl<'z> BucketView<'z> {
         let count = self.count();
         let tags = &self.bytes[COUNT_BYTES..COUNT_BYTES + tags_bytes(count)];
         for (index, some) in tags.as_chunks().0.iter().enumerate() {
-            let mut hits = matches(some, hash.0 as u16);
+            let mut hits = matches(some, hash.0 as u8);
             while hits != 0 {
                 let slot = index * TAGS_AT_ONCE + hits.trailing_zeros() as usize;
                 hits &= hits - 1;
@@ -270,20 +279,12 @@ impl<'p> NamesPlan<'p> {
     /// Puts the parts together, of which none is missing.
     pub(super) fn finish(&self, parts: Vec<NamesPart>) -> Names {
         let node_count = parts.iter().map(|part| part.node_count).sum();
-        let mut buckets = parts.into_iter().flat_map(|part| part.buckets);
-        let (mut pages, mut page) = (Vec::new(), Vec::with_capacity(PAGE_BUCKETS));
-        loop {
-            page.extend(buckets.by_ref().take(PAGE_BUCKETS));
-            if page.is_empty() {
-                return Names { pages: pages.into(), shift: self.shift, node_count };
-            }
-            let before = self.previous.and_then(|names| names.pages.get(pages.len()));
-            let is_same = |before: &&Arc<[Bucket]>| {
-                before.len() == page.len() && before.iter().zip(&page).all(|(a, b)| Arc::ptr_eq(a, b))
-            };
-            pages.push(before.filter(is_same).map_or_else(|| page.as_slice().into(), Arc::clone));
-            page.clear();
-        }
+        let mut buckets: Vec<Bucket> = parts.into_iter().flat_map(|part| part.buckets).collect();
+        let buckets = match buckets.pop() {
+            Some(bucket) if buckets.is_empty() => Buckets::One(bucket),
+            last => Buckets::Many(buckets.into_iter().chain(last).collect()),
+        };
+        Names { buckets, shift: self.shift, node_count }
     }
 }
 
@@ -309,7 +310,7 @@ impl NamesWriter<'_> {
     fn finish_bucket(&mut self) {
         let index = self.range.start + self.made.len();
         let octets = self.bucket.finish();
-        let before = self.previous.map(|names| &names.pages[index / PAGE_BUCKETS][index % PAGE_BUCKETS]);
+        let before = self.previous.map(|names| &names.buckets.as_slice()[index]);
         self.made.push(match before {
             Some(before) if **before == *octets => Arc::clone(before),
             _ => octets.into(),
@@ -330,7 +331,7 @@ struct BucketWriter {
 impl BucketWriter {
     /// Adds a node.
     fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
-        self.tags.extend_from_slice(&(hash.0 as u16).to_le_bytes());
+        self.tags.push(hash.0 as u8);
         write(&mut self.nodes);
         let end = u32::try_from(self.nodes.len()).expect("the nodes of one bucket stay under 4 GiB");
         self.ends.extend_from_slice(&end.to_le_bytes());
@@ -338,7 +339,7 @@ impl BucketWriter {
 
     /// Finishes the bucket and starts the next.
     fn finish(&mut self) -> &[u8] {
-        let count = (self.tags.len() / TAG_BYTES) as u16;
+        let count = self.tags.len() as u16;
         self.tags.resize(tags_bytes(usize::from(count)), 0);
         self.octets.clear();
         self.octets.extend_from_slice(&count.to_le_bytes());

@@ -208,7 +208,7 @@ impl<'z> Node<'z> {
 
     /// The RRset of one type that has records.
     pub fn rrset(self, rtype: Type) -> Option<Rrset<'z>> {
-        self.rrsets().find(|rrset| rrset.rtype == rtype && rrset.record_count > 0)
+        self.rrsets().of_type(rtype).filter(|rrset| rrset.record_count > 0)
     }
 }
 
@@ -217,6 +217,29 @@ impl<'z> Node<'z> {
 pub struct Rrsets<'z> {
     entries: &'z [u8],
     data: &'z [u8],
+}
+
+impl<'z> Rrsets<'z> {
+    /// The RRset of one type, of which there is one at most: goes over the others without looking into them.
+    fn of_type(mut self, rtype: Type) -> Option<Rrset<'z>> {
+        let (mut skipped, mut before) = (0, 0);
+        for entry in self.entries.as_chunks::<ENTRY_BYTES>().0 {
+            if u16_at(entry, 0) == rtype.0 {
+                self.entries = &self.entries[before..];
+                self.data = &self.data[skipped..];
+                return self.next();
+            }
+            before += ENTRY_BYTES;
+            skipped += data_bytes(entry);
+        }
+        None
+    }
+}
+
+/// How many octets of data belong to an entry.
+fn data_bytes(entry: &[u8; ENTRY_BYTES]) -> usize {
+    let octets = u32_at(entry, 10) as usize + u32_at(entry, 14) as usize;
+    octets + usize::from(u16_at(entry, 6)) * MOVE_BYTES + usize::from(u16_at(entry, 8)) * TARGET_BYTES
 }
 
 impl<'z> Iterator for Rrsets<'z> {
@@ -245,6 +268,11 @@ impl<'z> Rrset<'z> {
     /// Where compression pointers stand inside the RDATA of the body.
     pub fn moves(self) -> impl Iterator<Item = usize> + 'z {
         self.moves.chunks_exact(MOVE_BYTES).map(|entry| usize::from(u16_at(entry, 0)))
+    }
+
+    /// Whether addresses belong in the additional section.
+    pub fn has_targets(self) -> bool {
+        !self.targets.is_empty()
     }
 
     /// The names whose addresses belong in the additional section, each once.

@@ -1,7 +1,5 @@
 //! All zones that are served, found by the deepest apex that matches.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use crate::wire::name::{LABELS_MAX, is_same};
@@ -12,7 +10,7 @@ use crate::zone::hash::{LookupName, NameHash, Seed};
 #[derive(Debug, Default)]
 pub struct ZoneSet {
     zones: Vec<Arc<Zone>>,
-    by_apex: HashMap<NameHash, u32, BuildHasherDefault<PassThrough>>,
+    by_apex: Table,
     seed: Option<Seed>,
     name_count: usize,
     /// Bit `n` is set if some apex has `n` labels.
@@ -26,17 +24,15 @@ impl ZoneSet {
     /// If the seeds differ.
     pub fn new(zones: Vec<Arc<Zone>>) -> Self {
         let mut set = Self { seed: zones.first().map(|zone| zone.seed()), ..Self::default() };
-        for zone in zones {
+        set.by_apex = Table::with_room(zones.len());
+        for zone in &zones {
             assert_eq!(set.seed, Some(zone.seed()), "zones of one set share the seed");
             set.depths |= 1 << zone.apex().label_count();
-            match set.by_apex.get(&zone.apex_hash()) {
-                Some(index) if set.zones[*index as usize].apex() == zone.apex() => set.zones[*index as usize] = zone,
-                _ => {
-                    set.by_apex.insert(zone.apex_hash(), set.zones.len() as u32);
-                    set.zones.push(zone);
-                }
-            }
+            set.by_apex.put(zone);
         }
+        set.zones = zones;
+        let kept = |zone: &Arc<Zone>| set.by_apex.get(zone.apex_hash(), zone.apex().as_bytes());
+        set.zones.retain(|zone| kept(zone).is_some_and(|kept| Arc::ptr_eq(kept, zone)));
         set.name_count = set.zones.iter().map(|zone| zone.name_count()).sum();
         set
     }
@@ -73,34 +69,50 @@ impl ZoneSet {
             let depth = depths.trailing_zeros() as usize;
             hash = (labels..depth).fold(hash, |hash, depth| name.descend(seed, hash, depth));
             labels = depth;
-            found = self.with_apex(hash, name.suffix_octets(depth)).or(found);
+            found = self.by_apex.get(hash, name.suffix_octets(depth)).or(found);
             depths &= depths - 1;
         }
         found
     }
-
-    fn with_apex(&self, hash: NameHash, octets: &[u8]) -> Option<&Arc<Zone>> {
-        let zone = &self.zones[*self.by_apex.get(&hash)? as usize];
-        is_same(zone.apex().as_bytes(), octets).then_some(zone)
-    }
 }
 
-/// A hasher for keys that are seeded hashes already.
-#[derive(Default)]
-struct PassThrough(u64);
+/// Zones by the hash of their apex: open addressing, a step further where a place is taken. Half of it at least is free, so
+/// that a search ends.
+///
+/// What a search reads is one place most often, and the zone itself: where there are very many zones, neither is in the caches.
+#[derive(Debug, Default)]
+struct Table {
+    /// As many as a power of two, or none.
+    places: Box<[Option<(NameHash, Arc<Zone>)>]>,
+}
 
-impl Hasher for PassThrough {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+impl Table {
+    /// A table for so many zones.
+    fn with_room(count: usize) -> Self {
+        Self { places: vec![None; (2 * count).next_power_of_two()].into() }
+    }
+
+    /// Puts a zone into the table, in the place of one of the same name.
+    fn put(&mut self, zone: &Arc<Zone>) {
+        let at = self.place(zone.apex_hash(), zone.apex().as_bytes());
+        self.places[at] = Some((zone.apex_hash(), Arc::clone(zone)));
+    }
+
+    /// The zone of that name, which is `octets` and hashes to `hash`.
+    fn get(&self, hash: NameHash, octets: &[u8]) -> Option<&Arc<Zone>> {
+        self.places[self.place(hash, octets)].as_ref().map(|(_, zone)| zone)
+    }
+
+    /// Where the zone of that name stands, or would. There is a table: the set has a seed.
+    fn place(&self, hash: NameHash, octets: &[u8]) -> usize {
+        let last = self.places.len() - 1;
+        let mut at = hash.0 as usize & last;
+        while let Some((stored, zone)) = &self.places[at] {
+            if *stored == hash && is_same(zone.apex().as_bytes(), octets) {
+                break;
+            }
+            at = (at + 1) & last;
         }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
+        at
     }
 }

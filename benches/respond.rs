@@ -1,0 +1,330 @@
+//! What an answer costs in process, no socket in between: the mixes of the table of speed, alone and on two threads at once.
+//!
+//! `cargo bench --bench respond`. Two threads that write to no line of memory in common give twice the answers of one, as far
+//! as the two CPUs are two: how far, two threads tell that have not even the zone in common. Exit code: 0 if the bounds hold,
+//! 1 if one does not, 2 for an error.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+#[allow(dead_code, reason = "the other benches load their own zone")]
+#[path = "common/zone.rs"]
+mod zone;
+#[allow(dead_code, reason = "signed zones and second versions are for the table of speed")]
+#[path = "speed/zones.rs"]
+mod zones;
+
+use std::fs;
+use std::hint::black_box;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use clap::Parser;
+use common::message::{Edns, Query};
+use common::name::name;
+use common::server::ZoneFile;
+use fated::answer::{Asker, Settings, Snapshot, Transport, Verdict, ahead, respond};
+use fated::metrics::{Metrics, UdpBlock};
+use fated::sys::cpu::{self, Cpu};
+use fated::sys::prefetch::prefetch;
+use fated::zone::ZoneSet;
+use zones::{Many, Material, Recipe, Signing};
+
+/// Threads that answer at once.
+const THREADS: usize = 2;
+/// How many times the answers of one thread two give, at least …
+const SCALING_MIN: f64 = 1.9;
+/// … or what share of those that two give which have nothing in common, where the CPUs are not two.
+const SHARE_MIN: f64 = 0.97;
+/// Queries that are answered from one snapshot, as a worker under load does.
+const BATCH: usize = 32;
+/// Answers of one measurement.
+const ANSWERS: usize = 1 << 20;
+/// Octets of a reply buffer; all replies of the mixes are shorter.
+const REPLY_BYTES: usize = 4096 + 64;
+/// The mix of the small zone, in the table.
+const SMALL: &str = "10,000 names";
+/// The same, where threads have not even the zone in common.
+const APART: &str = "10,000 names, twice";
+/// Small zones of the row `many`.
+const ZONES: usize = 100_000;
+/// Exit code where a bound does not hold.
+const EXIT_MISSED: u8 = 1;
+/// Exit code for an error.
+const EXIT_ERROR: u8 = 2;
+
+/// Measure answers in process.
+#[derive(Debug, Parser)]
+#[command(name = "respond")]
+struct Options {
+    /// How often each mix is measured
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// What zones and queries are drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Only mixes whose names have this in them
+    #[arg(default_value = "")]
+    only: String,
+    /// Cargo gives it; without it, nothing is measured
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What is asked of which zones.
+#[derive(Clone)]
+struct Mix {
+    /// Its name in the table.
+    name: String,
+    /// The most nanoseconds of a mean answer.
+    bound: Option<f64>,
+    /// Whether what a batch will read is fetched ahead.
+    is_fetched: bool,
+    /// The zones of each thread, which are the same ones but where that is told.
+    snapshots: [Arc<ArcSwap<Snapshot>>; THREADS],
+    /// The queries, one behind the other.
+    queries: Arc<Vec<u8>>,
+    /// Where each query ends.
+    ends: Arc<Vec<u32>>,
+}
+
+/// What one thread needs besides: nothing of it is another's.
+struct Seat {
+    /// Which thread it is.
+    number: usize,
+    cpu: Cpu,
+    replies: Vec<u8>,
+    block: Arc<UdpBlock>,
+    /// The query that comes next.
+    next: usize,
+}
+
+impl Seat {
+    /// A place for thread `number`, which begins where no other does.
+    fn new(metrics: &Metrics, number: usize, cpu: Cpu, queries: usize) -> Self {
+        let block = Arc::clone(&metrics.udp()[number]);
+        Self { number, cpu, replies: vec![0; BATCH * REPLY_BYTES], block, next: number * queries / THREADS }
+    }
+}
+
+impl Mix {
+    /// Reads zones and queries.
+    fn new(name: &str, bound: Option<f64>, material: &Material) -> io::Result<Self> {
+        let zones = Arc::new(ArcSwap::from_pointee(read(material)?));
+        let (mut queries, mut ends) = (Vec::new(), Vec::new());
+        for line in fs::read_to_string(&material.queries)?.lines() {
+            queries.extend_from_slice(&query(line).ok_or_else(|| io::Error::other(format!("no query: {line}")))?);
+            ends.push(u32::try_from(queries.len()).map_err(io::Error::other)?);
+        }
+        let (queries, ends) = (queries.into(), ends.into());
+        Ok(Self {
+            name: name.to_owned(),
+            bound,
+            is_fetched: false,
+            snapshots: [Arc::clone(&zones), zones],
+            queries,
+            ends,
+        })
+    }
+
+    /// The same, but with what a batch reads fetched ahead.
+    fn fetched(&self) -> Self {
+        Self { name: format!("{}, fetched ahead", self.name), is_fetched: true, ..self.clone() }
+    }
+
+    /// Query number `number`, from the first on again behind the last.
+    fn query(&self, number: usize) -> &[u8] {
+        let number = number % self.ends.len();
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        &self.queries[start..self.ends[number] as usize]
+    }
+
+    /// Answers [`ANSWERS`] queries in batches and returns the nanoseconds that one took, on the average.
+    fn run(&self, seat: &mut Seat) -> f64 {
+        let asker = Asker { transport: Transport::Udp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
+        let begun = Instant::now();
+        for _ in 0..ANSWERS / BATCH {
+            let snapshot = self.snapshots[seat.number].load();
+            if self.is_fetched {
+                self.fetch(&snapshot, seat.next);
+            }
+            for (place, reply) in seat.replies.chunks_exact_mut(REPLY_BYTES).enumerate() {
+                let query = self.query(seat.next + place);
+                let answers = &seat.block.answers;
+                answers.queries.add(1);
+                if let Verdict::Reply { rcode, qtype, is_truncated, .. } = respond(&snapshot, query, &asker, reply) {
+                    answers.count_reply(rcode, qtype, is_truncated);
+                }
+                black_box(reply);
+            }
+            seat.next = (seat.next + BATCH) % self.ends.len();
+        }
+        begun.elapsed().as_secs_f64() * 1e9 / ANSWERS as f64
+    }
+
+    /// Fetches what the next batch will read, as a worker does.
+    fn fetch(&self, snapshot: &Snapshot, first: usize) {
+        let places = std::array::from_fn::<_, BATCH, _>(|place| {
+            let places = ahead(snapshot, self.query(first + place));
+            places.iter().flatten().for_each(|place| prefetch(place.head()));
+            places
+        });
+        places.iter().flatten().flatten().filter_map(|place| place.node()).for_each(prefetch);
+    }
+}
+
+/// A query from a line of a query file, with an OPT record of 1232 octets.
+fn query(line: &str) -> Option<Vec<u8>> {
+    let (qname, qtype) = line.split_once(' ')?;
+    let known = [("A", 1), ("CNAME", 5), ("MX", 15), ("TXT", 16), ("AAAA", 28)];
+    let (_, qtype) = known.into_iter().find(|(name, _)| *name == qtype)?;
+    Some(Query::new(&name(qname), qtype).with_edns(Edns::new(1232, false)).encode(0x1D1D))
+}
+
+/// Reads zones.
+fn read(material: &Material) -> io::Result<Snapshot> {
+    let mut zones = Vec::with_capacity(material.zones.len());
+    for ZoneFile { origin, file } in &material.zones {
+        zones.push(Arc::new(zone::load_as(origin, &fs::read_to_string(file)?, None)));
+    }
+    Ok(Snapshot { zones: ZoneSet::new(zones), settings: Settings::default() })
+}
+
+/// Nanoseconds of an answer: on one thread alone, and on each of two at once.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    alone: f64,
+    beside: f64,
+}
+
+impl Sample {
+    /// How many times the answers of one thread two give.
+    fn scaling(self) -> f64 {
+        THREADS as f64 * self.alone / self.beside
+    }
+}
+
+/// Answers on one CPU after the other and then on both at once.
+fn measure(mix: &Mix, seats: &mut [Seat; THREADS]) -> io::Result<Sample> {
+    let panicked = |_| io::Error::other("an answer panicked");
+    let answer = |seat: &mut Seat, start: &Barrier| {
+        cpu::pin(seat.cpu)?;
+        mix.run(seat); // Brings in what this thread will need.
+        start.wait();
+        io::Result::Ok(mix.run(seat))
+    };
+    let alone = |seat: &mut Seat| thread::scope(|scope| scope.spawn(|| answer(seat, &Barrier::new(1))).join());
+    let mut sum_alone = 0.0;
+    for seat in &mut *seats {
+        sum_alone += alone(seat).map_err(panicked)??;
+    }
+    let start = Barrier::new(THREADS);
+    let beside = thread::scope(|scope| {
+        let threads = seats.each_mut().map(|seat| scope.spawn(|| answer(seat, &start)));
+        threads.map(thread::ScopedJoinHandle::join)
+    });
+    let mut sum_beside = 0.0;
+    for outcome in beside {
+        sum_beside += outcome.map_err(panicked)??;
+    }
+    Ok(Sample { alone: sum_alone / THREADS as f64, beside: sum_beside / THREADS as f64 })
+}
+
+/// The one in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The mixes, and the name of the one whose threads have nothing in common.
+fn mixes(options: &Options) -> io::Result<Vec<Mix>> {
+    let seed = options.seed;
+    let of_names = |names| Recipe::new(seed, names).material(Signing::Unsigned);
+    let many = Many { seed, count: ZONES };
+    let mut mixes = Vec::new();
+    let mut add = |name: &'static str, bound, material: &dyn Fn() -> io::Result<Material>| {
+        if !name.contains(&options.only) {
+            return Ok(());
+        }
+        let material = material()?;
+        let mix = Mix::new(name, bound, &material)?;
+        match name {
+            SMALL => {
+                let own = Arc::new(ArcSwap::from_pointee(read(&material)?));
+                mixes.push(Mix {
+                    name: APART.to_owned(),
+                    bound: None,
+                    snapshots: [own, mix.snapshots[1].clone()],
+                    ..mix.clone()
+                });
+            }
+            _ => mixes.push(mix.fetched()),
+        }
+        mixes.push(mix);
+        io::Result::Ok(())
+    };
+    add(SMALL, Some(120.0), &|| of_names(10_000))?;
+    add("a million names", Some(350.0), &|| of_names(1_000_000))?;
+    add("100,000 zones", None, &|| many.apart())?;
+    add("one zone with their names", None, &|| many.together())?;
+    Ok(mixes)
+}
+
+/// Measures the mixes in turn, round by round, and prints the table. Returns whether the bounds hold.
+fn table(options: &Options) -> io::Result<bool> {
+    let &[first, second, ..] = &cpu::allowed()?[..] else { return Err(io::Error::other("two CPUs are needed")) };
+    let mixes = mixes(options)?;
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); mixes.len()];
+    fated::sys::memory::use_huge_pages()?;
+    let metrics = Metrics::new(THREADS, 0);
+    for _ in 0..options.rounds {
+        for (mix, samples) in mixes.iter().zip(&mut samples) {
+            let mut seats =
+                [(0, first), (1, second)].map(|(number, cpu)| Seat::new(&metrics, number, cpu, mix.ends.len()));
+            samples.push(measure(mix, &mut seats)?);
+        }
+    }
+    println!("| zones | ns an answer, one thread | each of two at once | times the answers of one | bound |");
+    println!("|---|---:|---:|---:|---|");
+    let scaling_of = |samples: &[Sample]| median(samples.iter().map(|sample| sample.scaling()).collect());
+    let apart = mixes.iter().zip(&samples).find(|(mix, _)| mix.name == APART).map(|(_, samples)| scaling_of(samples));
+    let mut holds = true;
+    for (mix, samples) in mixes.iter().zip(&samples) {
+        let alone = median(samples.iter().map(|sample| sample.alone).collect());
+        let beside = median(samples.iter().map(|sample| sample.beside).collect());
+        let scaling = scaling_of(samples);
+        let is_fast = mix.bound.is_none_or(|bound| alone <= bound);
+        let scales =
+            mix.name != SMALL || scaling >= SCALING_MIN || apart.is_some_and(|apart| scaling >= SHARE_MIN * apart);
+        holds &= is_fast && scales;
+        let bound = mix.bound.map_or(String::new(), |bound| format!("{bound:.0} ns: {}", verdict(is_fast)));
+        let scaling_bound =
+            if mix.name == SMALL { format!(", {SCALING_MIN} times: {}", verdict(scales)) } else { String::new() };
+        println!("| {} | {alone:.0} | {beside:.0} | {scaling:.2} | {bound}{scaling_bound} |", mix.name);
+    }
+    Ok(holds)
+}
+
+/// How a bound is told.
+fn verdict(holds: bool) -> &'static str {
+    if holds { "holds" } else { "MISSED" }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if !options.bench {
+        return ExitCode::SUCCESS;
+    }
+    match table(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_MISSED),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
