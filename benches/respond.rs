@@ -27,7 +27,7 @@ use clap::Parser;
 use common::message::{Edns, Query};
 use common::name::name;
 use common::server::ZoneFile;
-use fated::answer::{Asker, Settings, Snapshot, Transport, Verdict, ahead, respond};
+use fated::answer::{Asked, Asker, Settings, Snapshot, Transport, Verdict, respond};
 use fated::metrics::{Metrics, UdpBlock};
 use fated::sys::cpu::{self, Cpu};
 use fated::sys::prefetch::prefetch;
@@ -41,7 +41,7 @@ const SCALING_MIN: f64 = 1.9;
 /// … or what share of those that two give which have nothing in common, where the CPUs are not two.
 const SHARE_MIN: f64 = 0.97;
 /// Queries that are answered from one snapshot, as a worker under load does.
-const BATCH: usize = 32;
+const BATCH: usize = 16;
 /// Answers of one measurement.
 const ANSWERS: usize = 1 << 20;
 /// Octets of a reply buffer; all replies of the mixes are shorter.
@@ -149,14 +149,15 @@ impl Mix {
         let begun = Instant::now();
         for _ in 0..ANSWERS / BATCH {
             let snapshot = self.snapshots[seat.number].load();
-            if self.is_fetched {
-                self.fetch(&snapshot, seat.next);
-            }
+            let mut asked = if self.is_fetched { self.read(&snapshot, seat.next) } else { [const { None }; BATCH] };
             for (place, reply) in seat.replies.chunks_exact_mut(REPLY_BYTES).enumerate() {
-                let query = self.query(seat.next + place);
                 let answers = &seat.block.answers;
                 answers.queries.add(1);
-                if let Verdict::Reply { rcode, qtype, is_truncated, .. } = respond(&snapshot, query, &asker, reply) {
+                let verdict = match asked[place].take() {
+                    Some(asked) => asked.respond(&snapshot, &asker, reply),
+                    None => respond(&snapshot, self.query(seat.next + place), &asker, reply),
+                };
+                if let Verdict::Reply { rcode, qtype, is_truncated, .. } = verdict {
                     answers.count_reply(rcode, qtype, is_truncated);
                 }
                 black_box(reply);
@@ -166,14 +167,15 @@ impl Mix {
         begun.elapsed().as_secs_f64() * 1e9 / ANSWERS as f64
     }
 
-    /// Fetches what the next batch will read, as a worker does.
-    fn fetch(&self, snapshot: &Snapshot, first: usize) {
-        let places = std::array::from_fn::<_, BATCH, _>(|place| {
-            let places = ahead(snapshot, self.query(first + place));
-            places.iter().flatten().for_each(|place| prefetch(place.head()));
-            places
+    /// Reads the next batch and fetches what its answers need, as a worker does.
+    fn read<'z>(&self, snapshot: &'z Snapshot, first: usize) -> [Option<Asked<'_, 'z>>; BATCH] {
+        let mut asked = std::array::from_fn(|place| {
+            let asked = Asked::read(snapshot, self.query(first + place));
+            asked.iter().flat_map(Asked::heads).for_each(prefetch);
+            asked
         });
-        places.iter().flatten().flatten().filter_map(|place| place.node()).for_each(prefetch);
+        asked.iter_mut().flatten().filter_map(Asked::sight).for_each(prefetch);
+        asked
     }
 }
 
@@ -262,8 +264,9 @@ fn mixes(options: &Options) -> io::Result<Vec<Mix>> {
                     ..mix.clone()
                 });
             }
-            _ => mixes.push(mix.fetched()),
+            _ => {}
         }
+        mixes.push(mix.fetched());
         mixes.push(mix);
         io::Result::Ok(())
     };

@@ -67,13 +67,14 @@ impl Floor {
     fn serve_datagrams(self, socket: &UdpSocket) -> io::Result<()> {
         let mut batch = Batch::new();
         loop {
-            let count = batch.receive(socket.as_fd(), Wait::ForOne)?;
-            for index in 0..count {
-                let Some((datagram, reply)) = batch.exchange(index) else { continue };
+            batch.receive(socket.as_fd(), Wait::ForOne)?;
+            let (queries, mut replies) = batch.split();
+            for (index, datagram) in queries.iter().enumerate() {
+                let Some(reply) = replies.buffer(index) else { continue };
                 let kept = datagram.octets.len().min(self.reply_bytes);
                 reply[..kept].copy_from_slice(&datagram.octets[..kept]);
                 reply[2] |= 0x80;
-                batch.stage(index, self.reply_bytes);
+                replies.stage(index, self.reply_bytes);
             }
             let mut sent = 0;
             while sent < batch.staged_count() {

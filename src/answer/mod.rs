@@ -20,14 +20,12 @@ use crate::wire::message::{
 };
 use crate::wire::{Class, Type};
 use crate::zone::ZoneSet;
-use crate::zone::hash::LookupName;
 use code::{ExtendedError, Rcode};
 use opt::Opt;
 use reply::Reply;
-use walk::Outcome;
+use walk::{Located, Outcome};
 
 pub use crate::wire::message::MESSAGE_BYTES_MAX;
-pub use crate::zone::Ahead;
 pub use canary::{Canary, NAME_BYTES as CANARY_NAME_BYTES, TRAILER_BYTES as STEER_TRAILER_BYTES};
 
 /// What every answer is made from, finished and immutable: a worker takes one pointer to it per batch.
@@ -106,51 +104,109 @@ pub enum Verdict {
 /// # Panics
 /// If `reply` is shorter than that.
 pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8]) -> Verdict {
-    let transport = asker.transport;
-    let Some(header) = Header::read(query) else { return Verdict::Drop };
-    if header.is_response() {
-        return Verdict::Drop; // Two servers would otherwise answer each other for ever.
-    }
-    if header.opcode() != OPCODE_QUERY {
-        return refuse(header, Rcode::NOTIMP, reply);
-    }
-    let question = if header.counts[0] == 1 { Question::read(query) } else { None };
-    let Some(question) = question else { return refuse(header, Rcode::FORMERR, reply) };
-    let Ok(Trailer { edns }) = read_trailer(query, header, question.end()) else {
-        return refuse(header, Rcode::FORMERR, reply);
-    };
-    let settings = &snapshot.settings;
-    let limit = reply_bytes_max(settings, edns.as_ref(), transport);
-    let mut opt = Opt::new(edns.as_ref(), settings, transport, limit - question.end());
-    let mut draft = Reply::new(reply, query, &question, limit - opt.len());
-    let outcome = match edns {
-        Some(Edns { version: 1.., .. }) => {
-            Outcome { is_authoritative: false, ..Outcome::authoritative(Rcode::BADVERS) }
-        }
-        _ => {
-            draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
-            answer(snapshot, &question, asker, &mut draft)
-        }
-    };
-    opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
-    let flags = reply_flags(header, outcome.rcode)
-        | if outcome.is_authoritative { flag::AA } else { 0 }
-        | if outcome.is_truncated { flag::TC } else { 0 };
-    let length = draft.finish(header.id, flags, &opt);
-    Verdict::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
+    Asked::read(snapshot, query).map_or(Verdict::Drop, |asked| asked.respond(snapshot, asker, reply))
 }
 
-/// What the answer to `query` will read first of the zone that answers it, so that it can be fetched before.
+/// A query that was read, and where the search for its answer will begin.
 ///
-/// Nothing where the query is none, or no zone answers it. Costs about as much as finding the name.
-pub fn ahead<'z>(snapshot: &'z Snapshot, query: &[u8]) -> [Option<Ahead<'z>>; 2] {
-    let Some(question) = Question::read(query) else { return [None; 2] };
-    let name = LookupName::new(question.name);
-    snapshot.zones.find(&name, name.label_count()).map_or([None; 2], |zone| zone.ahead(&name))
+/// [`respond`] does all at once. Whoever has several queries reads them all first, fetches their [`Self::heads`], takes
+/// [`Self::sight`] of each and fetches that, and then lets each [`Self::respond`]: what is not in the caches is then waited
+/// for once and not for each.
+pub struct Asked<'q, 'z> {
+    query: &'q [u8],
+    header: Header,
+    /// What is asked, or the RCODE for a query that says nothing that can be answered.
+    message: Result<Message<'q, 'z>, Rcode>,
+}
+
+/// What a query says that can be read.
+struct Message<'q, 'z> {
+    question: Question<'q>,
+    edns: Option<Edns>,
+    /// Where the answer is; `None` where it is not in a zone that is served.
+    located: Option<Located<'z, 'q>>,
+}
+
+impl<'q, 'z> Message<'q, 'z> {
+    /// Reads a query and finds its zone.
+    #[inline]
+    fn read(snapshot: &'z Snapshot, query: &'q [u8], header: Header) -> Result<Self, Rcode> {
+        if header.opcode() != OPCODE_QUERY {
+            return Err(Rcode::NOTIMP);
+        }
+        let question = if header.counts[0] == 1 { Question::read(query) } else { None };
+        let question = question.ok_or(Rcode::FORMERR)?;
+        let Trailer { edns } = read_trailer(query, header, question.end()).map_err(|_| Rcode::FORMERR)?;
+        let is_transfer = matches!(question.qtype, Type::AXFR | Type::IXFR);
+        let located = match question.qclass {
+            Class::IN | Class::ANY if !is_transfer => Located::find(&snapshot.zones, question.name, question.qtype),
+            _ => None,
+        };
+        Ok(Self { question, edns, located })
+    }
+}
+
+impl<'q, 'z> Asked<'q, 'z> {
+    /// Reads a query. `None` for what is not to be answered: too short for a header, or itself a response, since two servers
+    /// would otherwise answer each other for ever.
+    #[inline]
+    pub fn read(snapshot: &'z Snapshot, query: &'q [u8]) -> Option<Self> {
+        let header = Header::read(query).filter(|header| !header.is_response())?;
+        Some(Self { query, header, message: Message::read(snapshot, query, header) })
+    }
+
+    /// Where the answer is looked for, if that is a zone.
+    fn located(&self) -> Option<&Located<'z, 'q>> {
+        self.message.as_ref().ok()?.located.as_ref()
+    }
+
+    /// The octets that the search for the answer reads first.
+    pub fn heads(&self) -> [&'z [u8]; 2] {
+        self.located().map_or([&[]; 2], |located| located.zone.heads(&located.trail))
+    }
+
+    /// The octets that are read next, most likely; the heads are read for that.
+    pub fn sight(&mut self) -> Option<&'z [u8]> {
+        let located = self.message.as_mut().ok()?.located.as_mut()?;
+        located.zone.sight(&mut located.trail)
+    }
+
+    /// Answers, as [`respond`] does. `snapshot` is the one with which the query was read.
+    pub fn respond(&self, snapshot: &'z Snapshot, asker: &Asker, reply: &mut [u8]) -> Verdict {
+        let (header, settings, transport) = (self.header, &snapshot.settings, asker.transport);
+        let Message { question, edns, .. } = match &self.message {
+            Ok(message) => message,
+            Err(rcode) => return refuse(header, *rcode, reply),
+        };
+        let limit = reply_bytes_max(settings, edns.as_ref(), transport);
+        let mut opt = Opt::new(edns.as_ref(), settings, transport, limit - question.end());
+        let mut draft = Reply::new(reply, self.query, question, limit - opt.len());
+        let outcome = match edns {
+            Some(Edns { version: 1.., .. }) => {
+                Outcome { is_authoritative: false, ..Outcome::authoritative(Rcode::BADVERS) }
+            }
+            _ => {
+                draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
+                answer(snapshot, question, self.located(), asker, &mut draft)
+            }
+        };
+        opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
+        let flags = reply_flags(header, outcome.rcode)
+            | if outcome.is_authoritative { flag::AA } else { 0 }
+            | if outcome.is_truncated { flag::TC } else { 0 };
+        let length = draft.finish(header.id, flags, &opt);
+        Verdict::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
+    }
 }
 
 /// Decides what is asked for, and puts the answer into `draft`.
-fn answer(snapshot: &Snapshot, question: &Question<'_>, asker: &Asker, draft: &mut Reply<'_>) -> Outcome {
+fn answer(
+    snapshot: &Snapshot,
+    question: &Question<'_>,
+    located: Option<&Located<'_, '_>>,
+    asker: &Asker,
+    draft: &mut Reply<'_>,
+) -> Outcome {
     #[cfg(feature = "panic-name")]
     assert_ne!(question.name.as_bytes(), b"\x05panic\x05fated\x04test\0", "the name that panics was asked for");
     match (question.qclass, question.qtype) {
@@ -159,9 +215,14 @@ fn answer(snapshot: &Snapshot, question: &Question<'_>, asker: &Asker, draft: &m
         (Class::IN | Class::ANY, Type::AXFR | Type::IXFR) => {
             Outcome { extended_error: Some(ExtendedError::PROHIBITED), ..Outcome::refused() }
         }
-        (Class::IN, _) => walk::walk(&snapshot.zones, question, draft),
-        // RFC 1035 §6.2: what stands for several classes is never authoritative.
-        (Class::ANY, _) => Outcome { is_authoritative: false, ..walk::walk(&snapshot.zones, question, draft) },
+        (class @ (Class::IN | Class::ANY), qtype) => match located {
+            // RFC 1035 §6.2: what stands for several classes is never authoritative.
+            Some(located) => {
+                let outcome = walk::walk(&snapshot.zones, located, qtype, draft);
+                Outcome { is_authoritative: outcome.is_authoritative && class == Class::IN, ..outcome }
+            }
+            None => Outcome::refused(),
+        },
         _ => Outcome::refused(),
     }
 }

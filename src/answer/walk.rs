@@ -8,11 +8,10 @@ use arrayvec::ArrayVec;
 use crate::answer::code::{ExtendedError, Rcode};
 use crate::answer::denial::{Place, Proofs};
 use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
-use crate::wire::message::Question;
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
 use crate::zone::node::{Node, QNAME_OFFSET, Rrset};
-use crate::zone::{Found, Missing, Zone, ZoneSet};
+use crate::zone::{Found, Missing, Trail, Zone, ZoneSet};
 
 /// The most aliases that are followed. A chain over it is answered as far as it goes.
 pub(super) const CHAIN_MAX: usize = 16;
@@ -70,15 +69,32 @@ impl Progress<'_> {
     }
 }
 
-/// Puts all that answers `question` into `reply`.
-pub(super) fn walk(zones: &ZoneSet, question: &Question<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let name = LookupName::new(question.name);
-    let Some(zone) = zone_for(zones, &name, question.qtype) else { return Outcome::refused() };
-    let spot = Spot { at: QNAME_OFFSET, bytes: question.name.len() };
-    let place = Place { zone, name: &name, spot, qtype: question.qtype };
+/// A name, the zone that answers for it, and the first steps towards it there.
+pub(super) struct Located<'z, 'n> {
+    pub(super) zone: &'z Zone,
+    name: LookupName<'n>,
+    pub(super) trail: Trail<'z>,
+}
+
+impl<'z, 'n> Located<'z, 'n> {
+    /// Finds the zone that answers for a name; `None` where none does.
+    #[inline]
+    pub(super) fn find(zones: &'z ZoneSet, name: NameRef<'n>, qtype: Type) -> Option<Self> {
+        let name = LookupName::new(name);
+        let zone = zone_for(zones, &name, qtype)?;
+        let trail = zone.trail(&name);
+        Some(Self { zone, name, trail })
+    }
+}
+
+/// Puts all that answers a question into `reply`, whose name is `located`.
+pub(super) fn walk(zones: &ZoneSet, located: &Located<'_, '_>, qtype: Type, reply: &mut Reply<'_>) -> Outcome {
+    let Located { zone, name, trail } = located;
+    let spot = Spot { at: QNAME_OFFSET, bytes: name.name().len() };
+    let place = Place { zone, name, spot, qtype };
     let mut progress =
         Progress { proofs: Proofs::default(), rcode: Rcode::NOERROR, is_referral: false, redirects: ArrayVec::new() };
-    let (is_alias, put) = match step(&place, reply, &mut progress) {
+    let (is_alias, put) = match step(&place, trail, reply, &mut progress) {
         Ok(Step::Done) => (false, Ok(())),
         Ok(Step::Alias(at)) => (true, follow(zones, &place, at, reply, &mut progress)),
         Err(Full) => (false, Err(Full)),
@@ -111,7 +127,7 @@ fn follow<'z>(
         };
         seen.push(hash);
         spot = Spot { at, bytes: target.as_ref().len() };
-        match step(&Place { zone, name: &name, spot, qtype }, reply, progress)? {
+        match step(&Place { zone, name: &name, spot, qtype }, &zone.trail(&name), reply, progress)? {
             Step::Done => return Ok(()),
             Step::Alias(next) => at = next,
         }
@@ -130,8 +146,13 @@ fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName<'_>, qtype: Type) -> Optio
 }
 
 /// Answers for one name, as far as that goes without following an alias.
-fn step<'z>(place: &Place<'z, '_>, reply: &mut Reply<'_>, progress: &mut Progress<'z>) -> Result<Step, Full> {
-    match place.zone.lookup(place.name) {
+fn step<'z>(
+    place: &Place<'z, '_>,
+    trail: &Trail<'z>,
+    reply: &mut Reply<'_>,
+    progress: &mut Progress<'z>,
+) -> Result<Step, Full> {
+    match place.zone.lookup_along(place.name, trail) {
         Found::Exact(node) => {
             let owner = reply.owner(place.spot, node.name_octets().len());
             answer_from(place, node, owner, None, reply, progress)

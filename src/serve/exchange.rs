@@ -7,15 +7,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::throttle::Throttle;
-use crate::answer::{self, Asker, Snapshot, Verdict};
+use crate::answer::{self, Asked, Asker, Snapshot, Verdict};
 use crate::metrics::Answers;
 
 /// Answers `query` into `reply`, counts what happened and returns the length of the reply, if there is one.
 ///
+/// `asked` is what was read of the query already, from the same snapshot.
 /// Allocates nothing unless the answer panics.
 pub(super) fn exchange(
     snapshot: &Snapshot,
     query: &[u8],
+    asked: Option<&Asked<'_, '_>>,
     asker: &Asker,
     reply: &mut [u8],
     counters: &Answers,
@@ -23,7 +25,7 @@ pub(super) fn exchange(
     counters.queries.add(1);
     counters.octets_in.add(query.len() as u64);
     // Nothing that was half done survives a panic: the snapshot is immutable and the reply is written anew.
-    let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asker, &mut *reply)));
+    let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asked, asker, &mut *reply)));
     let verdict = verdict.unwrap_or_else(|_| {
         counters.panics.add(1);
         tell_panic(query.len(), Instant::now());
@@ -124,12 +126,21 @@ fn question_end(query: &[u8]) -> Option<usize> {
 }
 
 /// Calls the answer; in this crate's own tests one name panics, so that the fence can be tried, and others wedge.
-fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8]) -> Verdict {
+fn respond(
+    snapshot: &Snapshot,
+    query: &[u8],
+    asked: Option<&Asked<'_, '_>>,
+    asker: &Asker,
+    reply: &mut [u8],
+) -> Verdict {
     #[cfg(test)]
     assert!(!query.windows(PANIC_NAME.len()).any(|part| part == PANIC_NAME), "asked for by a test");
     #[cfg(test)]
     super::wedge::wedge_if_asked(query);
-    answer::respond(snapshot, query, asker, reply)
+    match asked {
+        Some(asked) => asked.respond(snapshot, asker, reply),
+        None => answer::respond(snapshot, query, asker, reply),
+    }
 }
 
 /// The labels that make [`respond`] panic in tests.
@@ -180,14 +191,14 @@ mod tests {
         let counters = &blocks[0].answers;
         let asked = query(PANIC_NAME);
         let mut reply = [0xFF; 512];
-        let length = exchange(&Snapshot::default(), &asked, &ASKER, &mut reply, counters);
+        let length = exchange(&Snapshot::default(), &asked, None, &ASKER, &mut reply, counters);
         let question = &asked[12..12 + PANIC_NAME.len() + 4];
         assert_eq!(length, Some(12 + question.len()));
         assert_eq!(&reply[..12], &[0xAB, 0xCD, 0x81, 0x02, 0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(&reply[12..12 + question.len()], question);
         assert_eq!((counters.panics.value(), counters.replies_with(2), counters.queries.value()), (1, 1, 1));
 
-        let next = exchange(&Snapshot::default(), &query(b"\x03www\x00"), &ASKER, &mut reply, counters);
+        let next = exchange(&Snapshot::default(), &query(b"\x03www\x00"), None, &ASKER, &mut reply, counters);
         assert!(next.is_some(), "the next query is answered");
         assert_eq!((counters.panics.value(), counters.replies()), (1, 2));
     }

@@ -6,20 +6,20 @@
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use arrayvec::ArrayVec;
 
 use super::exchange::{exchange, refuse_cut_short};
 use super::staff::Duty;
-use crate::answer::{self, Ahead, Asker, Snapshot, Transport};
+use crate::answer::{Asked, Asker, Snapshot, Transport};
 use crate::metrics::UdpBlock;
 use crate::sys::epoll::{Epoll, Interest};
-use crate::sys::mmsg::{BATCH_MAX, Batch, Wait};
+use crate::sys::mmsg::{BATCH_MAX, Batch, Queries, Replies, Wait};
 use crate::sys::prefetch::prefetch;
 use crate::sys::socket::wait_writable;
 
@@ -104,11 +104,10 @@ impl Worker {
         let block = self.duty.block();
         // The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
         let snapshot = self.snapshot.load();
-        if count > 1 && snapshot.zones.name_count() >= FAR_NAMES_MIN {
-            fetch_ahead(&mut self.batch, count, &snapshot);
-        }
-        for index in 0..count {
-            answer(&mut self.batch, index, &snapshot, self.index, block);
+        let (queries, mut replies) = self.batch.split();
+        for first in (0..count).step_by(GROUP) {
+            let group = Group::read(queries, first, &snapshot);
+            group.answer(&mut replies, &snapshot, self.index, block);
         }
         drop(snapshot);
         send(&mut self.batch, socket.as_fd(), block);
@@ -136,40 +135,54 @@ impl Worker {
     }
 }
 
-/// Fetches what the answers of a batch will read first, all at once: one after the other they would each wait for memory.
-fn fetch_ahead(batch: &mut Batch, count: usize, snapshot: &Snapshot) {
-    let mut places: ArrayVec<Ahead<'_>, { 2 * BATCH_MAX }> = ArrayVec::new();
-    for index in 0..count {
-        let Some((datagram, _)) = batch.exchange(index) else { continue };
-        for place in answer::ahead(snapshot, datagram.octets).into_iter().flatten() {
-            prefetch(place.head());
-            // There are two at most for each datagram.
-            let _fits = places.try_push(place);
-        }
-    }
-    places.iter().filter_map(|place| place.node()).for_each(prefetch);
+/// Datagrams whose answers wait for memory together: one after the other they would each wait alone.
+struct Group<'b, 'z> {
+    queries: Queries<'b>,
+    /// The number of the first in its batch.
+    first: usize,
+    /// What was read of each; `None` where there is nothing, or where that is to be found out again.
+    asked: [Option<Asked<'b, 'z>>; GROUP],
 }
 
-/// Answers datagram `index` of the batch as `worker` and stages its reply.
-fn answer(batch: &mut Batch, index: usize, snapshot: &Snapshot, worker: u16, block: &UdpBlock) {
-    let Some((datagram, reply)) = batch.exchange(index) else { return };
-    if datagram.source_port == 0 {
-        block.port_zero.add(1);
-        block.answers.queries.add(1);
-        block.answers.drops.add(1);
-        return;
+impl<'b, 'z> Group<'b, 'z> {
+    /// Reads the datagrams from number `first` on, and lets what their answers need be fetched.
+    fn read(queries: Queries<'b>, first: usize, snapshot: &'z Snapshot) -> Self {
+        let mut asked = [const { None }; GROUP];
+        // A panic is our bug, and not told here: what was not read is read again behind the fence of its own answer.
+        let _outcome = catch_unwind(AssertUnwindSafe(|| {
+            for (offset, asked) in asked.iter_mut().enumerate() {
+                let Some(datagram) = queries.get(first + offset) else { break };
+                *asked = Asked::read(snapshot, datagram.octets);
+                asked.iter().flat_map(Asked::heads).for_each(prefetch);
+            }
+            asked.iter_mut().flatten().filter_map(Asked::sight).for_each(prefetch);
+        }));
+        Self { queries, first, asked }
     }
-    let length = if datagram.is_cut_short {
-        block.oversized.add(1);
-        refuse_cut_short(datagram.octets, reply, &block.answers)
-    } else {
-        let asker = Asker { transport: Transport::Udp, source: datagram.source, worker };
-        exchange(snapshot, datagram.octets, &asker, reply, &block.answers)
-    };
-    if let Some(length) = length {
-        // The length is that of a slice of `reply`, which always fits.
-        let is_staged = batch.stage(index, length);
-        debug_assert!(is_staged, "replies are staged once each, in order");
+
+    /// Answers the datagrams as `worker` and stages the replies.
+    fn answer(self, replies: &mut Replies<'_>, snapshot: &'z Snapshot, worker: u16, block: &UdpBlock) {
+        for (offset, asked) in self.asked.into_iter().enumerate() {
+            let index = self.first + offset;
+            let (Some(datagram), Some(reply)) = (self.queries.get(index), replies.buffer(index)) else { return };
+            let length = if datagram.source_port == 0 {
+                block.port_zero.add(1);
+                block.answers.queries.add(1);
+                block.answers.drops.add(1);
+                None
+            } else if datagram.is_cut_short {
+                block.oversized.add(1);
+                refuse_cut_short(datagram.octets, reply, &block.answers)
+            } else {
+                let asker = Asker { transport: Transport::Udp, source: datagram.source, worker };
+                exchange(snapshot, datagram.octets, asked.as_ref(), &asker, reply, &block.answers)
+            };
+            if let Some(length) = length {
+                // The length is that of a slice of `reply`, which always fits.
+                let is_staged = replies.stage(index, length);
+                debug_assert!(is_staged, "replies are staged once each, in order");
+            }
+        }
     }
 }
 
@@ -237,8 +250,9 @@ fn send_all(
 /// How many bits tell which replies were refused.
 const REFUSED_WORDS: usize = BATCH_MAX.div_ceil(64);
 
-/// From so many names on, those of a batch are fetched ahead: fewer stay in the caches by themselves.
-const FAR_NAMES_MIN: usize = 100_000;
+/// How many datagrams are read before the first of them is answered: enough to wait for memory once, few enough for what was
+/// read to stay near.
+const GROUP: usize = 16;
 
 /// How often a full socket is waited for in one batch.
 const STALLS_MAX: usize = 8;

@@ -10,6 +10,7 @@
 
 use std::alloc::{self, Layout};
 use std::io;
+use std::marker::PhantomData;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -106,64 +107,11 @@ impl Batch {
         Ok(self.received_count)
     }
 
-    /// Shows datagram `index` of the last receive together with the buffer for its reply.
-    ///
-    /// The buffer has [`REPLY_BYTES_MAX`] octets and holds what an earlier reply left there.
+    /// Shows what the last receive brought, and apart from it where the replies go.
     #[must_use]
-    pub fn exchange(&mut self, index: usize) -> Option<(Datagram<'_>, &mut [u8])> {
-        if index >= self.received_count {
-            return None;
-        }
-        let storage = self.storage.as_ptr();
-        // SAFETY: index is below BATCH_MAX and the storage is live and initialised; the header is read by copy.
-        let header = unsafe { (*storage).receive[index] };
-        // SAFETY: as above; the address is read by copy. It was zeroed at first, and the kernel writes only whole ones.
-        let name = unsafe { (*storage).names[index] };
-        // SAFETY: in bounds and initialised since `new`. The kernel writes to it only inside `receive`, which needs
-        // `&mut self`, and `replies` is another field: the two borrows do not overlap and end with that of `self`.
-        let query = unsafe { &(*storage).queries[index].octets };
-        // SAFETY: as for `query`.
-        let reply = unsafe { &mut (*storage).replies[index].octets };
-
-        let has_source = header.msg_hdr.msg_namelen as usize >= size_of::<libc::sockaddr_in>();
-        let datagram = Datagram {
-            // The length comes from the kernel and is never above the iovec's, but a slice is cut with a check.
-            octets: query[..QUERY_BYTES_MAX].get(..header.msg_len as usize).unwrap_or_default(),
-            is_cut_short: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            // The port lies at the same place in both families (asserted below).
-            source_port: if has_source { u16::from_be(name.sin6_port) } else { 0 },
-            source: if has_source { source(&name) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) },
-        };
-        Some((datagram, &mut reply[..REPLY_BYTES_MAX]))
-    }
-
-    /// Queues the first `length` octets of the reply buffer of datagram `index` for [`Batch::send`].
-    ///
-    /// Each datagram is staged at most once, in rising order; anything else is ignored, as is a length above
-    /// [`REPLY_BYTES_MAX`]. Returns whether it was queued.
-    #[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the type of this length")]
-    pub fn stage(&mut self, index: usize, length: usize) -> bool {
-        if index >= self.received_count || self.staged_count > index || length > REPLY_BYTES_MAX {
-            return false;
-        }
-        let storage = self.storage.as_ptr();
-        // SAFETY: in bounds of the live, initialised storage; the header is read by copy.
-        let asked = unsafe { (*storage).receive[index].msg_hdr };
-        // SAFETY: in bounds; `self` is exclusively borrowed and no other reference to this field exists.
-        let control = unsafe { &mut (*storage).controls[index] };
-        let control_bytes = control.answer_from(asked.msg_controllen as usize);
-        // SAFETY: in bounds; the two elements written here are borrowed by nobody else.
-        let (header, vector) =
-            unsafe { (&mut (*storage).send[self.staged_count], &mut (*storage).send_vectors[self.staged_count]) };
-        // SAFETY: in bounds; only the address is taken.
-        vector.iov_base = unsafe { &raw mut (*storage).replies[index].octets }.cast();
-        vector.iov_len = length;
-        header.msg_hdr.msg_name = asked.msg_name;
-        header.msg_hdr.msg_namelen = asked.msg_namelen;
-        header.msg_hdr.msg_control = if control_bytes == 0 { ptr::null_mut() } else { asked.msg_control };
-        header.msg_hdr.msg_controllen = control_bytes as _;
-        self.staged_count += 1;
-        true
+    pub fn split(&mut self) -> (Queries<'_>, Replies<'_>) {
+        let queries = Queries { storage: self.storage, count: self.received_count, borrow: PhantomData };
+        (queries, Replies { batch: self })
     }
 
     /// Returns how many replies are staged.
@@ -234,6 +182,102 @@ impl Batch {
             header.msg_controllen = size_of::<Control>() as _;
             header.msg_flags = 0;
         }
+    }
+}
+
+/// The datagrams of the last receive. `Copy`.
+#[derive(Clone, Copy, Debug)]
+pub struct Queries<'b> {
+    /// The arrays of the batch, of which this reads `receive`, `names` and `queries`; nothing writes to these while the batch is
+    /// borrowed for `'b`.
+    storage: NonNull<Storage>,
+    /// How many there are.
+    count: usize,
+    borrow: PhantomData<&'b Storage>,
+}
+
+impl<'b> Queries<'b> {
+    /// Datagram `index`; `None` behind the last.
+    #[must_use]
+    pub fn get(self, index: usize) -> Option<Datagram<'b>> {
+        if index >= self.count {
+            return None;
+        }
+        let storage = self.storage.as_ptr();
+        // SAFETY: index is below BATCH_MAX and the storage is live and initialised; the header is read by copy.
+        let header = unsafe { (*storage).receive[index] };
+        // SAFETY: as above; the address is read by copy. It was zeroed at first, and the kernel writes only whole ones.
+        let name = unsafe { (*storage).names[index] };
+        // SAFETY: in bounds and initialised since `new`. The kernel writes to it only inside `receive`, which needs the batch
+        // that is borrowed for 'b; `Replies` reaches other fields only.
+        let query = unsafe { &(*storage).queries[index].octets };
+
+        let has_source = header.msg_hdr.msg_namelen as usize >= size_of::<libc::sockaddr_in>();
+        Some(Datagram {
+            // The length comes from the kernel and is never above the iovec's, but a slice is cut with a check.
+            octets: query[..QUERY_BYTES_MAX].get(..header.msg_len as usize).unwrap_or_default(),
+            is_cut_short: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            // The port lies at the same place in both families (asserted below).
+            source_port: if has_source { u16::from_be(name.sin6_port) } else { 0 },
+            source: if has_source { source(&name) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) },
+        })
+    }
+
+    /// All of them.
+    pub fn iter(self) -> impl Iterator<Item = Datagram<'b>> {
+        (0..self.count).filter_map(move |index| self.get(index))
+    }
+}
+
+/// Where the replies to the datagrams of the last receive go.
+#[derive(Debug)]
+pub struct Replies<'b> {
+    batch: &'b mut Batch,
+}
+
+impl Replies<'_> {
+    /// The buffer for the reply to datagram `index`; `None` behind the last.
+    ///
+    /// It has [`REPLY_BYTES_MAX`] octets and holds what an earlier reply left there.
+    #[must_use]
+    pub fn buffer(&mut self, index: usize) -> Option<&mut [u8]> {
+        if index >= self.batch.received_count {
+            return None;
+        }
+        // SAFETY: in bounds and initialised since `new`. `self` is exclusively borrowed, no other value reaches this field
+        // but `Batch::send`, which needs the batch that is borrowed here, and `Queries` reaches other fields only.
+        let reply = unsafe { &mut (*self.batch.storage.as_ptr()).replies[index].octets };
+        Some(&mut reply[..REPLY_BYTES_MAX])
+    }
+
+    /// Queues the first `length` octets of the reply buffer of datagram `index` for [`Batch::send`].
+    ///
+    /// Each datagram is staged at most once, in rising order; anything else is ignored, as is a length above
+    /// [`REPLY_BYTES_MAX`]. Returns whether it was queued.
+    #[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the type of this length")]
+    pub fn stage(&mut self, index: usize, length: usize) -> bool {
+        let batch = &mut *self.batch;
+        if index >= batch.received_count || batch.staged_count > index || length > REPLY_BYTES_MAX {
+            return false;
+        }
+        let storage = batch.storage.as_ptr();
+        // SAFETY: in bounds of the live, initialised storage; the header is read by copy.
+        let asked = unsafe { (*storage).receive[index].msg_hdr };
+        // SAFETY: in bounds; the batch is exclusively borrowed and no other reference to this field exists.
+        let control = unsafe { &mut (*storage).controls[index] };
+        let control_bytes = control.answer_from(asked.msg_controllen as usize);
+        // SAFETY: in bounds; the two elements written here are borrowed by nobody else.
+        let (header, vector) =
+            unsafe { (&mut (*storage).send[batch.staged_count], &mut (*storage).send_vectors[batch.staged_count]) };
+        // SAFETY: in bounds; only the address is taken.
+        vector.iov_base = unsafe { &raw mut (*storage).replies[index].octets }.cast();
+        vector.iov_len = length;
+        header.msg_hdr.msg_name = asked.msg_name;
+        header.msg_hdr.msg_namelen = asked.msg_namelen;
+        header.msg_hdr.msg_control = if control_bytes == 0 { ptr::null_mut() } else { asked.msg_control };
+        header.msg_hdr.msg_controllen = control_bytes as _;
+        batch.staged_count += 1;
+        true
     }
 }
 

@@ -5,11 +5,15 @@
 #[inline]
 pub fn prefetch(octets: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    for line in octets.chunks(LINE_BYTES).take(LINES_MAX) {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint, which reads nothing that the program could see and never faults, whatever the address; and
-        // this one lies in a live slice. Every x86-64 processor has the instruction.
-        unsafe { _mm_prefetch(line.as_ptr().cast(), _MM_HINT_T0) };
+        // Not from the first octet on: the last ones may lie in a line of their own.
+        let skew = octets.as_ptr().addr() % LINE_BYTES;
+        for at in (0..skew + octets.len()).step_by(LINE_BYTES).take(LINES_MAX) {
+            // SAFETY: a hint, which reads nothing that the program could see and never faults, whatever the address. Every
+            // x86-64 processor has the instruction.
+            unsafe { _mm_prefetch(octets.as_ptr().wrapping_sub(skew).wrapping_add(at).cast(), _MM_HINT_T0) };
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _no_hint = octets;

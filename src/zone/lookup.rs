@@ -3,7 +3,6 @@
 use crate::wire::NameRef;
 use crate::wire::name::is_same;
 use crate::zone::hash::{LookupName, NameHash, wildcard_hash};
-use crate::zone::names::Ahead;
 use crate::zone::node::{Flags, Node};
 use crate::zone::{Denial, Zone};
 
@@ -40,43 +39,82 @@ pub struct Missing<'z> {
     hash: NameHash,
 }
 
+/// The first steps towards a name: what its search will look for, perhaps what it will find. `Copy`.
+#[derive(Clone, Copy)]
+pub struct Trail<'z> {
+    /// The hash of the name just below the apex, where cuts most often are.
+    below_apex: NameHash,
+    /// The hash of the whole name; of a name that is longer than any of the zone, again that of the name below the apex.
+    whole: NameHash,
+    /// Whether these are two names.
+    is_deep: bool,
+    /// A node whose hash looks like `whole`.
+    candidate: Option<Node<'z>>,
+}
+
 impl Zone {
     /// Finds where `name` stands, which is at or below the apex.
     ///
     /// Cost: one probe for a name that exists, else one for each label from the apex down to the closest encloser.
     pub fn lookup(&self, name: &LookupName<'_>) -> Found<'_> {
-        let depth_max = name.label_count();
-        if depth_max > self.apex_labels + 1 && depth_max <= self.labels_max {
-            let hash =
-                (self.apex_labels..depth_max).fold(self.apex_hash, |hash, depth| name.descend(self.seed, hash, depth));
-            if let Some(node) = self.names.find(hash, name.suffix_octets(depth_max))
-                && !node.flags().has(Flags::IS_OCCLUDED)
-            {
-                return if node.flags().has(Flags::IS_CUT) {
-                    Found::Delegation { cut: node, labels: depth_max }
-                } else {
-                    Found::Exact(node)
-                };
-            }
-        }
-        self.descend(name)
+        self.lookup_along(name, &self.trail(name))
     }
 
-    /// What the lookup of `name`, which is at or below the apex, will read first: the name just below the apex, where cuts
-    /// most often are, and the name itself.
-    pub fn ahead(&self, name: &LookupName<'_>) -> [Option<Ahead<'_>>; 2] {
-        let (top, depth_max) = (self.apex_labels + 1, name.label_count());
-        if depth_max < top {
-            return [None; 2];
+    /// The first steps of [`Self::lookup`], apart from it, so that those of several names can wait for memory together.
+    #[inline]
+    pub fn trail(&self, name: &LookupName<'_>) -> Trail<'_> {
+        let (top, depth) = (self.apex_labels + 1, name.label_count());
+        if depth < top {
+            return Trail { below_apex: self.apex_hash, whole: self.apex_hash, is_deep: false, candidate: None };
         }
         let below_apex = name.descend(self.seed, self.apex_hash, self.apex_labels);
-        let whole = (top..depth_max).fold(below_apex, |hash, depth| name.descend(self.seed, hash, depth));
-        let is_deeper = depth_max > top && depth_max <= self.labels_max;
-        [Some(self.names.ahead(below_apex)), is_deeper.then(|| self.names.ahead(whole))]
+        let is_deep = depth > top && depth <= self.labels_max;
+        let whole = if is_deep {
+            (top..depth).fold(below_apex, |hash, depth| name.descend(self.seed, hash, depth))
+        } else {
+            below_apex
+        };
+        Trail { below_apex, whole, is_deep, candidate: None }
+    }
+
+    /// The octets that the search along `trail` will read first: the heads of two buckets, of which the second is most often
+    /// the first again.
+    #[inline]
+    pub fn heads(&self, trail: &Trail<'_>) -> [&[u8]; 2] {
+        [self.names.head(trail.whole), self.names.head(trail.below_apex)]
+    }
+
+    /// Looks for the node that the search along `trail` will most likely find, and returns its octets; the heads are read.
+    #[inline]
+    pub fn sight<'z>(&'z self, trail: &mut Trail<'z>) -> Option<&'z [u8]> {
+        trail.candidate = self.names.find_by(trail.whole, |_| true);
+        let next = || trail.is_deep.then(|| self.names.find_by(trail.below_apex, |_| true)).flatten();
+        trail.candidate.or_else(next).map(Node::octets)
+    }
+
+    /// Finds where `name` stands; `trail` is its own.
+    pub fn lookup_along<'z>(&'z self, name: &LookupName<'_>, trail: &Trail<'z>) -> Found<'z> {
+        if trail.is_deep
+            && let Some(node) = self.find_sighted(trail, name.name().as_bytes())
+            && !node.flags().has(Flags::IS_OCCLUDED)
+        {
+            return if node.flags().has(Flags::IS_CUT) {
+                Found::Delegation { cut: node, labels: name.label_count() }
+            } else {
+                Found::Exact(node)
+            };
+        }
+        self.descend(name, trail)
+    }
+
+    /// The node of the name at the end of `trail`, which is `octets`.
+    fn find_sighted<'z>(&'z self, trail: &Trail<'z>, octets: &[u8]) -> Option<Node<'z>> {
+        let sighted = trail.candidate.filter(|node| is_same(node.name_octets(), octets));
+        sighted.or_else(|| self.names.find(trail.whole, octets))
     }
 
     /// Walks from the apex towards `name` until a cut, a DNAME, a gap, or the name itself.
-    fn descend(&self, name: &LookupName<'_>) -> Found<'_> {
+    fn descend<'z>(&'z self, name: &LookupName<'_>, trail: &Trail<'z>) -> Found<'z> {
         let mut node = self.apex_node();
         let mut hash = self.apex_hash;
         let mut labels = self.apex_labels;
@@ -90,8 +128,14 @@ impl Zone {
             if node.flags().has(Flags::HAS_DNAME) {
                 return Found::Redirected { owner: node, labels };
             }
-            let below = name.descend(self.seed, hash, labels);
-            let Some(next) = self.names.find(below, name.suffix_octets(labels + 1)) else {
+            let octets = name.suffix_octets(labels + 1);
+            let is_first = labels == self.apex_labels;
+            let below = if is_first { trail.below_apex } else { name.descend(self.seed, hash, labels) };
+            let next = match is_first && !trail.is_deep {
+                true => self.find_sighted(trail, octets),
+                false => self.names.find(below, octets),
+            };
+            let Some(next) = next else {
                 return Found::Missing(Missing { encloser: node, labels, hash });
             };
             (node, hash, labels) = (next, below, labels + 1);

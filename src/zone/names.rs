@@ -118,9 +118,10 @@ impl Names {
         found.map(|(slot, _)| node_ref(index, slot))
     }
 
-    /// What a search for that hash will read.
-    pub fn ahead(&self, hash: NameHash) -> Ahead<'_> {
-        Ahead { bucket: self.bucket(bucket_index(hash, self.shift)), hash }
+    /// The octets that a search for that hash reads first.
+    pub fn head(&self, hash: NameHash) -> &[u8] {
+        let bucket = self.bucket(bucket_index(hash, self.shift));
+        &bucket[..bucket.len().min(COUNT_BYTES + TAGS_AT_ONCE + BUCKET_NODES_MEAN * END_BYTES)]
     }
 
     /// The node at a place that [`Self::find_ref`] or [`Self::iter`] gave.
@@ -146,26 +147,6 @@ impl Names {
 
     fn bucket(&self, index: usize) -> &[u8] {
         &self.buckets.as_slice()[index]
-    }
-}
-
-/// What one search will read, so that it can be fetched before: first the head of a bucket, then a node in it.
-#[derive(Clone, Copy, Debug)]
-pub struct Ahead<'z> {
-    bucket: &'z [u8],
-    hash: NameHash,
-}
-
-impl<'z> Ahead<'z> {
-    /// The octets in which the search begins.
-    pub fn head(self) -> &'z [u8] {
-        let count = self.bucket.len().min(COUNT_BYTES + TAGS_AT_ONCE + BUCKET_NODES_MEAN * END_BYTES);
-        &self.bucket[..count]
-    }
-
-    /// The octets of the node that the search will most likely find; `None` where it will find none. Reads the head.
-    pub fn node(self) -> Option<&'z [u8]> {
-        BucketView::new(self.bucket).find(self.hash, |_| true).map(|(_, node)| node.octets())
     }
 }
 

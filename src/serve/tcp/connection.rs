@@ -310,7 +310,7 @@ fn answer(stream: &TcpStream, client: IpAddr, input: &[u8], output: &mut [u8], s
 fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: Source<'_>) -> Answered {
     let snapshot = source.snapshot.load();
     let asker = Asker { transport: Transport::Tcp, source: client, worker: source.thread };
-    fill(input, output, |query, reply| exchange(&snapshot, query, &asker, reply, &source.block.answers))
+    fill(input, output, |query, reply| exchange(&snapshot, query, None, &asker, reply, &source.block.answers))
 }
 
 /// Writes as much as the socket takes at once, and counts it. Nothing is no call.
