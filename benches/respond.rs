@@ -41,7 +41,7 @@ const SCALING_MIN: f64 = 1.9;
 /// … or what share of those that two give which have nothing in common, where the CPUs are not two.
 const SHARE_MIN: f64 = 0.97;
 /// Queries that are answered from one snapshot, as a worker under load does.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 /// Answers of one measurement.
 const ANSWERS: usize = 1 << 20;
 /// Octets of a reply buffer; all replies of the mixes are shorter.
@@ -171,9 +171,10 @@ impl Mix {
     fn read<'z>(&self, snapshot: &'z Snapshot, first: usize) -> [Option<Asked<'_, 'z>>; BATCH] {
         let mut asked = std::array::from_fn(|place| {
             let asked = Asked::read(snapshot, self.query(first + place));
-            asked.iter().flat_map(Asked::heads).for_each(prefetch);
+            asked.iter().flat_map(Asked::tops).for_each(prefetch);
             asked
         });
+        asked.iter().flatten().flat_map(Asked::heads).for_each(prefetch);
         asked.iter_mut().flatten().filter_map(Asked::sight).for_each(prefetch);
         asked
     }

@@ -19,7 +19,7 @@ use crate::wire::message::{
     Edns, HEADER_BYTES, Header, OPCODE_QUERY, PLAIN_UDP_BYTES_MAX, Question, Trailer, flag, read_trailer,
 };
 use crate::wire::{Class, Type};
-use crate::zone::ZoneSet;
+use crate::zone::{Bucket, ZoneSet};
 use code::{ExtendedError, Rcode};
 use opt::Opt;
 use reply::Reply;
@@ -109,9 +109,9 @@ pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8
 
 /// A query that was read, and where the search for its answer will begin.
 ///
-/// [`respond`] does all at once. Whoever has several queries reads them all first, fetches their [`Self::heads`], takes
-/// [`Self::sight`] of each and fetches that, and then lets each [`Self::respond`]: what is not in the caches is then waited
-/// for once and not for each.
+/// [`respond`] does all at once. Whoever has several queries reads them all first, fetches the [`Self::tops`] of all, then the
+/// [`Self::heads`] of all, then what [`Self::sight`] tells, and then lets each [`Self::respond`]: what is not in the caches is
+/// waited for three times, and not three times for each.
 pub struct Asked<'q, 'z> {
     query: &'q [u8],
     header: Header,
@@ -160,12 +160,17 @@ impl<'q, 'z> Asked<'q, 'z> {
         self.message.as_ref().ok()?.located.as_ref()
     }
 
-    /// The octets that the search for the answer reads first.
-    pub fn heads(&self) -> [&'z [u8]; 2] {
-        self.located().map_or([&[]; 2], |located| located.zone.heads(&located.trail))
+    /// What the search for the answer reads first.
+    pub fn tops(&self) -> impl Iterator<Item = &'z Bucket> {
+        self.located().into_iter().flat_map(|located| located.zone.tops(&located.trail))
     }
 
-    /// The octets that are read next, most likely; the heads are read for that.
+    /// What it reads next; the tops are read for that.
+    pub fn heads(&self) -> impl Iterator<Item = &'z [u8]> {
+        self.located().into_iter().flat_map(|located| located.zone.heads(&located.trail))
+    }
+
+    /// What it will find, most likely; the heads are read for that.
     pub fn sight(&mut self) -> Option<&'z [u8]> {
         let located = self.message.as_mut().ok()?.located.as_mut()?;
         located.zone.sight(&mut located.trail)

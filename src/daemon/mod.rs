@@ -238,8 +238,8 @@ async fn live(
     }
     let seed = random_seed().map_err(DaemonError::system("no random numbers"))?;
     let zones = config.zones.clone();
-    let (writer, is_anycast) = (output.writer(), config.anycast.is_some());
-    let loading = spawn_blocking(move || load(Loader::new(seed, Style::Plain), &zones, &writer, is_anycast));
+    let writer = output.writer();
+    let loading = spawn_blocking(move || load(Loader::new(seed, Style::Plain), &zones, &writer));
     let loader = tokio::select! {
         loaded = loading => loaded.map_err(|error| DaemonError::System { what: "loading", cause: error.into() })??,
         // Nothing is served yet, so there is nothing to finish.
@@ -325,15 +325,10 @@ async fn attend_loading(commands: &mut mpsc::Receiver<Command>, config: &Config,
 }
 
 /// Reads all zones, tells their faults, and refuses to go on with errors.
-fn load(
-    mut loader: Loader,
-    zones: &ZoneSources,
-    output: &NonBlocking,
-    is_anycast: bool,
-) -> Result<Loader, DaemonError> {
+fn load(mut loader: Loader, zones: &ZoneSources, output: &NonBlocking) -> Result<Loader, DaemonError> {
     let report = read_zones(&mut loader, zones)?;
     tell_faults(&report, output);
-    settle_memory(is_anycast);
+    settle_memory();
     match report.broken().count() {
         0 => Ok(loader),
         broken => Err(DaemonError::Zones { broken, all: report.zones.len() }),
@@ -374,14 +369,13 @@ fn tell_faults(report: &Report, output: &NonBlocking) {
     }
 }
 
-/// Gives back what loading took, and, with anycast, puts what is loaded into huge pages, so that a crash gives the
-/// route back sooner.
-fn settle_memory(is_anycast: bool) {
+/// Gives back what loading took and puts what is loaded into huge pages: answers wait less for what is where, and a crash gives
+/// the route back sooner.
+fn settle_memory() {
     let start = Instant::now();
     memory::give_back();
     let given_back = start.elapsed();
-    let octets = if is_anycast { memory::use_huge_pages() } else { Ok(0) };
-    match octets {
+    match memory::use_huge_pages() {
         Ok(octets) => tracing::debug!(?given_back, octets, took = ?start.elapsed(), "memory was given back and packed"),
         Err(error) => tracing::warn!(%error, "memory can't be put into huge pages"),
     }

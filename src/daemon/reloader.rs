@@ -114,7 +114,7 @@ impl Work {
             let last = Some((Instant::now(), start.elapsed(), outcome.clone()));
             self.table.store(Arc::new(Table { entries: self.loader.entries().to_vec(), last }));
             // Now nobody has the zones of before.
-            super::settle_memory(self.config.anycast.is_some());
+            super::settle_memory();
             if let Some(reply) = job.reply {
                 // Who asked may be gone.
                 let _ = reply.send(outcome);

@@ -153,8 +153,9 @@ impl<'b, 'z> Group<'b, 'z> {
             for (offset, asked) in asked.iter_mut().enumerate() {
                 let Some(datagram) = queries.get(first + offset) else { break };
                 *asked = Asked::read(snapshot, datagram.octets);
-                asked.iter().flat_map(Asked::heads).for_each(prefetch);
+                asked.iter().flat_map(Asked::tops).for_each(prefetch);
             }
+            asked.iter().flatten().flat_map(Asked::heads).for_each(prefetch);
             asked.iter_mut().flatten().filter_map(Asked::sight).for_each(prefetch);
         }));
         Self { queries, first, asked }
@@ -252,7 +253,7 @@ const REFUSED_WORDS: usize = BATCH_MAX.div_ceil(64);
 
 /// How many datagrams are read before the first of them is answered: enough to wait for memory once, few enough for what was
 /// read to stay near.
-const GROUP: usize = 16;
+const GROUP: usize = 32;
 
 /// How often a full socket is waited for in one batch.
 const STALLS_MAX: usize = 8;

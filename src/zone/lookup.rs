@@ -3,6 +3,7 @@
 use crate::wire::NameRef;
 use crate::wire::name::is_same;
 use crate::zone::hash::{LookupName, NameHash, wildcard_hash};
+use crate::zone::names::Bucket;
 use crate::zone::node::{Flags, Node};
 use crate::zone::{Denial, Zone};
 
@@ -77,14 +78,19 @@ impl Zone {
         Trail { below_apex, whole, is_deep, candidate: None }
     }
 
-    /// The octets that the search along `trail` will read first: the heads of two buckets, of which the second is most often
-    /// the first again.
+    /// Where the search along `trail` begins: two buckets, of which the second is most often the first again.
+    #[inline]
+    pub fn tops(&self, trail: &Trail<'_>) -> [&Bucket; 2] {
+        [self.names.top(trail.whole), self.names.top(trail.below_apex)]
+    }
+
+    /// The octets that it reads next, for which the tops are read.
     #[inline]
     pub fn heads(&self, trail: &Trail<'_>) -> [&[u8]; 2] {
         [self.names.head(trail.whole), self.names.head(trail.below_apex)]
     }
 
-    /// Looks for the node that the search along `trail` will most likely find, and returns its octets; the heads are read.
+    /// Looks for the node that it will most likely find, for which the heads are read, and returns its octets.
     #[inline]
     pub fn sight<'z>(&'z self, trail: &mut Trail<'z>) -> Option<&'z [u8]> {
         trail.candidate = self.names.find_by(trail.whole, |_| true);

@@ -31,7 +31,7 @@ use std::cmp::Ordering;
 pub use build::{ZoneFile, load};
 pub use crew::{Alone, Crew};
 pub use lookup::{Found, Missing, Trail};
-pub use names::{Names, NodeRef};
+pub use names::{Bucket, Names, NodeRef};
 pub use set::ZoneSet;
 
 use crate::wire::{Name, NameRef};

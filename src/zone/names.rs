@@ -25,7 +25,8 @@ const COUNT_BYTES: usize = 2;
 const TAGS_AT_ONCE: usize = 16;
 const END_BYTES: usize = 4;
 
-type Bucket = Arc<[u8]>;
+/// Some nodes, the tags of their hashes in front.
+pub type Bucket = Arc<[u8]>;
 
 /// Where a node stands in its map: bucket and slot. Stays true as long as neither is rewritten with fewer names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +119,14 @@ impl Names {
         found.map(|(slot, _)| node_ref(index, slot))
     }
 
-    /// The octets that a search for that hash reads first.
+    /// Where a search for that hash begins.
+    pub fn top(&self, hash: NameHash) -> &Bucket {
+        self.bucket(bucket_index(hash, self.shift))
+    }
+
+    /// The octets that a search for that hash reads behind [`Self::top`].
     pub fn head(&self, hash: NameHash) -> &[u8] {
-        let bucket = self.bucket(bucket_index(hash, self.shift));
+        let bucket = self.top(hash);
         &bucket[..bucket.len().min(COUNT_BYTES + TAGS_AT_ONCE + BUCKET_NODES_MEAN * END_BYTES)]
     }
 
@@ -145,7 +151,7 @@ impl Names {
         (mine.iter().zip(theirs).filter(|(a, b)| Arc::ptr_eq(a, b)).count(), mine.len())
     }
 
-    fn bucket(&self, index: usize) -> &[u8] {
+    fn bucket(&self, index: usize) -> &Bucket {
         &self.buckets.as_slice()[index]
     }
 }

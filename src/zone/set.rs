@@ -83,8 +83,11 @@ impl ZoneSet {
 #[derive(Debug, Default)]
 struct Table {
     /// As many as a power of two, or none.
-    places: Box<[Option<(NameHash, Arc<Zone>)>]>,
+    places: Box<[Place]>,
 }
+
+/// A zone beside the hash of its apex, if there is one here.
+type Place = Option<(NameHash, Arc<Zone>)>;
 
 impl Table {
     /// A table for so many zones.
