@@ -19,7 +19,8 @@ use crate::wire::message::{
     Edns, HEADER_BYTES, Header, OPCODE_QUERY, PLAIN_UDP_BYTES_MAX, Question, Trailer, flag, read_trailer,
 };
 use crate::wire::{Class, Type};
-use crate::zone::{Bucket, ZoneSet};
+use crate::zone::hash::LookupName;
+use crate::zone::{Bucket, Place, Zone, ZoneSet};
 use code::{ExtendedError, Rcode};
 use opt::Opt;
 use reply::Reply;
@@ -105,6 +106,28 @@ pub enum Verdict {
 /// If `reply` is shorter than that.
 pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8]) -> Verdict {
     Asked::read(snapshot, query).map_or(Verdict::Drop, |asked| asked.respond(snapshot, asker, reply))
+}
+
+/// The name that a query asks for, to look ahead at the zones: where there are very many, none of them is in the caches.
+///
+/// Whoever has several queries fetches the [`Self::places`] of all, then the [`Self::zones`] of all, and then reads each.
+pub struct Outlook<'q>(LookupName<'q>);
+
+impl<'q> Outlook<'q> {
+    /// Reads the name; `None` where there is none.
+    pub fn read(query: &'q [u8]) -> Option<Self> {
+        Question::read(query).map(|question| Self(LookupName::new(question.name)))
+    }
+
+    /// What the search for the zone reads first.
+    pub fn places<'z>(&self, snapshot: &'z Snapshot) -> impl Iterator<Item = &'z Place> {
+        snapshot.zones.places(&self.0)
+    }
+
+    /// The zones that it reads next; the places are read for that.
+    pub fn zones<'z>(&self, snapshot: &'z Snapshot) -> impl Iterator<Item = &'z Zone> {
+        self.places(snapshot).filter_map(|place| place.as_ref().map(|(_, zone)| &**zone))
+    }
 }
 
 /// A query that was read, and where the search for its answer will begin.

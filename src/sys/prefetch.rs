@@ -1,6 +1,6 @@
 //! Telling the processor what will be read soon, so that several waits for memory become one.
 
-/// Starts to bring a value into the nearest cache; at most four cache lines from its start on. Does nothing where
+/// Starts to bring a value into the nearest cache; at most eight cache lines from its start on. Does nothing where
 /// the processor has no such instruction that we know of.
 #[inline]
 pub fn prefetch<T: ?Sized>(value: &T) {
@@ -26,4 +26,4 @@ const LINE_BYTES: usize = 64;
 
 /// The most cache lines that are asked for at once: those of a whole batch are to fit into the first cache.
 #[cfg(target_arch = "x86_64")]
-const LINES_MAX: usize = 4;
+const LINES_MAX: usize = 8;

@@ -62,17 +62,31 @@ impl ZoneSet {
     /// Cost: one hash step a label, and one probe for each number of labels that some apex has.
     pub fn find(&self, name: &LookupName<'_>, labels_max: usize) -> Option<&Arc<Zone>> {
         let seed = self.seed?;
-        let (mut hash, mut labels) = (LookupName::root_hash(seed), 0);
         let mut found = None;
-        let mut depths = self.depths & u128::MAX >> (LABELS_MAX - name.label_count().min(labels_max));
-        while depths != 0 {
-            let depth = depths.trailing_zeros() as usize;
-            hash = (labels..depth).fold(hash, |hash, depth| name.descend(seed, hash, depth));
-            labels = depth;
+        for (hash, depth) in self.apexes(name, labels_max, seed) {
             found = self.by_apex.get(hash, name.suffix_octets(depth)).or(found);
-            depths &= depths - 1;
         }
         found
+    }
+
+    /// Where the search for the zone of `name` begins.
+    pub fn places(&self, name: &LookupName<'_>) -> impl Iterator<Item = &Place> {
+        let apexes = self.seed.map(|seed| self.apexes(name, name.label_count(), seed));
+        apexes.into_iter().flatten().map(|(hash, _)| self.by_apex.first_place(hash))
+    }
+
+    /// The suffixes of `name` that may be an apex, of at most `labels_max` labels: hash and labels of each.
+    #[inline]
+    fn apexes(&self, name: &LookupName<'_>, labels_max: usize, seed: Seed) -> impl Iterator<Item = (NameHash, usize)> {
+        let (mut hash, mut labels) = (LookupName::root_hash(seed), 0);
+        let mut depths = self.depths & u128::MAX >> (LABELS_MAX - name.label_count().min(labels_max));
+        core::iter::from_fn(move || {
+            let depth = (depths != 0).then(|| depths.trailing_zeros() as usize)?;
+            hash = (labels..depth).fold(hash, |hash, depth| name.descend(seed, hash, depth));
+            labels = depth;
+            depths &= depths - 1;
+            Some((hash, depth))
+        })
     }
 }
 
@@ -87,7 +101,7 @@ struct Table {
 }
 
 /// A zone beside the hash of its apex, if there is one here.
-type Place = Option<(NameHash, Arc<Zone>)>;
+pub type Place = Option<(NameHash, Arc<Zone>)>;
 
 impl Table {
     /// A table for so many zones.
@@ -104,6 +118,11 @@ impl Table {
     /// The zone of that name, which is `octets` and hashes to `hash`.
     fn get(&self, hash: NameHash, octets: &[u8]) -> Option<&Arc<Zone>> {
         self.places[self.place(hash, octets)].as_ref().map(|(_, zone)| zone)
+    }
+
+    /// Where the search for a hash begins. There is a table: the set has a seed.
+    fn first_place(&self, hash: NameHash) -> &Place {
+        &self.places[hash.0 as usize & (self.places.len() - 1)]
     }
 
     /// Where the zone of that name stands, or would. There is a table: the set has a seed.
