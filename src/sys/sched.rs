@@ -49,6 +49,45 @@ pub fn set_timer_slack(slack: Duration) -> io::Result<()> {
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// How a thread is scheduled, as the kernel reads and writes it (`struct sched_attr`, sched_setattr(2)).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Attributes {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    /// Of an ordinary thread: its slice in nanoseconds.
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
+/// Asks for slices of so much CPU time for the calling thread, which is an ordinary one. Who has a shorter slice than the
+/// thread that runs may take the CPU from it as soon as it wakes, and gets no more of it in the long run.
+///
+/// Linux knows it from 6.12 on, from 0.1 to 100 ms; an older one accepts and ignores it. Needs no privilege.
+///
+/// # Errors
+/// What `sched_getattr` and `sched_setattr` say, for instance in a sandbox that forbids them.
+pub fn set_slice(slice: Duration) -> io::Result<()> {
+    let mut attributes = attributes()?;
+    attributes.runtime = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
+    // SAFETY: `attributes` lives through the call, and says its own size; the kernel only reads it.
+    let status = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// How the calling thread is scheduled.
+fn attributes() -> io::Result<Attributes> {
+    let mut attributes = Attributes::default();
+    let size = size_of::<Attributes>();
+    // SAFETY: `attributes` lives through the call and is borrowed by nobody else; the kernel writes at most `size` octets.
+    let status = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(attributes) }
+}
+
 /// Sets class and priority of a thread, 0 being the calling one. Only real-time classes have a priority other than 0.
 fn set_class(tid: i32, class: i32, priority: libc::c_int) -> io::Result<()> {
     // The kernel's `sched_param` is one integer; some C libraries have more in theirs.
@@ -109,6 +148,21 @@ mod tests {
     #[test]
     fn a_priority_that_there_is_not_is_refused() {
         assert!(set_realtime(1000).is_err());
+    }
+
+    #[test]
+    fn the_slice_is_set_where_the_kernel_has_slices() {
+        let outcome = thread::spawn(|| {
+            let before = attributes()?;
+            set_slice(Duration::from_micros(150))?;
+            Ok::<_, io::Error>((before, attributes()?, policy()))
+        });
+        let (before, after, policy) = outcome.join().expect("the thread does not panic").expect("nothing forbids it");
+        // A kernel without them tells none.
+        let has_slices = before.runtime != 0;
+        assert_eq!(after.runtime, if has_slices { 150_000 } else { 0 });
+        assert_eq!((before.nice, before.policy), (after.nice, after.policy));
+        assert_eq!(policy, "0");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use super::ReplaceError;
 use crate::sys::{nudge, sched};
@@ -97,11 +98,17 @@ impl<Block> Presence<Block> {
         Self(duty)
     }
 
-    /// Notes which thread it is. Called by itself.
+    /// Notes which thread it is, and lets it have the CPU soon when it wakes: it has little to do for many, and what takes
+    /// long, loading above all, can wait for it. Called by itself.
     pub(in crate::serve) fn begin(&self) {
+        // Where the kernel does not know it, or a sandbox forbids it, the thread waits as others do.
+        let _is_set = sched::set_slice(SLICE);
         self.0.tid.store(sched::current_tid(), Ordering::Release);
     }
 }
+
+/// The CPU time that a thread asks for at once: the least that the kernel gives.
+const SLICE: Duration = Duration::from_micros(100);
 
 impl<Block> Drop for Presence<Block> {
     fn drop(&mut self) {
