@@ -255,17 +255,14 @@ fn mixes(options: &Options) -> io::Result<Vec<Mix>> {
         }
         let material = material()?;
         let mix = Mix::new(name, bound, &material)?;
-        match name {
-            SMALL => {
-                let own = Arc::new(ArcSwap::from_pointee(read(&material)?));
-                mixes.push(Mix {
-                    name: APART.to_owned(),
-                    bound: None,
-                    snapshots: [own, mix.snapshots[1].clone()],
-                    ..mix.clone()
-                });
-            }
-            _ => {}
+        if name == SMALL {
+            let own = Arc::new(ArcSwap::from_pointee(read(&material)?));
+            mixes.push(Mix {
+                name: APART.to_owned(),
+                bound: None,
+                snapshots: [own, mix.snapshots[1].clone()],
+                ..mix.clone()
+            });
         }
         mixes.push(mix.fetched());
         mixes.push(mix);
