@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use fated::answer::{Asker, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{Asked, Asker, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
 use fated::zone::ZoneSet;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record};
@@ -52,7 +52,12 @@ fn query(name: &Labels, qtype: u16) -> Vec<u8> {
 fn ask(snapshot: &Snapshot, name: &Labels, qtype: u16) -> Expected {
     let mut reply = vec![0; MESSAGE_BYTES_MAX];
     let asker = Asker { transport: Transport::Tcp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
-    let verdict = respond(snapshot, &query(name, qtype), &asker, &mut reply);
+    let query = query(name, qtype);
+    let verdict = respond(snapshot, &query, &asker, &mut reply);
+    let mut stepwise = vec![0; MESSAGE_BYTES_MAX];
+    let mut asked = Asked::read(snapshot, &query).expect("a query is answered");
+    let _fetched = asked.sight();
+    assert_eq!((asked.respond(snapshot, &asker, &mut stepwise), &stepwise), (verdict, &reply), "in steps as at once");
     let Verdict::Reply { length, rcode, .. } = verdict else { panic!("a query is answered") };
     let message = Message::from_vec(&reply[..length]).expect("a reply can be read");
     assert_eq!(u16::from(message.metadata.response_code), rcode);

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::{Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use super::{Asked, Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
 use crate::wire::message::{Header, flag};
 use crate::wire::{Class, Name, Type, rdata};
 use crate::zone::tests::zone_set;
@@ -56,10 +56,17 @@ fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-/// Sends a message as somebody and reads the reply.
+/// Sends a message as somebody and reads the reply, which is the same at once and in steps.
 fn send_from(snapshot: &Snapshot, query: &[u8], asker: &Asker) -> Option<Vec<u8>> {
     let mut reply = vec![0xEE; MESSAGE_BYTES_MAX];
-    match respond(snapshot, query, asker, &mut reply) {
+    let mut stepwise = reply.clone();
+    let verdict = respond(snapshot, query, asker, &mut reply);
+    let asked = Asked::read(snapshot, query).map(|mut asked| {
+        let _fetched = asked.sight();
+        asked.respond(snapshot, asker, &mut stepwise)
+    });
+    assert_eq!((asked.unwrap_or(Verdict::Drop), stepwise), (verdict, reply.clone()));
+    match verdict {
         Verdict::Drop => None,
         Verdict::Reply { length, .. } => Some(reply[..length].to_vec()),
     }
