@@ -27,10 +27,10 @@ use clap::Parser;
 use common::message::{Edns, Query};
 use common::name::name;
 use common::server::ZoneFile;
-use fated::answer::{Asked, Asker, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{Asker, Settings, Snapshot, Transport, Verdict, respond};
 use fated::metrics::{Metrics, UdpBlock};
+use fated::serve::ahead::{GROUP, read_ahead};
 use fated::sys::cpu::{self, Cpu};
-use fated::sys::prefetch::prefetch;
 use fated::zone::ZoneSet;
 use zones::{Many, Material, Recipe, Signing};
 
@@ -40,8 +40,6 @@ const THREADS: usize = 2;
 const SCALING_MIN: f64 = 1.9;
 /// … or what share of those that two give which have nothing in common, where the CPUs are not two.
 const SHARE_MIN: f64 = 0.97;
-/// Queries that are answered from one snapshot, as a worker under load does.
-const BATCH: usize = 32;
 /// Answers of one measurement.
 const ANSWERS: usize = 1 << 20;
 /// Octets of a reply buffer; all replies of the mixes are shorter.
@@ -107,7 +105,7 @@ impl Seat {
     /// A place for thread `number`, which begins where no other does.
     fn new(metrics: &Metrics, number: usize, cpu: Cpu, queries: usize) -> Self {
         let block = Arc::clone(&metrics.udp()[number]);
-        Self { number, cpu, replies: vec![0; BATCH * REPLY_BYTES], block, next: number * queries / THREADS }
+        Self { number, cpu, replies: vec![0; GROUP * REPLY_BYTES], block, next: number * queries / THREADS }
     }
 }
 
@@ -143,13 +141,16 @@ impl Mix {
         &self.queries[start..self.ends[number] as usize]
     }
 
-    /// Answers [`ANSWERS`] queries in batches and returns the nanoseconds that one took, on the average.
+    /// Answers [`ANSWERS`] queries in groups and returns the nanoseconds that one took, on the average.
     fn run(&self, seat: &mut Seat) -> f64 {
         let asker = Asker { transport: Transport::Udp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
         let begun = Instant::now();
-        for _ in 0..ANSWERS / BATCH {
+        for _ in 0..ANSWERS / GROUP {
             let snapshot = self.snapshots[seat.number].load();
-            let mut asked = if self.is_fetched { self.read(&snapshot, seat.next) } else { [const { None }; BATCH] };
+            let mut asked = [const { None }; GROUP];
+            if self.is_fetched {
+                read_ahead(&snapshot, |place| Some(self.query(seat.next + place)), &mut asked);
+            }
             for (place, reply) in seat.replies.chunks_exact_mut(REPLY_BYTES).enumerate() {
                 let answers = &seat.block.answers;
                 answers.queries.add(1);
@@ -162,21 +163,9 @@ impl Mix {
                 }
                 black_box(reply);
             }
-            seat.next = (seat.next + BATCH) % self.ends.len();
+            seat.next = (seat.next + GROUP) % self.ends.len();
         }
         begun.elapsed().as_secs_f64() * 1e9 / ANSWERS as f64
-    }
-
-    /// Reads the next batch and fetches what its answers need, as a worker does.
-    fn read<'z>(&self, snapshot: &'z Snapshot, first: usize) -> [Option<Asked<'_, 'z>>; BATCH] {
-        let mut asked = std::array::from_fn(|place| {
-            let asked = Asked::read(snapshot, self.query(first + place));
-            asked.iter().flat_map(Asked::tops).for_each(prefetch);
-            asked
-        });
-        asked.iter().flatten().flat_map(Asked::heads).for_each(prefetch);
-        asked.iter_mut().flatten().filter_map(Asked::sight).for_each(prefetch);
-        asked
     }
 }
 
@@ -243,7 +232,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The mixes, and the name of the one whose threads have nothing in common.
+/// The mixes that were chosen, each one by one and fetched ahead, and the one whose threads have nothing in common.
 fn mixes(options: &Options) -> io::Result<Vec<Mix>> {
     let seed = options.seed;
     let of_names = |names| Recipe::new(seed, names).material(Signing::Unsigned);

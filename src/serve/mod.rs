@@ -11,6 +11,7 @@
 //! ```
 
 mod admission;
+pub mod ahead;
 mod bind;
 mod exchange;
 mod publish;

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::ahead::{GROUP, read_ahead};
 use super::exchange::{exchange, refuse_cut_short};
 use super::staff::Duty;
-use crate::answer::{Asked, Asker, Outlook, Snapshot, Transport};
+use crate::answer::{Asked, Asker, Snapshot, Transport};
 use crate::metrics::UdpBlock;
 use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::mmsg::{BATCH_MAX, Batch, Queries, Replies, Wait};
-use crate::sys::prefetch::prefetch;
 use crate::sys::socket::wait_writable;
 
 /// One worker, to be run on a thread of its own.
@@ -135,7 +135,7 @@ impl Worker {
     }
 }
 
-/// Datagrams whose answers wait for memory together: one after the other they would each wait alone.
+/// Datagrams that are read ahead of their answers.
 struct Group<'b, 'z> {
     queries: Queries<'b>,
     /// The number of the first in its batch.
@@ -150,16 +150,7 @@ impl<'b, 'z> Group<'b, 'z> {
         let mut asked = [const { None }; GROUP];
         // A panic is our bug, and not told here: what was not read is read again behind the fence of its own answer.
         let _outcome = catch_unwind(AssertUnwindSafe(|| {
-            if snapshot.zones.len() >= FAR_ZONES_MIN {
-                fetch_zones(queries, first, snapshot);
-            }
-            for (offset, asked) in asked.iter_mut().enumerate() {
-                let Some(datagram) = queries.get(first + offset) else { break };
-                *asked = Asked::read(snapshot, datagram.octets);
-                asked.iter().flat_map(Asked::tops).for_each(prefetch);
-            }
-            asked.iter().flatten().flat_map(Asked::heads).for_each(prefetch);
-            asked.iter_mut().flatten().filter_map(Asked::sight).for_each(prefetch);
+            read_ahead(snapshot, |offset| queries.get(first + offset).map(|datagram| datagram.octets), &mut asked);
         }));
         Self { queries, first, asked }
     }
@@ -188,14 +179,6 @@ impl<'b, 'z> Group<'b, 'z> {
             }
         }
     }
-}
-
-/// Lets the zones be fetched that the datagrams from number `first` on ask for.
-fn fetch_zones(queries: Queries<'_>, first: usize, snapshot: &Snapshot) {
-    let outlooks: [_; GROUP] =
-        std::array::from_fn(|offset| queries.get(first + offset).and_then(|datagram| Outlook::read(datagram.octets)));
-    outlooks.iter().flatten().flat_map(|outlook| outlook.places(snapshot)).for_each(prefetch);
-    outlooks.iter().flatten().flat_map(|outlook| outlook.zones(snapshot)).for_each(prefetch);
 }
 
 /// Sends all staged replies and counts each as sent, refused or given up.
@@ -261,13 +244,6 @@ fn send_all(
 
 /// How many bits tell which replies were refused.
 const REFUSED_WORDS: usize = BATCH_MAX.div_ceil(64);
-
-/// How many datagrams are read before the first of them is answered: enough to wait for memory once, few enough for what was
-/// read to stay near.
-const GROUP: usize = 32;
-
-/// From so many zones on, they are fetched ahead: fewer stay in the caches by themselves.
-const FAR_ZONES_MIN: usize = 1000;
 
 /// How often a full socket is waited for in one batch.
 const STALLS_MAX: usize = 8;

@@ -230,27 +230,29 @@ impl<'z> Rrsets<'z> {
                 return self.next();
             }
             before += ENTRY_BYTES;
-            skipped += data_bytes(entry);
+            skipped += data_bytes(entry).iter().sum::<usize>();
         }
         None
     }
 }
 
-/// How many octets of data belong to an entry.
-fn data_bytes(entry: &[u8; ENTRY_BYTES]) -> usize {
-    let octets = u32_at(entry, 10) as usize + u32_at(entry, 14) as usize;
-    octets + usize::from(u16_at(entry, 6)) * MOVE_BYTES + usize::from(u16_at(entry, 8)) * TARGET_BYTES
+/// How many octets of data belong to an entry: body, signatures, moves, targets.
+#[inline]
+fn data_bytes(entry: &[u8; ENTRY_BYTES]) -> [usize; 4] {
+    let (moves, targets) = (usize::from(u16_at(entry, 6)), usize::from(u16_at(entry, 8)));
+    [u32_at(entry, 10) as usize, u32_at(entry, 14) as usize, moves * MOVE_BYTES, targets * TARGET_BYTES]
 }
 
 impl<'z> Iterator for Rrsets<'z> {
     type Item = Rrset<'z>;
 
     fn next(&mut self) -> Option<Rrset<'z>> {
-        let (entry, entries) = self.entries.split_at_checked(ENTRY_BYTES)?;
-        let (body, data) = self.data.split_at(u32_at(entry, 10) as usize);
-        let (signatures, data) = data.split_at(u32_at(entry, 14) as usize);
-        let (moves, data) = data.split_at(usize::from(u16_at(entry, 6)) * MOVE_BYTES);
-        let (targets, data) = data.split_at(usize::from(u16_at(entry, 8)) * TARGET_BYTES);
+        let (entry, entries) = self.entries.split_first_chunk()?;
+        let [body, signatures, moves, targets] = data_bytes(entry);
+        let (body, data) = self.data.split_at(body);
+        let (signatures, data) = data.split_at(signatures);
+        let (moves, data) = data.split_at(moves);
+        let (targets, data) = data.split_at(targets);
         (self.entries, self.data) = (entries, data);
         Some(Rrset {
             rtype: Type(u16_at(entry, 0)),
