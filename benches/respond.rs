@@ -29,7 +29,7 @@ use common::name::name;
 use common::server::ZoneFile;
 use fated::answer::{Asker, Settings, Snapshot, Transport, Verdict, respond};
 use fated::metrics::{Metrics, UdpBlock};
-use fated::serve::ahead::{GROUP, read_ahead};
+use fated::serve::ahead::{GROUP, Read, read_ahead};
 use fated::sys::cpu::{self, Cpu};
 use fated::zone::ZoneSet;
 use zones::{Many, Material, Recipe, Signing};
@@ -147,14 +147,14 @@ impl Mix {
         let begun = Instant::now();
         for _ in 0..ANSWERS / GROUP {
             let snapshot = self.snapshots[seat.number].load();
-            let mut asked = [const { None }; GROUP];
+            let mut read = Read::new();
             if self.is_fetched {
-                read_ahead(&snapshot, |place| Some(self.query(seat.next + place)), &mut asked);
+                read_ahead(&snapshot, |place| Some(self.query(seat.next + place)), &mut read);
             }
             for (place, reply) in seat.replies.chunks_exact_mut(REPLY_BYTES).enumerate() {
                 let answers = &seat.block.answers;
                 answers.queries.add(1);
-                let verdict = match asked[place].take() {
+                let verdict = match read.get(place).and_then(Option::as_ref) {
                     Some(asked) => asked.respond(&snapshot, &asker, reply),
                     None => respond(&snapshot, self.query(seat.next + place), &asker, reply),
                 };

@@ -77,8 +77,15 @@ impl<'z> Proofs<'z> {
 
     /// What was answered comes from a wildcard, if `missing` says so: no closer match exists (RFC 4035 §3.1.3.3,
     /// RFC 5155 §7.2.6).
+    #[inline]
     pub(super) fn synthesis(&mut self, place: &Place<'z, '_>, missing: Option<&Missing<'z>>, reply: &Reply<'_>) {
-        let Some(missing) = missing else { return };
+        if let Some(missing) = missing {
+            self.no_closer_match(place, missing, reply);
+        }
+    }
+
+    /// No name stands closer to that of `place` than the closest encloser.
+    fn no_closer_match(&mut self, place: &Place<'z, '_>, missing: &Missing<'z>, reply: &Reply<'_>) {
         match chain_of(place, reply) {
             Denial::None => {}
             Denial::Nsec(_) => self.cover(place, place.name.name()),
@@ -167,10 +174,13 @@ impl<'z> Proofs<'z> {
     ///
     /// # Errors
     /// [`Full`].
+    #[inline]
     pub(super) fn put(&mut self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
-        if self.put_count == self.noted.len() {
-            return Ok(());
-        }
+        if self.put_count == self.noted.len() { Ok(()) } else { self.put_rest(spot, reply) }
+    }
+
+    /// Puts those that were not put yet.
+    fn put_rest(&mut self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
         let name = reply.name_at(spot.at);
         for (node, rtype) in &self.noted[self.put_count..] {
             let Some(rrset) = node.rrset(*rtype) else { continue };

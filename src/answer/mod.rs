@@ -19,7 +19,7 @@ use crate::wire::message::{
     Edns, HEADER_BYTES, Header, OPCODE_QUERY, PLAIN_UDP_BYTES_MAX, Question, Trailer, flag, read_trailer,
 };
 use crate::wire::{Class, Type};
-use crate::zone::hash::LookupName;
+use crate::zone::hash::{LookupName, Starts};
 use crate::zone::{Bucket, Place, Zone, ZoneSet};
 use code::{ExtendedError, Rcode};
 use opt::Opt;
@@ -116,7 +116,7 @@ pub struct Outlook<'q>(LookupName<'q>);
 impl<'q> Outlook<'q> {
     /// Reads the name; `None` where there is none.
     pub fn read(query: &'q [u8]) -> Option<Self> {
-        Question::read(query).map(|question| Self(LookupName::new(question.name)))
+        read_question(query).map(|(_, name)| Self(name))
     }
 
     /// What the search for the zone reads first.
@@ -130,6 +130,14 @@ impl<'q> Outlook<'q> {
     }
 }
 
+/// Reads the question, and its name as a search takes it; `None` where they cannot be read.
+#[inline]
+fn read_question(query: &[u8]) -> Option<(Question<'_>, LookupName<'_>)> {
+    let mut starts = Starts::default();
+    let question = Question::read_noting(query, |start| starts.note(start))?;
+    Some((question, LookupName::noted(question.name, starts, &query[HEADER_BYTES..])))
+}
+
 /// A query that was read, and where the search for its answer will begin.
 ///
 /// [`respond`] does all at once. Whoever has several queries reads them all first, fetches the [`Self::tops`] of all, then the
@@ -137,7 +145,9 @@ impl<'q> Outlook<'q> {
 /// waited for three times, and not three times for each.
 pub struct Asked<'q, 'z> {
     query: &'q [u8],
-    header: Header,
+    /// The ID and the second word of the header.
+    id: u16,
+    flags: u16,
     /// What is asked, or the RCODE for a query that says nothing that can be answered.
     message: Result<Message<'q, 'z>, Rcode>,
 }
@@ -150,32 +160,28 @@ struct Message<'q, 'z> {
     located: Option<Located<'z, 'q>>,
 }
 
-impl<'q, 'z> Message<'q, 'z> {
-    /// Reads a query and finds its zone.
-    #[inline]
-    fn read(snapshot: &'z Snapshot, query: &'q [u8], header: Header) -> Result<Self, Rcode> {
-        if header.opcode() != OPCODE_QUERY {
-            return Err(Rcode::NOTIMP);
-        }
-        let question = if header.counts[0] == 1 { Question::read(query) } else { None };
-        let question = question.ok_or(Rcode::FORMERR)?;
-        let Trailer { edns } = read_trailer(query, header, question.end()).map_err(|_| Rcode::FORMERR)?;
-        let is_transfer = matches!(question.qtype, Type::AXFR | Type::IXFR);
-        let located = match question.qclass {
-            Class::IN | Class::ANY if !is_transfer => Located::find(&snapshot.zones, question.name, question.qtype),
-            _ => None,
-        };
-        Ok(Self { question, edns, located })
-    }
-}
-
 impl<'q, 'z> Asked<'q, 'z> {
     /// Reads a query. `None` for what is not to be answered: too short for a header, or itself a response, since two servers
     /// would otherwise answer each other for ever.
     #[inline]
     pub fn read(snapshot: &'z Snapshot, query: &'q [u8]) -> Option<Self> {
         let header = Header::read(query).filter(|header| !header.is_response())?;
-        Some(Self { query, header, message: Message::read(snapshot, query, header) })
+        let Header { id, flags, counts } = header;
+        let refused = |rcode| Some(Self { query, id, flags, message: Err(rcode) });
+        if header.opcode() != OPCODE_QUERY {
+            return refused(Rcode::NOTIMP);
+        }
+        let question = if counts[0] == 1 { read_question(query) } else { None };
+        let Some((question, name)) = question else { return refused(Rcode::FORMERR) };
+        let Ok(Trailer { edns }) = read_trailer(query, header, question.end()) else {
+            return refused(Rcode::FORMERR);
+        };
+        let is_transfer = matches!(question.qtype, Type::AXFR | Type::IXFR);
+        let located = match question.qclass {
+            Class::IN | Class::ANY if !is_transfer => Located::find(&snapshot.zones, name, question.qtype),
+            _ => None,
+        };
+        Some(Self { query, id, flags, message: Ok(Message { question, edns, located }) })
     }
 
     /// Where the answer is looked for, if that is a zone.
@@ -184,16 +190,19 @@ impl<'q, 'z> Asked<'q, 'z> {
     }
 
     /// What the search for the answer reads first.
-    pub fn tops(&self) -> impl Iterator<Item = &'z Bucket> {
-        self.located().into_iter().flat_map(|located| located.zone.tops(&located.trail))
+    #[inline]
+    pub fn tops(&self) -> Option<[&'z Bucket; 2]> {
+        self.located().map(|located| located.zone.tops(&located.trail))
     }
 
     /// What it reads next; the tops are read for that.
-    pub fn heads(&self) -> impl Iterator<Item = &'z [u8]> {
-        self.located().into_iter().flat_map(|located| located.zone.heads(&located.trail))
+    #[inline]
+    pub fn heads(&self) -> Option<[&'z [u8]; 2]> {
+        self.located().map(|located| located.zone.heads(&located.trail))
     }
 
     /// What it will find, most likely; the heads are read for that.
+    #[inline]
     pub fn sight(&mut self) -> Option<&'z [u8]> {
         let located = self.message.as_mut().ok()?.located.as_mut()?;
         located.zone.sight(&mut located.trail)
@@ -201,10 +210,10 @@ impl<'q, 'z> Asked<'q, 'z> {
 
     /// Answers, as [`respond`] does. `snapshot` is the one with which the query was read.
     pub fn respond(&self, snapshot: &'z Snapshot, asker: &Asker, reply: &mut [u8]) -> Verdict {
-        let (header, settings, transport) = (self.header, &snapshot.settings, asker.transport);
+        let (settings, transport) = (&snapshot.settings, asker.transport);
         let Message { question, edns, .. } = match &self.message {
             Ok(message) => message,
-            Err(rcode) => return refuse(header, *rcode, reply),
+            Err(rcode) => return self.refuse(*rcode, reply),
         };
         let limit = reply_bytes_max(settings, edns.as_ref(), transport);
         let mut opt = Opt::new(edns.as_ref(), settings, transport, limit - question.end());
@@ -219,11 +228,25 @@ impl<'q, 'z> Asked<'q, 'z> {
             }
         };
         opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
-        let flags = reply_flags(header, outcome.rcode)
+        let flags = self.reply_flags(outcome.rcode)
             | if outcome.is_authoritative { flag::AA } else { 0 }
             | if outcome.is_truncated { flag::TC } else { 0 };
-        let length = draft.finish(header.id, flags, &opt);
+        let length = draft.finish(self.id, flags, &opt);
         Verdict::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
+    }
+
+    /// The second word of a reply's header: QR set, OPCODE and RD as they came, all else clear (RFC 1035 §4.1.1).
+    fn reply_flags(&self, rcode: Rcode) -> u16 {
+        flag::QR | self.flags & (flag::OPCODE | flag::RD) | rcode.low()
+    }
+
+    /// Replies with a header alone: what stands behind it was not, or could not be, read.
+    fn refuse(&self, rcode: Rcode, reply: &mut [u8]) -> Verdict {
+        let words = [self.id, self.reply_flags(rcode), 0, 0, 0, 0];
+        for (to, word) in reply[..HEADER_BYTES].chunks_exact_mut(2).zip(words) {
+            to.copy_from_slice(&word.to_be_bytes());
+        }
+        Verdict::Reply { length: HEADER_BYTES, rcode: rcode.0, qtype: 0, is_truncated: false }
     }
 }
 
@@ -264,18 +287,4 @@ fn reply_bytes_max(settings: &Settings, edns: Option<&Edns>, transport: Transpor
             usize::from(edns.payload_bytes_max.min(settings.udp_payload_bytes_max)).max(PLAIN_UDP_BYTES_MAX)
         }
     }
-}
-
-/// The second word of a reply's header: QR set, OPCODE and RD as they came, all else clear (RFC 1035 §4.1.1).
-fn reply_flags(header: Header, rcode: Rcode) -> u16 {
-    flag::QR | header.flags & (flag::OPCODE | flag::RD) | rcode.low()
-}
-
-/// Replies with a header alone: what stands behind it was not, or could not be, read.
-fn refuse(header: Header, rcode: Rcode, reply: &mut [u8]) -> Verdict {
-    let words = [header.id, reply_flags(header, rcode), 0, 0, 0, 0];
-    for (to, word) in reply[..HEADER_BYTES].chunks_exact_mut(2).zip(words) {
-        to.copy_from_slice(&word.to_be_bytes());
-    }
-    Verdict::Reply { length: HEADER_BYTES, rcode: rcode.0, qtype: 0, is_truncated: false }
 }

@@ -80,26 +80,24 @@ impl<'s> Opt<'s> {
     /// ```text
     /// 00 | TYPE 41 | CLASS: our payload size | TTL: extended RCODE (8), version (8), DO (1), Z (15) | RDLENGTH | options
     /// ```
+    #[inline]
     pub(super) fn write(&self, out: &mut [u8]) {
-        let Some(payload_bytes_max) = self.payload_bytes_max else { return };
+        let (Some(payload_bytes_max), Some((head, options))) = (self.payload_bytes_max, out.split_first_chunk_mut())
+        else {
+            return;
+        };
         let [size_high, size_low] = payload_bytes_max.to_be_bytes();
-        let [length_high, length_low] = ((self.length - OPT_BYTES) as u16).to_be_bytes();
+        let [length_high, length_low] = (options.len() as u16).to_be_bytes();
         let flags = if self.is_dnssec_ok { 0x80 } else { 0 };
         let [_, rtype] = Type::OPT.0.to_be_bytes();
-        let (head, mut rest) = out.split_at_mut(OPT_BYTES);
-        head.copy_from_slice(&[
-            0,
-            0,
-            rtype,
-            size_high,
-            size_low,
-            self.extended_rcode,
-            0,
-            flags,
-            0,
-            length_high,
-            length_low,
-        ]);
+        *head = [0, 0, rtype, size_high, size_low, self.extended_rcode, 0, flags, 0, length_high, length_low];
+        if !options.is_empty() {
+            self.write_options(options);
+        }
+    }
+
+    /// Writes the options.
+    fn write_options(&self, mut out: &mut [u8]) {
         let (keepalive, extended_error) =
             (self.keepalive.map(u16::to_be_bytes), self.extended_error.map(u16::to_be_bytes));
         let options = [
@@ -108,11 +106,11 @@ impl<'s> Opt<'s> {
             (option::EXTENDED_ERROR, extended_error.as_ref().map(|data| &data[..])),
         ];
         for (code, data) in options.iter().filter_map(|(code, data)| Some((code, (*data)?))) {
-            let (option, behind) = rest.split_at_mut(OPTION_HEAD_BYTES + data.len());
+            let (option, behind) = out.split_at_mut(OPTION_HEAD_BYTES + data.len());
             option[0..2].copy_from_slice(&code.to_be_bytes());
             option[2..4].copy_from_slice(&(data.len() as u16).to_be_bytes());
             option[4..].copy_from_slice(data);
-            rest = behind;
+            out = behind;
         }
     }
 }

@@ -5,7 +5,7 @@
 use crate::answer::opt::Opt;
 use crate::wire::message::{HEADER_BYTES, Question};
 use crate::wire::name::{NAME_BYTES_MAX, is_same};
-use crate::wire::{Class, Name, NameRef, Type};
+use crate::wire::{Class, Name, Type};
 use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target};
 
 /// The furthest that a compression pointer reaches (RFC 1035 §4.1.4).
@@ -65,6 +65,7 @@ impl Owner {
 
 impl<'b> Reply<'b> {
     /// Starts behind the header and the question, which is copied as it came: letter case too.
+    #[inline]
     pub(super) fn new(octets: &'b mut [u8], query: &[u8], question: &Question<'_>, limit: usize) -> Self {
         let length = question.end();
         octets[HEADER_BYTES..length].copy_from_slice(&query[HEADER_BYTES..length]);
@@ -83,6 +84,7 @@ impl<'b> Reply<'b> {
     }
 
     /// The owner of a node whose name of `bytes` octets is a suffix of the name at `spot`.
+    #[inline]
     pub(super) fn owner(&self, spot: Spot, bytes: usize) -> Owner {
         let skip = spot.bytes - bytes;
         Owner { pointer: self.offset_behind(spot.at, skip), spot, skip }
@@ -94,6 +96,7 @@ impl<'b> Reply<'b> {
     }
 
     /// Where the name stands that is left of the name at `at` when `skip` octets, whole labels, are taken from it.
+    #[inline]
     fn offset_behind(&self, mut at: usize, mut skip: usize) -> usize {
         loop {
             let length = usize::from(self.octets[at]);
@@ -112,31 +115,39 @@ impl<'b> Reply<'b> {
     ///
     /// # Errors
     /// [`Full`]. Cost: one copy where the RRset is the first record of the reply and its owner is the question's name.
+    #[inline]
     pub(super) fn put(&mut self, section: Section, owner: Owner, rrset: &Rrset<'_>) -> Result<usize, Full> {
         let start = self.length;
         let signatures = if self.wants_signatures { rrset.signatures } else { &[] };
         let end = start + rrset.body.len() + signatures.len();
-        let must_move = rrset.moves().next().is_some();
-        if end > self.limit || (must_move && start > POINTER_MAX - POINTER_REACH_BYTES) {
+        if end > self.limit || (rrset.has_moves() && start > POINTER_MAX - POINTER_REACH_BYTES) {
             return Err(Full);
         }
-        self.octets[start..start + rrset.body.len()].copy_from_slice(rrset.body);
+        let (body, behind) = self.octets[start..end].split_at_mut(rrset.body.len());
+        body.copy_from_slice(rrset.body);
         if !signatures.is_empty() {
-            self.octets[start + rrset.body.len()..end].copy_from_slice(signatures);
+            behind.copy_from_slice(signatures);
         }
         self.length = end;
         if owner.pointer != QNAME_OFFSET {
             self.move_owners(start, end, owner.pointer);
         }
-        let as_laid_out = owner.skip == 0 && owner.spot.at == QNAME_OFFSET && start == first_record(owner.spot.bytes);
-        if must_move && !as_laid_out {
-            for at in rrset.moves().map(|at| start + at) {
-                let laid_out = u16::from_be_bytes([self.octets[at], self.octets[at + 1]]) & !POINTER_MARK;
-                self.write_pointer(at, self.moved(usize::from(laid_out), start, owner));
-            }
+        if rrset.has_moves() {
+            self.move_pointers(start, owner, rrset);
         }
         self.count(section, rrset, !signatures.is_empty());
         Ok(start)
+    }
+
+    /// Moves the pointers in the RDATA of an RRset that was copied to `start`, unless it stands where it was laid out for.
+    fn move_pointers(&mut self, start: usize, owner: Owner, rrset: &Rrset<'_>) {
+        if owner.skip == 0 && owner.spot.at == QNAME_OFFSET && start == first_record(owner.spot.bytes) {
+            return;
+        }
+        for at in rrset.moves().map(|at| start + at) {
+            let laid_out = u16::from_be_bytes([self.octets[at], self.octets[at + 1]]) & !POINTER_MARK;
+            self.write_pointer(at, self.moved(usize::from(laid_out), start, owner));
+        }
     }
 
     /// Where something is that stands at `laid_out` in a template, now that the template starts at `start`.
@@ -274,10 +285,8 @@ impl<'b> Reply<'b> {
         at <= POINTER_MAX - NAME_BYTES_MAX
     }
 
-    /// Whether the name at `at` is `name`.
-    pub(super) fn is_name_at(&self, mut at: usize, name: NameRef<'_>) -> bool {
-        let name = name.as_bytes();
-        let mut compared = 0;
+    /// Whether the name at `at` is the one whose octets are `name`.
+    pub(super) fn is_name_at(&self, mut at: usize, mut name: &[u8]) -> bool {
         loop {
             let length = usize::from(self.octets[at]);
             if length >= 0xC0 {
@@ -285,13 +294,14 @@ impl<'b> Reply<'b> {
                 continue;
             }
             let label = &self.octets[at..=at + length];
-            if !name.get(compared..compared + label.len()).is_some_and(|other| is_same(other, label)) {
+            let Some((other, rest)) = name.split_at_checked(label.len()) else { return false };
+            if !is_same(label, other) {
                 return false;
             }
             if length == 0 {
                 return true;
             }
-            (at, compared) = (at + label.len(), compared + label.len());
+            (at, name) = (at + label.len(), rest);
         }
     }
 
@@ -307,13 +317,13 @@ impl<'b> Reply<'b> {
     /// Writes the header, and OPT where there is one, and returns the length of the message.
     ///
     /// `id` and `flags` are the header's first words. The room for `opt` was reserved.
+    #[inline]
     pub(super) fn finish(self, id: u16, flags: u16, opt: &Opt<'_>) -> usize {
         let [answers, authorities, additionals] = self.counts;
         let additionals = additionals + u16::from(opt.len() > 0);
-        let words = [id, flags, 1, answers, authorities, additionals];
-        for (to, word) in self.octets.chunks_exact_mut(2).zip(words) {
-            to.copy_from_slice(&word.to_be_bytes());
-        }
+        let words = [[id, flags], [1, answers], [authorities, additionals]];
+        let halves = words.map(|[high, low]| (u32::from(high) << 16 | u32::from(low)).to_be_bytes());
+        self.octets[..HEADER_BYTES].copy_from_slice(halves.as_flattened());
         let end = self.length + opt.len();
         opt.write(&mut self.octets[self.length..end]);
         end

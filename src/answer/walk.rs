@@ -10,7 +10,7 @@ use crate::answer::denial::{Place, Proofs};
 use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
-use crate::zone::node::{Node, QNAME_OFFSET, Rrset};
+use crate::zone::node::{Node, QNAME_OFFSET, Rrset, Target};
 use crate::zone::{Found, Missing, Trail, Zone, ZoneSet};
 
 /// The most aliases that are followed. A chain over it is answered as far as it goes.
@@ -79,10 +79,8 @@ pub(super) struct Located<'z, 'n> {
 impl<'z, 'n> Located<'z, 'n> {
     /// Finds the zone that answers for a name; `None` where none does.
     #[inline]
-    pub(super) fn find(zones: &'z ZoneSet, name: NameRef<'n>, qtype: Type) -> Option<Self> {
-        let name = LookupName::new(name);
-        let zone = zone_for(zones, &name, qtype)?;
-        let trail = zone.trail(&name);
+    pub(super) fn find(zones: &'z ZoneSet, name: LookupName<'n>, qtype: Type) -> Option<Self> {
+        let (zone, trail) = locate(zones, &name, qtype)?;
         Some(Self { zone, name, trail })
     }
 }
@@ -118,16 +116,16 @@ fn follow<'z>(
     let mut spot = first.spot;
     loop {
         let target = reply.name_at(at);
-        let name = LookupName::new(target.as_ref());
+        let name = LookupName::of(&target);
         let hash = name.hash(seed);
-        let zone = zone_for(zones, &name, qtype).filter(|_| Reply::is_in_reach(at));
+        let located = locate(zones, &name, qtype).filter(|_| Reply::is_in_reach(at));
         // In a loop, what is in the reply already would be put again.
-        let Some(zone) = zone.filter(|_| !seen.is_full() && !seen.contains(&hash)) else {
+        let Some((zone, trail)) = located.filter(|_| !seen.is_full() && !seen.contains(&hash)) else {
             return progress.proofs.put(spot, reply);
         };
         seen.push(hash);
         spot = Spot { at, bytes: target.as_ref().len() };
-        match step(&Place { zone, name: &name, spot, qtype }, &zone.trail(&name), reply, progress)? {
+        match step(&Place { zone, name: &name, spot, qtype }, &trail, reply, progress)? {
             Step::Done => return Ok(()),
             Step::Alias(next) => at = next,
         }
@@ -135,14 +133,15 @@ fn follow<'z>(
 }
 
 /// The zone that answers for a name: the deepest; for DS the one above the cut, if that is served
-/// (RFC 4035 §3.1.4.1).
-fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName<'_>, qtype: Type) -> Option<&'z Zone> {
-    let zone = zones.find(name, name.label_count())?;
+/// (RFC 4035 §3.1.4.1). And the first steps towards the name there.
+#[inline]
+fn locate<'z>(zones: &'z ZoneSet, name: &LookupName<'_>, qtype: Type) -> Option<(&'z Zone, Trail<'z>)> {
+    let (zone, trail) = zones.locate(name)?;
     let parent = match name.label_count().checked_sub(1) {
         Some(above) if qtype == Type::DS && zone.apex().len() == name.name().len() => zones.find(name, above),
         _ => None,
     };
-    Some(parent.unwrap_or(zone))
+    Some(parent.map_or((zone, trail), |parent| (parent, parent.trail(name))))
 }
 
 /// Answers for one name, as far as that goes without following an alias.
@@ -207,7 +206,9 @@ fn answer_from<'z>(
         let start = reply.put(Section::Answer, owner, &rrset)?;
         progress.proofs.synthesis(place, missing, reply);
         progress.proofs.put(place.spot, reply)?;
-        put_additional(place.zone, &rrset, start, owner, None, reply)?;
+        if rrset.has_targets() {
+            put_additional(place.zone, &rrset, start, owner, false, reply)?;
+        }
         return Ok(Step::Done);
     }
     if let Some(cname) = node.rrset(Type::CNAME) {
@@ -285,7 +286,7 @@ fn refer<'z>(
         }
     }
     progress.proofs.put(place.spot, reply)?;
-    put_additional(place.zone, &servers, start, owner, Some(cut), reply)?;
+    put_additional(place.zone, &servers, start, owner, true, reply)?;
     Ok(Step::Done)
 }
 
@@ -324,7 +325,7 @@ fn redirect<'z>(
 
 /// Puts the addresses of the names that an RRset leads to, which was put at `start`.
 ///
-/// In a referral for `cut`, those of servers at or below the cut are required (RFC 9471 §3); all others are put as
+/// In a referral, those of servers at or below the cut are required (RFC 9471 §3); all others are put as
 /// far as there is room.
 ///
 /// # Errors
@@ -334,37 +335,45 @@ fn put_additional(
     rrset: &Rrset<'_>,
     start: usize,
     owner: Owner,
-    cut: Option<Node<'_>>,
+    is_referral: bool,
     reply: &mut Reply<'_>,
 ) -> Result<(), Full> {
-    if !rrset.has_targets() {
-        return Ok(());
-    }
     for is_required in [true, false] {
-        if is_required && cut.is_none() {
-            continue;
-        }
         for target in rrset.targets() {
-            let at = reply.target_at(target, start, owner);
-            let is_it = |node: Node<'_>| at.is_none_or(|at| reply.is_name_at(at, node.name()));
-            let node = zone.names().find_by(target.hash, is_it).or_else(|| wildcard_for(zone, &reply.name_at(at?)));
-            let Some(node) = node else { continue };
-            if is_required != cut.is_some_and(|cut| node.name().is_at_or_below(cut.name())) {
-                continue;
+            if is_required == (is_referral && target.is_below_owner()) {
+                let at = reply.target_at(target, start, owner);
+                put_addresses(zone, target, at, is_required, reply)?;
             }
-            for rtype in [Type::A, Type::AAAA] {
-                let Some(addresses) = node.rrset(rtype) else { continue };
-                let put = match at {
-                    Some(at) => reply.put_at(Section::Additional, at, &addresses),
-                    None => {
-                        let octets = node.name_octets();
-                        reply.put_written(Section::Additional, &octets[..octets.len() - 1], None, &addresses)
-                    }
-                };
-                if is_required {
-                    put?;
-                }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the addresses of one such name, which stands at `at` in the reply, if it can be pointed at.
+///
+/// # Errors
+/// [`Full`] where they are required and do not fit. Others are left out then; a shorter RRset behind them may fit.
+fn put_addresses(
+    zone: &Zone,
+    target: Target,
+    at: Option<usize>,
+    is_required: bool,
+    reply: &mut Reply<'_>,
+) -> Result<(), Full> {
+    let is_it = |node: Node<'_>| at.is_none_or(|at| reply.is_name_at(at, node.name_octets()));
+    let node = zone.names().find_by(target.hash, is_it).or_else(|| wildcard_for(zone, &reply.name_at(at?)));
+    let Some(node) = node else { return Ok(()) };
+    for rtype in [Type::A, Type::AAAA] {
+        let Some(addresses) = node.rrset(rtype) else { continue };
+        let put = match at {
+            Some(at) => reply.put_at(Section::Additional, at, &addresses),
+            None => {
+                let octets = node.name_octets();
+                reply.put_written(Section::Additional, &octets[..octets.len() - 1], None, &addresses)
             }
+        };
+        if is_required {
+            put?;
         }
     }
     Ok(())

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::ahead::{GROUP, read_ahead};
+use super::ahead::{GROUP, Read, read_ahead};
 use super::exchange::{exchange, refuse_cut_short};
 use super::staff::Duty;
-use crate::answer::{Asked, Asker, Snapshot, Transport};
+use crate::answer::{Asker, Snapshot, Transport};
 use crate::metrics::UdpBlock;
 use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::mmsg::{BATCH_MAX, Batch, Queries, Replies, Wait};
@@ -140,25 +140,25 @@ struct Group<'b, 'z> {
     queries: Queries<'b>,
     /// The number of the first in its batch.
     first: usize,
-    /// What was read of each; `None` where there is nothing, or where that is to be found out again.
-    asked: [Option<Asked<'b, 'z>>; GROUP],
+    /// What was read of the first of them; of the others, that is to be found out again.
+    read: Read<'b, 'z>,
 }
 
 impl<'b, 'z> Group<'b, 'z> {
     /// Reads the datagrams from number `first` on, and lets what their answers need be fetched.
     fn read(queries: Queries<'b>, first: usize, snapshot: &'z Snapshot) -> Self {
-        let mut asked = [const { None }; GROUP];
+        let mut read = Read::new();
         // A panic is our bug, and not told here: what was not read is read again behind the fence of its own answer.
         let _outcome = catch_unwind(AssertUnwindSafe(|| {
-            read_ahead(snapshot, |offset| queries.get(first + offset).map(|datagram| datagram.octets), &mut asked);
+            read_ahead(snapshot, |offset| queries.get(first + offset).map(|datagram| datagram.octets), &mut read);
         }));
-        Self { queries, first, asked }
+        Self { queries, first, read }
     }
 
     /// Answers the datagrams as `worker` and stages the replies.
     fn answer(self, replies: &mut Replies<'_>, snapshot: &'z Snapshot, worker: u16, block: &UdpBlock) {
-        for (offset, asked) in self.asked.into_iter().enumerate() {
-            let index = self.first + offset;
+        for offset in 0..GROUP {
+            let (index, asked) = (self.first + offset, self.read.get(offset).and_then(Option::as_ref));
             let (Some(datagram), Some(reply)) = (self.queries.get(index), replies.buffer(index)) else { return };
             let length = if datagram.source_port == 0 {
                 block.port_zero.add(1);
@@ -170,7 +170,7 @@ impl<'b, 'z> Group<'b, 'z> {
                 refuse_cut_short(datagram.octets, reply, &block.answers)
             } else {
                 let asker = Asker { transport: Transport::Udp, source: datagram.source, worker };
-                exchange(snapshot, datagram.octets, asked.as_ref(), &asker, reply, &block.answers)
+                exchange(snapshot, datagram.octets, asked, &asker, reply, &block.answers)
             };
             if let Some(length) = length {
                 // The length is that of a slice of `reply`, which always fits.

@@ -7,13 +7,18 @@ pub fn prefetch<T: ?Sized>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // From the start of a line on: the last octets may lie in a line of their own.
         let start = (&raw const *value).cast::<u8>();
-        let skew = start.addr() % LINE_BYTES;
-        for at in (0..skew + size_of_val(value)).step_by(LINE_BYTES).take(LINES_MAX) {
+        let end = start.addr() + size_of_val(value);
+        // From the start of a line on: the last octets may lie in a line of their own.
+        let mut line = start.map_addr(|addr| addr & !(LINE_BYTES - 1));
+        for _ in 0..LINES_MAX {
             // SAFETY: a hint, which reads nothing that the program could see and never faults, whatever the address. Every
             // x86-64 processor has the instruction.
-            unsafe { _mm_prefetch(start.wrapping_sub(skew).wrapping_add(at).cast(), _MM_HINT_T0) };
+            unsafe { _mm_prefetch(line.cast(), _MM_HINT_T0) };
+            line = line.wrapping_add(LINE_BYTES);
+            if line.addr() >= end {
+                break;
+            }
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -93,8 +93,14 @@ pub struct Question<'a> {
 impl<'a> Question<'a> {
     /// Reads the question that follows the header; a compressed QNAME is refused, as nothing precedes it.
     pub fn read(message: &'a [u8]) -> Option<Self> {
+        Self::read_noting(message, |_| ())
+    }
+
+    /// The same; `note` is told where each label starts in the name, from the left, that of the root among them.
+    #[inline]
+    pub fn read_noting(message: &'a [u8], note: impl FnMut(u8)) -> Option<Self> {
         let rest = message.get(HEADER_BYTES..)?;
-        let name = NameRef::parse(rest).ok()?;
+        let name = NameRef::parse_noting(rest, note).ok()?;
         let tail: &[u8; 4] = rest.get(name.len()..)?.first_chunk()?;
         let [type_high, type_low, class_high, class_low] = *tail;
         Some(Self {
@@ -144,19 +150,45 @@ pub struct BadTrailer;
 /// [`BadTrailer`] where a record is cut short, OPT is not in the additional section, not owned by the root, there
 /// twice (RFC 6891 §6.1.1), or its options are cut short.
 pub fn read_trailer(message: &[u8], header: Header, start: usize) -> Result<Trailer, BadTrailer> {
+    let rest = message.get(start..).ok_or(BadTrailer)?;
+    match (header.counts, rest) {
+        ([_, 0, 0, 0], _) => Ok(Trailer { edns: None }),
+        // As nearly every query ends: OPT is the only record.
+        ([_, 0, 0, 1], [0, record @ ..]) => {
+            let (head, tail) = record.split_first_chunk().ok_or(BadTrailer)?;
+            let rdata = tail.get(..rdata_bytes(head)).ok_or(BadTrailer)?;
+            let edns = if record_type(head) == Type::OPT { Some(read_opt(head, rdata)?) } else { None };
+            Ok(Trailer { edns })
+        }
+        (counts, _) => read_records(rest, counts),
+    }
+}
+
+/// Octets of a record behind its owner and in front of its RDATA: type, class, TTL, RDLENGTH.
+type RecordHead = [u8; OPT_BYTES - 1];
+
+/// The type that a record has.
+fn record_type(head: &RecordHead) -> Type {
+    Type(u16::from_be_bytes([head[0], head[1]]))
+}
+
+/// The RDLENGTH that a record has.
+fn rdata_bytes(head: &RecordHead) -> usize {
+    usize::from(u16::from_be_bytes([head[8], head[9]]))
+}
+
+/// Reads any records behind the question, for [`read_trailer`].
+fn read_records(mut rest: &[u8], [_, answers, authorities, additionals]: [u16; 4]) -> Result<Trailer, BadTrailer> {
     let mut trailer = Trailer { edns: None };
-    let mut rest = message.get(start..).ok_or(BadTrailer)?;
-    let [_, answers, authorities, additionals] = header.counts;
     for (section, count) in [(1, answers), (2, authorities), (3, additionals)] {
         for _ in 0..count {
             let is_root = rest.first() == Some(&0);
             let owner = if is_root { 1 } else { skip_name(rest).ok_or(BadTrailer)? };
             rest = rest.get(owner..).ok_or(BadTrailer)?;
-            let (head, tail) = rest.split_first_chunk::<10>().ok_or(BadTrailer)?;
-            let length = usize::from(u16::from_be_bytes([head[8], head[9]]));
-            let (rdata, tail) = tail.split_at_checked(length).ok_or(BadTrailer)?;
+            let (head, tail) = rest.split_first_chunk().ok_or(BadTrailer)?;
+            let (rdata, tail) = tail.split_at_checked(rdata_bytes(head)).ok_or(BadTrailer)?;
             rest = tail;
-            if u16::from_be_bytes([head[0], head[1]]) == Type::OPT.0 {
+            if record_type(head) == Type::OPT {
                 if section != 3 || !is_root || trailer.edns.is_some() {
                     return Err(BadTrailer);
                 }
@@ -186,7 +218,7 @@ fn skip_name(bytes: &[u8]) -> Option<usize> {
 /// CLASS: requestor's UDP payload size
 /// TTL:   extended RCODE (8) | version (8) | DO (1) | Z (15)
 /// ```
-fn read_opt(head: &[u8; 10], mut options: &[u8]) -> Result<Edns, BadTrailer> {
+fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
     let mut edns = Edns {
         payload_bytes_max: u16::from_be_bytes([head[2], head[3]]),
         version: head[5],

@@ -55,9 +55,45 @@ pub struct Name {
     bytes: [u8; NAME_BYTES_MAX],
 }
 
+/// Octets that are looked at as one word.
+pub(crate) const WORD_BYTES: usize = size_of::<u64>();
+
 /// Whether two names, or parts of them in whole labels, are the same (RFC 4343): most often, letter case and all.
+///
+/// Cost: one step for eight octets, no call.
+#[inline]
 pub fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a == b || a.eq_ignore_ascii_case(b) // Length octets are below `A`.
+    if a.len() != b.len() {
+        return false;
+    }
+    let (Some(a_end), Some(b_end)) = (a.last_chunk(), b.last_chunk()) else {
+        return a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b)); // Length octets are below `A`.
+    };
+    let words = |octets| <[u8]>::as_chunks::<WORD_BYTES>(octets).0;
+    words(a).iter().zip(words(b)).all(|(a, b)| is_same_word(a, b))
+        // The last word, of which some octets were compared already.
+        && is_same_word(a_end, b_end)
+}
+
+/// Whether eight octets are the same, letter case aside.
+#[inline]
+fn is_same_word(a: &[u8; WORD_BYTES], b: &[u8; WORD_BYTES]) -> bool {
+    let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+    a == b || lowercase(a) == lowercase(b)
+}
+
+/// Eight octets at once, the letters A to Z in lower case, and nothing else changed: names that differ have to go on
+/// to differ.
+#[inline]
+pub(crate) fn lowercase(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let low_bits = word & !HIGH;
+    // The high bit of an octet of each sum tells whether its low bits reach `A`, and whether they pass `Z`.
+    let reaches_a = low_bits + (0x80 - b'A' as u64) * EACH;
+    let passes_z = low_bits + (0x7F - b'Z' as u64) * EACH;
+    let is_upper = (reaches_a ^ passes_z) & !word & HIGH;
+    word | is_upper >> 2
 }
 
 impl<'a> NameRef<'a> {
@@ -69,10 +105,21 @@ impl<'a> NameRef<'a> {
     /// # Errors
     /// [`NameError::Short`], [`NameError::Pointer`] for any compression pointer, [`NameError::LabelType`],
     /// [`NameError::TooLong`]. Source: RFC 1035 §3.1. Cost: one step a label.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NameError> {
+        Self::parse_noting(bytes, |_| ())
+    }
+
+    /// The same; `note` is told where each label starts, from the left, that of the root among them.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    #[inline]
+    pub fn parse_noting(bytes: &'a [u8], mut note: impl FnMut(u8)) -> Result<Self, NameError> {
         let mut at = 0;
         loop {
             let length = usize::from(*bytes.get(at).ok_or(NameError::Short)?);
+            note(at as u8); // Below NAME_BYTES_MAX.
             match length {
                 0 => break,
                 1..=LABEL_BYTES_MAX => at += 1 + length,
@@ -279,6 +326,11 @@ impl Name {
         NameRef(&self.bytes[..usize::from(self.len)])
     }
 
+    /// The octets of the name, and behind them what there is room for.
+    pub(crate) fn as_padded(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Reads one name of `message` starting at `offset`, following compression pointers backwards only.
     ///
     /// `message` is the whole message; `offset` counts from its first octet. Returns the name and the offset just
@@ -475,6 +527,17 @@ mod tests {
 
     fn name(text: &str) -> Name {
         text.parse().expect("a good name")
+    }
+
+    #[test]
+    fn letters_are_lowered_as_the_standard_library_does_and_nothing_else_is() {
+        for octet in 0..=u8::MAX {
+            for other in [0, b'A', b'Z', 0x7F, 0xFF] {
+                let octets = [other, octet, other, other, octet, other, other, octet];
+                let lowered = octets.map(|octet| octet.to_ascii_lowercase());
+                assert_eq!(lowercase(u64::from_le_bytes(octets)), u64::from_le_bytes(lowered), "{octets:?}");
+            }
+        }
     }
 
     #[test]

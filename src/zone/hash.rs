@@ -4,12 +4,8 @@
 //! It is keyed: who sends names can't aim them at one bucket (not a cryptographic promise, and none is needed: a
 //! match is always confirmed octet by octet).
 
-use arrayvec::ArrayVec;
-
+use crate::wire::name::{WORD_BYTES as WORD, lowercase};
 use crate::wire::{Name, NameRef};
-
-/// Octets that are hashed at once.
-const WORD: usize = size_of::<u64>();
 
 /// The key of the name hash: one per process, chosen at random, shared by all zones that are served together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,57 +15,77 @@ pub struct Seed(pub [u64; 2]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameHash(pub u64);
 
+/// Where the labels of a name start, that of the root among them: kept in registers.
+#[derive(Clone, Copy, Default)]
+pub struct Starts {
+    /// How many there are.
+    count: u8,
+    /// The last [`STARTS_MAX`], an octet each, the root's lowest.
+    last: u128,
+}
+
+/// Starts that are kept: of most names all, of the longest common ones, those of IPv6 addresses with 34 labels (RFC 3596 §2.5),
+/// the half where searches begin.
+const STARTS_MAX: usize = size_of::<u128>();
+
+impl Starts {
+    /// Notes the next one from the left.
+    #[inline]
+    pub fn note(&mut self, start: u8) {
+        self.last = self.last << 8 | u128::from(start);
+        self.count += 1; // A name has 128 labels at most.
+    }
+}
+
 /// A name with the start of each label, ready to be hashed and looked up. Allocates and copies nothing.
 #[derive(Clone)]
 pub struct LookupName<'n> {
     name: NameRef<'n>,
-    label_count: u8,
-    /// Where the first labels start, from the left, that of the root among them.
-    starts: ArrayVec<u8, STARTS_MAX>,
+    /// The name, and what else stands behind it, so that words can be read over its end.
+    octets: &'n [u8],
+    starts: Starts,
 }
-
-/// Starts that are noted: those of all names but the strangest. The longest common ones are those of IPv6 addresses, with 34
-/// labels (RFC 3596 §2.5).
-const STARTS_MAX: usize = 39;
 
 impl<'n> LookupName<'n> {
     /// Makes `name` ready. Cost: one step a label.
-    #[inline]
     pub fn new(name: NameRef<'n>) -> Self {
-        let octets = name.as_bytes();
-        let mut ready = Self { name, label_count: 0, starts: ArrayVec::new() };
-        let mut at = 0;
-        loop {
-            // What does not fit is found by walking from the last that does.
-            let _fits = ready.starts.try_push(at as u8);
-            if octets[at] == 0 {
-                return ready;
-            }
-            ready.label_count += 1;
-            at += 1 + usize::from(octets[at]);
-        }
+        Self::at_start_of(name.as_bytes(), name)
+    }
+
+    /// Makes `name` ready, of which words can be read over its end.
+    pub fn of(name: &'n Name) -> Self {
+        Self::at_start_of(name.as_padded(), name.as_ref())
+    }
+
+    /// Makes `name` ready, which is where `octets` begin.
+    fn at_start_of(octets: &'n [u8], name: NameRef<'n>) -> Self {
+        let mut starts = Starts::default();
+        let parsed = NameRef::parse_noting(octets, |start| starts.note(start));
+        debug_assert!(parsed.is_ok(), "it is a name");
+        Self { name, octets, starts }
+    }
+
+    /// Makes a name ready of which the `starts` were noted, and that is where `octets` begin.
+    #[inline]
+    pub fn noted(name: NameRef<'n>, starts: Starts, octets: &'n [u8]) -> Self {
+        Self { name, octets, starts }
     }
 
     /// Labels, the root not counted.
     pub fn label_count(&self) -> usize {
-        usize::from(self.label_count)
+        usize::from(self.starts.count) - 1 // The root's.
     }
 
-    /// Where the label starts that has `index` labels in front of it.
+    /// Where the last `count` labels start. `count` is at most [`Self::label_count`].
     #[inline]
-    fn start(&self, index: usize) -> usize {
-        match self.starts.get(index) {
-            Some(start) => usize::from(*start),
-            None => self.far_start(index),
-        }
+    fn start(&self, count: usize) -> usize {
+        if count < STARTS_MAX { (self.starts.last >> (8 * count)) as usize & 0xFF } else { self.far_start(count) }
     }
 
-    /// The same where it was not noted.
-    #[cold]
-    fn far_start(&self, index: usize) -> usize {
-        let octets = self.name.as_bytes();
-        let near = usize::from(self.starts[STARTS_MAX - 1]);
-        (STARTS_MAX - 1..index).fold(near, |at, _| at + 1 + usize::from(octets[at]))
+    /// The same where it was not kept.
+    #[inline]
+    fn far_start(&self, count: usize) -> usize {
+        (count..self.label_count()).fold(0, |at, _| at + 1 + usize::from(self.octets[at]))
     }
 
     /// The whole name, letter case as it came.
@@ -89,33 +105,25 @@ impl<'n> LookupName<'n> {
 
     /// How many octets stand in front of the last `count` labels.
     fn offset_of_suffix(&self, count: usize) -> usize {
-        self.start(self.label_count() - count)
+        self.start(count)
     }
 
-    /// The hash of the child that the label in front of the last `depth` labels makes, from the hash of those.
-    ///
-    /// `depth` is below [`Self::label_count`].
+    /// Stands at the root, from where [`Descent::step`] goes towards the whole name.
     #[inline]
-    pub fn descend(&self, seed: Seed, parent: NameHash, depth: usize) -> NameHash {
-        let octets = self.name.as_bytes();
-        let start = self.start(self.label_count() - depth - 1);
-        let length = usize::from(octets[start]);
-        let mut state = parent.0 ^ length as u64;
-        let mut at = start + 1;
-        let mut left = length;
-        while left > WORD {
-            state = fold(state ^ seed.0[0], word_at(octets, at) ^ seed.0[1]);
-            at += WORD;
-            left -= WORD;
-        }
-        // `left` is 1 to 8: a label is never empty.
-        let word = word_at(octets, at) & (u64::MAX >> (u64::BITS as usize - 8 * left));
-        NameHash(fold(state ^ seed.0[0], word ^ seed.0[1]))
+    pub fn descent(&self, seed: Seed) -> Descent<'_, 'n> {
+        Descent { name: self, seed, depth: 0, hash: Self::root_hash(seed), starts: self.starts.last }
+    }
+
+    /// The hash of the last `count` labels, from `hash`, that of the last `depth` of them.
+    ///
+    /// `depth` is at most `count`, and that at most [`Self::label_count`].
+    pub fn descend(&self, seed: Seed, hash: NameHash, depth: usize, count: usize) -> NameHash {
+        (depth + 1..=count).fold(hash, |hash, count| child_hash(seed, hash, self.octets, self.start(count)))
     }
 
     /// The hash of the last `count` labels.
     pub fn hash_of_suffix(&self, seed: Seed, count: usize) -> NameHash {
-        (0..count).fold(Self::root_hash(seed), |hash, depth| self.descend(seed, hash, depth))
+        self.descend(seed, Self::root_hash(seed), 0, count)
     }
 
     /// The hash of the whole name.
@@ -134,7 +142,45 @@ impl<'n> LookupName<'n> {
     }
 }
 
-/// The hash of `*` below the name whose hash is `parent`: what [`LookupName::descend`] gives for the label `*`.
+/// The way from the root down to a name: the hashes of the names in between.
+pub struct Descent<'d, 'n> {
+    name: &'d LookupName<'n>,
+    seed: Seed,
+    /// Labels of the name where it stands.
+    pub depth: usize,
+    /// The hash of that name.
+    pub hash: NameHash,
+    /// Where labels start, that which made the name where it stands lowest.
+    starts: u128,
+}
+
+impl Descent<'_, '_> {
+    /// Goes one label further. The depth must be below [`LookupName::label_count`].
+    #[inline(always)]
+    pub fn step(&mut self) {
+        self.depth += 1;
+        self.starts >>= 8;
+        let start = if self.depth < STARTS_MAX { self.starts as usize & 0xFF } else { self.name.far_start(self.depth) };
+        self.hash = child_hash(self.seed, self.hash, self.name.octets, start);
+    }
+}
+
+/// The hash of the child that the label at `start` makes of `parent`.
+#[inline(always)]
+fn child_hash(seed: Seed, parent: NameHash, octets: &[u8], start: usize) -> NameHash {
+    let (mut left, mut at) = (usize::from(octets[start]), start + 1);
+    let mut state = parent.0 ^ left as u64;
+    while left > WORD {
+        state = fold(state ^ seed.0[0], word_at(octets, at) ^ seed.0[1]);
+        at += WORD;
+        left -= WORD;
+    }
+    // `left` is 1 to 8: a label is never empty.
+    let word = word_at(octets, at) & (u64::MAX >> (u64::BITS as usize - 8 * left));
+    NameHash(fold(state ^ seed.0[0], word ^ seed.0[1]))
+}
+
+/// The hash of `*` below the name whose hash is `parent`: what [`LookupName::hash`] gives for that name.
 pub fn wildcard_hash(seed: Seed, parent: NameHash) -> NameHash {
     NameHash(fold(parent.0 ^ 1 ^ seed.0[0], u64::from(b'*') ^ seed.0[1]))
 }
@@ -142,29 +188,15 @@ pub fn wildcard_hash(seed: Seed, parent: NameHash) -> NameHash {
 /// The octets from `at` on as a word, the first lowest, the letters A to Z in lower case; what is behind the end is zero.
 #[inline]
 fn word_at(octets: &[u8], at: usize) -> u64 {
-    let word = match (octets.get(at..).and_then(|rest| rest.first_chunk()), octets.last_chunk()) {
-        (Some(chunk), _) => u64::from_le_bytes(*chunk),
-        (None, Some(chunk)) => u64::from_le_bytes(*chunk) >> (8 * (at + WORD - octets.len())),
-        (None, None) => octets[at..].iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet)),
-    };
-    lowercase(word)
-}
-
-/// Eight octets at once, the letters A to Z in lower case, and nothing else changed: names that differ have to go on
-/// to differ.
-#[inline]
-fn lowercase(word: u64) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * EACH;
-    let low_bits = word & !HIGH;
-    // The high bit of an octet of each sum tells whether its low bits reach `A`, and whether they pass `Z`.
-    let reaches_a = low_bits + (0x80 - b'A' as u64) * EACH;
-    let passes_z = low_bits + (0x7F - b'Z' as u64) * EACH;
-    let is_upper = (reaches_a ^ passes_z) & !word & HIGH;
-    word | is_upper >> 2
+    let rest = &octets[at..];
+    lowercase(match rest.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => rest.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet)),
+    })
 }
 
 /// Multiplies to 128 bits and folds the halves: every input bit reaches every output bit.
+#[inline]
 fn fold(left: u64, right: u64) -> u64 {
     let product = u128::from(left) * u128::from(right);
     (product as u64) ^ ((product >> 64) as u64)
@@ -186,18 +218,7 @@ mod tests {
         for (mixed, lower) in [("WWW.eXample.", "www.example."), ("A.", "a."), ("AbCdEfGhIjK.X.", "abcdefghijk.x.")] {
             assert_eq!(hash_of(mixed), hash_of(lower), "{mixed}");
         }
-    }
-
-    #[test]
-    fn letters_are_lowered_as_the_standard_library_does_and_nothing_else_is() {
-        for octet in 0..=u8::MAX {
-            for other in [0, b'A', b'Z', 0x7F, 0xFF] {
-                let octets = [other, octet, other, other, octet, other, other, octet];
-                let lowered = octets.map(|octet| octet.to_ascii_lowercase());
-                assert_eq!(lowercase(u64::from_le_bytes(octets)), u64::from_le_bytes(lowered), "{octets:?}");
-            }
-        }
-        assert_ne!(hash_of("\\010.a."), hash_of("*.a."));
+        assert_ne!(hash_of("\\010.a."), hash_of("*.a."), "not every octet that looks like a letter is one");
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl Index {
         }
         let mut hash = self.apex_hash;
         for labels in self.apex_labels + 1..name.label_count() {
-            hash = name.descend(self.seed, hash, labels - 1);
+            hash = name.descend(self.seed, hash, labels - 1, labels);
             match self.facts(hash) {
                 Some(facts) if facts.has(Facts::HAS_NS) => return Some(Stand::Cut(labels)),
                 Some(facts) if facts.has(Facts::HAS_DNAME) => return Some(Stand::Redirected(labels)),
@@ -175,7 +175,7 @@ impl Index {
             if facts.has(Facts::HAS_DNAME) {
                 return Stand::Redirected(labels);
             }
-            let below = name.descend(self.seed, hash, labels);
+            let below = name.descend(self.seed, hash, labels, labels + 1);
             let Some(next) = self.facts_of_any(below) else {
                 return Stand::Missing(self.facts_of_any(wildcard_hash(self.seed, hash)));
             };

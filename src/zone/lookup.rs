@@ -45,10 +45,10 @@ pub struct Missing<'z> {
 pub struct Trail<'z> {
     /// The hash of the name just below the apex, where cuts most often are.
     below_apex: NameHash,
-    /// The hash of the whole name; of a name that is longer than any of the zone, again that of the name below the apex.
+    /// The hash of the whole name, or again that of the name below the apex.
     whole: NameHash,
-    /// Whether these are two names.
-    is_deep: bool,
+    /// Whether `whole` is that of the whole name: such a name may exist, one that is longer than any of the zone does not.
+    is_whole: bool,
     /// A node whose hash looks like `whole`.
     candidate: Option<Node<'z>>,
 }
@@ -62,20 +62,19 @@ impl Zone {
     }
 
     /// The first steps of [`Self::lookup`], apart from it, so that those of several names can wait for memory together.
-    #[inline]
     pub fn trail(&self, name: &LookupName<'_>) -> Trail<'_> {
-        let (top, depth) = (self.apex_labels + 1, name.label_count());
-        if depth < top {
-            return Trail { below_apex: self.apex_hash, whole: self.apex_hash, is_deep: false, candidate: None };
-        }
-        let below_apex = name.descend(self.seed, self.apex_hash, self.apex_labels);
-        let is_deep = depth > top && depth <= self.labels_max;
-        let whole = if is_deep {
-            (top..depth).fold(below_apex, |hash, depth| name.descend(self.seed, hash, depth))
-        } else {
-            below_apex
-        };
-        Trail { below_apex, whole, is_deep, candidate: None }
+        let depth = name.label_count();
+        let top = depth.min(self.apex_labels + 1);
+        let below_apex = name.descend(self.seed, self.apex_hash, self.apex_labels, top);
+        self.trail_along(below_apex, name.descend(self.seed, below_apex, top, depth), depth)
+    }
+
+    /// The same for a name of `depth` labels, of which the hashes are known: that of the name just below the apex, and its
+    /// own; that one may be wrong where no name of the zone has so many labels.
+    #[inline]
+    pub(super) fn trail_along(&self, below_apex: NameHash, whole: NameHash, depth: usize) -> Trail<'_> {
+        let is_whole = depth <= self.labels_max;
+        Trail { below_apex, whole: if is_whole { whole } else { below_apex }, is_whole, candidate: None }
     }
 
     /// Where the search along `trail` begins: two buckets, of which the second is most often the first again.
@@ -94,13 +93,14 @@ impl Zone {
     #[inline]
     pub fn sight<'z>(&'z self, trail: &mut Trail<'z>) -> Option<&'z [u8]> {
         trail.candidate = self.names.find_by(trail.whole, |_| true);
-        let next = || trail.is_deep.then(|| self.names.find_by(trail.below_apex, |_| true)).flatten();
+        let next = || self.names.find_by(trail.below_apex, |_| true).filter(|_| trail.below_apex != trail.whole);
         trail.candidate.or_else(next).map(Node::octets)
     }
 
     /// Finds where `name` stands; `trail` is its own.
+    #[inline]
     pub fn lookup_along<'z>(&'z self, name: &LookupName<'_>, trail: &Trail<'z>) -> Found<'z> {
-        if trail.is_deep
+        if trail.is_whole
             && let Some(node) = self.find_sighted(trail, name.name().as_bytes())
             && !node.flags().has(Flags::IS_OCCLUDED)
         {
@@ -110,17 +110,18 @@ impl Zone {
                 Found::Exact(node)
             };
         }
-        self.descend(name, trail)
+        self.enclose(name, trail)
     }
 
     /// The node of the name at the end of `trail`, which is `octets`.
+    #[inline]
     fn find_sighted<'z>(&'z self, trail: &Trail<'z>, octets: &[u8]) -> Option<Node<'z>> {
         let sighted = trail.candidate.filter(|node| is_same(node.name_octets(), octets));
         sighted.or_else(|| self.names.find(trail.whole, octets))
     }
 
-    /// Walks from the apex towards `name` until a cut, a DNAME, a gap, or the name itself.
-    fn descend<'z>(&'z self, name: &LookupName<'_>, trail: &Trail<'z>) -> Found<'z> {
+    /// Walks from the apex towards `name`, which is no name of its own here, until a cut, a DNAME, or a gap.
+    fn enclose<'z>(&'z self, name: &LookupName<'_>, trail: &Trail<'z>) -> Found<'z> {
         let mut node = self.apex_node();
         let mut hash = self.apex_hash;
         let mut labels = self.apex_labels;
@@ -128,20 +129,15 @@ impl Zone {
             if node.flags().has(Flags::IS_CUT) {
                 return Found::Delegation { cut: node, labels };
             }
-            if labels == name.label_count() {
-                return Found::Exact(node);
-            }
             if node.flags().has(Flags::HAS_DNAME) {
                 return Found::Redirected { owner: node, labels };
             }
-            let octets = name.suffix_octets(labels + 1);
             let is_first = labels == self.apex_labels;
-            let below = if is_first { trail.below_apex } else { name.descend(self.seed, hash, labels) };
-            let next = match is_first && !trail.is_deep {
-                true => self.find_sighted(trail, octets),
-                false => self.names.find(below, octets),
-            };
-            let Some(next) = next else {
+            let below = if is_first { trail.below_apex } else { name.descend(self.seed, hash, labels, labels + 1) };
+            // The whole name was looked for already.
+            let next =
+                (labels + 1 < name.label_count()).then(|| self.names.find(below, name.suffix_octets(labels + 1)));
+            let Some(next) = next.flatten() else {
                 return Found::Missing(Missing { encloser: node, labels, hash });
             };
             (node, hash, labels) = (next, below, labels + 1);

@@ -1,7 +1,7 @@
 //! All nodes of a zone, found by the hash of their name: a persistent hash map.
 //!
 //! ```text
-//! top ──▶ bucket: │ count u16 │ tags u8 each, zeros to a multiple of 16 │ ends count × u32 │ nodes … │
+//! top ──▶ bucket: │ count u16 │ tags u8 each, zeros to a multiple of 8 │ ends count × u32 │ nodes … │
 //!         the high bits of a hash choose the bucket, the low 8 are the tag
 //! ```
 //!
@@ -22,7 +22,7 @@ const BUCKET_NODES_MAX: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 6;
 const COUNT_BYTES: usize = 2;
 /// Tags that are compared in one step; a tag is one octet.
-const TAGS_AT_ONCE: usize = 16;
+const TAGS_AT_ONCE: usize = size_of::<u64>();
 const END_BYTES: usize = 4;
 
 /// Some nodes, the tags of their hashes in front.
@@ -133,14 +133,14 @@ impl Names {
     /// The node at a place that [`Self::find_ref`] or [`Self::iter`] gave.
     pub fn node(&self, at: NodeRef) -> Node<'_> {
         let bucket = self.bucket((at.0 >> SLOT_BITS) as usize);
-        BucketView::new(bucket).node(at.0 as usize & (BUCKET_NODES_MAX - 1))
+        BucketView::new(bucket).node(at.0 as usize & (BUCKET_NODES_MAX - 1)).expect("the place is one of this map")
     }
 
     /// All nodes with their places, in no useful order.
     pub fn iter(&self) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
         self.buckets.as_slice().iter().enumerate().flat_map(|(index, bucket)| {
             let view = BucketView::new(bucket);
-            (0..view.count()).map(move |slot| (node_ref(index, slot), view.node(slot)))
+            (0..view.count()).filter_map(move |slot| Some((node_ref(index, slot), view.node(slot)?)))
         })
     }
 
@@ -165,40 +165,47 @@ fn tags_bytes(count: usize) -> usize {
     count.next_multiple_of(TAGS_AT_ONCE)
 }
 
-/// Which of some tags are `tag`: bit `i` for the tag at place `i`. Without branches, so that it is done in a vector.
+/// Which of some tags are `tag`: the highest bit of an octet is set for each that is, and no other bit.
 #[inline]
-fn matches(tags: &[u8; TAGS_AT_ONCE], tag: u8) -> u32 {
-    tags.iter().enumerate().fold(0, |hits, (place, stored)| hits | u32::from(*stored == tag) << place)
+fn matches(tags: &[u8; TAGS_AT_ONCE], tag: u8) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const LOW_BITS: u64 = 0x7F * EACH;
+    let differing = u64::from_le_bytes(*tags) ^ u64::from(tag) * EACH;
+    !((differing & LOW_BITS) + LOW_BITS | differing | LOW_BITS)
 }
 
 /// Reads one bucket.
 #[derive(Clone, Copy)]
 struct BucketView<'z> {
-    bytes: &'z [u8],
+    tags: &'z [[u8; TAGS_AT_ONCE]],
+    ends: &'z [[u8; END_BYTES]],
+    nodes: &'z [u8],
 }
 
 impl<'z> BucketView<'z> {
+    #[inline]
     fn new(bytes: &'z [u8]) -> Self {
-        Self { bytes }
+        let (count, rest) = bytes.split_first_chunk().expect("a bucket begins with a count");
+        let count = usize::from(u16::from_le_bytes(*count));
+        let (tags, rest) = rest.split_at(tags_bytes(count));
+        let (ends, nodes) = rest.split_at(count * END_BYTES);
+        Self { tags: tags.as_chunks().0, ends: ends.as_chunks().0, nodes }
     }
 
     fn count(self) -> usize {
-        usize::from(u16::from_le_bytes([self.bytes[0], self.bytes[1]]))
+        self.ends.len()
     }
 
     /// The node of that hash which satisfies `is_it`, and its slot.
     #[inline]
     fn find(self, hash: NameHash, is_it: impl Fn(Node<'z>) -> bool) -> Option<(usize, Node<'z>)> {
-        let count = self.count();
-        let tags = &self.bytes[COUNT_BYTES..COUNT_BYTES + tags_bytes(count)];
-        for (index, some) in tags.as_chunks().0.iter().enumerate() {
-            let mut hits = matches(some, hash.0 as u8);
+        for (index, tags) in self.tags.iter().enumerate() {
+            let mut hits = matches(tags, hash.0 as u8);
             while hits != 0 {
-                let slot = index * TAGS_AT_ONCE + hits.trailing_zeros() as usize;
+                let slot = index * TAGS_AT_ONCE + hits.trailing_zeros() as usize / 8;
                 hits &= hits - 1;
                 // The last tags may be padding.
-                let node = (slot < count).then(|| self.node(slot));
-                if let Some(node) = node.filter(|node| is_it(*node)) {
+                if let Some(node) = self.node(slot).filter(|node| is_it(*node)) {
                     return Some((slot, node));
                 }
             }
@@ -206,17 +213,12 @@ impl<'z> BucketView<'z> {
         None
     }
 
-    /// The node in `slot`, which is below [`Self::count`].
+    /// The node in `slot`; `None` behind the last.
     #[inline]
-    fn node(self, slot: usize) -> Node<'z> {
-        let ends = COUNT_BYTES + tags_bytes(self.count());
-        let nodes = ends + self.count() * END_BYTES;
-        let end_of = |slot: usize| {
-            let at = ends + slot * END_BYTES;
-            u32::from_le_bytes(self.bytes[at..at + END_BYTES].try_into().expect("four octets")) as usize
-        };
-        let start = if slot == 0 { 0 } else { end_of(slot - 1) };
-        Node::new(&self.bytes[nodes + start..nodes + end_of(slot)])
+    fn node(self, slot: usize) -> Option<Node<'z>> {
+        let end = u32::from_le_bytes(*self.ends.get(slot)?);
+        let before = slot.checked_sub(1).map_or(0, |before| u32::from_le_bytes(self.ends[before]));
+        Some(Node::new(&self.nodes[before as usize..end as usize]))
     }
 }
 

@@ -14,8 +14,8 @@
 //! body:    records: owner C00C (the root: 00), type, class IN, TTL, RDLENGTH, RDATA; compressed as RFC 3597 §4 allows
 //! sigs:    the RRSIG records that cover the body's type, laid out likewise
 //! moves:   u16 each: where in the body a compression pointer stands inside RDATA
-//! targets: u16 + u64 each: a pointer to the name, or 0, and the hash of a name whose addresses belong in the
-//!          additional section
+//! targets: u16 + u64 each: a pointer to the name, or 0, its highest bit set if the name stands at or below the owner,
+//!          and the hash of a name whose addresses belong in the additional section
 //! ```
 //!
 //! A pointer in a template counts as in that first reply: below [`QNAME_OFFSET`] + n + 4 it points into the question,
@@ -123,16 +123,25 @@ pub struct TemplateRecord<'z> {
 /// A name in an RRset whose addresses belong in the additional section.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// A pointer to the name as templates count them; 0 where no pointer can reach it.
+    /// A pointer to the name as templates count them, 0 where no pointer can reach it; and [`IS_BELOW_OWNER`].
     pointer: u16,
     /// The hash of the name.
     pub hash: NameHash,
 }
 
+/// The bit of a target's pointer that says that the name stands at or below the owner of the RRset.
+const IS_BELOW_OWNER: u16 = 0x8000;
+
 impl Target {
     /// Where the name stands, as templates count; `None` where no pointer can reach it.
     pub fn place(self) -> Option<usize> {
-        (self.pointer != 0).then_some(usize::from(self.pointer))
+        let pointer = usize::from(self.pointer & !IS_BELOW_OWNER);
+        (pointer != 0).then_some(pointer)
+    }
+
+    /// Whether the name stands at or below the owner of the RRset: of a delegation, whether its addresses are required.
+    pub fn is_below_owner(self) -> bool {
+        self.pointer & IS_BELOW_OWNER != 0
     }
 }
 
@@ -203,42 +212,37 @@ impl<'z> Node<'z> {
         let hashes = if self.flags().has(Flags::IS_HASHED) { 2 * NSEC3_HASH_BYTES } else { 0 };
         let entries = HEAD_BYTES + usize::from(self.bytes[1]) + hashes;
         let (entries, data) = self.bytes[entries..].split_at(count * ENTRY_BYTES);
-        Rrsets { entries, data }
+        Rrsets { entries: entries.as_chunks().0, data }
     }
 
     /// The RRset of one type that has records.
+    #[inline]
     pub fn rrset(self, rtype: Type) -> Option<Rrset<'z>> {
-        self.rrsets().of_type(rtype).filter(|rrset| rrset.record_count > 0)
-    }
-}
-
-/// The RRsets of a node; see [`Node::rrsets`].
-#[derive(Clone)]
-pub struct Rrsets<'z> {
-    entries: &'z [u8],
-    data: &'z [u8],
-}
-
-impl<'z> Rrsets<'z> {
-    /// The RRset of one type, of which there is one at most: goes over the others without looking into them.
-    fn of_type(mut self, rtype: Type) -> Option<Rrset<'z>> {
-        let (mut skipped, mut before) = (0, 0);
-        for entry in self.entries.as_chunks::<ENTRY_BYTES>().0 {
+        let Rrsets { entries, data } = self.rrsets();
+        let mut skipped = 0;
+        for entry in entries {
             if u16_at(entry, 0) == rtype.0 {
-                self.entries = &self.entries[before..];
-                self.data = &self.data[skipped..];
-                return self.next();
+                return Some(Rrset::new(entry, &data[skipped..])).filter(|rrset| rrset.record_count > 0);
             }
-            before += ENTRY_BYTES;
             skipped += data_bytes(entry).iter().sum::<usize>();
         }
         None
     }
 }
 
+/// The RRsets of a node; see [`Node::rrsets`].
+#[derive(Clone)]
+pub struct Rrsets<'z> {
+    entries: &'z [Entry],
+    data: &'z [u8],
+}
+
+/// What tells of an RRset.
+type Entry = [u8; ENTRY_BYTES];
+
 /// How many octets of data belong to an entry: body, signatures, moves, targets.
 #[inline]
-fn data_bytes(entry: &[u8; ENTRY_BYTES]) -> [usize; 4] {
+fn data_bytes(entry: &Entry) -> [usize; 4] {
     let (moves, targets) = (usize::from(u16_at(entry, 6)), usize::from(u16_at(entry, 8)));
     [u32_at(entry, 10) as usize, u32_at(entry, 14) as usize, moves * MOVE_BYTES, targets * TARGET_BYTES]
 }
@@ -247,27 +251,38 @@ impl<'z> Iterator for Rrsets<'z> {
     type Item = Rrset<'z>;
 
     fn next(&mut self) -> Option<Rrset<'z>> {
-        let (entry, entries) = self.entries.split_first_chunk()?;
+        let (entry, entries) = self.entries.split_first()?;
+        let rrset = Rrset::new(entry, self.data);
+        (self.entries, self.data) = (entries, &self.data[data_bytes(entry).iter().sum()..]);
+        Some(rrset)
+    }
+}
+
+impl<'z> Rrset<'z> {
+    /// The RRset that `entry` tells of, where `data` begins.
+    #[inline]
+    fn new(entry: &Entry, data: &'z [u8]) -> Self {
         let [body, signatures, moves, targets] = data_bytes(entry);
-        let (body, data) = self.data.split_at(body);
+        let (body, data) = data.split_at(body);
         let (signatures, data) = data.split_at(signatures);
         let (moves, data) = data.split_at(moves);
-        let (targets, data) = data.split_at(targets);
-        (self.entries, self.data) = (entries, data);
-        Some(Rrset {
+        Self {
             rtype: Type(u16_at(entry, 0)),
             record_count: u16_at(entry, 2),
             signature_count: u16_at(entry, 4),
             body,
             signatures,
             moves,
-            targets,
-        })
+            targets: &data[..targets],
+        }
     }
-}
 
-impl<'z> Rrset<'z> {
-    /// Where compression pointers stand inside the RDATA of the body.
+    /// Whether compression pointers stand inside the RDATA of the body.
+    pub fn has_moves(self) -> bool {
+        !self.moves.is_empty()
+    }
+
+    /// Where they stand.
     pub fn moves(self) -> impl Iterator<Item = usize> + 'z {
         self.moves.chunks_exact(MOVE_BYTES).map(|entry| usize::from(u16_at(entry, 0)))
     }
@@ -442,8 +457,9 @@ fn encode_body(out: &mut Vec<u8>, seed: Seed, owner: NameRef<'_>, source: &Rrset
                 here
             };
             if has_additional(source.rtype) {
-                let pointer = if pointer < base + POINTER_REACH_BYTES { pointer } else { 0 };
-                made.add_target(seed, embedded.name, pointer);
+                let pointer = if pointer < base + POINTER_REACH_BYTES { pointer as u16 } else { 0 };
+                let bit = if embedded.name.is_at_or_below(owner) { IS_BELOW_OWNER } else { 0 };
+                made.add_target(seed, embedded.name, pointer | bit);
             }
         }
         out.extend_from_slice(&rdata[copied..]);
@@ -463,10 +479,10 @@ fn has_additional(rtype: Type) -> bool {
 impl Template {
     /// Notes a name for the additional section, once. The root means "no such service" or the owner itself, which
     /// brings no addresses along in NSD and Knot either (RFC 9460 §2.5).
-    fn add_target(&mut self, seed: Seed, name: NameRef<'_>, pointer: usize) {
+    fn add_target(&mut self, seed: Seed, name: NameRef<'_>, pointer: u16) {
         let hash = LookupName::new(name).hash(seed);
         if !name.is_root() && self.targets.iter().all(|target| target.hash != hash) {
-            self.targets.push(Target { pointer: pointer as u16, hash });
+            self.targets.push(Target { pointer, hash });
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::wire::name::{LABELS_MAX, is_same};
-use crate::zone::Zone;
 use crate::zone::hash::{LookupName, NameHash, Seed};
+use crate::zone::{Trail, Zone};
 
 /// An immutable set of zones, no two of one name.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct ZoneSet {
     name_count: usize,
     /// Bit `n` is set if some apex has `n` labels.
     depths: u128,
+    /// The most labels that a name of some zone has.
+    labels_max: usize,
 }
 
 impl ZoneSet {
@@ -28,6 +30,7 @@ impl ZoneSet {
         for zone in &zones {
             assert_eq!(set.seed, Some(zone.seed()), "zones of one set share the seed");
             set.depths |= 1 << zone.apex().label_count();
+            set.labels_max = set.labels_max.max(zone.labels_max);
             set.by_apex.put(zone);
         }
         set.zones = zones;
@@ -57,16 +60,36 @@ impl ZoneSet {
         self.zones.is_empty()
     }
 
-    /// The zone with the deepest apex of at most `labels_max` labels at or above `name`.
+    /// The zone with the deepest apex at or above `name`, and the first steps towards the name there.
     ///
     /// Cost: one hash step a label, and one probe for each number of labels that some apex has.
+    #[inline]
+    pub fn locate(&self, name: &LookupName<'_>) -> Option<(&Zone, Trail<'_>)> {
+        let mut way = name.descent(self.seed?);
+        let (mut found, mut depths) = (None, self.depths);
+        // The hash of the name just below the apex that was found, if there is one.
+        let (mut below_apex, mut below_apex_depth) = (way.hash, usize::MAX);
+        loop {
+            let may_be_apex = depths & 1 != 0;
+            if may_be_apex && let Some(zone) = self.by_apex.get(way.hash, name.suffix_octets(way.depth)) {
+                (found, below_apex, below_apex_depth) = (Some(zone), way.hash, way.depth + 1);
+            } else if way.depth == below_apex_depth {
+                below_apex = way.hash;
+            }
+            if way.depth >= name.label_count().min(self.labels_max) {
+                break;
+            }
+            way.step();
+            depths >>= 1;
+        }
+        found.map(|zone| (&**zone, zone.trail_along(below_apex, way.hash, name.label_count())))
+    }
+
+    /// The zone with the deepest apex of at most `labels_max` labels at or above `name`.
     pub fn find(&self, name: &LookupName<'_>, labels_max: usize) -> Option<&Arc<Zone>> {
         let seed = self.seed?;
-        let mut found = None;
-        for (hash, depth) in self.apexes(name, labels_max, seed) {
-            found = self.by_apex.get(hash, name.suffix_octets(depth)).or(found);
-        }
-        found
+        let apexes = self.apexes(name, labels_max, seed);
+        apexes.filter_map(|(hash, depth)| self.by_apex.get(hash, name.suffix_octets(depth))).last()
     }
 
     /// Where the search for the zone of `name` begins.
@@ -82,7 +105,7 @@ impl ZoneSet {
         let mut depths = self.depths & u128::MAX >> (LABELS_MAX - name.label_count().min(labels_max));
         core::iter::from_fn(move || {
             let depth = (depths != 0).then(|| depths.trailing_zeros() as usize)?;
-            hash = (labels..depth).fold(hash, |hash, depth| name.descend(seed, hash, depth));
+            hash = name.descend(seed, hash, labels, depth);
             labels = depth;
             depths &= depths - 1;
             Some((hash, depth))
