@@ -154,7 +154,7 @@ impl Mix {
             for (place, reply) in seat.replies.chunks_exact_mut(REPLY_BYTES).enumerate() {
                 let answers = &seat.block.answers;
                 answers.queries.add(1);
-                let verdict = match read.get(place).and_then(Option::as_ref) {
+                let verdict = match read.get_mut(place).and_then(Option::as_mut) {
                     Some(asked) => asked.respond(&snapshot, &asker, reply),
                     None => respond(&snapshot, self.query(seat.next + place), &asker, reply),
                 };

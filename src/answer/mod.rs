@@ -20,11 +20,11 @@ use crate::wire::message::{
 };
 use crate::wire::{Class, Type};
 use crate::zone::hash::{LookupName, Starts};
-use crate::zone::{Bucket, Place, Zone, ZoneSet};
+use crate::zone::{Bucket, Entry, Place, Trail, Zone, ZoneSet};
 use code::{ExtendedError, Rcode};
 use opt::Opt;
 use reply::Reply;
-use walk::{Located, Outcome};
+use walk::Outcome;
 
 pub use crate::wire::message::MESSAGE_BYTES_MAX;
 pub use canary::{Canary, NAME_BYTES as CANARY_NAME_BYTES, TRAILER_BYTES as STEER_TRAILER_BYTES};
@@ -105,44 +105,15 @@ pub enum Verdict {
 /// # Panics
 /// If `reply` is shorter than that.
 pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8]) -> Verdict {
-    Asked::read(snapshot, query).map_or(Verdict::Drop, |asked| asked.respond(snapshot, asker, reply))
+    Asked::read(query).map_or(Verdict::Drop, |mut asked| asked.respond(snapshot, asker, reply))
 }
 
-/// The name that a query asks for, to look ahead at the zones: where there are very many, none of them is in the caches.
+/// A query that was read, and as much of the search for its answer as was done.
 ///
-/// Whoever has several queries fetches the [`Self::places`] of all, then the [`Self::zones`] of all, and then reads each.
-pub struct Outlook<'q>(LookupName<'q>);
-
-impl<'q> Outlook<'q> {
-    /// Reads the name; `None` where there is none.
-    pub fn read(query: &'q [u8]) -> Option<Self> {
-        read_question(query).map(|(_, name)| Self(name))
-    }
-
-    /// What the search for the zone reads first.
-    pub fn places<'z>(&self, snapshot: &'z Snapshot) -> impl Iterator<Item = &'z Place> {
-        snapshot.zones.places(&self.0)
-    }
-
-    /// The zones that it reads next; the places are read for that.
-    pub fn zones<'z>(&self, snapshot: &'z Snapshot) -> impl Iterator<Item = &'z Zone> {
-        self.places(snapshot).filter_map(|place| place.as_ref().map(|(_, zone)| &**zone))
-    }
-}
-
-/// Reads the question, and its name as a search takes it; `None` where they cannot be read.
-#[inline]
-fn read_question(query: &[u8]) -> Option<(Question<'_>, LookupName<'_>)> {
-    let mut starts = Starts::default();
-    let question = Question::read_noting(query, |start| starts.note(start))?;
-    Some((question, LookupName::noted(question.name, starts, &query[HEADER_BYTES..])))
-}
-
-/// A query that was read, and where the search for its answer will begin.
-///
-/// [`respond`] does all at once. Whoever has several queries reads them all first, fetches the [`Self::tops`] of all, then the
-/// [`Self::heads`] of all, then what [`Self::sight`] tells, and then lets each [`Self::respond`]: what is not in the caches is
-/// waited for three times, and not three times for each.
+/// [`respond`] does all at once. Whoever has several queries reads them all first, takes each step of the search with all, and lets
+/// what the next one reads be fetched meanwhile: the [`Self::tops`] that [`Self::locate`] leads to, then the [`Self::heads`], then
+/// what [`Self::sight`] tells. What is not in the caches is then waited for once a step, and not for each. Where there are very many
+/// zones, the [`Self::places`] of all and then the [`Self::zones`] of all come before that.
 pub struct Asked<'q, 'z> {
     query: &'q [u8],
     /// The ID and the second word of the header.
@@ -154,77 +125,131 @@ pub struct Asked<'q, 'z> {
 
 /// What a query says that can be read.
 struct Message<'q, 'z> {
-    question: Question<'q>,
+    name: LookupName<'q>,
+    qtype: Type,
+    qclass: Class,
     edns: Option<Edns>,
-    /// Where the answer is; `None` where it is not in a zone that is served.
-    located: Option<Located<'z, 'q>>,
+    search: Search<'z>,
+}
+
+/// How far the search for an answer is.
+enum Search<'z> {
+    /// It has not begun.
+    Ahead,
+    /// Nothing that is asked for is in a zone that is served.
+    Nowhere,
+    /// In this zone, with these first steps.
+    Within(&'z Zone, Trail<'z>),
+}
+
+impl<'q, 'z> Message<'q, 'z> {
+    /// Reads what stands behind the header.
+    ///
+    /// # Errors
+    /// The RCODE that says what is wrong.
+    #[inline]
+    fn read(query: &'q [u8], header: Header) -> Result<Self, Rcode> {
+        if header.opcode() != OPCODE_QUERY {
+            return Err(Rcode::NOTIMP);
+        }
+        if header.counts[0] != 1 {
+            return Err(Rcode::FORMERR);
+        }
+        let mut starts = Starts::default();
+        let question = Question::read_noting(query, |start| starts.note(start)).ok_or(Rcode::FORMERR)?;
+        let Trailer { edns } = read_trailer(query, header, question.end()).map_err(|_| Rcode::FORMERR)?;
+        let Question { name, qtype, qclass } = question;
+        let name = LookupName::noted(name, starts, &query[HEADER_BYTES..]);
+        Ok(Self { name, qtype, qclass, edns, search: Search::Ahead })
+    }
+
+    /// The question.
+    fn question(&self) -> Question<'q> {
+        Question { name: self.name.name(), qtype: self.qtype, qclass: self.qclass }
+    }
+
+    /// Whether the question is one for a zone: of a class that zones have, and not for a transfer.
+    fn is_for_zones(&self) -> bool {
+        matches!(self.qclass, Class::IN | Class::ANY) && !matches!(self.qtype, Type::AXFR | Type::IXFR)
+    }
 }
 
 impl<'q, 'z> Asked<'q, 'z> {
     /// Reads a query. `None` for what is not to be answered: too short for a header, or itself a response, since two servers
     /// would otherwise answer each other for ever.
     #[inline]
-    pub fn read(snapshot: &'z Snapshot, query: &'q [u8]) -> Option<Self> {
+    pub fn read(query: &'q [u8]) -> Option<Self> {
         let header = Header::read(query).filter(|header| !header.is_response())?;
-        let Header { id, flags, counts } = header;
-        let refused = |rcode| Some(Self { query, id, flags, message: Err(rcode) });
-        if header.opcode() != OPCODE_QUERY {
-            return refused(Rcode::NOTIMP);
-        }
-        let question = if counts[0] == 1 { read_question(query) } else { None };
-        let Some((question, name)) = question else { return refused(Rcode::FORMERR) };
-        let Ok(Trailer { edns }) = read_trailer(query, header, question.end()) else {
-            return refused(Rcode::FORMERR);
-        };
-        let is_transfer = matches!(question.qtype, Type::AXFR | Type::IXFR);
-        let located = match question.qclass {
-            Class::IN | Class::ANY if !is_transfer => Located::find(&snapshot.zones, name, question.qtype),
-            _ => None,
-        };
-        Some(Self { query, id, flags, message: Ok(Message { question, edns, located }) })
+        Some(Self { query, id: header.id, flags: header.flags, message: Message::read(query, header) })
     }
 
-    /// Where the answer is looked for, if that is a zone.
-    fn located(&self) -> Option<&Located<'z, 'q>> {
-        self.message.as_ref().ok()?.located.as_ref()
+    /// What the search for the zone reads first.
+    pub fn places(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Place> {
+        self.message.iter().flat_map(|message| zones.places(&message.name))
+    }
+
+    /// The zones that it reads next; the places are read for that.
+    pub fn zones(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Zone> {
+        self.places(zones).filter_map(|place| place.as_ref().map(|entry| &*entry.zone))
+    }
+
+    /// Finds the zone, unless that was done. `last` is what was found for the query before, if anything was.
+    #[inline]
+    pub fn locate(&mut self, zones: &'z ZoneSet, last: &mut Option<&'z Entry>) {
+        let Ok(message) = &mut self.message else { return };
+        if matches!(message.search, Search::Ahead) {
+            let found =
+                if message.is_for_zones() { walk::locate(zones, &message.name, message.qtype, last) } else { None };
+            message.search = found.map_or(Search::Nowhere, |(zone, trail)| Search::Within(zone, trail));
+        }
+    }
+
+    /// The zone in which the answer is looked for, and the first steps there.
+    #[inline]
+    fn within(&mut self) -> Option<(&'z Zone, &mut Trail<'z>)> {
+        match &mut self.message {
+            Ok(Message { search: Search::Within(zone, trail), .. }) => Some((zone, trail)),
+            _ => None,
+        }
     }
 
     /// What the search for the answer reads first.
     #[inline]
-    pub fn tops(&self) -> Option<[&'z Bucket; 2]> {
-        self.located().map(|located| located.zone.tops(&located.trail))
+    pub fn tops(&mut self) -> Option<[&'z Bucket; 2]> {
+        self.within().map(|(zone, trail)| zone.tops(trail))
     }
 
     /// What it reads next; the tops are read for that.
     #[inline]
-    pub fn heads(&self) -> Option<[&'z [u8]; 2]> {
-        self.located().map(|located| located.zone.heads(&located.trail))
+    pub fn heads(&mut self) -> Option<[&'z [u8]; 2]> {
+        self.within().map(|(zone, trail)| zone.heads(trail))
     }
 
     /// What it will find, most likely; the heads are read for that.
     #[inline]
     pub fn sight(&mut self) -> Option<&'z [u8]> {
-        let located = self.message.as_mut().ok()?.located.as_mut()?;
-        located.zone.sight(&mut located.trail)
+        self.within().and_then(|(zone, trail)| zone.sight(trail))
     }
 
-    /// Answers, as [`respond`] does. `snapshot` is the one with which the query was read.
-    pub fn respond(&self, snapshot: &'z Snapshot, asker: &Asker, reply: &mut [u8]) -> Verdict {
-        let (settings, transport) = (&snapshot.settings, asker.transport);
-        let Message { question, edns, .. } = match &self.message {
+    /// Answers, as [`respond`] does. `snapshot` has the zones with which the search began, if it did.
+    pub fn respond(&mut self, snapshot: &'z Snapshot, asker: &Asker, reply: &mut [u8]) -> Verdict {
+        self.locate(&snapshot.zones, &mut None);
+        let message = match &self.message {
             Ok(message) => message,
             Err(rcode) => return self.refuse(*rcode, reply),
         };
-        let limit = reply_bytes_max(settings, edns.as_ref(), transport);
-        let mut opt = Opt::new(edns.as_ref(), settings, transport, limit - question.end());
-        let mut draft = Reply::new(reply, self.query, question, limit - opt.len());
+        let (settings, transport, edns) = (&snapshot.settings, asker.transport, message.edns.as_ref());
+        let question = message.question();
+        let limit = reply_bytes_max(settings, edns, transport);
+        let mut opt = Opt::new(edns, settings, transport, limit - question.end());
+        let mut draft = Reply::new(reply, self.query, &question, limit - opt.len());
         let outcome = match edns {
             Some(Edns { version: 1.., .. }) => {
                 Outcome { is_authoritative: false, ..Outcome::authoritative(Rcode::BADVERS) }
             }
             _ => {
                 draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
-                answer(snapshot, question, self.located(), asker, &mut draft)
+                answer(snapshot, message, asker, &mut draft)
             }
         };
         opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
@@ -251,29 +276,20 @@ impl<'q, 'z> Asked<'q, 'z> {
 }
 
 /// Decides what is asked for, and puts the answer into `draft`.
-fn answer(
-    snapshot: &Snapshot,
-    question: &Question<'_>,
-    located: Option<&Located<'_, '_>>,
-    asker: &Asker,
-    draft: &mut Reply<'_>,
-) -> Outcome {
+fn answer(snapshot: &Snapshot, message: &Message<'_, '_>, asker: &Asker, draft: &mut Reply<'_>) -> Outcome {
     #[cfg(feature = "panic-name")]
-    assert_ne!(question.name.as_bytes(), b"\x05panic\x05fated\x04test\0", "the name that panics was asked for");
-    match (question.qclass, question.qtype) {
-        (Class::CH, _) => canary::answer(snapshot.settings.canary.as_ref(), question, asker, draft)
-            .unwrap_or_else(|| chaos::answer(&snapshot.settings, question, draft)),
-        (Class::IN | Class::ANY, Type::AXFR | Type::IXFR) => {
+    assert_ne!(message.name.name().as_bytes(), b"\x05panic\x05fated\x04test\0", "the name that panics was asked for");
+    match (message.qclass, message.qtype, &message.search) {
+        (Class::CH, ..) => canary::answer(snapshot.settings.canary.as_ref(), &message.question(), asker, draft)
+            .unwrap_or_else(|| chaos::answer(&snapshot.settings, &message.question(), draft)),
+        (Class::IN | Class::ANY, Type::AXFR | Type::IXFR, _) => {
             Outcome { extended_error: Some(ExtendedError::PROHIBITED), ..Outcome::refused() }
         }
-        (class @ (Class::IN | Class::ANY), qtype) => match located {
+        (class @ (Class::IN | Class::ANY), qtype, Search::Within(zone, trail)) => {
+            let outcome = walk::walk(&snapshot.zones, (zone, trail), &message.name, qtype, draft);
             // RFC 1035 §6.2: what stands for several classes is never authoritative.
-            Some(located) => {
-                let outcome = walk::walk(&snapshot.zones, located, qtype, draft);
-                Outcome { is_authoritative: outcome.is_authoritative && class == Class::IN, ..outcome }
-            }
-            None => Outcome::refused(),
-        },
+            Outcome { is_authoritative: outcome.is_authoritative && class == Class::IN, ..outcome }
+        }
         _ => Outcome::refused(),
     }
 }

@@ -118,25 +118,44 @@ impl<'b> Reply<'b> {
     #[inline]
     pub(super) fn put(&mut self, section: Section, owner: Owner, rrset: &Rrset<'_>) -> Result<usize, Full> {
         let start = self.length;
-        let signatures = if self.wants_signatures { rrset.signatures } else { &[] };
-        let end = start + rrset.body.len() + signatures.len();
-        if end > self.limit || (rrset.has_moves() && start > POINTER_MAX - POINTER_REACH_BYTES) {
+        if rrset.has_moves() && start > POINTER_MAX - POINTER_REACH_BYTES {
             return Err(Full);
         }
-        let (body, behind) = self.octets[start..end].split_at_mut(rrset.body.len());
+        self.copy(section, rrset)?;
+        if owner.pointer != QNAME_OFFSET {
+            self.move_owners(start, self.length, owner.pointer);
+        }
+        if rrset.has_moves() {
+            self.move_pointers(start, owner, rrset);
+        }
+        Ok(start)
+    }
+
+    /// Puts an RRset of the question's name as the first one of the answer: as it was laid out.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub(super) fn put_laid_out(&mut self, rrset: &Rrset<'_>) -> Result<(), Full> {
+        self.copy(Section::Answer, rrset)
+    }
+
+    /// Copies an RRset, and its signatures where they are wanted, and counts its records.
+    #[inline]
+    fn copy(&mut self, section: Section, rrset: &Rrset<'_>) -> Result<(), Full> {
+        let signatures = if self.wants_signatures { rrset.signatures } else { &[] };
+        let end = self.length + rrset.body.len() + signatures.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        let (body, behind) = self.octets[self.length..end].split_at_mut(rrset.body.len());
         body.copy_from_slice(rrset.body);
         if !signatures.is_empty() {
             behind.copy_from_slice(signatures);
         }
         self.length = end;
-        if owner.pointer != QNAME_OFFSET {
-            self.move_owners(start, end, owner.pointer);
-        }
-        if rrset.has_moves() {
-            self.move_pointers(start, owner, rrset);
-        }
         self.count(section, rrset, !signatures.is_empty());
-        Ok(start)
+        Ok(())
     }
 
     /// Moves the pointers in the RDATA of an RRset that was copied to `start`, unless it stands where it was laid out for.

@@ -11,7 +11,7 @@ use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
 use crate::zone::node::{Node, QNAME_OFFSET, Rrset, Target};
-use crate::zone::{Found, Missing, Trail, Zone, ZoneSet};
+use crate::zone::{Entry, Found, Missing, Trail, Zone, ZoneSet};
 
 /// The most aliases that are followed. A chain over it is answered as far as it goes.
 pub(super) const CHAIN_MAX: usize = 16;
@@ -69,32 +69,34 @@ impl Progress<'_> {
     }
 }
 
-/// A name, the zone that answers for it, and the first steps towards it there.
-pub(super) struct Located<'z, 'n> {
-    pub(super) zone: &'z Zone,
-    name: LookupName<'n>,
-    pub(super) trail: Trail<'z>,
-}
-
-impl<'z, 'n> Located<'z, 'n> {
-    /// Finds the zone that answers for a name; `None` where none does.
-    #[inline]
-    pub(super) fn find(zones: &'z ZoneSet, name: LookupName<'n>, qtype: Type) -> Option<Self> {
-        let (zone, trail) = locate(zones, &name, qtype)?;
-        Some(Self { zone, name, trail })
+/// Puts all that answers a question for `name` into `reply`; [`locate`] found the zone.
+pub(super) fn walk<'z>(
+    zones: &'z ZoneSet,
+    (zone, trail): (&'z Zone, &Trail<'z>),
+    name: &LookupName<'_>,
+    qtype: Type,
+    reply: &mut Reply<'_>,
+) -> Outcome {
+    let found = zone.lookup_along(name, trail);
+    // Most often that is all: the RRset as it was laid out.
+    if let Found::Exact(node) = found
+        && let Some(rrset) = node.rrset(qtype)
+        && !rrset.has_targets()
+        && reply.put_laid_out(&rrset).is_ok()
+    {
+        return Outcome::authoritative(Rcode::NOERROR);
     }
+    let spot = Spot { at: QNAME_OFFSET, bytes: name.name().len() };
+    walk_on(zones, &Place { zone, name, spot, qtype }, found, reply)
 }
 
-/// Puts all that answers a question into `reply`, whose name is `located`.
-pub(super) fn walk(zones: &ZoneSet, located: &Located<'_, '_>, qtype: Type, reply: &mut Reply<'_>) -> Outcome {
-    let Located { zone, name, trail } = located;
-    let spot = Spot { at: QNAME_OFFSET, bytes: name.name().len() };
-    let place = Place { zone, name, spot, qtype };
+/// Does that where it takes more; the name of `place` stands where `found` says.
+fn walk_on<'z>(zones: &'z ZoneSet, place: &Place<'z, '_>, found: Found<'z>, reply: &mut Reply<'_>) -> Outcome {
     let mut progress =
         Progress { proofs: Proofs::default(), rcode: Rcode::NOERROR, is_referral: false, redirects: ArrayVec::new() };
-    let (is_alias, put) = match step(&place, trail, reply, &mut progress) {
+    let (is_alias, put) = match step(place, found, reply, &mut progress) {
         Ok(Step::Done) => (false, Ok(())),
-        Ok(Step::Alias(at)) => (true, follow(zones, &place, at, reply, &mut progress)),
+        Ok(Step::Alias(at)) => (true, follow(zones, place, at, reply, &mut progress)),
         Err(Full) => (false, Err(Full)),
     };
     // Where an alias was followed, that much is ours (RFC 1035 §4.1.1).
@@ -118,14 +120,14 @@ fn follow<'z>(
         let target = reply.name_at(at);
         let name = LookupName::of(&target);
         let hash = name.hash(seed);
-        let located = locate(zones, &name, qtype).filter(|_| Reply::is_in_reach(at));
+        let located = locate(zones, &name, qtype, &mut None).filter(|_| Reply::is_in_reach(at));
         // In a loop, what is in the reply already would be put again.
         let Some((zone, trail)) = located.filter(|_| !seen.is_full() && !seen.contains(&hash)) else {
             return progress.proofs.put(spot, reply);
         };
         seen.push(hash);
         spot = Spot { at, bytes: target.as_ref().len() };
-        match step(&Place { zone, name: &name, spot, qtype }, &trail, reply, progress)? {
+        match step(&Place { zone, name: &name, spot, qtype }, zone.lookup_along(&name, &trail), reply, progress)? {
             Step::Done => return Ok(()),
             Step::Alias(next) => at = next,
         }
@@ -133,10 +135,15 @@ fn follow<'z>(
 }
 
 /// The zone that answers for a name: the deepest; for DS the one above the cut, if that is served
-/// (RFC 4035 §3.1.4.1). And the first steps towards the name there.
+/// (RFC 4035 §3.1.4.1). And the first steps towards the name there. `last` as in [`ZoneSet::locate`].
 #[inline]
-fn locate<'z>(zones: &'z ZoneSet, name: &LookupName<'_>, qtype: Type) -> Option<(&'z Zone, Trail<'z>)> {
-    let (zone, trail) = zones.locate(name)?;
+pub(super) fn locate<'z>(
+    zones: &'z ZoneSet,
+    name: &LookupName<'_>,
+    qtype: Type,
+    last: &mut Option<&'z Entry>,
+) -> Option<(&'z Zone, Trail<'z>)> {
+    let (zone, trail) = zones.locate(name, last)?;
     let parent = match name.label_count().checked_sub(1) {
         Some(above) if qtype == Type::DS && zone.apex().len() == name.name().len() => zones.find(name, above),
         _ => None,
@@ -144,14 +151,14 @@ fn locate<'z>(zones: &'z ZoneSet, name: &LookupName<'_>, qtype: Type) -> Option<
     Some(parent.map_or((zone, trail), |parent| (parent, parent.trail(name))))
 }
 
-/// Answers for one name, as far as that goes without following an alias.
+/// Answers for one name, which stands where `found` says, as far as that goes without following an alias.
 fn step<'z>(
     place: &Place<'z, '_>,
-    trail: &Trail<'z>,
+    found: Found<'z>,
     reply: &mut Reply<'_>,
     progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
-    match place.zone.lookup_along(place.name, trail) {
+    match found {
         Found::Exact(node) => {
             let owner = reply.owner(place.spot, node.name_octets().len());
             answer_from(place, node, owner, None, reply, progress)

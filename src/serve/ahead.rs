@@ -5,14 +5,17 @@
 
 use arrayvec::ArrayVec;
 
-use crate::answer::{Asked, Outlook, Snapshot};
-use crate::sys::prefetch::prefetch;
+use crate::answer::{Asked, Snapshot};
+use crate::sys::prefetch::{prefetch, prefetch_lines};
 
 /// How many queries are read ahead: enough to wait for memory once, few enough for what was read to stay near.
 pub const GROUP: usize = 32;
 
 /// From so many zones on, they are fetched ahead: fewer stay in the caches by themselves.
 const FAR_ZONES_MIN: usize = 1000;
+
+/// Cache lines of a zone that every search reads.
+const ZONE_LINES: usize = 3;
 
 /// What was read of the queries of a group; `None` for one that is not to be answered.
 pub type Read<'q, 'z> = ArrayVec<Option<Asked<'q, 'z>>, GROUP>;
@@ -21,27 +24,21 @@ pub type Read<'q, 'z> = ArrayVec<Option<Asked<'q, 'z>>, GROUP>;
 /// and lets what their answers need be fetched.
 #[inline]
 pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Option<&'q [u8]>, read: &mut Read<'q, 'z>) {
-    if snapshot.zones.len() >= FAR_ZONES_MIN {
-        look_out(snapshot, &query);
+    let zones = &snapshot.zones;
+    read.extend((0..GROUP).map_while(query).map(Asked::read));
+    if zones.len() >= FAR_ZONES_MIN {
+        read.iter().flatten().flat_map(|asked| asked.places(zones)).for_each(prefetch);
+        read.iter().flatten().flat_map(|asked| asked.zones(zones)).for_each(|zone| prefetch_lines(zone, ZONE_LINES));
     }
-    for query in (0..GROUP).map_while(query) {
-        let asked = Asked::read(snapshot, query);
-        if let Some(tops) = asked.as_ref().and_then(Asked::tops) {
-            tops.map(prefetch);
-        }
-        read.push(asked);
+    let mut last = None;
+    for asked in read.iter_mut().flatten() {
+        asked.locate(zones, &mut last);
+        asked.tops().map(|tops| tops.map(prefetch));
     }
-    for heads in read.iter().flatten().filter_map(Asked::heads) {
-        heads.map(prefetch);
+    for asked in read.iter_mut().flatten() {
+        asked.heads().map(|heads| heads.map(prefetch));
     }
-    for node in read.iter_mut().flatten().filter_map(Asked::sight) {
-        prefetch(node);
+    for asked in read.iter_mut().flatten() {
+        asked.sight().map(prefetch);
     }
-}
-
-/// Lets the zones of the queries be fetched.
-fn look_out<'q>(snapshot: &Snapshot, query: impl Fn(usize) -> Option<&'q [u8]>) {
-    let outlooks: ArrayVec<_, GROUP> = (0..GROUP).map_while(query).filter_map(Outlook::read).collect();
-    outlooks.iter().flat_map(|outlook| outlook.places(snapshot)).for_each(prefetch);
-    outlooks.iter().flat_map(|outlook| outlook.zones(snapshot)).for_each(prefetch);
 }

@@ -14,10 +14,10 @@ use crate::metrics::Answers;
 ///
 /// `asked` is what was read of the query already, from the same snapshot.
 /// Allocates nothing unless the answer panics.
-pub(super) fn exchange(
-    snapshot: &Snapshot,
+pub(super) fn exchange<'z>(
+    snapshot: &'z Snapshot,
     query: &[u8],
-    asked: Option<&Asked<'_, '_>>,
+    asked: Option<&mut Asked<'_, 'z>>,
     asker: &Asker,
     reply: &mut [u8],
     counters: &Answers,
@@ -126,10 +126,10 @@ fn question_end(query: &[u8]) -> Option<usize> {
 }
 
 /// Calls the answer; in this crate's own tests one name panics, so that the fence can be tried, and others wedge.
-fn respond(
-    snapshot: &Snapshot,
+fn respond<'z>(
+    snapshot: &'z Snapshot,
     query: &[u8],
-    asked: Option<&Asked<'_, '_>>,
+    asked: Option<&mut Asked<'_, 'z>>,
     asker: &Asker,
     reply: &mut [u8],
 ) -> Verdict {

@@ -156,9 +156,9 @@ impl<'b, 'z> Group<'b, 'z> {
     }
 
     /// Answers the datagrams as `worker` and stages the replies.
-    fn answer(self, replies: &mut Replies<'_>, snapshot: &'z Snapshot, worker: u16, block: &UdpBlock) {
+    fn answer(mut self, replies: &mut Replies<'_>, snapshot: &'z Snapshot, worker: u16, block: &UdpBlock) {
         for offset in 0..GROUP {
-            let (index, asked) = (self.first + offset, self.read.get(offset).and_then(Option::as_ref));
+            let (index, asked) = (self.first + offset, self.read.get_mut(offset).and_then(Option::as_mut));
             let (Some(datagram), Some(reply)) = (self.queries.get(index), replies.buffer(index)) else { return };
             let length = if datagram.source_port == 0 {
                 block.port_zero.add(1);

@@ -108,17 +108,15 @@ impl<'n> LookupName<'n> {
         self.start(count)
     }
 
-    /// Stands at the root, from where [`Descent::step`] goes towards the whole name.
-    #[inline]
-    pub fn descent(&self, seed: Seed) -> Descent<'_, 'n> {
-        Descent { name: self, seed, depth: 0, hash: Self::root_hash(seed), starts: self.starts.last }
-    }
-
     /// The hash of the last `count` labels, from `hash`, that of the last `depth` of them.
     ///
     /// `depth` is at most `count`, and that at most [`Self::label_count`].
-    pub fn descend(&self, seed: Seed, hash: NameHash, depth: usize, count: usize) -> NameHash {
-        (depth + 1..=count).fold(hash, |hash, count| child_hash(seed, hash, self.octets, self.start(count)))
+    pub fn descend(&self, seed: Seed, mut hash: NameHash, mut depth: usize, count: usize) -> NameHash {
+        while depth < count {
+            depth += 1;
+            hash = child_hash(seed, hash, self.octets, self.start(depth));
+        }
+        hash
     }
 
     /// The hash of the last `count` labels.
@@ -142,31 +140,8 @@ impl<'n> LookupName<'n> {
     }
 }
 
-/// The way from the root down to a name: the hashes of the names in between.
-pub struct Descent<'d, 'n> {
-    name: &'d LookupName<'n>,
-    seed: Seed,
-    /// Labels of the name where it stands.
-    pub depth: usize,
-    /// The hash of that name.
-    pub hash: NameHash,
-    /// Where labels start, that which made the name where it stands lowest.
-    starts: u128,
-}
-
-impl Descent<'_, '_> {
-    /// Goes one label further. The depth must be below [`LookupName::label_count`].
-    #[inline(always)]
-    pub fn step(&mut self) {
-        self.depth += 1;
-        self.starts >>= 8;
-        let start = if self.depth < STARTS_MAX { self.starts as usize & 0xFF } else { self.name.far_start(self.depth) };
-        self.hash = child_hash(self.seed, self.hash, self.name.octets, start);
-    }
-}
-
 /// The hash of the child that the label at `start` makes of `parent`.
-#[inline(always)]
+#[inline]
 fn child_hash(seed: Seed, parent: NameHash, octets: &[u8], start: usize) -> NameHash {
     let (mut left, mut at) = (usize::from(octets[start]), start + 1);
     let mut state = parent.0 ^ left as u64;

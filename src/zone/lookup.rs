@@ -63,18 +63,11 @@ impl Zone {
 
     /// The first steps of [`Self::lookup`], apart from it, so that those of several names can wait for memory together.
     pub fn trail(&self, name: &LookupName<'_>) -> Trail<'_> {
-        let depth = name.label_count();
-        let top = depth.min(self.apex_labels + 1);
-        let below_apex = name.descend(self.seed, self.apex_hash, self.apex_labels, top);
-        self.trail_along(below_apex, name.descend(self.seed, below_apex, top, depth), depth)
-    }
-
-    /// The same for a name of `depth` labels, of which the hashes are known: that of the name just below the apex, and its
-    /// own; that one may be wrong where no name of the zone has so many labels.
-    #[inline]
-    pub(super) fn trail_along(&self, below_apex: NameHash, whole: NameHash, depth: usize) -> Trail<'_> {
+        let (depth, top) = (name.label_count(), self.apex_labels + 1);
+        let below_apex = name.descend(self.seed, self.apex_hash, self.apex_labels, depth.min(top));
         let is_whole = depth <= self.labels_max;
-        Trail { below_apex, whole: if is_whole { whole } else { below_apex }, is_whole, candidate: None }
+        let whole = if is_whole && depth > top { name.descend(self.seed, below_apex, top, depth) } else { below_apex };
+        Trail { below_apex, whole, is_whole, candidate: None }
     }
 
     /// Where the search along `trail` begins: two buckets, of which the second is most often the first again.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
 use crate::wire::name::{LABELS_MAX, is_same};
 use crate::zone::hash::{LookupName, NameHash, Seed};
 use crate::zone::{Trail, Zone};
@@ -15,8 +17,6 @@ pub struct ZoneSet {
     name_count: usize,
     /// Bit `n` is set if some apex has `n` labels.
     depths: u128,
-    /// The most labels that a name of some zone has.
-    labels_max: usize,
 }
 
 impl ZoneSet {
@@ -30,12 +30,12 @@ impl ZoneSet {
         for zone in &zones {
             assert_eq!(set.seed, Some(zone.seed()), "zones of one set share the seed");
             set.depths |= 1 << zone.apex().label_count();
-            set.labels_max = set.labels_max.max(zone.labels_max);
             set.by_apex.put(zone);
         }
+        zones.iter().for_each(|zone| set.note_above(zone));
         set.zones = zones;
         let kept = |zone: &Arc<Zone>| set.by_apex.get(zone.apex_hash(), zone.apex().as_bytes());
-        set.zones.retain(|zone| kept(zone).is_some_and(|kept| Arc::ptr_eq(kept, zone)));
+        set.zones.retain(|zone| kept(zone).is_some_and(|kept| Arc::ptr_eq(&kept.zone, zone)));
         set.name_count = set.zones.iter().map(|zone| zone.name_count()).sum();
         set
     }
@@ -60,35 +60,41 @@ impl ZoneSet {
         self.zones.is_empty()
     }
 
+    /// Notes of the zones above `zone` that they are.
+    fn note_above(&mut self, zone: &Zone) {
+        let name = LookupName::new(zone.apex());
+        let Some(above) = name.label_count().checked_sub(1) else { return };
+        let apexes: ArrayVec<_, { LABELS_MAX + 1 }> = self.apexes(&name, above, zone.seed()).collect();
+        for (hash, depth) in apexes {
+            self.by_apex.note_above(hash, name.suffix_octets(depth));
+        }
+    }
+
     /// The zone with the deepest apex at or above `name`, and the first steps towards the name there.
     ///
-    /// Cost: one hash step a label, and one probe for each number of labels that some apex has.
+    /// `last` is what was found for the name before, if anything was; of many names, most are of a few zones. Cost: one hash step
+    /// a label, and one probe for each number of labels that some apex has; of the zone of `last`, one step for each label below
+    /// its apex.
     #[inline]
-    pub fn locate(&self, name: &LookupName<'_>) -> Option<(&Zone, Trail<'_>)> {
-        let mut way = name.descent(self.seed?);
-        let (mut found, mut depths) = (None, self.depths);
-        // The hash of the name just below the apex that was found, if there is one.
-        let (mut below_apex, mut below_apex_depth) = (way.hash, usize::MAX);
-        loop {
-            let may_be_apex = depths & 1 != 0;
-            if may_be_apex && let Some(zone) = self.by_apex.get(way.hash, name.suffix_octets(way.depth)) {
-                (found, below_apex, below_apex_depth) = (Some(zone), way.hash, way.depth + 1);
-            } else if way.depth == below_apex_depth {
-                below_apex = way.hash;
-            }
-            if way.depth >= name.label_count().min(self.labels_max) {
-                break;
-            }
-            way.step();
-            depths >>= 1;
+    pub fn locate<'z>(&'z self, name: &LookupName<'_>, last: &mut Option<&'z Entry>) -> Option<(&'z Zone, Trail<'z>)> {
+        if let Some(Entry { zone, is_above: false, .. }) = last
+            && name.label_count() >= zone.apex_labels
+            && is_same(name.suffix_octets(zone.apex_labels), zone.apex().as_bytes())
+        {
+            return Some((zone, zone.trail(name)));
         }
-        found.map(|zone| (&**zone, zone.trail_along(below_apex, way.hash, name.label_count())))
+        *last = self.search(name, name.label_count());
+        last.map(|Entry { zone, .. }| (&**zone, zone.trail(name)))
     }
 
     /// The zone with the deepest apex of at most `labels_max` labels at or above `name`.
     pub fn find(&self, name: &LookupName<'_>, labels_max: usize) -> Option<&Arc<Zone>> {
-        let seed = self.seed?;
-        let apexes = self.apexes(name, labels_max, seed);
+        self.search(name, labels_max).map(|entry| &entry.zone)
+    }
+
+    /// What there is of that zone.
+    fn search(&self, name: &LookupName<'_>, labels_max: usize) -> Option<&Entry> {
+        let apexes = self.apexes(name, labels_max, self.seed?);
         apexes.filter_map(|(hash, depth)| self.by_apex.get(hash, name.suffix_octets(depth))).last()
     }
 
@@ -123,8 +129,19 @@ struct Table {
     places: Box<[Place]>,
 }
 
-/// A zone beside the hash of its apex, if there is one here.
-pub type Place = Option<(NameHash, Arc<Zone>)>;
+/// What there is of a zone, if there is one here.
+pub type Place = Option<Entry>;
+
+/// A zone of a set.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The hash of its apex.
+    hash: NameHash,
+    /// The zone.
+    pub zone: Arc<Zone>,
+    /// Whether another zone of the set lies below it.
+    is_above: bool,
+}
 
 impl Table {
     /// A table for so many zones.
@@ -135,12 +152,20 @@ impl Table {
     /// Puts a zone into the table, in the place of one of the same name.
     fn put(&mut self, zone: &Arc<Zone>) {
         let at = self.place(zone.apex_hash(), zone.apex().as_bytes());
-        self.places[at] = Some((zone.apex_hash(), Arc::clone(zone)));
+        self.places[at] = Some(Entry { hash: zone.apex_hash(), zone: Arc::clone(zone), is_above: false });
+    }
+
+    /// Notes of the zone of that name, if there is one, that another lies below it.
+    fn note_above(&mut self, hash: NameHash, octets: &[u8]) {
+        let at = self.place(hash, octets);
+        if let Some(entry) = &mut self.places[at] {
+            entry.is_above = true;
+        }
     }
 
     /// The zone of that name, which is `octets` and hashes to `hash`.
-    fn get(&self, hash: NameHash, octets: &[u8]) -> Option<&Arc<Zone>> {
-        self.places[self.place(hash, octets)].as_ref().map(|(_, zone)| zone)
+    fn get(&self, hash: NameHash, octets: &[u8]) -> Option<&Entry> {
+        self.places[self.place(hash, octets)].as_ref()
     }
 
     /// Where the search for a hash begins. There is a table: the set has a seed.
@@ -152,7 +177,7 @@ impl Table {
     fn place(&self, hash: NameHash, octets: &[u8]) -> usize {
         let last = self.places.len() - 1;
         let mut at = hash.0 as usize & last;
-        while let Some((stored, zone)) = &self.places[at] {
+        while let Some(Entry { hash: stored, zone, .. }) = &self.places[at] {
             if *stored == hash && is_same(zone.apex().as_bytes(), octets) {
                 break;
             }

@@ -157,6 +157,21 @@ fn the_deepest_zone_is_found() {
 }
 
 #[test]
+fn which_zone_is_found_does_not_depend_on_what_was_found_before() {
+    let set =
+        zone_set(&[("example.", ""), ("a.example.", ""), ("b.example.", ""), ("x.a.example.", ""), ("test.", "")]);
+    let names =
+        ["example.", "c.example.", "w.A.example.", "b.example.", "b.b.example.", "x.a.example.", "test.", "com."];
+    for (before, asked) in names.iter().flat_map(|before| names.map(|asked| (before, asked))) {
+        let (before, asked) = (name(before), name(asked));
+        let (mut last, asked) = (None, ready(&asked));
+        let _before = set.locate(&ready(&before), &mut last);
+        let found = set.locate(&asked, &mut last).map(|(zone, _)| zone.apex());
+        assert_eq!(found, set.find(&asked, 9).map(|zone| zone.apex()), "behind {before}");
+    }
+}
+
+#[test]
 fn a_version_shares_all_but_what_changed() {
     use std::fmt::Write;
     let (mut text, count) = (String::new(), 20_000);
