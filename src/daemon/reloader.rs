@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,14 @@ use crate::answer::Snapshot;
 use crate::config::Config;
 use crate::load::{Change, Entry, Loader, Report, Scope, ZoneReport};
 use crate::serve;
+use crate::sys::{memory, sched};
 
+/// How many steps of niceness the thread, and who reads zones for it, stand back behind those that answer: in a flood of queries
+/// that would take a whole CPU, workers have nine tenths of it, and a reload takes ten times as long, but ends.
+const STEPS_BACK: u8 = 10;
+/// How long it rests after each huge page, which keeps the CPU from workers for half a millisecond: so one answer in two
+/// hundred may have to wait.
+const PAGE_REST: Duration = Duration::from_millis(100);
 /// The most reloads that wait; one more is told so.
 const JOBS_MAX: usize = 64;
 /// The most zones that one reply lists.
@@ -106,7 +113,10 @@ struct Work {
 impl Work {
     /// Carries out jobs until nobody can ask any more.
     fn run(mut self, queue: &Receiver<Job>) {
-        while let Ok(job) = queue.recv() {
+        // Where a sandbox forbids it, it shares the CPU as others do.
+        let _is_set = sched::stand_back(STEPS_BACK);
+        let mut next = queue.recv().ok();
+        while let Some(job) = next {
             let start = Instant::now();
             let outcome = catch_unwind(AssertUnwindSafe(|| self.reload(job.scope)))
                 .unwrap_or_else(|_| Err("the reload failed inside fated; please report it".to_owned()));
@@ -114,11 +124,12 @@ impl Work {
             let last = Some((Instant::now(), start.elapsed(), outcome.clone()));
             self.table.store(Arc::new(Table { entries: self.loader.entries().to_vec(), last }));
             // Now nobody has the zones of before.
-            super::settle_memory();
+            memory::give_back();
             if let Some(reply) = job.reply {
                 // Who asked may be gone.
                 let _ = reply.send(outcome);
             }
+            next = next_job(queue);
         }
     }
 
@@ -150,6 +161,22 @@ impl Work {
         }
         Ok(summary(&report, notes))
     }
+}
+
+/// Waits for the next job; until then puts what is loaded into huge pages, with a rest after each. `None` at the end.
+fn next_job(queue: &Receiver<Job>) -> Option<Job> {
+    match memory::huge_pages() {
+        Ok(pages) => {
+            for _is_huge in pages {
+                match queue.recv_timeout(PAGE_REST) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    asked => return asked.ok(),
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "memory can't be put into huge pages"),
+    }
+    queue.recv().ok()
 }
 
 /// The settings that differ and that only a new start can change.

@@ -14,14 +14,26 @@ const HUGE: usize = 2 << 20;
 const MAPPINGS_MAX: usize = 65_536;
 
 /// Collapses the well-filled anonymous memory of this process into huge pages, as far as the kernel has them, and asks
-/// for them where that memory grows. Returns the octets that were collapsed. Takes about 0.1 s for each GiB; other
-/// threads go on meanwhile.
+/// for them where that memory grows. Returns the octets that were collapsed. Takes 0.1 to 0.3 s for each GiB; other
+/// threads go on meanwhile, on other CPUs.
 ///
 /// # Errors
 /// `/proc/self/smaps` can't be read. A kernel without huge pages (or before 6.1) is no error: nothing is collapsed.
 pub fn use_huge_pages() -> io::Result<usize> {
-    let smaps = fs::read_to_string("/proc/self/smaps")?;
-    Ok(dense_mappings(&smaps).into_iter().take(MAPPINGS_MAX).map(|range| collapse(&range)).sum())
+    Ok(dense_pages()?.filter(|&start| collapse(start)).count() * HUGE)
+}
+
+/// The same, one page for each step of what comes back, which tells whether it was collapsed: for threads beside which
+/// others answer. A step keeps the CPU from them for some 0.5 ms where the kernel does not interrupt itself.
+///
+/// # Errors
+/// As for [`use_huge_pages`].
+pub fn huge_pages() -> io::Result<impl Iterator<Item = bool>> {
+    let spare = Spare::new();
+    Ok(dense_pages()?.map(move |start| {
+        spare.lay_ready();
+        collapse(start)
+    }))
 }
 
 /// The smallest block that is a mapping of its own, so that it goes back to the kernel as soon as it is freed.
@@ -48,22 +60,59 @@ pub fn give_back() {
     let _is_any_given = unsafe { libc::malloc_trim(0) };
 }
 
-/// Collapses one range, which is aligned to [`HUGE`], page by page; returns the octets for which the kernel did so.
-fn collapse(range: &Range<usize>) -> usize {
-    let advise = |start: usize, length: usize, advice| {
-        // SAFETY: both kinds of advice leave the contents and the protection of whatever is mapped there as they are,
-        // also where another thread has unmapped or replaced it since: then it fails, or the new memory gets the pages.
-        unsafe { libc::madvise(start as *mut libc::c_void, length, advice) == 0 }
-    };
-    if !advise(range.start, range.len(), libc::MADV_HUGEPAGE) {
-        return 0;
-    }
-    let pages = range.clone().step_by(HUGE);
-    pages.filter(|&start| advise(start, HUGE, MADV_COLLAPSE)).count() * HUGE
+/// Where there could be huge pages, the kernel being asked for them mapping by mapping.
+fn dense_pages() -> io::Result<impl Iterator<Item = usize>> {
+    let smaps = fs::read_to_string("/proc/self/smaps")?;
+    let mappings = dense_mappings(&smaps).into_iter().take(MAPPINGS_MAX);
+    let asked = mappings.filter(|range| advise(range.start, range.len(), Advice::HugePages));
+    Ok(asked.flat_map(|range| range.step_by(HUGE)))
 }
 
-/// The advice to put memory into huge pages now (`include/uapi/asm-generic/mman-common.h`, Linux 6.1).
-const MADV_COLLAPSE: libc::c_int = 25;
+/// Collapses one page, which is aligned to [`HUGE`], and tells whether the kernel did so.
+fn collapse(start: usize) -> bool {
+    advise(start, HUGE, Advice::Collapse)
+}
+
+/// Gives the kernel advice, and tells whether it took it.
+fn advise(start: usize, length: usize, advice: Advice) -> bool {
+    // SAFETY: no such advice changes contents or protection of whatever is mapped there, also where another thread has
+    // unmapped or replaced it since: then it fails, or the new memory gets the pages.
+    unsafe { libc::madvise(start as *mut libc::c_void, length, advice as libc::c_int) == 0 }
+}
+
+/// Advice about memory that holds something.
+#[repr(i32)]
+#[derive(Clone, Copy)]
+enum Advice {
+    /// Use huge pages where it grows.
+    HugePages = libc::MADV_HUGEPAGE,
+    /// Put it into huge pages now (`include/uapi/asm-generic/mman-common.h`, Linux 6.1).
+    Collapse = 25,
+}
+
+/// A huge page that comes and goes.
+///
+/// The kernel collapses a page in one go, and where it does not interrupt itself, it lets nobody else on that CPU meanwhile. What
+/// a virtual machine touches first may have to be fetched from its host, piece by piece, and that takes ten times as long.
+/// A page that is faulted in is touched in steps, between which others have their turn; given back, it is the next to be taken.
+struct Spare(Vec<u8>);
+
+impl Spare {
+    /// Address space for one, wherever it is aligned.
+    fn new() -> Self {
+        Self(Vec::with_capacity(2 * HUGE))
+    }
+
+    /// Has the kernel touch a huge page and take it back, for the next collapse.
+    fn lay_ready(&self) {
+        let start = (self.0.as_ptr() as usize).next_multiple_of(HUGE) as *mut libc::c_void;
+        for advice in [libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE, libc::MADV_DONTNEED] {
+            // SAFETY: the page lies wholly in the room that `self.0` owns, which holds nothing that could be lost. A kernel that
+            // does not know the advice does nothing.
+            let _is_done = unsafe { libc::madvise(start, HUGE, advice) };
+        }
+    }
+}
 
 /// Finds the private anonymous mappings of which at least seven eighths are in memory, cut to whole huge pages.
 ///
@@ -148,9 +197,22 @@ VmFlags: rd wr mr mw me gd ac
 
     #[test]
     fn memory_is_collapsed_and_keeps_what_it_holds() {
+        collapse_some(false);
+    }
+
+    #[test]
+    fn memory_is_collapsed_page_by_page_and_keeps_what_it_holds() {
+        collapse_some(true);
+    }
+
+    /// Collapses a block, at once or step by step, and looks at it again.
+    fn collapse_some(is_stepwise: bool) {
         let enabled = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
         let memory: Vec<u64> = (0..(16 << 20) / 8).collect();
-        let collapsed = use_huge_pages().expect("smaps can be read");
+        let collapsed = match is_stepwise {
+            false => use_huge_pages().expect("smaps can be read"),
+            true => huge_pages().expect("smaps can be read").filter(|is_done| *is_done).count() * HUGE,
+        };
         assert!(memory.iter().enumerate().all(|(at, &word)| word == at as u64));
         if enabled.is_empty() || enabled.contains("[never]") {
             eprintln!("SKIPPED: this kernel has no huge pages to give");

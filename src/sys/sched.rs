@@ -72,12 +72,21 @@ struct Attributes {
 /// # Errors
 /// What `sched_getattr` and `sched_setattr` say, for instance in a sandbox that forbids them.
 pub fn set_slice(slice: Duration) -> io::Result<()> {
-    let mut attributes = attributes()?;
-    attributes.runtime = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
-    // SAFETY: `attributes` lives through the call, and says its own size; the kernel only reads it.
-    let status = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
-    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    set_attributes(&Attributes { runtime: u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX), ..attributes()? })
 }
+
+/// Lets the calling thread, which is an ordinary one, and those that it starts from then on stand back behind others by so many
+/// steps of niceness: each takes a fifth off their share of a CPU that others want as well. Needs no privilege.
+///
+/// # Errors
+/// What `sched_getattr` and `sched_setattr` say, for instance in a sandbox that forbids them.
+pub fn stand_back(steps: u8) -> io::Result<()> {
+    let before = attributes()?;
+    set_attributes(&Attributes { nice: NICE_MAX.min(before.nice + i32::from(steps)), ..before })
+}
+
+/// The nicest that a thread can be.
+const NICE_MAX: i32 = 19;
 
 /// How the calling thread is scheduled.
 fn attributes() -> io::Result<Attributes> {
@@ -86,6 +95,13 @@ fn attributes() -> io::Result<Attributes> {
     // SAFETY: `attributes` lives through the call and is borrowed by nobody else; the kernel writes at most `size` octets.
     let status = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(attributes) }
+}
+
+/// Sets how the calling thread is scheduled.
+fn set_attributes(attributes: &Attributes) -> io::Result<()> {
+    // SAFETY: `attributes` lives through the call, and says its own size; the kernel only reads it.
+    let status = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const *attributes, 0) };
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Sets class and priority of a thread, 0 being the calling one. Only real-time classes have a priority other than 0.
@@ -163,6 +179,22 @@ mod tests {
         assert_eq!(after.runtime, if has_slices { 150_000 } else { 0 });
         assert_eq!((before.nice, before.policy), (after.nice, after.policy));
         assert_eq!(policy, "0");
+    }
+
+    #[test]
+    fn a_thread_that_stands_back_starts_others_that_do_and_keeps_its_slice() {
+        let outcome = thread::spawn(|| {
+            let before = attributes()?;
+            stand_back(2)?;
+            let (after, child) = (attributes()?, thread::spawn(attributes).join().expect("the child does not panic")?);
+            stand_back(u8::MAX)?;
+            Ok::<_, io::Error>((before, after, child, attributes()?))
+        });
+        let outcome = outcome.join().expect("the thread does not panic").expect("nothing forbids it");
+        let (before, after, child, last) = outcome;
+        let expected = NICE_MAX.min(before.nice + 2);
+        assert_eq!((after.nice, child.nice, last.nice), (expected, expected, NICE_MAX));
+        assert_eq!((before.policy, before.runtime), (after.policy, after.runtime));
     }
 
     #[test]
