@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::zone::reader::Files;
@@ -51,9 +52,9 @@ struct Seen {
     is_settled: bool,
 }
 
-/// The files that one zone was read from.
+/// The files that one zone was read from. Copies share what they hold.
 #[derive(Clone, Debug, Default)]
-pub struct Witnesses(Vec<Seen>);
+pub struct Witnesses(Arc<[Seen]>);
 
 impl Witnesses {
     /// Whether every file is what it was when it was read. Reads no file, only what the file system says of it.
@@ -69,19 +70,19 @@ impl Witnesses {
 /// Reads from the file system and takes down what was read.
 #[derive(Clone, Debug, Default)]
 pub struct DiskFiles {
-    witnesses: Witnesses,
+    seen: Vec<Seen>,
 }
 
 impl DiskFiles {
     /// The octets of a file that was read, if it is what it was then.
     pub(super) fn read_again(&self, path: &Path) -> Option<Vec<u8>> {
         let (stamp, octets) = read(path).ok()?;
-        self.witnesses.0.iter().any(|seen| seen.path == path && seen.stamp == Some(stamp)).then_some(octets)
+        self.seen.iter().any(|seen| seen.path == path && seen.stamp == Some(stamp)).then_some(octets)
     }
 
     /// What was read.
     pub fn into_witnesses(self) -> Witnesses {
-        self.witnesses
+        Witnesses(self.seen.into())
     }
 }
 
@@ -95,8 +96,8 @@ impl Files for DiskFiles {
             Err(_) => fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata)),
         };
         let is_settled = stamp.is_none_or(|stamp| is_at_rest(&stamp, now));
-        if !self.witnesses.0.iter().any(|seen| seen.path == path && seen.stamp == stamp) {
-            self.witnesses.0.push(Seen { path: path.to_owned(), stamp, is_settled });
+        if !self.seen.iter().any(|seen| seen.path == path && seen.stamp == stamp) {
+            self.seen.push(Seen { path: path.to_owned(), stamp, is_settled });
         }
         result.map(|(_, octets)| octets)
     }
@@ -118,7 +119,10 @@ fn read(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
     let mut octets = Vec::new();
     let capacity = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
     octets.try_reserve_exact(capacity).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    let mut rest = file.take(FILE_BYTES_MAX);
+    // What is appended meanwhile is left for the next reload, so that the stamp is that of these octets; and the end need
+    // not be looked for. Some file systems do not say how long a file is.
+    let bytes_max = if metadata.len() > 0 { metadata.len() } else { FILE_BYTES_MAX };
+    let mut rest = file.take(bytes_max);
     while rest.by_ref().take(PIECE_BYTES_MAX).read_to_end(&mut octets)? > 0 {}
     Ok((Stamp::of(&metadata), octets))
 }

@@ -1,14 +1,15 @@
 //! Which files are zones: those that are named, and every `NAME.zone` of the zones folder.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::ZoneSources;
-use crate::wire::{Name, NameError, NameRef};
+use crate::wire::{Name, NameError, NameRef, SharedName};
 
 /// What a zone file's name ends with.
 const SUFFIX: &[u8] = b".zone";
@@ -19,7 +20,7 @@ const ENTRIES_MAX: usize = 10_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listed {
     /// The zone's name, as far as it is known before the file is read.
-    pub name: Name,
+    pub name: SharedName,
     /// The file.
     pub path: PathBuf,
     /// Whether the SOA's owner may say another name.
@@ -38,8 +39,9 @@ pub struct Misnamed {
 /// All zone files.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// Those whose names are good, named ones first, then those of the folder in the order of their paths.
-    pub files: Vec<Listed>,
+    /// Those whose names are good, named ones first, then those of the folder in the order of their paths. Shared with
+    /// all that is told of them, since there may be very many.
+    pub files: Vec<Arc<Listed>>,
     /// The others.
     pub misnamed: Vec<Misnamed>,
 }
@@ -62,32 +64,40 @@ pub struct ListError {
 /// # Errors
 /// [`ListError`] where the folder can't be read.
 pub fn list(sources: &ZoneSources) -> Result<Listing, ListError> {
-    let named = |file: &crate::config::ZoneFile| Listed { name: file.name, path: file.path.clone(), may_rename: false };
+    let named = |file: &crate::config::ZoneFile| {
+        Arc::new(Listed { name: file.name.as_ref().into(), path: file.path.clone(), may_rename: false })
+    };
     let mut listing = Listing { files: sources.files.iter().map(named).collect(), misnamed: Vec::new() };
     let Some(folder) = &sources.dir else { return Ok(listing) };
     let known: HashSet<PathBuf> = sources.files.iter().filter_map(|file| fs::canonicalize(&file.path).ok()).collect();
-    for path in entries(folder).map_err(|cause| ListError { path: folder.clone(), cause })? {
-        let Some(name) = path.file_name().and_then(zone_part) else { continue };
-        let is_known = !known.is_empty() && fs::canonicalize(&path).is_ok_and(|real| known.contains(&real));
-        if is_known || path.is_dir() {
+    for file_name in zone_files(folder).map_err(|cause| ListError { path: folder.clone(), cause })? {
+        let (path, name) = (folder.join(&file_name), zone_part(&file_name).unwrap_or_default());
+        if !known.is_empty() && fs::canonicalize(&path).is_ok_and(|real| known.contains(&real)) {
             continue;
         }
         match Name::from_text(name, Some(NameRef::ROOT)) {
-            Ok(name) => listing.files.push(Listed { name, path, may_rename: true }),
+            Ok(name) => listing.files.push(Arc::new(Listed { name: name.as_ref().into(), path, may_rename: true })),
             Err(cause) => listing.misnamed.push(Misnamed { path, cause }),
         }
     }
     Ok(listing)
 }
 
-/// The paths in a folder, sorted.
-fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
+/// The names of the zone files in a folder, sorted. Asks the file system about links only: of all else, the folder says
+/// what it is.
+fn zone_files(folder: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
     for entry in fs::read_dir(folder)?.take(ENTRIES_MAX) {
-        paths.push(entry?.path());
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_folder =
+            || entry.file_type().is_ok_and(|kind| kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()));
+        if zone_part(&name).is_some() && !is_folder() {
+            names.push(name);
+        }
     }
-    paths.sort();
-    Ok(paths)
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The zone's name in that of its file; `None` where it is no zone file.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::ZoneSources;
-use crate::wire::{Name, NameRef};
+use crate::wire::{Name, NameRef, SharedName};
 use crate::zone::hash::Seed;
 use crate::zone::report::Style;
 use crate::zone::{Zone, ZoneSet};
@@ -34,7 +34,7 @@ pub struct Loader {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The file and the name that it was given.
-    pub listed: Listed,
+    pub listed: Arc<Listed>,
     /// What is served; `None` where the file never was good.
     pub zone: Option<Arc<Zone>>,
     /// When what is served was read.
@@ -71,7 +71,7 @@ pub enum Change {
 #[derive(Clone, Debug)]
 pub struct ZoneReport {
     /// The zone's name.
-    pub name: Name,
+    pub name: SharedName,
     /// Its file.
     pub path: PathBuf,
     /// What happened.
@@ -150,31 +150,29 @@ impl Loader {
     pub fn reload(&mut self, sources: &ZoneSources, scope: Scope) -> Result<Report, ReloadError> {
         let listing = list::list(sources)?;
         let mut plan = self.plan(listing, scope)?;
-        let job =
-            |(listed, old): &(Listed, Option<Entry>)| (listed.clone(), old.as_ref().and_then(|old| old.zone.clone()));
-        let jobs: Vec<Job> = plan.read.iter().map(job).collect();
-        let outcomes = read::read_all(&jobs, self.seed, self.style);
-        drop(jobs);
+        let outcomes = read::read_all(&plan.read, self.seed, self.style);
         let mut drafts: Vec<Draft> = plan.carried.drain(..).map(Draft::carried).collect();
         drafts.extend(
             plan.read.into_iter().zip(outcomes).map(|((listed, old), outcome)| Draft::read(listed, old, outcome)),
         );
         refuse_duplicates(&mut drafts);
+        drafts.sort_by(|a, b| a.entry.listed.path.cmp(&b.entry.listed.path));
         let mut zones: Vec<ZoneReport> = drafts.iter().filter(|draft| draft.is_in(scope)).map(Draft::report).collect();
-        zones.extend(plan.removed.iter().map(|entry| report_of(entry, Change::Removed)));
-        zones.extend(plan.misnamed);
-        zones.sort_by(|a, b| a.path.cmp(&b.path));
+        if !plan.removed.is_empty() || !plan.misnamed.is_empty() {
+            zones.extend(plan.removed.iter().map(|entry| report_of(entry, Change::Removed)));
+            zones.extend(plan.misnamed);
+            zones.sort_by(|a, b| a.path.cmp(&b.path));
+        }
         self.entries = drafts.into_iter().map(|draft| draft.entry).collect();
-        self.entries.sort_by(|a, b| a.listed.path.cmp(&b.listed.path));
         Ok(Report { zones })
     }
 
     /// Decides for each file whether it is read, without touching what is served.
     fn plan(&self, listing: Listing, scope: Scope) -> Result<Plan, ReloadError> {
-        let mut old: HashMap<&Listed, &Entry> = self.entries.iter().map(|entry| (&entry.listed, entry)).collect();
+        let mut old: HashMap<&Listed, &Entry> = self.entries.iter().map(|entry| (&*entry.listed, entry)).collect();
         let mut plan = Plan::default();
         for listed in listing.files {
-            let entry = old.remove(&listed);
+            let entry = old.remove(&*listed);
             let is_meant = match scope {
                 Scope::All => true,
                 Scope::Zone(name) => listed.name == name || entry.is_some_and(|entry| entry.is_named(name)),
@@ -213,7 +211,7 @@ struct Plan {
     /// Left as they are.
     carried: Vec<Entry>,
     /// Read, with what is served until then.
-    read: Vec<(Listed, Option<Entry>)>,
+    read: Vec<Job>,
     /// Taken away.
     removed: Vec<Entry>,
     /// Told of only.
@@ -224,6 +222,12 @@ impl Entry {
     /// The zone's name as it is served, or as the file has it.
     pub fn name(&self) -> NameRef<'_> {
         self.zone.as_ref().map_or(self.listed.name.as_ref(), |zone| zone.apex())
+    }
+
+    /// The same to keep: most often that of the file.
+    fn shared_name(&self) -> SharedName {
+        let listed = &self.listed.name;
+        if self.name().as_bytes() == listed.as_ref().as_bytes() { listed.clone() } else { self.name().into() }
     }
 
     /// Whether the zone, or its file, has that name.
@@ -252,12 +256,12 @@ impl Draft {
     }
 
     /// An entry that was read.
-    fn read(listed: Listed, before: Option<Entry>, outcome: Outcome) -> Self {
+    fn read(listed: Arc<Listed>, before: Option<Entry>, outcome: Outcome) -> Self {
         let (old, old_loaded_at) = match before {
             Some(entry) => (entry.zone, entry.loaded_at),
             None => (None, SystemTime::UNIX_EPOCH),
         };
-        let new = outcome.zone.map(Arc::new);
+        let new = outcome.zone;
         let is_broken = new.is_none();
         let change = match (&new, &old) {
             (Some(_), None) => Change::Added,
@@ -316,6 +320,9 @@ impl Draft {
 
 /// Leaves one zone of each name: the one that had it before; where none had, none gets it.
 fn refuse_duplicates(drafts: &mut [Draft]) {
+    if are_distinct(drafts) {
+        return;
+    }
     let mut by_name: HashMap<Name, Vec<usize>> = HashMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         if draft.entry.zone.is_some() {
@@ -334,10 +341,17 @@ fn refuse_duplicates(drafts: &mut [Draft]) {
     }
 }
 
+/// Whether no two zones have names of one hash, as it is nearly always: a quick look that copies no names.
+fn are_distinct(drafts: &[Draft]) -> bool {
+    let mut hashes: Vec<_> = drafts.iter().filter_map(|draft| Some(draft.entry.zone.as_ref()?.apex_hash())).collect();
+    hashes.sort_unstable();
+    hashes.windows(2).all(|pair| pair[0] != pair[1])
+}
+
 /// The report of one entry.
 fn report_of(entry: &Entry, change: Change) -> ZoneReport {
     ZoneReport {
-        name: entry.name().to_name(),
+        name: entry.shared_name(),
         path: entry.listed.path.clone(),
         change,
         serial: entry.zone.as_ref().map(|zone| zone.serial()),
@@ -348,7 +362,7 @@ fn report_of(entry: &Entry, change: Change) -> ZoneReport {
 /// The report of a file whose name is no domain name.
 fn misnamed_report(file: &list::Misnamed) -> ZoneReport {
     ZoneReport {
-        name: Name::ROOT,
+        name: NameRef::ROOT.into(),
         path: file.path.clone(),
         change: Change::Refused,
         serial: None,

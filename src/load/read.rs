@@ -1,8 +1,9 @@
 //! Many zone files at once: a bounded number of threads, each file's faults made ready to be shown.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use super::Entry;
 use super::crew::House;
 use super::files::{DiskFiles, Witnesses};
 use super::list::Listed;
@@ -16,7 +17,7 @@ use crate::zone::{self, Crew, Zone, ZoneFile};
 #[derive(Debug)]
 pub struct Outcome {
     /// The zone, unless the file has errors.
-    pub zone: Option<Zone>,
+    pub zone: Option<Arc<Zone>>,
     /// Errors.
     pub error_count: usize,
     /// Warnings.
@@ -27,21 +28,21 @@ pub struct Outcome {
     pub witnesses: Witnesses,
 }
 
-/// A file to be read, and the version of its zone that is served until then.
-pub type Job = (Listed, Option<Arc<Zone>>);
+/// A file to be read, and what is served of it until then.
+pub type Job = (Arc<Listed>, Option<Entry>);
 
 /// Reads the files, one outcome for each, in the same order.
 pub fn read_all(files: &[Job], seed: Seed, style: Style) -> Vec<Outcome> {
-    let (house, outcomes) = (House::new(), Mutex::new(Vec::with_capacity(files.len())));
+    let house = House::new();
+    let outcomes: Vec<OnceLock<Outcome>> = files.iter().map(|_| OnceLock::new()).collect();
     house.run(files.len(), &|index| {
-        let (listed, previous) = &files[index];
-        let outcome = catch_unwind(AssertUnwindSafe(|| read(listed, previous.as_deref(), &house, seed, style)));
-        let outcome = outcome.unwrap_or_else(|_| panicked(listed));
-        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((index, outcome));
+        let (listed, before) = &files[index];
+        let previous = before.as_ref().and_then(|entry| entry.zone.as_deref());
+        let outcome = catch_unwind(AssertUnwindSafe(|| read(listed, previous, &house, seed, style)));
+        // Nobody else has the number.
+        let _is_first = outcomes[index].set(outcome.unwrap_or_else(|_| panicked(listed)));
     });
-    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcomes.sort_unstable_by_key(|(index, _)| *index);
-    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    outcomes.into_iter().map(|slot| slot.into_inner().expect("a crew calls with each number")).collect()
 }
 
 /// Reads one file.
@@ -56,7 +57,7 @@ fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, seed: Seed, sty
         report::write(&faults, &sources, style, &mut shown);
     }
     Outcome {
-        zone,
+        zone: zone.map(Arc::new),
         error_count: faults.error_count(),
         warning_count: faults.warning_count(),
         faults: shown,

@@ -5,5 +5,5 @@ pub mod name;
 pub mod rdata;
 pub mod rtype;
 
-pub use name::{Name, NameError, NameRef};
+pub use name::{Name, NameError, NameRef, SharedName};
 pub use rtype::{Class, Type};

@@ -174,6 +174,12 @@ impl Type {
             b"AAAA" => return Some(Self::AAAA),
             b"RRSIG" => return Some(Self::RRSIG),
             b"DS" => return Some(Self::DS),
+            b"CNAME" => return Some(Self::CNAME),
+            b"MX" => return Some(Self::MX),
+            b"TXT" => return Some(Self::TXT),
+            b"NSEC" => return Some(Self::NSEC),
+            b"NSEC3" => return Some(Self::NSEC3),
+            b"SOA" => return Some(Self::SOA),
             _ => {}
         }
         TYPES

@@ -12,7 +12,7 @@ use crate::zone::crew::Crew;
 use crate::zone::fault::{FAULTS_MAX, FaultKind, Faults, Place};
 use crate::zone::hash::{LookupName, Seed};
 use crate::zone::index::Index;
-use crate::zone::layout::Layout;
+use crate::zone::layout::{Laid, Layout};
 use crate::zone::names::Names;
 use crate::zone::node::{self, Flags};
 use crate::zone::nsec3;
@@ -20,6 +20,9 @@ use crate::zone::order::{self, Entry, Order};
 use crate::zone::reader::{self, Files, Record, Sink, Sources};
 use crate::zone::survey::Survey;
 use crate::zone::{Denial, Nsec3Chain, Zone};
+
+/// Room for the RDATA of an SOA; most need less.
+const SOA_BYTES: usize = 256;
 
 /// A zone file, and what the zone in it is to be.
 pub struct ZoneFile<'a> {
@@ -108,7 +111,7 @@ impl Builder {
     /// Starts with nothing.
     fn new(seed: Seed) -> Self {
         let (plain, hashed) = (Collector::new(seed), Collector::new(seed));
-        Self { seed, plain, hashed, soas: Vec::new(), chains: Chains::default(), has_nsec: false }
+        Self { seed, plain, hashed, soas: Vec::with_capacity(1), chains: Chains::default(), has_nsec: false }
     }
 
     /// Makes the zone; `None` if it, or what was read before, has errors.
@@ -116,7 +119,8 @@ impl Builder {
         let apex = self.choose_apex(file.name, file.may_rename, faults)?;
         self.chains.keep_inside(apex.as_ref());
         let plain = Survey::of(self.plain, self.seed, apex.as_ref(), crew, faults);
-        let hashed = Survey::of(self.hashed, self.seed, apex.as_ref(), crew, faults);
+        let has_hashed = !self.hashed.is_empty();
+        let hashed = has_hashed.then(|| Survey::of(self.hashed, self.seed, apex.as_ref(), crew, faults));
         let mut index = Index::new(self.seed, apex.as_ref(), plain.shards);
         let (mut labels_max, mut wildcard_parents) = (plain.labels_max, plain.wildcard_parents);
         labels_max = labels_max.max(apex.as_ref().label_count());
@@ -131,9 +135,10 @@ impl Builder {
             may_be_signed: self.has_nsec || params.is_some(),
         };
         let laid = layout.write_names(&index, plain.pieces, file.previous.map(Zone::names), crew, faults);
-        let hashed_index = Index::new(self.seed, apex.as_ref(), hashed.shards);
-        let previous = file.previous.map(|zone| &zone.hashed);
-        let laid_hashed = layout.write_names(&hashed_index, hashed.pieces, previous, crew, faults);
+        let laid_hashed = hashed.map_or_else(Laid::nothing, |hashed| {
+            let index = Index::new(self.seed, apex.as_ref(), hashed.shards);
+            layout.write_names(&index, hashed.pieces, file.previous.map(|zone| &zone.hashed), crew, faults)
+        });
         let zone = Parts {
             seed: self.seed,
             apex,
@@ -255,7 +260,7 @@ impl Parts {
 /// signatures as well (RFC 2308 §3, RFC 4034 §3).
 fn negative_node(seed: Seed, apex: NameRef<'_>, soa: node::Rrset<'_>) -> (u32, Vec<u8>) {
     let record = soa.records().next().expect("an RRset has a record");
-    let mut rdata = Vec::new();
+    let mut rdata = Vec::with_capacity(SOA_BYTES);
     soa.write_plain_rdata(apex, &record, &mut rdata);
     // SERIAL and MINIMUM are the first and the last of the five numbers at the end (RFC 1035 §3.3.13).
     let numbers = rdata.last_chunk::<20>().expect("the RDATA of an SOA was checked");
@@ -264,6 +269,6 @@ fn negative_node(seed: Seed, apex: NameRef<'_>, soa: node::Rrset<'_>) -> (u32, V
     let signatures: Vec<(u32, &[u8])> = soa.signature_records().map(|r| (r.ttl.min(ttl), r.rdata)).collect();
     let source = node::RrsetSource { rtype: Type::SOA, ttl, rdatas: &[&rdata], signatures: &signatures };
     let mut negative = Vec::new();
-    node::encode(&mut negative, seed, apex, Flags::default(), None, &[source]);
+    node::encode(&mut negative, seed, apex, Flags::default(), None, [source].into_iter());
     (number(0), negative)
 }

@@ -106,13 +106,13 @@ impl Owner<'_> {
     }
 
     /// Counts the authoritative RRsets without a signature (RFC 4035 §2.2).
-    pub(super) fn count_unsigned(&self, rrsets: &[RrsetSource<'_>], unsigned: &mut Unsigned) {
+    pub(super) fn count_unsigned<'r>(&self, rrsets: impl Iterator<Item = RrsetSource<'r>>, unsigned: &mut Unsigned) {
         if self.occluder.is_some() {
             return;
         }
         // At a cut only what belongs to the parent is signed.
         let needs_signature = |rtype: Type| !self.is_cut || matches!(rtype, Type::DS | Type::NSEC);
-        for rrset in rrsets.iter().filter(|rrset| rrset.signatures.is_empty() && needs_signature(rrset.rtype)) {
+        for rrset in rrsets.filter(|rrset| rrset.signatures.is_empty() && needs_signature(rrset.rtype)) {
             let record = self.records.iter().find(|record| record.rtype == rrset.rtype);
             let first = record.map(|record| (self.name.to_name(), rrset.rtype, record.place));
             unsigned.add(Unsigned { count: 1, first });

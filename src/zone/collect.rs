@@ -18,6 +18,8 @@ const HAS_SPOT: u32 = 1 << 31;
 const PIECE_BYTES: usize = 1 << 18;
 /// Octets of a piece for one run, roughly.
 const PIECE_RUN_BYTES: usize = 64;
+/// Octets that come from memory at once, on most machines.
+const CACHE_LINE_BYTES: usize = 64;
 /// Octets of zone text for one shard, roughly.
 const SHARD_TEXT_BYTES: usize = 1 << 20;
 /// The most shards, as a power of two: few enough for a piece of a big text to be so big that freeing it gives its
@@ -153,6 +155,10 @@ impl Collector {
         if self.last.is_none() {
             self.shard_bits = (text_bytes / SHARD_TEXT_BYTES + 1).ilog2().min(SHARD_BITS_MAX);
             self.shards = (0..1 << self.shard_bits).map(|_| Shard::default()).collect();
+            if self.shard_bits == 0 {
+                // Names are longer than in the text, and a record has a head.
+                self.piece_bytes = (2 * text_bytes).min(PIECE_BYTES);
+            }
         }
     }
 
@@ -233,6 +239,11 @@ impl Collector {
         (shard, start)
     }
 
+    /// Whether there are no records.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| shard.0.is_empty())
+    }
+
     /// The shards in the order of the hashes; their number is a power of two.
     pub(super) fn into_shards(self) -> Vec<Shard> {
         self.shards
@@ -246,7 +257,10 @@ pub(super) fn shard_of(hash: NameHash, shard_bits: u32) -> usize {
 
 impl Shard {
     /// All of it as one, the runs in the order of the text.
-    pub(super) fn unite(self) -> (Vec<Run>, Pieces) {
+    pub(super) fn unite(mut self) -> (Vec<Run>, Pieces) {
+        if let [part] = &mut *self.0 {
+            return (core::mem::take(&mut part.runs), Pieces(core::mem::take(&mut part.pieces)));
+        }
         let mut runs = Vec::with_capacity(self.0.iter().map(|part| part.runs.len()).sum());
         let mut pieces = Vec::with_capacity(self.0.iter().map(|part| part.pieces.len()).sum());
         for part in self.0 {
@@ -259,6 +273,16 @@ impl Shard {
 }
 
 impl Pieces {
+    /// Looks at the octets of runs that are to be read next, so that many waits for memory become one: runs in the order
+    /// of their hashes lie far from each other.
+    pub(super) fn touch(&self, runs: &[Run]) {
+        let look = |run: &Run| {
+            let octets = &self.0[run.piece()][run.start()..];
+            octets[0] ^ octets.get(CACHE_LINE_BYTES).unwrap_or(&0)
+        };
+        core::hint::black_box(runs.iter().map(look).fold(0, |seen, octet| seen ^ octet));
+    }
+
     /// The owner of a run.
     pub(super) fn owner(&self, run: Run) -> NameRef<'_> {
         NameRef::parse(&self.0[run.piece()][run.start() + 1..]).expect("a run starts with a name")

@@ -28,6 +28,9 @@ impl Crew for Alone {
 
 /// Makes something of each item, in their order; an item is dropped as soon as it is done with.
 pub(super) fn map<I: Send, T: Send>(crew: &dyn Crew, items: Vec<I>, make: impl Fn(usize, I) -> T + Sync) -> Vec<T> {
+    if items.len() == 1 || crew.hands() == 1 {
+        return items.into_iter().enumerate().map(|(number, item)| make(number, item)).collect();
+    }
     let slots: Vec<Mutex<(Option<I>, Option<T>)>> = items.into_iter().map(|i| Mutex::new((Some(i), None))).collect();
     crew.run(slots.len(), &|number| {
         // Nobody else has the number; a lock that a panic left behind ends the whole run.

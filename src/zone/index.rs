@@ -3,13 +3,11 @@
 //! Names are compared by their seeded hashes of 64 bits only. What two names of one hash would spoil is a warning, or
 //! the flag "below a cut" of one of them.
 
-use std::collections::HashSet;
-
 use crate::wire::NameRef;
 use crate::zone::collect::{Facts, Pieces, Run, shard_of};
 use crate::zone::crew::{self, Crew};
 use crate::zone::hash::{LookupName, NameHash, Seed, wildcard_hash};
-use crate::zone::survey::wildcard_parent;
+use crate::zone::survey::{Hashes, wildcard_parent};
 
 /// Runs of one slot, roughly: two lines of the CPU's cache.
 const SLOT_RUNS: usize = 8;
@@ -81,7 +79,7 @@ impl Index {
         pieces: &[Pieces],
         labels_max: usize,
         crew: &dyn Crew,
-        wildcard_parents: &mut HashSet<NameHash>,
+        wildcard_parents: &mut Hashes,
     ) {
         if labels_max <= self.apex_labels + 1 {
             return;
@@ -99,7 +97,7 @@ impl Index {
     /// The empty non-terminals above the owners of one shard, each once.
     fn empties_above(&self, shard: usize, pieces: &Pieces) -> Vec<Empty> {
         let shallow = self.apex_labels + 1;
-        let (mut seen, mut found) = (HashSet::new(), Vec::new());
+        let (mut seen, mut found) = (Hashes::default(), Vec::new());
         for run in self.shards[shard].runs.iter().filter(|run| run.label_count() > shallow) {
             let name = LookupName::new(pieces.owner(*run));
             for labels in (shallow..name.label_count()).rev() {

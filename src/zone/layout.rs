@@ -1,7 +1,5 @@
 //! The names of a zone, sorted and looked through → its nodes, part by part, perhaps several at once.
 
-use std::collections::HashSet;
-
 use crate::wire::NameRef;
 use crate::zone::check::{Owner, Unsigned};
 use crate::zone::collect::{Facts, Pieces, Run, Stored};
@@ -13,6 +11,10 @@ use crate::zone::names::{Names, NamesPart, NamesPlan, NamesWriter, has_crowd};
 use crate::zone::node::{self, Flags};
 use crate::zone::nsec3::Params;
 use crate::zone::rrsets::RrsetMaker;
+use crate::zone::survey::Hashes;
+
+/// Runs that are looked at before the first of them is laid out.
+const AHEAD_RUNS: usize = 32;
 
 /// What is known about a zone when its nodes are written.
 pub(super) struct Layout<'a> {
@@ -22,7 +24,7 @@ pub(super) struct Layout<'a> {
     pub(super) params: Option<&'a Params>,
     /// The names of the zone.
     pub(super) index: &'a Index,
-    pub(super) wildcard_parents: &'a HashSet<NameHash>,
+    pub(super) wildcard_parents: &'a Hashes,
     /// Whether missing signatures are to be counted.
     pub(super) may_be_signed: bool,
 }
@@ -70,7 +72,6 @@ impl<'a, F: Fn(Run, Run) -> bool> Iterator for Groups<'a, F> {
 
 /// What writes the nodes of one part of the map.
 struct Desk<'a> {
-    maker: RrsetMaker,
     writer: NamesWriter<'a>,
     faults: Faults,
     unsigned: Unsigned,
@@ -83,6 +84,14 @@ struct Written {
     faults: Faults,
     unsigned: Unsigned,
     record_count: usize,
+}
+
+impl Laid {
+    /// No nodes at all.
+    pub(super) fn nothing() -> Self {
+        let plan = NamesPlan::new(0, |_| false, None);
+        Self { names: plan.finish(vec![plan.writer(0, 0).finish()]), record_count: 0, unsigned: Unsigned::default() }
+    }
 }
 
 impl Layout<'_> {
@@ -113,7 +122,6 @@ impl Layout<'_> {
         let none = faults.fork();
         let written = crew::map(crew, parts, |number, parts| {
             let mut desk = Desk {
-                maker: RrsetMaker::default(),
                 writer: plan.writer(number, part_bits),
                 faults: none.clone(),
                 unsigned: Unsigned::default(),
@@ -122,7 +130,7 @@ impl Layout<'_> {
             for (index, pieces) in parts.into_iter().enumerate() {
                 self.write_shard(names, number * part_shards + index, &pieces, &mut desk);
             }
-            let Desk { writer, faults, unsigned, record_count, .. } = desk;
+            let Desk { writer, faults, unsigned, record_count } = desk;
             Written { part: writer.finish(), faults, unsigned, record_count }
         });
         let (mut made, mut found) = (Vec::with_capacity(written.len()), Vec::with_capacity(written.len()));
@@ -141,12 +149,20 @@ impl Layout<'_> {
     fn write_shard(&self, names: &Index, shard: usize, pieces: &Pieces, desk: &mut Desk<'_>) {
         let is_same = |a: Run, b: Run| pieces.owner(a) == pieces.owner(b);
         let is_zone = core::ptr::eq(names, self.index);
-        let mut records = Vec::new();
-        for group in (Groups { runs: names.runs(shard), empties: names.empties(shard), is_same }) {
+        let (mut records, mut maker) = (Vec::new(), RrsetMaker::default());
+        let mut ahead = names.runs(shard);
+        let mut groups = Groups { runs: ahead, empties: names.empties(shard), is_same };
+        while let Some(group) = groups.next() {
+            if groups.runs.len() <= ahead.len() {
+                let (next, rest) = ahead.split_at(ahead.len().min(AHEAD_RUNS));
+                pieces.touch(next);
+                ahead = rest;
+            }
             records.clear();
             records.extend(group.runs.iter().flat_map(|run| pieces.records(*run)));
             let owner = group.empty.map_or_else(|| pieces.owner(group.runs[0]), Empty::name);
-            self.write_node(&group, owner, &records, is_zone, desk);
+            maker.make(owner, self.apex, &records, &mut desk.faults);
+            self.write_node(&group, owner, &records, &maker, is_zone, desk);
         }
     }
 
@@ -156,6 +172,7 @@ impl Layout<'_> {
         group: &Group<'_>,
         owner: NameRef<'_>,
         records: &[Stored<'_>],
+        rrsets: &RrsetMaker<'_>,
         is_zone: bool,
         desk: &mut Desk<'_>,
     ) {
@@ -168,14 +185,12 @@ impl Layout<'_> {
             .with(Flags::HAS_DNAME, facts.has(Facts::HAS_DNAME))
             .with(Flags::HAS_WILDCARD, self.wildcard_parents.contains(&group.hash))
             .with(Flags::IS_OCCLUDED, occluder.is_some());
-        let rrsets = desk.maker.make(owner, self.apex, records, &mut desk.faults);
-        let sources = rrsets.sources();
         if is_zone {
             let (index, seed, apex) = (self.index, self.seed, self.apex);
             let judged = Owner { index, seed, apex, name: owner, records, is_cut, occluder };
             judged.check(&mut desk.faults);
             if self.may_be_signed {
-                judged.count_unsigned(&sources, &mut desk.unsigned);
+                judged.count_unsigned(rrsets.sources(), &mut desk.unsigned);
             }
         }
         let params = self.params.filter(|_| is_zone && !flags.has(Flags::IS_OCCLUDED));
@@ -184,7 +199,7 @@ impl Layout<'_> {
             let wildcard_hash = wildcard.map_or([0; 20], |name| params.hash(name.as_ref().as_bytes()));
             [params.hash(name.name().as_bytes()), wildcard_hash]
         });
-        desk.writer.push(group.hash, |out| node::encode(out, self.seed, owner, flags, hashes, &sources));
-        desk.record_count += sources.iter().map(|source| source.rdatas.len() + source.signatures.len()).sum::<usize>();
+        desk.writer.push(group.hash, |out| node::encode(out, self.seed, owner, flags, hashes, rrsets.sources()));
+        desk.record_count += rrsets.record_count();
     }
 }

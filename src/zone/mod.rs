@@ -144,7 +144,8 @@ impl Zone {
         self.seed
     }
 
-    fn apex_hash(&self) -> NameHash {
+    /// The hash of the zone's name under [`Self::seed`].
+    pub fn apex_hash(&self) -> NameHash {
         self.apex_hash
     }
 }

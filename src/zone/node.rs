@@ -366,13 +366,13 @@ impl<'z> Iterator for Records<'z> {
 /// Appends a node to `out`.
 ///
 /// `rrsets` stand in the order of their types. `nsec3_hashes` are those of the name and of `*` below it.
-pub(super) fn encode(
+pub(super) fn encode<'n>(
     out: &mut Vec<u8>,
     seed: Seed,
-    owner: NameRef<'_>,
+    owner: NameRef<'n>,
     flags: Flags,
     nsec3_hashes: Option<[[u8; NSEC3_HASH_BYTES]; 2]>,
-    rrsets: &[RrsetSource<'_>],
+    rrsets: impl ExactSizeIterator<Item = RrsetSource<'n>>,
 ) {
     out.push(flags.with(Flags::IS_HASHED, nsec3_hashes.is_some()).0);
     out.push(owner.len() as u8);
@@ -383,18 +383,19 @@ pub(super) fn encode(
     }
     let mut entry = out.len();
     out.resize(entry + rrsets.len() * ENTRY_BYTES, 0);
+    let mut template = Template::default();
     for source in rrsets {
-        let template = encode_body(out, seed, owner, source);
+        let start = out.len();
+        template.write(out, seed, owner, &source);
         let body_end = out.len();
         for (ttl, rdata) in source.signatures {
-            push_record_head(out, owner, Type::RRSIG, *ttl);
-            push_rdata_length(out, rdata.len());
+            push_record_head(out, owner, Type::RRSIG, *ttl, rdata.len());
             out.extend_from_slice(rdata);
         }
         let signature_bytes = out.len() - body_end;
-        let (moves, targets) = (template.moves, template.targets);
+        let Template { moves, targets, .. } = &template;
         moves.iter().for_each(|at| out.extend_from_slice(&at.to_le_bytes()));
-        for target in &targets {
+        for target in targets {
             out.extend_from_slice(&target.pointer.to_le_bytes());
             out.extend_from_slice(&target.hash.0.to_le_bytes());
         }
@@ -404,7 +405,7 @@ pub(super) fn encode(
         fields[4..6].copy_from_slice(&saturate(source.signatures.len()).to_le_bytes());
         fields[6..8].copy_from_slice(&saturate(moves.len()).to_le_bytes());
         fields[8..10].copy_from_slice(&saturate(targets.len()).to_le_bytes());
-        fields[10..14].copy_from_slice(&((body_end - template.start) as u32).to_le_bytes());
+        fields[10..14].copy_from_slice(&((body_end - start) as u32).to_le_bytes());
         fields[14..18].copy_from_slice(&(signature_bytes as u32).to_le_bytes());
         out[entry..entry + ENTRY_BYTES].copy_from_slice(&fields);
         entry += ENTRY_BYTES;
@@ -416,58 +417,25 @@ fn saturate(count: usize) -> u16 {
     u16::try_from(count).unwrap_or(u16::MAX)
 }
 
-/// Appends all of a record up to its RDLENGTH. The root is written out: a pointer to it would be longer.
-fn push_record_head(out: &mut Vec<u8>, owner: NameRef<'_>, rtype: Type, ttl: u32) {
+/// Appends all of a record up to its RDATA. The root is written out: a pointer to it would be longer.
+fn push_record_head(out: &mut Vec<u8>, owner: NameRef<'_>, rtype: Type, ttl: u32, rdata_bytes: usize) {
+    let length = u16::try_from(rdata_bytes).expect("RDATA has at most 65,535 octets").to_be_bytes();
+    let (rtype, ttl, class_in) = (rtype.0.to_be_bytes(), ttl.to_be_bytes(), [0, 1]);
+    let mut fixed = [0; RECORD_FIXED_BYTES];
+    fixed[0..2].copy_from_slice(&rtype);
+    fixed[2..4].copy_from_slice(&class_in);
+    fixed[4..8].copy_from_slice(&ttl);
+    fixed[8..10].copy_from_slice(&length);
     out.extend_from_slice(if owner.is_root() { &[0] } else { &[0xC0, QNAME_OFFSET as u8] });
-    out.extend_from_slice(&rtype.0.to_be_bytes());
-    out.extend_from_slice(&[0, 1]); // CLASS IN
-    out.extend_from_slice(&ttl.to_be_bytes());
+    out.extend_from_slice(&fixed);
 }
 
-fn push_rdata_length(out: &mut Vec<u8>, length: usize) {
-    out.extend_from_slice(&u16::try_from(length).expect("RDATA has at most 65,535 octets").to_be_bytes());
-}
-
-/// What [`encode_body`] found out about the template that it wrote.
-struct Template {
-    start: usize,
+/// What is to be known of the template that was written last; its buffers are used again for the next.
+#[derive(Default)]
+struct Template<'n> {
     moves: Vec<u16>,
     targets: Vec<Target>,
-}
-
-/// Appends the records of one RRset, compressed.
-fn encode_body(out: &mut Vec<u8>, seed: Seed, owner: NameRef<'_>, source: &RrsetSource<'_>) -> Template {
-    let start = out.len();
-    let mut made = Template { start, moves: Vec::new(), targets: Vec::new() };
-    let base = QNAME_OFFSET + owner.len() + QUESTION_TAIL_BYTES;
-    let mut suffixes = Suffixes::of_owner(owner);
-    for rdata in source.rdatas {
-        push_record_head(out, owner, source.rtype, source.ttl);
-        let length_at = out.len();
-        out.extend_from_slice(&[0, 0]);
-        let mut copied = 0;
-        for embedded in rdata::names(source.rtype, rdata) {
-            out.extend_from_slice(&rdata[copied..embedded.offset]);
-            copied = embedded.offset + embedded.name.len();
-            let here = base + (out.len() - start);
-            let pointer = if embedded.is_compressible {
-                suffixes.write(out, here, embedded.name, base, |at| made.moves.push(saturate(at - base)))
-            } else {
-                out.extend_from_slice(embedded.name.as_bytes());
-                here
-            };
-            if has_additional(source.rtype) {
-                let pointer = if pointer < base + POINTER_REACH_BYTES { pointer as u16 } else { 0 };
-                let bit = if embedded.name.is_at_or_below(owner) { IS_BELOW_OWNER } else { 0 };
-                made.add_target(seed, embedded.name, pointer | bit);
-            }
-        }
-        out.extend_from_slice(&rdata[copied..]);
-        let length = out.len() - length_at - 2;
-        let octets = u16::try_from(length).expect("RDATA does not grow by compression").to_be_bytes();
-        out[length_at..length_at + 2].copy_from_slice(&octets);
-    }
-    made
+    suffixes: Suffixes<'n>,
 }
 
 /// Whether the names in the RDATA of `rtype` ask for addresses in the additional section
@@ -476,7 +444,40 @@ fn has_additional(rtype: Type) -> bool {
     matches!(rtype, Type::NS | Type::MX | Type::SRV | Type::SVCB | Type::HTTPS)
 }
 
-impl Template {
+impl<'n> Template<'n> {
+    /// Appends the records of one RRset, compressed.
+    fn write(&mut self, out: &mut Vec<u8>, seed: Seed, owner: NameRef<'n>, source: &RrsetSource<'n>) {
+        self.moves.clear();
+        self.targets.clear();
+        self.suffixes.known.clear();
+        let start = out.len();
+        let base = QNAME_OFFSET + owner.len() + QUESTION_TAIL_BYTES;
+        for rdata in source.rdatas {
+            push_record_head(out, owner, source.rtype, source.ttl, rdata.len());
+            let (rdata_at, mut copied) = (out.len(), 0);
+            for embedded in rdata::names(source.rtype, rdata) {
+                out.extend_from_slice(&rdata[copied..embedded.offset]);
+                copied = embedded.offset + embedded.name.len();
+                let here = base + (out.len() - start);
+                let pointer = if embedded.is_compressible {
+                    self.suffixes.start(owner);
+                    self.suffixes.write(out, here, embedded.name, base, |at| self.moves.push(saturate(at - base)))
+                } else {
+                    out.extend_from_slice(embedded.name.as_bytes());
+                    here
+                };
+                if has_additional(source.rtype) {
+                    let pointer = if pointer < base + POINTER_REACH_BYTES { pointer as u16 } else { 0 };
+                    let bit = if embedded.name.is_at_or_below(owner) { IS_BELOW_OWNER } else { 0 };
+                    self.add_target(seed, embedded.name, pointer | bit);
+                }
+            }
+            out.extend_from_slice(&rdata[copied..]);
+            let length = u16::try_from(out.len() - rdata_at).expect("RDATA does not grow by compression");
+            out[rdata_at - 2..rdata_at].copy_from_slice(&length.to_be_bytes());
+        }
+    }
+
     /// Notes a name for the additional section, once. The root means "no such service" or the owner itself, which
     /// brings no addresses along in NSD and Knot either (RFC 9460 §2.5).
     fn add_target(&mut self, seed: Seed, name: NameRef<'_>, pointer: u16) {
@@ -488,21 +489,22 @@ impl Template {
 }
 
 /// The names that a template can point at: where each suffix stands, as templates count.
+#[derive(Default)]
 struct Suffixes<'a> {
     known: Vec<(usize, NameRef<'a>)>,
 }
 
 impl<'a> Suffixes<'a> {
-    /// Starts with the owner and its ancestors.
+    /// Notes the owner and its ancestors, unless there are names already.
     ///
     /// A wildcard is not pointed at as a whole: what is asked stands there in a reply, not `*` (RFC 4592 §3.3.1).
-    fn of_owner(owner: NameRef<'a>) -> Self {
-        let mut suffixes = Self { known: Vec::new() };
-        suffixes.add(QNAME_OFFSET, owner);
-        if owner.is_wildcard() {
-            suffixes.known.remove(0);
+    fn start(&mut self, owner: NameRef<'a>) {
+        if self.known.is_empty() {
+            self.add(QNAME_OFFSET, owner);
+            if owner.is_wildcard() {
+                self.known.remove(0);
+            }
         }
-        suffixes
     }
 
     /// Notes `name`, which was written in full at `at`, and its ancestors up to the root.

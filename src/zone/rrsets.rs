@@ -9,15 +9,15 @@ use crate::zone::collect::Stored;
 use crate::zone::fault::{FaultKind, Faults, Place};
 use crate::zone::node::{RECORD_FIXED_BYTES, RrsetSource};
 
-/// Turns records into RRsets; its buffers are used again for the next owner.
+/// Turns the records of one owner into RRsets; its buffers are used again for the next.
 #[derive(Default)]
-pub(super) struct RrsetMaker {
-    /// Where the RRsets are put together: index of the type's first record, and so on.
+pub(super) struct RrsetMaker<'a> {
     parts: Vec<Part>,
+    rdatas: Vec<&'a [u8]>,
+    signatures: Vec<(u32, &'a [u8])>,
 }
 
-/// The extent of one RRset in the arrays of [`Rrsets`].
-#[derive(Clone)]
+/// The extent of one RRset in the arrays of [`RrsetMaker`].
 struct Part {
     rtype: Type,
     ttl: u32,
@@ -25,61 +25,54 @@ struct Part {
     signatures: core::ops::Range<usize>,
 }
 
-/// The RRsets of one owner.
-pub(super) struct Rrsets<'a, 'm> {
-    parts: &'m [Part],
-    rdatas: Vec<&'a [u8]>,
-    signatures: Vec<(u32, &'a [u8])>,
-}
-
-impl<'a> Rrsets<'a, '_> {
-    /// The RRsets in the order of their types.
-    pub(super) fn sources(&self) -> Vec<RrsetSource<'_>> {
-        let source = |part: &Part| RrsetSource {
-            rtype: part.rtype,
-            ttl: part.ttl,
-            rdatas: &self.rdatas[part.rdatas.clone()],
-            signatures: &self.signatures[part.signatures.clone()],
-        };
-        self.parts.iter().map(source).collect()
-    }
-}
-
 /// The type that a record belongs to: an RRSIG goes with what it covers.
 fn home(record: &Stored<'_>) -> Type {
     record.covered().unwrap_or(record.rtype)
 }
 
-impl RrsetMaker {
+impl<'a> RrsetMaker<'a> {
     /// Makes the RRsets of `owner` from its records, which stand in the order of the file.
-    pub(super) fn make<'a>(
-        &mut self,
-        owner: NameRef<'_>,
-        apex: NameRef<'_>,
-        records: &[Stored<'a>],
-        faults: &mut Faults,
-    ) -> Rrsets<'a, '_> {
-        let mut sorted = records.to_vec();
-        // Stable: what was first in the file stays first.
-        sorted.sort_by_key(|record| (home(record), record.rtype == Type::RRSIG));
-        let (mut rdatas, mut signatures) = (Vec::with_capacity(records.len()), Vec::new());
+    pub(super) fn make(&mut self, owner: NameRef<'_>, apex: NameRef<'_>, records: &[Stored<'a>], faults: &mut Faults) {
+        let order = |record: &Stored<'_>| (home(record), record.rtype == Type::RRSIG);
+        let mut sorted = Cow::Borrowed(records);
+        if !records.is_sorted_by_key(order) {
+            // Stable: what was first in the file stays first.
+            sorted.to_mut().sort_by_key(order);
+        }
         self.parts.clear();
+        self.rdatas.clear();
+        self.signatures.clear();
         for group in sorted.chunk_by(|a, b| home(a) == home(b)) {
             let (own, signing) = group.split_at(group.partition_point(|record| record.rtype != Type::RRSIG));
+            let (rdatas_start, signatures_start) = (self.rdatas.len(), self.signatures.len());
+            let ttl = one_ttl(owner, own, faults);
+            push_unique(owner, own, &mut self.rdatas, faults, |record| record.rdata);
+            push_unique(owner, signing, &mut self.signatures, faults, |record| (record.ttl, record.rdata));
             let part = Part {
                 rtype: home(&group[0]),
-                ttl: one_ttl(owner, own, faults),
-                rdatas: rdatas.len()
-                    ..rdatas.len() + push_unique(owner, own, &mut rdatas, faults, |record| record.rdata),
-                signatures: signatures.len()
-                    ..signatures.len()
-                        + push_unique(owner, signing, &mut signatures, faults, |record| (record.ttl, record.rdata)),
+                ttl,
+                rdatas: rdatas_start..self.rdatas.len(),
+                signatures: signatures_start..self.signatures.len(),
             };
             tell_of_rrset(owner, apex, &part, own, signing, faults);
             self.parts.push(part);
         }
         tell_of_owner(owner, &sorted, faults);
-        Rrsets { parts: &self.parts, rdatas, signatures }
+    }
+
+    /// Records of the RRsets that were made last, signatures included.
+    pub(super) fn record_count(&self) -> usize {
+        self.rdatas.len() + self.signatures.len()
+    }
+
+    /// The RRsets that were made last, in the order of their types.
+    pub(super) fn sources(&self) -> impl ExactSizeIterator<Item = RrsetSource<'_>> {
+        self.parts.iter().map(|part| RrsetSource {
+            rtype: part.rtype,
+            ttl: part.ttl,
+            rdatas: &self.rdatas[part.rdatas.clone()],
+            signatures: &self.signatures[part.signatures.clone()],
+        })
     }
 }
 
@@ -93,22 +86,20 @@ fn one_ttl(owner: NameRef<'_>, records: &[Stored<'_>], faults: &mut Faults) -> u
     first.ttl
 }
 
-/// Appends what `pick` makes of each record, in canonical order and each once; returns how many.
+/// Appends what `pick` makes of each record, in canonical order and each once.
 fn push_unique<'a, T>(
     owner: NameRef<'_>,
     records: &[Stored<'a>],
     out: &mut Vec<T>,
     faults: &mut Faults,
     pick: impl Fn(&Stored<'a>) -> T,
-) -> usize {
-    if let [only] = records {
-        out.push(pick(only));
-        return 1;
+) {
+    if let [] | [_] = records {
+        return out.extend(records.iter().map(pick));
     }
     let mut keyed: Vec<(Cow<'a, [u8]>, &Stored<'a>)> =
         records.iter().map(|record| (canonical(record), record)).collect();
     keyed.sort_by(|a, b| a.0.cmp(&b.0)); // Stable: of equal ones the first in the file stays.
-    let before = out.len();
     for (index, (key, record)) in keyed.iter().enumerate() {
         if index > 0 && keyed[index - 1].0 == *key {
             let kind = FaultKind::Duplicate { owner: owner.to_name(), rtype: record.rtype };
@@ -117,12 +108,12 @@ fn push_unique<'a, T>(
             out.push(pick(record));
         }
     }
-    out.len() - before
 }
 
-/// The RDATA in canonical form (RFC 4034 §6.2); borrowed where it holds no name.
+/// The RDATA in canonical form (RFC 4034 §6.2); borrowed where it holds no capital letter or no name.
 fn canonical<'a>(record: &Stored<'a>) -> Cow<'a, [u8]> {
-    if rdata::names(record.rtype, record.rdata).next().is_none() {
+    let has_capitals = record.rdata.iter().any(u8::is_ascii_uppercase);
+    if !has_capitals || rdata::names(record.rtype, record.rdata).next().is_none() {
         return Cow::Borrowed(record.rdata);
     }
     let mut octets = Vec::with_capacity(record.rdata.len());
@@ -139,27 +130,26 @@ fn tell_of_rrset(
     signing: &[Stored<'_>],
     faults: &mut Faults,
 ) {
-    let name = owner.to_name();
     let rtype = part.rtype;
     let Some(first) = own.first() else {
-        let kind = FaultKind::RrsigCoversNothing { owner: name, covered: rtype };
+        let kind = FaultKind::RrsigCoversNothing { owner: owner.to_name(), covered: rtype };
         return signing.iter().take(1).for_each(|record| faults.add(kind.clone(), record.place, 0));
     };
     if part.rdatas.len() > 1 {
         let kind = match rtype {
             Type::SOA => Some(FaultKind::SeveralSoas { apex: apex.to_name() }),
-            Type::CNAME => Some(FaultKind::SeveralCnames { owner: name }),
-            Type::DNAME => Some(FaultKind::SeveralDnames { owner: name }),
+            Type::CNAME => Some(FaultKind::SeveralCnames { owner: owner.to_name() }),
+            Type::DNAME => Some(FaultKind::SeveralDnames { owner: owner.to_name() }),
             _ => None,
         };
         kind.into_iter().for_each(|kind| faults.add(kind, own[1].place, 0));
     }
     if owner.is_wildcard() && matches!(rtype, Type::NS | Type::DNAME) {
-        faults.add(FaultKind::AtWildcard { owner: name, rtype }, first.place, 0);
+        faults.add(FaultKind::AtWildcard { owner: owner.to_name(), rtype }, first.place, 0);
     }
     let bytes = own.iter().chain(signing).map(|record| 2 + RECORD_FIXED_BYTES + record.rdata.len()).sum();
     if bytes > MESSAGE_BYTES_MAX - owner.len() {
-        faults.add(FaultKind::RrsetTooLarge { owner: name, rtype, bytes }, first.place, 0);
+        faults.add(FaultKind::RrsetTooLarge { owner: owner.to_name(), rtype, bytes }, first.place, 0);
     }
 }
 

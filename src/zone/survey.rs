@@ -1,5 +1,6 @@
 //! The shards of a collector, sorted, and what a look at every owner says.
 
+use core::hash::{BuildHasherDefault, Hasher};
 use std::collections::HashSet;
 
 use crate::wire::NameRef;
@@ -17,7 +18,28 @@ pub(super) struct Survey {
     /// The most labels of an owner.
     pub(super) labels_max: usize,
     /// Parents of `*`.
-    pub(super) wildcard_parents: HashSet<NameHash>,
+    pub(super) wildcard_parents: Hashes,
+}
+
+/// A set of hashes of names.
+pub(super) type Hashes = HashSet<NameHash, BuildHasherDefault<Itself>>;
+
+/// Takes a number for its own hash: that of a name is keyed already.
+#[derive(Default)]
+pub(super) struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        octets.iter().for_each(|octet| self.0 = self.0 << 8 ^ u64::from(*octet));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
 }
 
 /// The same of one shard.
@@ -40,8 +62,10 @@ impl Survey {
     ) -> Self {
         let none = faults.fork();
         let parts = crew::map(crew, collector.into_shards(), |_, shard| Part::of(shard, seed, apex, none.clone()));
-        let (mut shards, mut pieces, mut found) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut labels_max, mut wildcard_parents) = (0, HashSet::new());
+        let count = parts.len();
+        let (mut shards, mut pieces, mut found) =
+            (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
+        let (mut labels_max, mut wildcard_parents) = (0, Hashes::default());
         for part in parts {
             shards.push(part.runs);
             pieces.push(part.pieces);

@@ -34,6 +34,9 @@ pub const INCLUDES_MAX: usize = 10_000;
 /// The TTL of a record that has none where none is known, in seconds.
 pub const FALLBACK_TTL: u32 = 3_600;
 
+/// Room for RDATA that there is from the start.
+const RDATA_BYTES: usize = 512;
+
 /// How many octets of a wrong word a fault repeats.
 const SHOWN_WORD_BYTES_MAX: usize = 40;
 
@@ -197,7 +200,7 @@ impl<'r, S: Sink> Reader<'r, S> {
         sink: &'r mut S,
         state: State,
     ) -> Self {
-        let (chain, rdata, part_bytes_min) = (Vec::new(), Vec::new(), parts::PART_BYTES_MIN);
+        let (chain, rdata, part_bytes_min) = (Vec::new(), Vec::with_capacity(RDATA_BYTES), parts::PART_BYTES_MIN);
         Self { files, sources, faults, sink, crew, part_bytes_min, chain, include_count: 0, state, rdata }
     }
 
@@ -300,8 +303,8 @@ impl<'r, S: Sink> Reader<'r, S> {
             // Wrong until it is known to be good, so that one bad owner is told once.
             self.state.owner_state = OwnerState::Wrong;
             let text = scanner.tokens[0].text;
-            self.state.owner = Name::from_text(text, Some(self.state.origin.as_ref()))
-                .map_err(|cause| trouble(FaultKind::BadOwner { cause }, 0))?;
+            let origin = Some(self.state.origin.as_ref());
+            self.state.owner.set_text(text, origin).map_err(|cause| trouble(FaultKind::BadOwner { cause }, 0))?;
             if self.is_known(text) {
                 self.state.owner_state = OwnerState::Known;
             }
@@ -335,7 +338,10 @@ impl<'r, S: Sink> Reader<'r, S> {
             if token.is_quoted {
                 return Err(trouble(FaultKind::QuotedField { expected: "a record type" }, next));
             }
-            if ttl.is_none() && token.text.first().is_some_and(u8::is_ascii_digit) {
+            // As it is written nearly always, so that it is not looked for among the types.
+            if token.text == b"IN" && !has_class {
+                has_class = true;
+            } else if ttl.is_none() && token.text.first().is_some_and(u8::is_ascii_digit) {
                 ttl = Some(read_ttl(token.text, next)?);
             } else if let Some(rtype) = Type::from_text(token.text) {
                 if rtype.is_meta() {
