@@ -55,7 +55,8 @@ fn ask(snapshot: &Snapshot, name: &Labels, qtype: u16) -> Expected {
     let query = query(name, qtype);
     let verdict = respond(snapshot, &query, &asker, &mut reply);
     let mut stepwise = vec![0; MESSAGE_BYTES_MAX];
-    let mut asked = Asked::read(snapshot, &query).expect("a query is answered");
+    let mut asked = Asked::read(&query).expect("a query is answered");
+    asked.locate(&snapshot.zones, &mut None);
     let _fetched = asked.sight();
     assert_eq!((asked.respond(snapshot, &asker, &mut stepwise), &stepwise), (verdict, &reply), "in steps as at once");
     let Verdict::Reply { length, rcode, .. } = verdict else { panic!("a query is answered") };

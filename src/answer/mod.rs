@@ -19,8 +19,9 @@ use crate::wire::message::{
     Edns, HEADER_BYTES, Header, OPCODE_QUERY, PLAIN_UDP_BYTES_MAX, Question, Trailer, flag, read_trailer,
 };
 use crate::wire::{Class, Type};
-use crate::zone::hash::{LookupName, Starts};
-use crate::zone::{Bucket, Entry, Place, Trail, Zone, ZoneSet};
+use crate::zone::hash::{LookupName, NameHash, Starts};
+use crate::zone::node::Node;
+use crate::zone::{Bucket, Entry, Names, Place, Trail, Zone, ZoneSet};
 use code::{ExtendedError, Rcode};
 use opt::Opt;
 use reply::Reply;
@@ -112,7 +113,7 @@ pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8
 ///
 /// [`respond`] does all at once. Whoever has several queries reads them all first, takes each step of the search with all, and lets
 /// what the next one reads be fetched meanwhile: the [`Self::tops`] that [`Self::locate`] leads to, then the [`Self::heads`], then
-/// what [`Self::sight`] tells. What is not in the caches is then waited for once a step, and not for each. Where there are very many
+/// what [`Self::sight`] tells, and what the [`Self::leads`] are. What is not in the caches is then waited for once a step, and not for each. Where there are very many
 /// zones, the [`Self::places`] of all and then the [`Self::zones`] of all come before that.
 pub struct Asked<'q, 'z> {
     query: &'q [u8],
@@ -227,8 +228,17 @@ impl<'q, 'z> Asked<'q, 'z> {
 
     /// What it will find, most likely; the heads are read for that.
     #[inline]
-    pub fn sight(&mut self) -> Option<&'z [u8]> {
+    pub fn sight(&mut self) -> Option<Node<'z>> {
         self.within().and_then(|(zone, trail)| zone.sight(trail))
+    }
+
+    /// The other names that are looked for because of that, by their hashes, and where; what was sighted is read for that. None of a
+    /// zone of fewer than `names_min` names.
+    #[inline]
+    pub fn leads(&self, names_min: usize) -> Option<(&'z Names, impl Iterator<Item = NameHash> + use<'z>)> {
+        let Ok(Message { search: Search::Within(zone, trail), qtype, .. }) = &self.message else { return None };
+        let lead = if zone.name_count() < names_min { None } else { zone.lead(trail, *qtype) };
+        Some((zone.names(), lead?.targets().map(|target| target.hash)))
     }
 
     /// Answers, as [`respond`] does. `snapshot` has the zones with which the search began, if it did.

@@ -14,8 +14,14 @@ pub const GROUP: usize = 32;
 /// From so many zones on, they are fetched ahead: fewer stay in the caches by themselves.
 const FAR_ZONES_MIN: usize = 1000;
 
+/// From so many names on, those of a zone that others lead on to are fetched ahead; the caches hold fewer.
+const FAR_NAMES_MIN: usize = 50_000;
+
 /// Cache lines of a zone that every search reads.
 const ZONE_LINES: usize = 3;
+
+/// The most names that are fetched because others lead on to them: glue, and the like.
+const LEADS_MAX: usize = 2 * GROUP;
 
 /// What was read of the queries of a group; `None` for one that is not to be answered.
 pub type Read<'q, 'z> = ArrayVec<Option<Asked<'q, 'z>>, GROUP>;
@@ -39,6 +45,14 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
         asked.heads().map(|heads| heads.map(prefetch));
     }
     for asked in read.iter_mut().flatten() {
-        asked.sight().map(prefetch);
+        asked.sight().map(|node| prefetch(node.octets()));
     }
+    let mut leads = ArrayVec::<_, LEADS_MAX>::new();
+    for (names, hashes) in read.iter().flatten().filter_map(|asked| asked.leads(FAR_NAMES_MIN)) {
+        leads.extend(hashes.take(leads.remaining_capacity()).map(|hash| (names, hash)));
+    }
+    leads.iter().for_each(|(names, hash)| prefetch(names.top(*hash)));
+    leads.iter().for_each(|(names, hash)| prefetch(names.head(*hash)));
+    let nodes = leads.iter().filter_map(|(names, hash)| names.find_by(*hash, |_| true));
+    nodes.for_each(|node| prefetch(node.octets()));
 }

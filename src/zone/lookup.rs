@@ -1,10 +1,10 @@
 //! Where a name stands in a zone: the search of RFC 1034 §4.3.2 step 3, without the answering.
 
-use crate::wire::NameRef;
 use crate::wire::name::is_same;
+use crate::wire::{NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash, wildcard_hash};
 use crate::zone::names::Bucket;
-use crate::zone::node::{Flags, Node};
+use crate::zone::node::{Flags, Node, Rrset};
 use crate::zone::{Denial, Zone};
 
 /// Where a name stands.
@@ -49,7 +49,7 @@ pub struct Trail<'z> {
     whole: NameHash,
     /// Whether `whole` is that of the whole name: such a name may exist, one that is longer than any of the zone does not.
     is_whole: bool,
-    /// A node whose hash looks like `whole`.
+    /// A node whose hash looks like `whole`, or else one whose hash looks like `below_apex`.
     candidate: Option<Node<'z>>,
 }
 
@@ -82,19 +82,29 @@ impl Zone {
         [self.names.head(trail.whole), self.names.head(trail.below_apex)]
     }
 
-    /// Looks for the node that it will most likely find, for which the heads are read, and returns its octets.
+    /// Looks for the node that it will most likely find, for which the heads are read.
     #[inline]
-    pub fn sight<'z>(&'z self, trail: &mut Trail<'z>) -> Option<&'z [u8]> {
-        trail.candidate = self.names.find_by(trail.whole, |_| true);
-        let next = || self.names.find_by(trail.below_apex, |_| true).filter(|_| trail.below_apex != trail.whole);
-        trail.candidate.or_else(next).map(Node::octets)
+    pub fn sight<'z>(&'z self, trail: &mut Trail<'z>) -> Option<Node<'z>> {
+        let like = |hash| self.names.find_by(hash, |_| true);
+        let above = || if trail.below_apex == trail.whole { None } else { like(trail.below_apex) };
+        trail.candidate = like(trail.whole).or_else(above);
+        trail.candidate
+    }
+
+    /// The RRset of type `qtype`, or that of a delegation, of the node that was sighted, if other names of the zone are looked for
+    /// because of it.
+    #[inline]
+    pub fn lead<'z>(&'z self, trail: &Trail<'z>, qtype: Type) -> Option<Rrset<'z>> {
+        let node = trail.candidate.filter(|node| node.flags().has(Flags::LEADS_ON))?;
+        let rrset = node.rrset(if node.flags().has(Flags::IS_CUT) { Type::NS } else { qtype })?;
+        rrset.has_targets().then_some(rrset)
     }
 
     /// Finds where `name` stands; `trail` is its own.
     #[inline]
     pub fn lookup_along<'z>(&'z self, name: &LookupName<'_>, trail: &Trail<'z>) -> Found<'z> {
         if trail.is_whole
-            && let Some(node) = self.find_sighted(trail, name.name().as_bytes())
+            && let Some(node) = self.find_sighted(trail, trail.whole, name.name().as_bytes())
             && !node.flags().has(Flags::IS_OCCLUDED)
         {
             return if node.flags().has(Flags::IS_CUT) {
@@ -106,11 +116,11 @@ impl Zone {
         self.enclose(name, trail)
     }
 
-    /// The node of the name at the end of `trail`, which is `octets`.
+    /// The node whose name is `octets` and hashes to `hash`; most often the one that was sighted.
     #[inline]
-    fn find_sighted<'z>(&'z self, trail: &Trail<'z>, octets: &[u8]) -> Option<Node<'z>> {
+    fn find_sighted<'z>(&'z self, trail: &Trail<'z>, hash: NameHash, octets: &[u8]) -> Option<Node<'z>> {
         let sighted = trail.candidate.filter(|node| is_same(node.name_octets(), octets));
-        sighted.or_else(|| self.names.find(trail.whole, octets))
+        sighted.or_else(|| self.names.find(hash, octets))
     }
 
     /// Walks from the apex towards `name`, which is no name of its own here, until a cut, a DNAME, or a gap.
@@ -128,8 +138,8 @@ impl Zone {
             let is_first = labels == self.apex_labels;
             let below = if is_first { trail.below_apex } else { name.descend(self.seed, hash, labels, labels + 1) };
             // The whole name was looked for already.
-            let next =
-                (labels + 1 < name.label_count()).then(|| self.names.find(below, name.suffix_octets(labels + 1)));
+            let is_between = labels + 1 < name.label_count();
+            let next = is_between.then(|| self.find_sighted(trail, below, name.suffix_octets(labels + 1)));
             let Some(next) = next.flatten() else {
                 return Found::Missing(Missing { encloser: node, labels, hash });
             };

@@ -59,6 +59,8 @@ impl Flags {
     pub const HAS_WILDCARD: Self = Self(8);
     /// The NSEC3 hashes of the name and of `*` below it are stored.
     pub const IS_HASHED: Self = Self(16);
+    /// Some RRset leads on to names whose addresses belong in the additional section.
+    pub const LEADS_ON: Self = Self(32);
 
     /// Whether any bit of `other` is set.
     pub fn has(self, other: Self) -> bool {
@@ -167,7 +169,7 @@ impl<'z> Node<'z> {
     }
 
     /// All octets of the node.
-    pub(super) fn octets(self) -> &'z [u8] {
+    pub fn octets(self) -> &'z [u8] {
         self.bytes
     }
 
@@ -374,7 +376,8 @@ pub(super) fn encode<'n>(
     nsec3_hashes: Option<[[u8; NSEC3_HASH_BYTES]; 2]>,
     rrsets: impl ExactSizeIterator<Item = RrsetSource<'n>>,
 ) {
-    out.push(flags.with(Flags::IS_HASHED, nsec3_hashes.is_some()).0);
+    let (flags_at, mut flags) = (out.len(), flags.with(Flags::IS_HASHED, nsec3_hashes.is_some()));
+    out.push(0);
     out.push(owner.len() as u8);
     out.extend_from_slice(&(rrsets.len() as u16).to_le_bytes());
     out.extend_from_slice(owner.as_bytes());
@@ -394,6 +397,7 @@ pub(super) fn encode<'n>(
         }
         let signature_bytes = out.len() - body_end;
         let Template { moves, targets, .. } = &template;
+        flags = flags.with(Flags::LEADS_ON, !targets.is_empty());
         moves.iter().for_each(|at| out.extend_from_slice(&at.to_le_bytes()));
         for target in targets {
             out.extend_from_slice(&target.pointer.to_le_bytes());
@@ -410,6 +414,7 @@ pub(super) fn encode<'n>(
         out[entry..entry + ENTRY_BYTES].copy_from_slice(&fields);
         entry += ENTRY_BYTES;
     }
+    out[flags_at] = flags.0;
 }
 
 /// A count as 16 bits. An RRset with more records than that has far more octets than any message holds.
