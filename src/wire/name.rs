@@ -1,12 +1,16 @@
 //! Domain names: wire form, presentation form, comparison, canonical order.
 //!
-//! Owns [`Name`], its borrowed twin [`NameRef`] and [`SharedName`]; all are valid by construction (RFC 1035 §3.1: labels of 1 to
-//! 63 octets, 255 octets in all, the root last). Knows nothing of messages except how a compressed name is followed
+//! Owns [`Name`], its borrowed twin [`NameRef`] and [`SharedName`]; all are valid by construction (RFC 1035 §3.1: labels
+//! of 1 to 63 octets, 255 octets in all, the root last). Knows nothing of messages except how a compressed name is followed
 //! (§4.1.4). Letter case is kept and ignored in comparisons (RFC 4343); order is RFC 4034 §6.1.
+
+mod shared;
+mod text;
 
 use core::cmp::Ordering;
 use core::fmt;
-use std::sync::Arc;
+
+pub use shared::SharedName;
 
 /// The longest name in octets, root label included (RFC 1035 §2.3.4).
 pub const NAME_BYTES_MAX: usize = 255;
@@ -424,55 +428,6 @@ impl Name {
         Ok(name)
     }
 
-    /// Becomes the name that [`Self::from_text`] reads, without a copy on the way; the root on an error.
-    ///
-    /// # Errors
-    /// Those of [`Self::from_text`].
-    pub fn set_text(&mut self, text: &[u8], origin: Option<NameRef<'_>>) -> Result<(), NameError> {
-        match self.set_plain(text, origin) {
-            Some(len) => self.len = len,
-            None => {
-                *self = Self::ROOT;
-                *self = Self::from_any_text(text, origin)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Fills in the octets of a good name without escapes and returns how many there are; `None` for all others, which
-    /// leaves anything behind.
-    fn set_plain(&mut self, text: &[u8], origin: Option<NameRef<'_>>) -> Option<u8> {
-        if text == b"@" {
-            let origin = origin?;
-            self.bytes.get_mut(..origin.len())?.copy_from_slice(origin.0);
-            return u8::try_from(origin.len()).ok();
-        }
-        let is_length_good = |length: usize| (1..=LABEL_BYTES_MAX).contains(&length);
-        self.bytes.get_mut(1..=text.len())?.copy_from_slice(text);
-        // Each dot gives way to the length of the label behind it; the first length stands in front of the text.
-        let mut start = 0;
-        for (at, octet) in text.iter().enumerate() {
-            match octet {
-                b'\\' => return None,
-                b'.' if is_length_good(at - start) => {
-                    self.bytes[start] = (at - start) as u8;
-                    start = at + 1;
-                }
-                b'.' => return None,
-                _ => {}
-            }
-        }
-        let last = text.len() - start;
-        self.bytes[start] = last as u8;
-        if last == 0 {
-            return u8::try_from(start + 1).ok().filter(|_| start > 0);
-        }
-        let origin = origin.filter(|_| is_length_good(last))?.0;
-        let end = 1 + text.len() + origin.len();
-        self.bytes.get_mut(1 + text.len()..end)?.copy_from_slice(origin);
-        u8::try_from(end).ok()
-    }
-
     /// Puts `label` in front of `parent`.
     ///
     /// # Errors
@@ -508,55 +463,6 @@ impl Name {
         self.bytes.get_mut(start..end).ok_or(NameError::TooLong)?.copy_from_slice(octets);
         self.len = end as u8;
         Ok(())
-    }
-}
-
-/// An owned name in no more octets than it has, for where very many are kept; copies share them.
-#[derive(Clone)]
-pub struct SharedName(Arc<[u8]>);
-
-impl SharedName {
-    /// Borrows the name.
-    pub fn as_ref(&self) -> NameRef<'_> {
-        NameRef(&self.0)
-    }
-}
-
-impl From<NameRef<'_>> for SharedName {
-    fn from(name: NameRef<'_>) -> Self {
-        Self(name.0.into())
-    }
-}
-
-impl PartialEq for SharedName {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
-    }
-}
-
-impl Eq for SharedName {}
-
-impl core::hash::Hash for SharedName {
-    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        self.as_ref().hash(state);
-    }
-}
-
-impl PartialEq<Name> for SharedName {
-    fn eq(&self, other: &Name) -> bool {
-        self.as_ref() == other.as_ref()
-    }
-}
-
-impl fmt::Display for SharedName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_ref().fmt(f)
-    }
-}
-
-impl fmt::Debug for SharedName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_ref().fmt(f)
     }
 }
 
@@ -682,31 +588,6 @@ mod tests {
         assert_eq!(Name::from_text(b"a", None), Err(NameError::NoOrigin));
         let longest = format!("{}abcde.", "abcdefg.".repeat(31));
         assert_eq!(name(&longest).as_ref().len(), NAME_BYTES_MAX);
-    }
-
-    #[test]
-    fn names_without_escapes_are_read_as_all_others_are() {
-        let (label, origin) = ("a".repeat(63), name("b.c."));
-        let mut texts = vec![String::new()];
-        for _ in 0..5 {
-            let parts = [".", "x", "@", "\\.", "\\25", &label, &label[..61]];
-            texts.extend(texts.clone().iter().flat_map(|text| parts.map(|part| format!("{text}{part}"))));
-        }
-        let bytes = |read: Result<Name, NameError>| read.map(|name| name.as_ref().as_bytes().to_vec());
-        for (text, origin) in texts.iter().flat_map(|text| [(text, None), (text, Some(origin.as_ref()))]) {
-            let (mut read, expected) = (name("left.over."), Name::from_any_text(text.as_bytes(), origin));
-            let outcome = read.set_text(text.as_bytes(), origin);
-            assert_eq!(bytes(outcome.map(|()| read)), bytes(expected), "{text}");
-            assert_eq!(read, expected.unwrap_or(Name::ROOT), "{text}");
-        }
-    }
-
-    #[test]
-    fn shared_names_are_those_that_they_were_made_from() {
-        let (kept, other) = (SharedName::from(name("WWW.example.").as_ref()), name("www.EXAMPLE."));
-        assert_eq!(kept.as_ref().as_bytes(), name("WWW.example.").as_ref().as_bytes());
-        assert_eq!((kept.to_string(), &kept), ("WWW.example.".to_owned(), &SharedName::from(other.as_ref())));
-        assert!(kept == other && kept != name("example."));
     }
 
     #[test]
