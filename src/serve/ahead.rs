@@ -39,13 +39,13 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
     let mut last = None;
     for asked in read.iter_mut().flatten() {
         asked.locate(zones, &mut last);
-        asked.tops().map(|tops| tops.map(prefetch));
+        asked.tops().into_iter().flatten().for_each(prefetch);
     }
     for asked in read.iter_mut().flatten() {
-        asked.heads().map(|heads| heads.map(prefetch));
+        asked.heads().into_iter().flatten().for_each(prefetch);
     }
-    for asked in read.iter_mut().flatten() {
-        asked.sight().map(|node| prefetch(node.octets()));
+    for node in read.iter_mut().flatten().filter_map(Asked::sight) {
+        prefetch(node.octets());
     }
     let mut leads = ArrayVec::<_, LEADS_MAX>::new();
     for (names, hashes) in read.iter().flatten().filter_map(|asked| asked.leads(FAR_NAMES_MIN)) {

@@ -170,8 +170,8 @@ fn tags_bytes(count: usize) -> usize {
 fn matches(tags: &[u8; TAGS_AT_ONCE], tag: u8) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const LOW_BITS: u64 = 0x7F * EACH;
-    let differing = u64::from_le_bytes(*tags) ^ u64::from(tag) * EACH;
-    !((differing & LOW_BITS) + LOW_BITS | differing | LOW_BITS)
+    let differing = u64::from_le_bytes(*tags) ^ (u64::from(tag) * EACH);
+    !(((differing & LOW_BITS) + LOW_BITS) | differing | LOW_BITS)
 }
 
 /// Reads one bucket.
