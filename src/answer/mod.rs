@@ -232,18 +232,17 @@ impl<'q, 'z> Asked<'q, 'z> {
         self.within().and_then(|(zone, trail)| zone.sight(trail))
     }
 
-    /// The other names that are looked for because of that, by their hashes, and where; what was sighted is read for that. None of a
-    /// zone of fewer than `names_min` names.
+    /// The other names that are looked for because of that, by their hashes, and where; what was sighted is read for that.
     #[inline]
-    pub fn leads(&self, names_min: usize) -> Option<(&'z Names, impl Iterator<Item = NameHash> + use<'z>)> {
+    pub fn leads(&self) -> Option<(&'z Names, impl Iterator<Item = NameHash> + use<'z>)> {
         let Ok(Message { search: Search::Within(zone, trail), qtype, .. }) = &self.message else { return None };
-        let lead = if zone.name_count() < names_min { None } else { zone.lead(trail, *qtype) };
-        Some((zone.names(), lead?.targets().map(|target| target.hash)))
+        let lead = zone.lead(trail, *qtype)?;
+        Some((zone.names(), lead.targets().map(|target| target.hash)))
     }
 
     /// Answers, as [`respond`] does. `snapshot` has the zones with which the search began, if it did.
     pub fn respond(&mut self, snapshot: &'z Snapshot, asker: &Asker, reply: &mut [u8]) -> Verdict {
-        self.locate(&snapshot.zones, &mut None);
+        self.locate(&snapshot.zones, &mut snapshot.zones.only());
         let message = match &self.message {
             Ok(message) => message,
             Err(rcode) => return self.refuse(*rcode, reply),

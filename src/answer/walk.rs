@@ -112,17 +112,18 @@ fn follow<'z>(
     reply: &mut Reply<'_>,
     progress: &mut Progress<'z>,
 ) -> Result<(), Full> {
-    let (seed, qtype) = (first.zone.seed(), first.qtype);
+    let (qtype, mut last) = (first.qtype, zones.only());
     let mut seen: ArrayVec<NameHash, { CHAIN_MAX + 1 }> = ArrayVec::new();
-    seen.push(first.name.hash(seed));
+    seen.push(first.name.hash(first.zone.seed()));
     let mut spot = first.spot;
     loop {
         let target = reply.name_at(at);
         let name = LookupName::of(&target);
-        let hash = name.hash(seed);
-        let located = locate(zones, &name, qtype, &mut None).filter(|_| Reply::is_in_reach(at));
+        let located = locate(zones, &name, qtype, &mut last).filter(|_| Reply::is_in_reach(at));
+        let located = located.map(|(zone, trail)| (zone, trail, zone.hash_along(&name, &trail)));
         // In a loop, what is in the reply already would be put again.
-        let Some((zone, trail)) = located.filter(|_| !seen.is_full() && !seen.contains(&hash)) else {
+        let is_new = |hash: &NameHash| !seen.is_full() && !seen.contains(hash);
+        let Some((zone, trail, hash)) = located.filter(|(.., hash)| is_new(hash)) else {
             return progress.proofs.put(spot, reply);
         };
         seen.push(hash);

@@ -14,7 +14,7 @@ pub const GROUP: usize = 32;
 /// From so many zones on, they are fetched ahead: fewer stay in the caches by themselves.
 const FAR_ZONES_MIN: usize = 1000;
 
-/// From so many names on, those of a zone that others lead on to are fetched ahead; the caches hold fewer.
+/// From so many names on, those that others lead on to are fetched ahead; the caches hold fewer.
 const FAR_NAMES_MIN: usize = 50_000;
 
 /// Cache lines of a zone that every search reads.
@@ -36,7 +36,7 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
         read.iter().flatten().flat_map(|asked| asked.places(zones)).for_each(prefetch);
         read.iter().flatten().flat_map(|asked| asked.zones(zones)).for_each(|zone| prefetch_lines(zone, ZONE_LINES));
     }
-    let mut last = None;
+    let mut last = zones.only();
     for asked in read.iter_mut().flatten() {
         asked.locate(zones, &mut last);
         asked.tops().into_iter().flatten().for_each(prefetch);
@@ -47,8 +47,15 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
     for node in read.iter_mut().flatten().filter_map(Asked::sight) {
         prefetch(node.octets());
     }
+    if zones.name_count() >= FAR_NAMES_MIN {
+        look_further(read);
+    }
+}
+
+/// Lets be fetched what other names the answers of a group lead on to.
+fn look_further(read: &Read<'_, '_>) {
     let mut leads = ArrayVec::<_, LEADS_MAX>::new();
-    for (names, hashes) in read.iter().flatten().filter_map(|asked| asked.leads(FAR_NAMES_MIN)) {
+    for (names, hashes) in read.iter().flatten().filter_map(Asked::leads) {
         leads.extend(hashes.take(leads.remaining_capacity()).map(|hash| (names, hash)));
     }
     leads.iter().for_each(|(names, hash)| prefetch(names.top(*hash)));

@@ -70,6 +70,11 @@ impl Zone {
         Trail { below_apex, whole, is_whole, candidate: None }
     }
 
+    /// The hash of `name`; `trail` is its own.
+    pub fn hash_along(&self, name: &LookupName<'_>, trail: &Trail<'_>) -> NameHash {
+        if trail.is_whole { trail.whole } else { name.hash(self.seed) }
+    }
+
     /// Where the search along `trail` begins: two buckets, of which the second is most often the first again.
     #[inline]
     pub fn tops(&self, trail: &Trail<'_>) -> [&Bucket; 2] {

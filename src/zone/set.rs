@@ -70,6 +70,12 @@ impl ZoneSet {
         }
     }
 
+    /// What there is of the only zone: what to begin with in [`Self::locate`].
+    #[inline]
+    pub fn only(&self) -> Option<&Entry> {
+        if let [zone] = &self.zones[..] { self.by_apex.first_place(zone.apex_hash()).as_ref() } else { None }
+    }
+
     /// The zone with the deepest apex at or above `name`, and the first steps towards the name there.
     ///
     /// `last` is what was found for the name before, if anything was; of many names, most are of a few zones. Cost: one hash step
