@@ -112,9 +112,9 @@ pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8
 /// A query that was read, and as much of the search for its answer as was done.
 ///
 /// [`respond`] does all at once. Whoever has several queries reads them all first, takes each step of the search with all, and lets
-/// what the next one reads be fetched meanwhile: the [`Self::tops`] that [`Self::locate`] leads to, then the [`Self::heads`], then
-/// what [`Self::sight`] tells, and what the [`Self::leads`] are. What is not in the caches is then waited for once a step, and not for each. Where there are very many
-/// zones, the [`Self::places`] of all and then the [`Self::zones`] of all come before that.
+/// what the next one reads be fetched meanwhile: the [`Self::tops`] that [`Self::locate`] leads to, the [`Self::heads`], what
+/// [`Self::sight`] tells, and where the [`Self::leads`] go. What is not in the caches is then waited for once a step, and not once
+/// for each. Where there are very many zones, the [`Self::places`] of all and then the [`Self::zones`] of all come first.
 pub struct Asked<'q, 'z> {
     query: &'q [u8],
     /// The ID and the second word of the header.

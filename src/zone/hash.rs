@@ -95,17 +95,12 @@ impl<'n> LookupName<'n> {
 
     /// The octets of the last `count` labels, root label included. `count` is at most [`Self::label_count`].
     pub fn suffix_octets(&self, count: usize) -> &'n [u8] {
-        &self.name.as_bytes()[self.offset_of_suffix(count)..]
+        &self.name.as_bytes()[self.start(count)..]
     }
 
     /// The octets in front of the last `count` labels.
     pub fn prefix_octets(&self, count: usize) -> &'n [u8] {
-        &self.name.as_bytes()[..self.offset_of_suffix(count)]
-    }
-
-    /// How many octets stand in front of the last `count` labels.
-    fn offset_of_suffix(&self, count: usize) -> usize {
-        self.start(count)
+        &self.name.as_bytes()[..self.start(count)]
     }
 
     /// The hash of the last `count` labels, from `hash`, that of the last `depth` of them.
