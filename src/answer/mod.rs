@@ -114,7 +114,7 @@ pub fn respond(snapshot: &Snapshot, query: &[u8], asker: &Asker, reply: &mut [u8
 /// [`respond`] does all at once. Whoever has several queries reads them all first, takes each step of the search with all, and lets
 /// what the next one reads be fetched meanwhile: the [`Self::tops`] that [`Self::locate`] leads to, the [`Self::heads`], what
 /// [`Self::sight`] tells, and where the [`Self::leads`] go. What is not in the caches is then waited for once a step, and not once
-/// for each. Where there are very many zones, the [`Self::places`] of all and then the [`Self::zones`] of all come first.
+/// for each. Where there are very many zones, the [`Self::places`] of all and then the zones there come first.
 pub struct Asked<'q, 'z> {
     query: &'q [u8],
     /// The ID and the second word of the header.
@@ -184,14 +184,9 @@ impl<'q, 'z> Asked<'q, 'z> {
         Some(Self { query, id: header.id, flags: header.flags, message: Message::read(query, header) })
     }
 
-    /// What the search for the zone reads first.
+    /// What the search for the zone reads first: where it is told which zone that is.
     pub fn places(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Place> {
         self.message.iter().flat_map(|message| zones.places(&message.name))
-    }
-
-    /// The zones that it reads next; the places are read for that.
-    pub fn zones(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Zone> {
-        self.places(zones).filter_map(|place| place.as_ref().map(|entry| &*entry.zone))
     }
 
     /// Finds the zone, unless that was done. `last` is what was found for the query before, if anything was.

@@ -17,6 +17,9 @@ const FAR_ZONES_MIN: usize = 1000;
 /// From so many names on, those that others lead on to are fetched ahead; the caches hold fewer.
 const FAR_NAMES_MIN: usize = 50_000;
 
+/// The most places of zones that are fetched: a query has one for each number of labels that some apex has, most often one or two.
+const PLACES_MAX: usize = 2 * GROUP;
+
 /// Cache lines of a zone that every search reads.
 const ZONE_LINES: usize = 3;
 
@@ -33,8 +36,10 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
     let zones = &snapshot.zones;
     read.extend((0..GROUP).map_while(query).map(Asked::read));
     if zones.len() >= FAR_ZONES_MIN {
-        read.iter().flatten().flat_map(|asked| asked.places(zones)).for_each(prefetch);
-        read.iter().flatten().flat_map(|asked| asked.zones(zones)).for_each(|zone| prefetch_lines(zone, ZONE_LINES));
+        let places = read.iter().flatten().flat_map(|asked| asked.places(zones));
+        let places: ArrayVec<_, PLACES_MAX> = places.take(PLACES_MAX).collect();
+        places.iter().for_each(|place| prefetch(*place));
+        places.into_iter().flatten().for_each(|entry| prefetch_lines(&*entry.zone, ZONE_LINES));
     }
     let mut last = zones.only();
     for asked in read.iter_mut().flatten() {
