@@ -169,7 +169,7 @@ mod tests {
             assert!(message.ends_with(&[0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF, 0x02, 0x03]));
             let header = Header::read(&message).expect("whole");
             assert_eq!((header.id, header.flags, header.counts), (7, 0, [1, 0, 0, 1]));
-            let question = Question::read(&message).expect("a question");
+            let question = Question::read(&message, |_| ()).expect("a question");
             let edns = read_trailer(&message, header, question.end()).expect("good").edns.expect("there is one");
             assert_eq!((edns.payload_bytes_max, edns.wants_nsid, edns.is_dnssec_ok), (1232, true, false));
             for end in question.end()..message.len() {

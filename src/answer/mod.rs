@@ -157,7 +157,7 @@ impl<'q, 'z> Message<'q, 'z> {
             return Err(Rcode::FORMERR);
         }
         let mut starts = Starts::default();
-        let question = Question::read_noting(query, |start| starts.note(start)).ok_or(Rcode::FORMERR)?;
+        let question = Question::read(query, |start| starts.note(start)).ok_or(Rcode::FORMERR)?;
         let Trailer { edns } = read_trailer(query, header, question.end()).map_err(|_| Rcode::FORMERR)?;
         let Question { name, qtype, qclass } = question;
         let name = LookupName::noted(name, starts, &query[HEADER_BYTES..]);

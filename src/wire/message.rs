@@ -91,14 +91,10 @@ pub struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// Reads the question that follows the header; a compressed QNAME is refused, as nothing precedes it.
-    pub fn read(message: &'a [u8]) -> Option<Self> {
-        Self::read_noting(message, |_| ())
-    }
-
-    /// The same; `note` is told where each label starts in the name, from the left, that of the root among them.
+    /// Reads the question that follows the header; a compressed QNAME is refused, as nothing precedes it. `note` is told where
+    /// each label starts in the name, from the left, that of the root among them.
     #[inline]
-    pub fn read_noting(message: &'a [u8], note: impl FnMut(u8)) -> Option<Self> {
+    pub fn read(message: &'a [u8], note: impl FnMut(u8)) -> Option<Self> {
         let rest = message.get(HEADER_BYTES..)?;
         let name = NameRef::parse_noting(rest, note).ok()?;
         let tail: &[u8; 4] = rest.get(name.len()..)?.first_chunk()?;
@@ -255,10 +251,10 @@ mod tests {
         let message = b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\0\x01a\0\0\x1C\0\x01trailing";
         let header = Header::read(message).expect("whole");
         assert_eq!((header.id, header.flags, header.counts), (0x1234, flag::RD, [1, 0, 0, 0]));
-        let question = Question::read(message).expect("whole");
+        let question = Question::read(message, |_| ()).expect("whole");
         assert_eq!((question.qtype, question.qclass, question.end()), (Type::AAAA, Class::IN, 19));
         for length in 0..19 {
-            assert!(Question::read(&message[..length]).is_none(), "{length}");
+            assert!(Question::read(&message[..length], |_| ()).is_none(), "{length}");
         }
         assert!(Header::read(&message[..11]).is_none());
     }
