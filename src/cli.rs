@@ -104,7 +104,7 @@ struct SourceArgs {
     /// Read the configuration from FILE
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Take the zone NAME from FILE; may be given several times
+    /// Take the zone NAME from FILE; may be given several times; a `=` in NAME is written \061
     #[arg(long = "zone", value_name = "NAME=FILE", value_parser = parse_zone)]
     zones: Vec<(Name, PathBuf)>,
     /// Take every NAME.zone in DIR [default: ./zones, where no zone is named]
@@ -318,6 +318,19 @@ mod tests {
         assert_eq!(source.overrides.zones, [(Name::ROOT, PathBuf::from("root.zone"))]);
         assert_eq!(source.overrides.listen[0].to_string(), "[::1]:53");
         assert_eq!(source.overrides.control, Some(PathBuf::new()));
+    }
+
+    #[test]
+    fn the_first_equals_sign_ends_the_name_of_a_zone() {
+        for (written, name, file) in [("a\\061b=file", "a=b", "file"), ("a=b=c", "a", "b=c")] {
+            let cli = Cli::try_parse_from(["fated", "--zone", written]).expect("good options");
+            let [(read, path)] = &cli.serve.into_source().overrides.zones[..] else { panic!("one zone") };
+            assert_eq!(
+                (*read, path.as_path()),
+                (name.parse().expect("a name"), std::path::Path::new(file)),
+                "{written}"
+            );
+        }
     }
 
     #[test]

@@ -257,15 +257,16 @@ fn two_zones_of_one_name_are_told_with_both_places() {
 }
 
 #[test]
-fn a_zone_is_named_by_its_file_unless_its_soa_says_otherwise() {
+fn a_zone_is_named_by_its_file_or_by_the_configuration_and_never_by_its_soa() {
     let site = Site::new();
+    let other = "$TTL 60\nreal.test. SOA ns.example. h.example. 2 1h 1h 1w 1m\nreal.test. NS ns.example.\n";
     site.write("zones/example.test.zone", zone(1));
-    site.write(
-        "zones/whatever.zone",
-        "$TTL 60\nreal.test. SOA ns.example. h.example. 2 1h 1h 1w 1m\nreal.test. NS ns.example.\n",
-    );
-    let _server = site.serve(&["--zones", "zones"]);
-    assert_eq!(site.serials(), [("example.test.".to_owned(), 1), ("real.test.".to_owned(), 2)]);
+    site.write("whatever.zone", other);
+    let server = site.serve(&["--zones", "zones", "--zone", "real.test=whatever.zone"]);
+    assert_eq!(site.serials(), [("real.test.".to_owned(), 2), ("example.test.".to_owned(), 1)]);
+    drop(server);
+    site.write("zones/whatever.zone", other);
+    site.run(&["check", "--zones", "zones"]).expect(1, &["soa-not-at-apex", "real.test.", "whatever."]);
 }
 
 #[test]

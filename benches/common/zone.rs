@@ -53,13 +53,7 @@ pub(crate) fn load(text: &str, previous: Option<&Zone>) -> Zone {
 pub(crate) fn load_as(name: &str, text: &str, previous: Option<&Zone>) -> Zone {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let name: fated::wire::Name = name.parse().expect("a good name");
-    let file = ZoneFile {
-        path: Path::new("bench.zone"),
-        name: name.as_ref(),
-        may_rename: false,
-        seed: Seed([1, 2]),
-        previous,
-    };
+    let file = ZoneFile { path: Path::new("bench.zone"), name: name.as_ref(), seed: Seed([1, 2]), previous };
     let zone = fated::zone::load(&file, &mut OneFile(text), &Alone, &mut sources, &mut faults);
     zone.unwrap_or_else(|| panic!("the zone has errors: {:?}", faults.iter().next()))
 }

@@ -155,8 +155,7 @@ impl Files for InputFiles<'_> {
 /// Loads the zone in the first of `files`.
 pub(crate) fn load_zone(files: &[&[u8]], name: Name) -> (Option<Zone>, Faults) {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let file =
-        ZoneFile { path: Path::new("input.zone"), name: name.as_ref(), may_rename: false, seed: SEED, previous: None };
+    let file = ZoneFile { path: Path::new("input.zone"), name: name.as_ref(), seed: SEED, previous: None };
     let zone = load(&file, &mut InputFiles(files), &Alone, &mut sources, &mut faults);
     (zone, faults)
 }

@@ -19,12 +19,10 @@ const ENTRIES_MAX: usize = 10_000_000;
 /// One zone file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listed {
-    /// The zone's name, as far as it is known before the file is read.
+    /// The zone's name: what the configuration says, or the file's own.
     pub name: SharedName,
     /// The file.
     pub path: PathBuf,
-    /// Whether the SOA's owner may say another name.
-    pub may_rename: bool,
 }
 
 /// A file that has the name of a zone file and yet can't be one.
@@ -64,9 +62,8 @@ pub struct ListError {
 /// # Errors
 /// [`ListError`] where the folder can't be read.
 pub fn list(sources: &ZoneSources) -> Result<Listing, ListError> {
-    let named = |file: &crate::config::ZoneFile| {
-        Arc::new(Listed { name: file.name.as_ref().into(), path: file.path.clone(), may_rename: false })
-    };
+    let named =
+        |file: &crate::config::ZoneFile| Arc::new(Listed { name: file.name.as_ref().into(), path: file.path.clone() });
     let mut listing = Listing { files: sources.files.iter().map(named).collect(), misnamed: Vec::new() };
     let Some(folder) = &sources.dir else { return Ok(listing) };
     let known: HashSet<PathBuf> = sources.files.iter().filter_map(|file| fs::canonicalize(&file.path).ok()).collect();
@@ -76,7 +73,7 @@ pub fn list(sources: &ZoneSources) -> Result<Listing, ListError> {
             continue;
         }
         match Name::from_text(name, Some(NameRef::ROOT)) {
-            Ok(name) => listing.files.push(Arc::new(Listed { name: name.as_ref().into(), path, may_rename: true })),
+            Ok(name) => listing.files.push(Arc::new(Listed { name: name.as_ref().into(), path })),
             Err(cause) => listing.misnamed.push(Misnamed { path, cause }),
         }
     }
@@ -138,7 +135,6 @@ mod tests {
         assert_eq!(names.len(), 3);
         let causes: Vec<NameError> = listing.misnamed.iter().map(|file| file.cause).collect();
         assert_eq!(causes, [NameError::LabelTooLong, NameError::EmptyLabel]);
-        assert!(listing.files.iter().all(|file| file.may_rename));
     }
 
     #[test]
@@ -152,7 +148,6 @@ mod tests {
         let listing = list(&sources).expect("lists");
         assert_eq!(listing.files.len(), 1);
         assert_eq!(listing.files[0].name, name);
-        assert!(!listing.files[0].may_rename);
     }
 
     #[test]

@@ -48,8 +48,7 @@ pub fn read_all(files: &[Job], seed: Seed, style: Style) -> Vec<Outcome> {
 /// Reads one file.
 fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, seed: Seed, style: Style) -> Outcome {
     let (mut disk, mut sources, mut faults) = (DiskFiles::default(), Sources::default(), Faults::default());
-    let (name, may_rename) = (file.name.as_ref(), file.may_rename);
-    let zone_file = ZoneFile { path: &file.path, name, may_rename, seed, previous };
+    let zone_file = ZoneFile { path: &file.path, name: file.name.as_ref(), seed, previous };
     let zone = zone::load(&zone_file, &mut disk, crew, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {

@@ -140,37 +140,56 @@ fn one_zone_is_reloaded_alone() {
 }
 
 #[test]
-fn the_soa_names_a_zone_of_the_folder_but_not_a_named_one() {
+fn the_name_of_a_file_decides_which_zone_it_is() {
+    let mut site = Site::new();
+    site.write("victim.test.zone", &zone("@", 1));
+    for owner in ["victim.test.", "VICTIM.test.", ".", "test.", "sub.mine.test.", "other."] {
+        site.write("mine.test.zone", &zone(owner, 7));
+        let report = site.loader.reload(&site.sources, Scope::All).expect("reloads");
+        let mine = report.zones.iter().find(|zone| zone.path.ends_with("mine.test.zone")).expect("told of");
+        assert_eq!((mine.name.to_string().as_str(), mine.change), ("mine.test.", Change::Refused), "{owner}");
+        for word in ["soa-not-at-apex", owner, "mine.test.", "[[zone]]"] {
+            assert!(mine.faults.contains(word), "{owner}: {}", mine.faults);
+        }
+        assert_eq!(site.served(), [("victim.test.".to_owned(), 1)], "{owner}");
+    }
+    site.write("mine.test.zone", &zone("mine.TEST.", 8));
+    site.reload(Scope::All);
+    assert_eq!(site.served(), [("mine.TEST.".to_owned(), 8), ("victim.test.".to_owned(), 1)]);
+}
+
+#[test]
+fn a_file_that_the_configuration_names_is_the_zone_that_it_says() {
     let mut site = Site::new();
     site.write("anything.zone", &zone("real.test.", 1));
-    assert_eq!(site.reload(Scope::All), [("real.test.".to_owned(), Change::Added)]);
     let path = site.folder.path().join("anything.zone");
-    site.sources.files = vec![ZoneFile { name: name("other.test"), path, said_at: String::new() }];
-    let fates: Vec<Change> = site.reload(Scope::All).into_iter().map(|(_, change)| change).collect();
-    assert!(!fates.contains(&Change::Added), "{fates:?}");
+    for (said, expected) in [("real.test", Change::Added), ("other.test", Change::Refused)] {
+        site.sources.files = vec![ZoneFile { name: name(said), path: path.clone(), said_at: String::new() }];
+        let fates: Vec<Change> = site.reload(Scope::Zone(name(said))).into_iter().map(|(_, change)| change).collect();
+        assert_eq!(fates, [expected], "{said}");
+    }
 }
 
 #[test]
 fn two_files_of_one_zone_are_refused_and_a_served_one_stays() {
     let mut site = Site::new();
-    site.write("1.zone", &zone("same.test.", 1));
-    site.write("2.zone", &zone("same.test.", 2));
-    let refused = ("same.test.".to_owned(), Change::Refused);
+    site.write("same.test.zone", &zone("@", 1));
+    site.write("SAME.test.zone", &zone("@", 2));
     let report = site.loader.reload(&site.sources, Scope::All).expect("reloads");
     assert_eq!(report.count(Change::Refused), 2);
     for zone in report.broken() {
-        assert!(zone.faults.contains("1.zone") && zone.faults.contains("2.zone"), "{}", zone.faults);
+        let both = ["same.test.zone", "SAME.test.zone"];
+        assert!(both.iter().all(|file| zone.faults.contains(file)), "{}", zone.faults);
     }
     assert_eq!(site.served(), []);
-    site.remove("1.zone");
+    site.remove("same.test.zone");
     site.reload(Scope::All);
-    assert_eq!(site.served(), [("same.test.".to_owned(), 2)]);
-    site.write("1.zone", &zone("same.test.", 3));
+    assert_eq!(site.served(), [("SAME.test.".to_owned(), 2)]);
+    site.write("same.test.zone", &zone("@", 3));
     let fates = site.reload(Scope::All);
-    assert_eq!(fates.len(), 2);
-    assert_eq!(fates[0].1, refused.1);
-    assert_eq!(site.served(), [("same.test.".to_owned(), 2)]);
-    site.remove("2.zone");
+    assert_eq!(fates.iter().map(|(_, change)| *change).collect::<Vec<_>>(), [Change::Unchanged, Change::Refused]);
+    assert_eq!(site.served(), [("SAME.test.".to_owned(), 2)]);
+    site.remove("SAME.test.zone");
     site.reload(Scope::All);
     assert_eq!(site.served(), [("same.test.".to_owned(), 3)]);
 }

@@ -30,8 +30,6 @@ pub struct ZoneFile<'a> {
     pub path: &'a Path,
     /// The zone's name, and the initial origin.
     pub name: NameRef<'a>,
-    /// Whether the SOA's owner decides, where it is written out and another.
-    pub may_rename: bool,
     /// The key of the name hash, which all zones of a [`crate::zone::ZoneSet`] share.
     pub seed: Seed,
     /// The version before, loaded with the same seed: what is as it was is shared with it.
@@ -116,7 +114,7 @@ impl Builder {
 
     /// Makes the zone; `None` if it, or what was read before, has errors.
     fn finish(mut self, file: &ZoneFile<'_>, crew: &dyn Crew, faults: &mut Faults) -> Option<Zone> {
-        let apex = self.choose_apex(file.name, file.may_rename, faults)?;
+        let apex = self.find_apex(file.name, faults)?;
         self.chains.keep_inside(apex.as_ref());
         let plain = Survey::of(self.plain, self.seed, apex.as_ref(), crew, faults);
         let has_hashed = !self.hashed.is_empty();
@@ -161,21 +159,18 @@ impl Builder {
         (faults.error_count() == 0).then_some(zone)
     }
 
-    /// Decides which name the zone has. `None` where no SOA says so.
-    fn choose_apex(&self, name: NameRef<'_>, may_rename: bool, faults: &mut Faults) -> Option<Name> {
-        let given = name.to_name();
-        let has_soa = |apex: &Name| self.soas.iter().any(|(owner, _)| owner == apex);
-        let apex = match self.soas.first() {
-            Some((owner, _)) if may_rename && !has_soa(&given) => *owner,
-            _ => given,
-        };
+    /// Finds the zone's name as its SOA writes it. `None` where no SOA stands there: the file never decides which zone it
+    /// is, for then whoever may write one could take over another's.
+    fn find_apex(&self, name: NameRef<'_>, faults: &mut Faults) -> Option<Name> {
+        let apex = name.to_name();
+        let found = self.soas.iter().map(|(owner, _)| *owner).find(|owner| *owner == apex);
         for (owner, place) in self.soas.iter().filter(|(owner, _)| *owner != apex) {
-            if owner.as_ref().is_below(apex.as_ref()) || !has_soa(&apex) {
+            if owner.as_ref().is_below(apex.as_ref()) || found.is_none() {
                 faults.add(FaultKind::SoaNotAtApex { owner: *owner, apex }, *place, 0);
             }
         }
-        if let Some((owner, _)) = self.soas.iter().find(|(owner, _)| *owner == apex) {
-            return Some(*owner);
+        if found.is_some() {
+            return found;
         }
         // A record that could not be read may well have been the SOA.
         if faults.error_count() == 0 {

@@ -243,7 +243,7 @@ pub enum FaultKind {
         kind: Box<Self>,
     },
     /// A record has no TTL, and none is known.
-    #[error("no TTL here and none before: {used} seconds are used")]
+    #[error("no TTL here and no `$TTL` before: {used} seconds are used, here and wherever none is written")]
     NoTtl {
         /// What is used.
         used: u32,
@@ -552,8 +552,20 @@ impl FaultKind {
                 "`$$` or `\\$` is a dollar sign that stands for itself"
             }
             Self::Generated { kind, .. } => return kind.help(),
-            Self::NoTtl { .. } => "set one for all that follows, such as `$TTL 3600`",
-            Self::SoaNotAtApex { .. } => "check the zone's name, $ORIGIN, and a final dot that is missing",
+            Self::NoTtl { .. } => {
+                "write `$TTL 3600` in front, or what was meant: here Windows takes the SOA's MINIMUM; BIND does so where \
+                 the SOA has no TTL, else it takes that of the record before"
+            }
+            Self::SoaNotAtApex { owner, .. } => {
+                return Some(
+                    format!(
+                        "check $ORIGIN and a final dot that is missing; the zone's name is that of its file, without \
+                         `.zone`: if {owner} is meant, rename the file, or name it in the configuration with [[zone]], \
+                         name = \"{owner}\""
+                    )
+                    .into(),
+                );
+            }
             Self::CnameAndOtherData { .. } => {
                 "an alias has no records but its own signatures and NSEC (RFC 1034 section 3.6.2)"
             }

@@ -37,7 +37,7 @@ fn load_with(crew: &dyn Crew, name: &str, text: &str, previous: Option<&Zone>) -
     let head = "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n";
     let mut files = TextFiles(HashMap::from([(path.clone(), format!("{head}{text}\n"))]));
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let file = ZoneFile { path: &path, name: name.as_ref(), may_rename: false, seed: SEED, previous };
+    let file = ZoneFile { path: &path, name: name.as_ref(), seed: SEED, previous };
     let zone = load(&file, &mut files, crew, &mut sources, &mut faults);
     (zone, faults)
 }

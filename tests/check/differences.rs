@@ -376,14 +376,14 @@ pub(crate) const DUMP_DIFFERENCES: &[Difference] = &[
         files: &["good/warned-ttl-none-at-all.zone"],
     },
     Difference {
-        peer: Peer::Nsd,
-        because: "it takes a backslash that is escaped at the end of a line for one that escapes the line's end",
-        files: &["good/escapes-in-strings.zone"],
+        peer: Peer::Bind,
+        because: "without $TTL it takes the TTL of the record before (RFC 1035 §5.1); NSD and Knot take 3600, as we do",
+        files: &["good/warned-ttl-not-of-the-last-record.zone"],
     },
     Difference {
         peer: Peer::Nsd,
-        because: "without $TTL it takes 3600, not the TTL of the record before (RFC 1035 §5.1)",
-        files: &["good/ttl-from-the-last-record.zone"],
+        because: "it takes a backslash that is escaped at the end of a line for one that escapes the line's end",
+        files: &["good/escapes-in-strings.zone"],
     },
     Difference {
         peer: Peer::Nsd,

@@ -150,8 +150,6 @@ struct State {
     is_origin_known: bool,
     owner: Name,
     owner_state: OwnerState,
-    /// The last TTL that a record had written out (RFC 1035 §5.1).
-    last_ttl: Option<u32>,
     /// What `$TTL` said last (RFC 2308 §4). As in BIND it holds on behind the end of an included file.
     default_ttl: Option<u32>,
     is_told_of_ttl: bool,
@@ -166,7 +164,6 @@ impl State {
             is_origin_known: true,
             owner: Name::ROOT,
             owner_state: OwnerState::None,
-            last_ttl: None,
             default_ttl: None,
             is_told_of_ttl: false,
         }
@@ -359,12 +356,10 @@ impl<'r, S: Sink> Reader<'r, S> {
         }
     }
 
-    /// The TTL of a record: its own, else what `$TTL` said, else the last that one had (RFC 2308 §4, RFC 1035 §5.1).
+    /// The TTL of a record: its own, else what `$TTL` said (RFC 2308 §4). Never that of the record before it, which
+    /// RFC 1035 §5.1 has and which changes with every record that is put between.
     fn choose_ttl(&mut self, written: Option<u32>, place: Place) -> u32 {
-        if written.is_some() {
-            self.state.last_ttl = written;
-        }
-        written.or(self.state.default_ttl).or(self.state.last_ttl).unwrap_or_else(|| {
+        written.or(self.state.default_ttl).unwrap_or_else(|| {
             // An entry that could not be read may have been the one with the TTL.
             if !self.state.is_told_of_ttl && self.faults.error_count() == 0 {
                 self.state.is_told_of_ttl = true;

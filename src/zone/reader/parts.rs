@@ -1,7 +1,7 @@
 //! A big text in parts that are read at once, each as if it were known how it begins; what comes of it is exactly
 //! what comes of reading from the first octet to the last.
 //!
-//! A part is taken as it was read only if it has no fault of any kind, repeats no owner and no TTL from before it,
+//! A part is taken as it was read only if it has no fault of any kind, repeats no owner from before it,
 //! includes nothing, ends where an entry ends, and began with the origin and the `$TTL` that really hold there. Else it
 //! is thrown away and read again in its turn. Parts are read in rounds: a directive in the middle of the text spoils the
 //! rest of its round.
@@ -68,7 +68,7 @@ impl<S: Sink> Reader<'_, S> {
             if cuts.len() < 2 {
                 return self.read_entries(file, scanner, usize::MAX);
             }
-            let supposed = State { last_ttl: None, owner_state: OwnerState::None, is_told_of_ttl: false, ..self.state };
+            let supposed = State { owner_state: OwnerState::None, ..self.state };
             let (fork, octets) = (&*self.sink, scanner.octets());
             let parts = crew::map(self.crew, cuts, |_, cut| {
                 let sink = fork.fork(cut.end - cut.start);
@@ -125,7 +125,6 @@ impl State {
     fn follow(&mut self, behind: &Self) {
         let before = *self;
         *self = Self { has_entries: before.has_entries | behind.has_entries, ..*behind };
-        self.last_ttl = behind.last_ttl.or(before.last_ttl);
         self.is_told_of_ttl = before.is_told_of_ttl;
         if behind.owner_state == OwnerState::None {
             (self.owner, self.owner_state) = (before.owner, before.owner_state);

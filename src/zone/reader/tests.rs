@@ -109,12 +109,51 @@ fn records_are_read_however_they_are_written() {
 #[test]
 fn what_is_left_out_is_taken_from_before() {
     let text = b"a 5 A 192.0.2.1\n A 192.0.2.1\n$TTL 9\n\tA 192.0.2.1\n 6 A 192.0.2.1\nb A 192.0.2.1";
-    let heads: Vec<_> = records(text).iter().map(|line| line.replace(" A c0000201", "")).collect();
-    // RFC 1035 §5.1 without $TTL, RFC 2308 §4 with it.
-    assert_eq!(heads, ["a.example. 5", "a.example. 5", "a.example. 9", "a.example. 6", "b.example. 9"]);
-    let (records, faults) = read(&[("z/main", b"a A 192.0.2.1\nb A 192.0.2.1")]);
-    assert_eq!(records, ["a.example. 3600 A c0000201", "b.example. 3600 A c0000201"]);
-    assert_eq!(faults, ["no-ttl 0:1:1"], "told once");
+    let (records, faults) = read(&[("z/main", text)]);
+    let heads: Vec<_> = records.iter().map(|line| line.replace(" A c0000201", "")).collect();
+    assert_eq!(faults, ["no-ttl 0:2:2"]);
+    assert_eq!(heads, ["a.example. 5", "a.example. 3600", "a.example. 9", "a.example. 6", "b.example. 9"]);
+}
+
+#[test]
+fn without_a_ttl_directive_the_default_never_changes() {
+    let soa = "SOA ns h 1 2 3 4 1200\n";
+    let big = "x A 192.0.2.1\ny 60 A 192.0.2.1\n".repeat(20);
+    for (main, included, expected) in [
+        (format!("@ {soa}@ 60 A 192.0.2.1\nwww A 192.0.2.2\n A 192.0.2.3"), "", vec![3600, 60, 3600, 3600]),
+        (format!("@ 300 {soa}@ A 192.0.2.1\n 60 A 192.0.2.1\n A 192.0.2.2"), "", vec![300, 3600, 60, 3600]),
+        // A `$TTL` counts from where it stands, in an included file as well.
+        (format!("@ {soa}a 60 A 192.0.2.1\nb A 192.0.2.1\n$TTL 7\nc A 192.0.2.1"), "", vec![3600, 60, 3600, 7]),
+        (
+            format!("@ 300 {soa}$INCLUDE b\nc A 192.0.2.1"),
+            "x A 192.0.2.1\ny 60 A 192.0.2.1\nz A 192.0.2.1",
+            vec![300, 3600, 60, 3600, 3600],
+        ),
+        (format!("@ 300 {soa}$INCLUDE b\nc A 192.0.2.1"), "x A 192.0.2.1\n$TTL 9\n", vec![300, 3600, 9]),
+        (
+            format!("@ 300 {soa}$GENERATE 1-2 g$ A 192.0.2.$\n$GENERATE 1-1 h$ 9 A 192.0.2.$\nc A 192.0.2.1"),
+            "",
+            vec![300, 3600, 3600, 9, 3600],
+        ),
+        (format!("@ 300 {soa}{big}"), "", [&[300][..], &[3600, 60].repeat(20)].concat()),
+    ] {
+        let files = [("z/main", main.as_bytes()), ("z/b", included.as_bytes())];
+        for (crew, part_bytes_min) in [(&Alone as &dyn Crew, 1), (&ThreeHands, 30)] {
+            let (records, told, _) = outcome(&files, crew, part_bytes_min);
+            let ttls: Vec<u32> = records.iter().map(|l| l.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+            assert_eq!(ttls, expected, "{main}");
+            assert_eq!(told.iter().filter(|fault| fault.contains("NoTtl")).count(), 1, "told once: {told:?}");
+        }
+    }
+    let help = FaultKind::NoTtl { used: FALLBACK_TTL }.help().expect("a way out");
+    assert!(["$TTL 3600", "BIND", "Windows", "MINIMUM"].iter().all(|word| help.contains(word)), "{help}");
+}
+
+#[test]
+fn a_big_text_that_leaves_ttls_out_is_read_in_parts_all_the_same() {
+    let text = format!("@ SOA ns h 1 2 3 4 5\n{}", "x A 192.0.2.1\n".repeat(400));
+    let (records, _, joined) = outcome(&[("z/main", text.as_bytes())], &ThreeHands, 100);
+    assert!(records.len() == 401 && joined > 12, "{joined} parts");
 }
 
 #[test]
@@ -397,7 +436,7 @@ proptest! {
                 20 => proptest::sample::select(vec![
                     "a 5 A 192.0.2.1", "b A 192.0.2.2", "C.d TXT \"x ; ( y\"", "e 7 TXT (x\n y ; z )\n\n z )",
                     "f MX 10 (", "x )", " A 192.0.2.3", " 9 A 192.0.2.4", "@ 5 NS ns", "", "; c ( \"", "   ",
-                    "g.example. 1h IN AAAA 2001:db8::1", "h 5 TXT (\ni 5 A 192.0.2.5 )", "\\( 5 TXT a\\",
+                    "g.example. 1h IN AAAA 2001:db8::1", "i A 192.0.2.9", "h 5 TXT (\ni 5 A 192.0.2.5 )", "\\( 5 TXT a\\",
                 ]),
                 2 => proptest::sample::select(vec![
                     "$ORIGIN sub", "$ORIGIN example.", "$ORIGIN EXAMPLE.", "$TTL 8", "$TTL 9", "$INCLUDE b",
