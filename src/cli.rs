@@ -107,6 +107,9 @@ struct SourceArgs {
     /// Take the zone NAME from FILE; may be given several times; a `=` in NAME is written \061
     #[arg(long = "zone", value_name = "NAME=FILE", value_parser = parse_zone)]
     zones: Vec<(Name, PathBuf)>,
+    /// Let zone files include what is below DIR, besides what is below their own folder; may be given several times
+    #[arg(long = "include-dir", value_name = "DIR")]
+    include_dirs: Vec<PathBuf>,
     /// Take every NAME.zone in DIR [default: ./zones, where no zone is named]
     #[arg(long = "zones", value_name = "DIR")]
     zones_dir: Option<PathBuf>,
@@ -195,7 +198,12 @@ struct ReloadArgs {
 impl SourceArgs {
     /// What the options say, for the configuration.
     fn into_source(self) -> ConfigSource {
-        let overrides = Overrides { zones: self.zones, zones_dir: self.zones_dir, ..Overrides::default() };
+        let overrides = Overrides {
+            zones: self.zones,
+            zones_dir: self.zones_dir,
+            include_dirs: self.include_dirs,
+            ..Overrides::default()
+        };
         ConfigSource { file: self.config, overrides }
     }
 }

@@ -1,12 +1,11 @@
 //! The zone of the benches: many hosts, aliases in chains, delegations with glue, and a wildcard.
 
 use std::fmt::Write;
-use std::io;
 use std::path::Path;
 
-use fated::zone::fault::Faults;
+use fated::zone::fault::{Faults, FileError};
 use fated::zone::hash::Seed;
-use fated::zone::reader::{Files, Sources};
+use fated::zone::reader::{Files, Limits, Sources};
 use fated::zone::{Alone, Zone, ZoneFile};
 
 /// Names where `BENCH_NAMES` says nothing.
@@ -39,7 +38,7 @@ pub(crate) fn text(count: usize) -> String {
 struct OneFile<'a>(&'a str);
 
 impl Files for OneFile<'_> {
-    fn read(&mut self, _path: &Path) -> io::Result<Vec<u8>> {
+    fn read(&mut self, _path: &Path) -> Result<Vec<u8>, FileError> {
         Ok(self.0.as_bytes().to_vec())
     }
 }
@@ -53,7 +52,13 @@ pub(crate) fn load(text: &str, previous: Option<&Zone>) -> Zone {
 pub(crate) fn load_as(name: &str, text: &str, previous: Option<&Zone>) -> Zone {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let name: fated::wire::Name = name.parse().expect("a good name");
-    let file = ZoneFile { path: Path::new("bench.zone"), name: name.as_ref(), seed: Seed([1, 2]), previous };
+    let file = ZoneFile {
+        path: Path::new("bench.zone"),
+        name: name.as_ref(),
+        seed: Seed([1, 2]),
+        previous,
+        limits: Limits::default(),
+    };
     let zone = fated::zone::load(&file, &mut OneFile(text), &Alone, &mut sources, &mut faults);
     zone.unwrap_or_else(|| panic!("the zone has errors: {:?}", faults.iter().next()))
 }

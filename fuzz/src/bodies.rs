@@ -5,7 +5,6 @@
 
 #![allow(dead_code)] // Each of those who share this file uses a part of it.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -13,9 +12,9 @@ use std::sync::{Arc, OnceLock};
 use fated::answer::{Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
 use fated::serve::ahead::{Read, read_ahead};
 use fated::wire::{Name, Type, rdata};
-use fated::zone::fault::Faults;
+use fated::zone::fault::{Faults, FileError};
 use fated::zone::hash::Seed;
-use fated::zone::reader::{self, Files, Record, Sink, Sources};
+use fated::zone::reader::{self, Files, Limits, MasterFile, Record, Sink, Sources};
 use fated::zone::{Alone, Zone, ZoneFile, ZoneSet, load};
 use hickory_proto::op::Message;
 
@@ -144,10 +143,10 @@ fn end_of_name(message: &[u8], mut at: usize) -> Option<usize> {
 struct InputFiles<'a>(&'a [&'a [u8]]);
 
 impl Files for InputFiles<'_> {
-    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::NotFound)?;
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, FileError> {
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or(FileError::Missing)?;
         let index = if name == "input.zone" { Some(0) } else { name.strip_suffix(".inc").and_then(|n| n.parse().ok()) };
-        let text = index.and_then(|index: usize| self.0.get(index)).ok_or(io::ErrorKind::NotFound)?;
+        let text = index.and_then(|index: usize| self.0.get(index)).ok_or(FileError::Missing)?;
         Ok(text.to_vec())
     }
 }
@@ -155,7 +154,13 @@ impl Files for InputFiles<'_> {
 /// Loads the zone in the first of `files`.
 pub(crate) fn load_zone(files: &[&[u8]], name: Name) -> (Option<Zone>, Faults) {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let file = ZoneFile { path: Path::new("input.zone"), name: name.as_ref(), seed: SEED, previous: None };
+    let file = ZoneFile {
+        path: Path::new("input.zone"),
+        name: name.as_ref(),
+        seed: SEED,
+        previous: None,
+        limits: Limits::default(),
+    };
     let zone = load(&file, &mut InputFiles(files), &Alone, &mut sources, &mut faults);
     (zone, faults)
 }
@@ -277,7 +282,8 @@ fn read_line(rtype: Type, text: &[u8]) -> Option<Vec<u8>> {
     let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Records::default());
     let origin: Name = "example.".parse().expect("a good name");
     let (mut files, path) = (InputFiles(&[&line]), Path::new("input.zone"));
-    reader::read_zone(&mut files, path, origin.as_ref(), &Alone, &mut sources, &mut faults, &mut records);
+    let master = MasterFile { path, origin: origin.as_ref(), limits: Limits::default() };
+    reader::read_zone(&mut files, master, &Alone, &mut sources, &mut faults, &mut records);
     match (faults.error_count(), records.0.pop(), records.0.is_empty()) {
         (0, Some((read, wire)), true) if read == rtype => Some(wire),
         _ => None,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::error::{ConfigError, ConfigFault};
-use super::raw::{RawConfig, RawLog, RawServer, RawTcp, RawZone};
+use super::raw::{RawConfig, RawLimits, RawLog, RawServer, RawTcp, RawZone};
 use super::{
     Config, LISTEN_MAX, Listen, Log, LogFormat, LogLevel, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED,
     ZONES_DIR_DEFAULT, ZoneFile, ZoneSources,
@@ -19,6 +19,7 @@ use super::{
 use crate::answer::Settings;
 use crate::serve::TcpLimits;
 use crate::wire::Name;
+use crate::zone::reader::Limits;
 
 /// Most UDP workers that may be asked for.
 const WORKERS_MAX: i64 = 1024;
@@ -30,6 +31,13 @@ const UDP_PAYLOAD_BYTES: (i64, i64) = (512, 4096);
 const TCP_CLIENTS: (i64, i64) = (1, 1_000_000);
 /// Bounds of the TCP timeouts; the upper one fits RFC 7828 §3.1, which counts 100 ms in 16 bits.
 const TCP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
+
+/// The most folders of `include-dirs`.
+const INCLUDE_DIRS_MAX: usize = 256;
+/// Bounds of `zone-octets-max` and `zone-records-max`: the upper one is more than any machine holds.
+const ZONE_SIZE: (i64, i64) = (1, 1 << 50);
+/// Bounds of `generate-steps-max`; 0 forbids `$GENERATE`.
+const GENERATE_STEPS: (i64, i64) = (0, 1 << 40);
 
 /// Where the values come from.
 pub(super) struct Origin<'a> {
@@ -310,7 +318,39 @@ impl Check<'_> {
             let message = "the configuration names no zone".to_owned();
             self.fault_outside(message, help);
         }
-        ZoneSources { dir, is_dir_named: named.is_some(), files }
+        let (include_dirs, limits) = (self.include_dirs(server, overrides), self.limits(&server.limits));
+        ZoneSources { dir, is_dir_named: named.is_some(), files, include_dirs, limits }
+    }
+
+    /// The folders that zone files may include from: those of the file and those of the command line.
+    fn include_dirs(&mut self, server: &RawServer, overrides: &Overrides) -> Vec<PathBuf> {
+        let written = server.include_dirs.iter().flat_map(|dirs| dirs.get_ref());
+        let mut dirs: Vec<PathBuf> = written.map(|dir| self.origin.path(dir.get_ref())).collect();
+        if let Some(dirs) = server.include_dirs.as_ref().filter(|dirs| dirs.get_ref().len() > INCLUDE_DIRS_MAX) {
+            let count = Spanned::new(dirs.span(), format!("{} folders", dirs.get_ref().len()));
+            self.refuse("server.include-dirs", &count, &format!("at most {INCLUDE_DIRS_MAX} folders"));
+        }
+        dirs.extend(overrides.include_dirs.iter().cloned());
+        dirs
+    }
+
+    /// How much one zone may take.
+    fn limits(&mut self, raw: &RawLimits) -> Limits {
+        let default = Limits::default();
+        let mut number = |key: &str, value, bounds, default: u64| {
+            let key = format!("server.limits.{key}");
+            self.number(&key, value, bounds, default as i64).unsigned_abs()
+        };
+        Limits {
+            octets_max: number("zone-octets-max", &raw.zone_octets_max, ZONE_SIZE, default.octets_max),
+            records_max: number("zone-records-max", &raw.zone_records_max, ZONE_SIZE, default.records_max),
+            generate_steps_max: number(
+                "generate-steps-max",
+                &raw.generate_steps_max,
+                GENERATE_STEPS,
+                default.generate_steps_max,
+            ),
+        }
     }
 }
 

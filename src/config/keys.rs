@@ -10,7 +10,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigFault;
-use super::raw::{RawAdmin, RawAnycast, RawConfig, RawHealth, RawKernelRoute, RawLog, RawServer, RawTcp, RawZone};
+use super::raw::{
+    RawAdmin, RawAnycast, RawConfig, RawHealth, RawKernelRoute, RawLimits, RawLog, RawServer, RawTcp, RawZone,
+};
 
 /// The most unknown keys that are told.
 const FAULTS_MAX: usize = 20;
@@ -32,7 +34,10 @@ pub(super) const ROOT: &Section = &Section {
     sections: &[("server", SERVER), ("log", LOG), ("admin", ADMIN), ("anycast", ANYCAST), ("zone", ZONE)],
 };
 /// `[server]`.
-const SERVER: &Section = &Section { path: "server", keys: fields::<RawServer>, sections: &[("tcp", TCP)] };
+const SERVER: &Section =
+    &Section { path: "server", keys: fields::<RawServer>, sections: &[("tcp", TCP), ("limits", LIMITS)] };
+/// `[server.limits]`.
+const LIMITS: &Section = &Section { path: "server.limits", keys: fields::<RawLimits>, sections: &[] };
 /// `[server.tcp]`.
 const TCP: &Section = &Section { path: "server.tcp", keys: fields::<RawTcp>, sections: &[] };
 /// `[log]`.

@@ -21,6 +21,7 @@ pub use error::{ConfigError, ConfigFault};
 use crate::answer::Settings;
 use crate::serve::TcpLimits;
 use crate::wire::Name;
+use crate::zone::reader::Limits;
 
 /// The port of DNS, taken where an address is written without one (RFC 1035 §4.2).
 pub const PORT_DEFAULT: u16 = 53;
@@ -111,6 +112,10 @@ pub struct ZoneSources {
     pub is_dir_named: bool,
     /// Zones that are named one by one.
     pub files: Vec<ZoneFile>,
+    /// Folders from which zone files may include others, besides the folder that they are in.
+    pub include_dirs: Vec<PathBuf>,
+    /// How much one zone may take.
+    pub limits: Limits,
 }
 
 /// One zone that is named together with its file.
@@ -133,6 +138,8 @@ pub struct Overrides {
     pub zones: Vec<(Name, PathBuf)>,
     /// Served instead of the file's folder.
     pub zones_dir: Option<PathBuf>,
+    /// May be included from, besides the file's.
+    pub include_dirs: Vec<PathBuf>,
     /// Instead of the file's; 0: one for each CPU.
     pub workers: Option<usize>,
     /// Instead of the file's; empty: none.

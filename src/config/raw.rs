@@ -40,6 +40,8 @@ pub(super) struct RawServer {
     pub(super) version: Option<Spanned<String>>,
     /// The zones folder.
     pub(super) zones_dir: Option<Spanned<String>>,
+    /// Where files may be included from.
+    pub(super) include_dirs: Option<Spanned<Vec<Spanned<String>>>>,
     /// The control socket.
     pub(super) control: Option<Spanned<String>>,
     /// The state folder.
@@ -50,6 +52,20 @@ pub(super) struct RawServer {
     pub(super) udp_payload_max: Option<Spanned<i64>>,
     /// `[server.tcp]`.
     pub(super) tcp: RawTcp,
+    /// `[server.limits]`.
+    pub(super) limits: RawLimits,
+}
+
+/// `[server.limits]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawLimits {
+    /// Octets of the files of one zone.
+    pub(super) zone_octets_max: Option<Spanned<i64>>,
+    /// Records of one zone.
+    pub(super) zone_records_max: Option<Spanned<i64>>,
+    /// Records that `$GENERATE` makes in one zone.
+    pub(super) generate_steps_max: Option<Spanned<i64>>,
 }
 
 /// `[server.tcp]`.

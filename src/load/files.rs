@@ -1,16 +1,20 @@
 //! Files on disk as the zone reader takes them, each remembered as it was when it was read.
+//!
+//! Regular files only, and those that another file includes only from the folder of the zone's own file and below, or
+//! from below the folders that the configuration names: who writes a zone file need not be somebody who may read the host.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::zone::fault::FileError;
 use crate::zone::reader::Files;
 
-/// The most octets of one zone file.
-pub const FILE_BYTES_MAX: u64 = 64 << 30;
+/// The most octets of a file whose length the file system does not say. Such files may have no end at all.
+pub const UNSIZED_BYTES_MAX: u64 = 64 << 20;
 /// How long a file must have been at rest before it was read for its stamp to be trusted: two writes within one tick
 /// of the file system's clock can't be told apart, and network file systems tick in seconds.
 const REST_MIN: Duration = Duration::from_secs(2);
@@ -68,15 +72,32 @@ impl Witnesses {
 }
 
 /// Reads from the file system and takes down what was read.
-#[derive(Clone, Debug, Default)]
-pub struct DiskFiles {
+#[derive(Clone, Debug)]
+pub struct DiskFiles<'a> {
     seen: Vec<Seen>,
+    ground: Ground<'a>,
+    /// The most octets of one file.
+    bytes_max: u64,
 }
 
-impl DiskFiles {
+/// Where files may be included from.
+#[derive(Clone, Copy, Debug)]
+struct Ground<'a> {
+    /// The zone's own file, in whose folder and below.
+    zone_file: &'a Path,
+    /// Other folders.
+    include_dirs: &'a [PathBuf],
+}
+
+impl<'a> DiskFiles<'a> {
+    /// For a zone in `zone_file` that may include from `include_dirs` too, with files of at most `bytes_max` octets.
+    pub fn new(zone_file: &'a Path, include_dirs: &'a [PathBuf], bytes_max: u64) -> Self {
+        Self { seen: Vec::new(), ground: Ground { zone_file, include_dirs }, bytes_max }
+    }
+
     /// The octets of a file that was read, if it is what it was then.
     pub(super) fn read_again(&self, path: &Path) -> Option<Vec<u8>> {
-        let (stamp, octets) = read(path).ok()?;
+        let (stamp, octets) = read(path, self.bytes_max, |_| Ok(())).ok()?;
         self.seen.iter().any(|seen| seen.path == path && seen.stamp == Some(stamp)).then_some(octets)
     }
 
@@ -84,12 +105,15 @@ impl DiskFiles {
     pub fn into_witnesses(self) -> Witnesses {
         Witnesses(self.seen.into())
     }
-}
 
-impl Files for DiskFiles {
-    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+    /// Reads a file that `judge` has nothing against.
+    fn read_judged(
+        &mut self,
+        path: &Path,
+        judge: impl Fn(&Metadata) -> Result<(), FileError>,
+    ) -> Result<Vec<u8>, FileError> {
         let now = SystemTime::now();
-        let result = read(path);
+        let result = read(path, self.bytes_max, judge);
         let stamp = match &result {
             Ok((stamp, _)) => Some(*stamp),
             // Remembered as it is, so that the next reload sees when it is repaired.
@@ -103,6 +127,35 @@ impl Files for DiskFiles {
     }
 }
 
+impl Ground<'_> {
+    /// Whether a file that is open and has that metadata may be included as `path`. Links are followed before it is
+    /// judged; what was opened must be what the path leads to now, so that nobody can exchange one for the other.
+    fn judge(self, path: &Path, opened: Option<&Metadata>) -> Result<(), FileError> {
+        let folder = self.zone_file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let roots =
+            [folder.unwrap_or(Path::new("."))].into_iter().chain(self.include_dirs.iter().map(PathBuf::as_path));
+        let place = path.ancestors().find_map(|above| fs::canonicalize(above).ok()).unwrap_or_default();
+        let is_inside = roots.filter_map(|root| fs::canonicalize(root).ok()).any(|root| place.starts_with(root));
+        let is_there = |opened: &Metadata| {
+            fs::metadata(&place).is_ok_and(|now| (now.dev(), now.ino()) == (opened.dev(), opened.ino()))
+        };
+        if is_inside && opened.is_none_or(is_there) { Ok(()) } else { Err(FileError::Outside) }
+    }
+}
+
+impl Files for DiskFiles<'_> {
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, FileError> {
+        self.read_judged(path, |_| Ok(()))
+    }
+
+    fn include(&mut self, path: &Path) -> Result<Vec<u8>, FileError> {
+        // Nothing is said of what is not to be included, not even whether it is there.
+        let ground = self.ground;
+        ground.judge(path, None)?;
+        self.read_judged(path, |opened| ground.judge(path, Some(opened)))
+    }
+}
+
 /// Whether the last write was long enough before `now`.
 fn is_at_rest(stamp: &Stamp, now: SystemTime) -> bool {
     let seconds = u64::try_from(stamp.modified.0).unwrap_or(0);
@@ -110,36 +163,64 @@ fn is_at_rest(stamp: &Stamp, now: SystemTime) -> bool {
     now.duration_since(modified).is_ok_and(|rest| rest > REST_MIN)
 }
 
-/// Reads a whole regular file; a pipe or a device would hang or never end.
-fn read(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
-    check_kind(&fs::metadata(path)?)?;
-    let file = File::open(path)?;
+/// Reads a whole regular file; a pipe or a device would hang or never end. `judge` sees what was opened.
+fn read(
+    path: &Path,
+    bytes_max: u64,
+    judge: impl Fn(&Metadata) -> Result<(), FileError>,
+) -> Result<(Stamp, Vec<u8>), FileError> {
+    // Some devices do something when they are opened: so what is none is found before, and again where it was exchanged.
+    check_kind(fs::metadata(path).map_err(file_error)?.file_type())?;
+    let file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(file_error)?;
     let metadata = file.metadata()?;
-    check_kind(&metadata)?;
-    let mut octets = Vec::new();
-    let capacity = usize::try_from(metadata.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    octets.try_reserve_exact(capacity).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    check_kind(metadata.file_type())?;
+    judge(&metadata)?;
     // What is appended meanwhile is left for the next reload, so that the stamp is that of these octets; and the end need
     // not be looked for. Some file systems do not say how long a file is.
-    let bytes_max = if metadata.len() > 0 { metadata.len() } else { FILE_BYTES_MAX };
-    let mut rest = file.take(bytes_max);
-    while rest.by_ref().take(PIECE_BYTES_MAX).read_to_end(&mut octets)? > 0 {}
-    Ok((Stamp::of(&metadata), octets))
+    let (length, is_sized) = (metadata.len(), metadata.len() > 0);
+    let max = if is_sized { bytes_max } else { bytes_max.min(UNSIZED_BYTES_MAX) };
+    if length > max {
+        return Err(FileError::TooLong { max });
+    }
+    let octets = read_octets(file, if is_sized { length } else { max + 1 }, length)?;
+    if octets.len() as u64 > max { Err(FileError::TooLong { max }) } else { Ok((Stamp::of(&metadata), octets)) }
 }
 
-/// Refuses what is no regular file, and what is too long.
-fn check_kind(metadata: &Metadata) -> io::Result<()> {
+/// Reads at most `bytes` octets, of which `expected` are thought to be there.
+fn read_octets(file: File, bytes: u64, expected: u64) -> Result<Vec<u8>, FileError> {
+    let mut octets = Vec::new();
+    let capacity = usize::try_from(expected).map_err(|_| FileError::TooLong { max: usize::MAX as u64 })?;
+    octets.try_reserve_exact(capacity).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut rest = file.take(bytes);
+    while rest.by_ref().take(PIECE_BYTES_MAX).read_to_end(&mut octets)? > 0 {}
+    Ok(octets)
+}
+
+/// Refuses what is no regular file.
+fn check_kind(kind: FileType) -> Result<(), FileError> {
     match () {
-        () if metadata.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file")),
-        () if !metadata.is_file() => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
-        () if metadata.len() > FILE_BYTES_MAX => Err(io::ErrorKind::FileTooLarge.into()),
-        () => Ok(()),
+        () if kind.is_file() => Ok(()),
+        () if kind.is_dir() => Err(FileError::Directory),
+        () if kind.is_fifo() => Err(FileError::Pipe),
+        () if kind.is_socket() => Err(FileError::Socket),
+        () => Err(FileError::Device),
     }
+}
+
+/// What the system says, a circle of links by its name.
+fn file_error(error: io::Error) -> FileError {
+    if error.raw_os_error() == Some(libc::ELOOP) { FileError::LinkLoop } else { error.into() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Files of a zone in that file.
+    fn files_of(path: &Path) -> DiskFiles<'_> {
+        DiskFiles::new(path, &[], u64::MAX)
+    }
 
     fn rested(path: &Path) {
         let file = File::options().write(true).open(path).expect("opens");
@@ -152,7 +233,7 @@ mod tests {
         let path = folder.path().join("a.zone");
         fs::write(&path, "one").expect("writes");
         rested(&path);
-        let mut files = DiskFiles::default();
+        let mut files = files_of(&path);
         assert_eq!(files.read(&path).expect("reads"), b"one");
         assert_eq!(files.read_again(&path).as_deref(), Some(&b"one"[..]));
         let witnesses = files.clone().into_witnesses();
@@ -167,7 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.zone");
         fs::write(&path, "one").expect("writes");
-        let mut files = DiskFiles::default();
+        let mut files = files_of(&path);
         files.read(&path).expect("reads");
         assert!(!files.into_witnesses().are_unchanged());
     }
@@ -176,8 +257,8 @@ mod tests {
     fn a_missing_file_that_appears_is_a_change() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.zone");
-        let mut files = DiskFiles::default();
-        assert_eq!(files.read(&path).expect_err("no file").kind(), io::ErrorKind::NotFound);
+        let mut files = files_of(&path);
+        assert_eq!(files.read(&path).expect_err("no file"), FileError::Missing);
         let witnesses = files.into_witnesses();
         assert!(witnesses.are_unchanged());
         fs::write(&path, "one").expect("writes");
@@ -186,8 +267,8 @@ mod tests {
 
     #[test]
     fn folders_and_devices_are_no_zone_files() {
-        let mut files = DiskFiles::default();
-        assert_eq!(files.read(Path::new("/")).expect_err("a folder").kind(), io::ErrorKind::IsADirectory);
-        assert_eq!(files.read(Path::new("/dev/zero")).expect_err("a device").kind(), io::ErrorKind::InvalidInput);
+        let mut files = files_of(Path::new(""));
+        assert_eq!(files.read(Path::new("/")).expect_err("a folder"), FileError::Directory);
+        assert_eq!(files.read(Path::new("/dev/zero")).expect_err("a device"), FileError::Device);
     }
 }

@@ -144,7 +144,7 @@ mod tests {
         fs::write(&path, "").expect("writes");
         let name: Name = "other.".parse().expect("a name");
         let file = ZoneFile { name, path: folder.path().join("./a.test.zone"), said_at: String::new() };
-        let sources = ZoneSources { dir: Some(folder.path().into()), is_dir_named: true, files: vec![file] };
+        let sources = ZoneSources { dir: Some(folder.path().into()), files: vec![file], ..ZoneSources::default() };
         let listing = list(&sources).expect("lists");
         assert_eq!(listing.files.len(), 1);
         assert_eq!(listing.files[0].name, name);

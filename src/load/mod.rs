@@ -16,11 +16,12 @@ use std::time::SystemTime;
 use crate::config::ZoneSources;
 use crate::wire::{Name, NameRef, SharedName};
 use crate::zone::hash::Seed;
+use crate::zone::reader::Limits;
 use crate::zone::report::Style;
 use crate::zone::{Zone, ZoneSet};
 use files::Witnesses;
 use list::{ListError, Listed, Listing};
-use read::{Job, Outcome};
+use read::{Job, Means, Outcome};
 
 /// All that is loaded.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Loader {
     seed: Seed,
     style: Style,
     entries: Vec<Entry>,
+    /// What files might include and take when they were read last: where that changes, all are read again.
+    grounds: (Vec<PathBuf>, Limits),
 }
 
 /// One zone file and what is served of it.
@@ -130,7 +133,7 @@ pub enum ReloadError {
 impl Loader {
     /// Starts with nothing. `seed` is shared by all zones; `style` is how faults are shown.
     pub fn new(seed: Seed, style: Style) -> Self {
-        Self { seed, style, entries: Vec::new() }
+        Self { seed, style, entries: Vec::new(), grounds: Default::default() }
     }
 
     /// The zone files with what is served of them.
@@ -149,8 +152,12 @@ impl Loader {
     /// [`ReloadError`]; then nothing has changed. Faults in zone files are no errors here, but part of the report.
     pub fn reload(&mut self, sources: &ZoneSources, scope: Scope) -> Result<Report, ReloadError> {
         let listing = list::list(sources)?;
+        if (&sources.include_dirs, sources.limits) != (&self.grounds.0, self.grounds.1) {
+            self.grounds = (sources.include_dirs.clone(), sources.limits);
+            self.entries.iter_mut().for_each(|entry| entry.witnesses = Witnesses::default());
+        }
         let mut plan = self.plan(listing, scope)?;
-        let outcomes = read::read_all(&plan.read, self.seed, self.style);
+        let outcomes = read::read_all(&plan.read, Means { seed: self.seed, style: self.style, sources });
         let mut drafts: Vec<Draft> = plan.carried.drain(..).map(Draft::carried).collect();
         drafts.extend(
             plan.read.into_iter().zip(outcomes).map(|((listed, old), outcome)| Draft::read(listed, old, outcome)),

@@ -7,6 +7,7 @@ use super::Entry;
 use super::crew::House;
 use super::files::{DiskFiles, Witnesses};
 use super::list::Listed;
+use crate::config::ZoneSources;
 use crate::zone::fault::Faults;
 use crate::zone::hash::Seed;
 use crate::zone::reader::Sources;
@@ -31,14 +32,25 @@ pub struct Outcome {
 /// A file to be read, and what is served of it until then.
 pub type Job = (Arc<Listed>, Option<Entry>);
 
+/// How files are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Means<'a> {
+    /// The key of the name hash, which all zones share.
+    pub seed: Seed,
+    /// How faults are shown.
+    pub style: Style,
+    /// Where they come from, what they may include and how much they may take.
+    pub sources: &'a ZoneSources,
+}
+
 /// Reads the files, one outcome for each, in the same order.
-pub fn read_all(files: &[Job], seed: Seed, style: Style) -> Vec<Outcome> {
+pub fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
     let house = House::new();
     let outcomes: Vec<OnceLock<Outcome>> = files.iter().map(|_| OnceLock::new()).collect();
     house.run(files.len(), &|index| {
         let (listed, before) = &files[index];
         let previous = before.as_ref().and_then(|entry| entry.zone.as_deref());
-        let outcome = catch_unwind(AssertUnwindSafe(|| read(listed, previous, &house, seed, style)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| read(listed, previous, &house, means)));
         // Nobody else has the number.
         let _is_first = outcomes[index].set(outcome.unwrap_or_else(|_| panicked(listed)));
     });
@@ -46,9 +58,11 @@ pub fn read_all(files: &[Job], seed: Seed, style: Style) -> Vec<Outcome> {
 }
 
 /// Reads one file.
-fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, seed: Seed, style: Style) -> Outcome {
-    let (mut disk, mut sources, mut faults) = (DiskFiles::default(), Sources::default(), Faults::default());
-    let zone_file = ZoneFile { path: &file.path, name: file.name.as_ref(), seed, previous };
+fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, means: Means<'_>) -> Outcome {
+    let Means { seed, style, sources: ZoneSources { include_dirs, limits, .. } } = means;
+    let mut disk = DiskFiles::new(&file.path, include_dirs, limits.octets_max);
+    let (mut sources, mut faults) = (Sources::default(), Faults::default());
+    let zone_file = ZoneFile { path: &file.path, name: file.name.as_ref(), seed, previous, limits: *limits };
     let zone = zone::load(&zone_file, &mut disk, crew, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {

@@ -18,7 +18,7 @@ struct Site {
 impl Site {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let sources = ZoneSources { dir: Some(folder.path().into()), is_dir_named: true, files: Vec::new() };
+        let sources = ZoneSources { dir: Some(folder.path().into()), is_dir_named: true, ..ZoneSources::default() };
         Self { folder, loader: Loader::new(Seed([1, 2]), Style::Plain), sources }
     }
 

@@ -17,7 +17,7 @@ use crate::zone::names::Names;
 use crate::zone::node::{self, Flags};
 use crate::zone::nsec3;
 use crate::zone::order::{self, Entry, Order};
-use crate::zone::reader::{self, Files, Record, Sink, Sources};
+use crate::zone::reader::{self, Files, Limits, MasterFile, Record, Sink, Sources};
 use crate::zone::survey::Survey;
 use crate::zone::{Denial, Nsec3Chain, Zone};
 
@@ -34,6 +34,8 @@ pub struct ZoneFile<'a> {
     pub seed: Seed,
     /// The version before, loaded with the same seed: what is as it was is shared with it.
     pub previous: Option<&'a Zone>,
+    /// How much it may take.
+    pub limits: Limits,
 }
 
 /// Reads a zone file and makes the zone, unless it has errors; the zone is the same with any crew.
@@ -48,7 +50,8 @@ pub fn load(
     faults: &mut Faults,
 ) -> Option<Zone> {
     let mut builder = Builder::new(file.seed);
-    reader::read_zone(files, file.path, file.name, crew, sources, faults, &mut builder);
+    let master = MasterFile { path: file.path, origin: file.name, limits: file.limits };
+    reader::read_zone(files, master, crew, sources, faults, &mut builder);
     sources.forget();
     // What an entry says that could not be read may be just what a warning about the zone would miss. Errors about the
     // zone hold whatever else is in it.

@@ -4,16 +4,16 @@
 //! Knows neither how a fault is found nor how it is shown. Files and lines are meant by [`Place`]; the octets that a
 //! place points into are kept elsewhere.
 
+mod cause;
+mod help;
 mod kept;
 
-use std::borrow::Cow;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::wire::rdata::TextCause;
 use crate::wire::{Class, Name, NameError, Type};
-use crate::zone::nearest::nearest;
 
+pub use cause::{Bound, FileError, GenerateCause};
 pub use kept::{Fault, Faults};
 
 /// How many errors, and how many warnings, are kept for one file set; the rest are only counted.
@@ -54,63 +54,28 @@ pub enum Severity {
     Warning,
 }
 
-/// What is wrong with a `$GENERATE` directive itself (the records it makes have the faults of all records).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GenerateCause {
-    /// The range is not `start-stop` or `start-stop/step`.
-    #[error("this is no range: expected start-stop or start-stop/step")]
-    Range,
-    /// A number of the range is over 2^31-1.
-    #[error("a number of the range is larger than 2147483647")]
-    RangeNumber,
-    /// The range ends before it starts.
-    #[error("the range ends before it starts")]
-    RangeBackwards,
-    /// The step is zero.
-    #[error("the step must be at least 1")]
-    StepZero,
-    /// More records than one directive may make.
-    #[error("the range makes {count} records; one directive makes at most {max}")]
-    TooManyRecords {
-        /// How many it would make.
-        count: u64,
-        /// How many it may make.
-        max: u64,
-    },
-    /// What follows `${` is no modifier.
-    #[error("this is no modifier: expected ${{offset}}, ${{offset,width}} or ${{offset,width,base}}")]
-    Modifier,
-    /// The base is none of those known.
-    #[error("unknown base: expected d, o, x, X, n or N")]
-    Base,
-    /// The width is over what a number may take.
-    #[error("the width is larger than {max}")]
-    Width {
-        /// The largest width.
-        max: usize,
-    },
-    /// A number with its offset is over 2^31-1, or below zero where that cannot be written.
-    #[error("the number and its offset leave the range that can be written")]
-    Number,
-    /// What was made is longer than any record.
-    #[error("the text that is made is longer than {max} octets")]
-    TooLong {
-        /// The most octets.
-        max: usize,
-    },
-}
-
 /// What is wrong. `Display` gives the message as one sentence without a full stop.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FaultKind {
     // Files.
     /// A file cannot be read.
-    #[error("{}: {}", path.display(), unreadable(*cause))]
+    #[error("{}: {cause}", shown_path(path))]
     FileUnreadable {
         /// The file as it was asked for.
         path: PathBuf,
-        /// What the system said.
-        cause: io::ErrorKind,
+        /// Why.
+        cause: FileError,
+    },
+    /// A file of which nothing could be read. What it really is nobody knows, so nothing of it is shown.
+    #[error("this is no zone file: none of its entries is a record or a directive")]
+    NotAZoneFile,
+    /// A zone takes more than it may.
+    #[error("the zone has more than {max} {}", bound.noun())]
+    ZoneTooLarge {
+        /// What there is too much of.
+        bound: Bound,
+        /// How much it may take.
+        max: u64,
     },
     /// A file that ought to hold a zone holds no entry.
     #[error("the file holds no records")]
@@ -119,7 +84,7 @@ pub enum FaultKind {
     #[error("this is no text: it has NUL octets")]
     FileBinary,
     /// A file includes itself, at once or over others.
-    #[error("{} is being read already: the inclusion would never end", path.display())]
+    #[error("{} is being read already: the inclusion would never end", shown_path(path))]
     IncludeLoop {
         /// The file that was to be included.
         path: PathBuf,
@@ -467,9 +432,16 @@ impl FaultKind {
     fn row(&self) -> (Severity, &'static str) {
         use Severity::{Error, Warning};
         match self {
-            Self::FileUnreadable { cause: io::ErrorKind::NotFound, .. } => (Error, "file-missing"),
-            Self::FileUnreadable { cause: io::ErrorKind::IsADirectory, .. } => (Error, "file-is-directory"),
-            Self::FileUnreadable { .. } => (Error, "file-unreadable"),
+            Self::FileUnreadable { cause, .. } => match cause {
+                FileError::Missing => (Error, "file-missing"),
+                FileError::Directory => (Error, "file-is-directory"),
+                FileError::Pipe | FileError::Socket | FileError::Device => (Error, "file-special"),
+                FileError::TooLong { .. } => (Error, "file-too-long"),
+                FileError::Outside => (Error, "include-outside"),
+                FileError::LinkLoop | FileError::Denied | FileError::Other(_) => (Error, "file-unreadable"),
+            },
+            Self::NotAZoneFile => (Error, "not-a-zone-file"),
+            Self::ZoneTooLarge { .. } => (Error, "zone-too-large"),
             Self::FileEmpty => (Error, "file-empty"),
             Self::FileBinary => (Error, "file-binary"),
             Self::IncludeLoop { .. } => (Error, "include-loop"),
@@ -524,80 +496,20 @@ impl FaultKind {
         }
     }
 
-    /// What the operator may do, where that can be told.
-    pub fn help(&self) -> Option<Cow<'static, str>> {
-        let text = match self {
-            Self::FileEmpty => "a zone needs at least an SOA record",
-            Self::FileBinary => "zone files are text: convert UTF-16 to UTF-8, and raw or map images to text",
-            Self::QuoteOpen => "end the string with `\"`; a line break in a string is written \\010",
-            Self::UnknownDirective { word } => {
-                return Some(match nearest(word, DIRECTIVES) {
-                    Some(directive) => format!("did you mean `{directive}`?").into(),
-                    None => {
-                        format!("known are {}; write `\\$` where a name starts with it", DIRECTIVES.join(", ")).into()
-                    }
-                });
-            }
-            Self::UnknownType { word } => {
-                let known = (1..=LAST_LOW_TYPE).chain(FIRST_HIGH_TYPE..=LAST_HIGH_TYPE);
-                return Some(match nearest(word, known.filter_map(|number| Type(number).mnemonic())) {
-                    Some(mnemonic) => format!("did you mean `{mnemonic}`?").into(),
-                    None => "a type without a name is written TYPEnnn (RFC 3597)".into(),
-                });
-            }
-            Self::NoOwner => "write the owner in the first column; `@` is the origin",
-            Self::ClassNotIn { .. } => "leave the class out, or write IN",
-            Self::MetaType { .. } => "such types exist in questions and messages only (RFC 6895 section 3.1)",
-            Self::Generate { cause: GenerateCause::Modifier | GenerateCause::Base } => {
-                "`$$` or `\\$` is a dollar sign that stands for itself"
-            }
-            Self::Generated { kind, .. } => return kind.help(),
-            Self::NoTtl { .. } => {
-                "write `$TTL 3600` in front, or what was meant: here Windows takes the SOA's MINIMUM; BIND does so where \
-                 the SOA has no TTL, else it takes that of the record before"
-            }
-            Self::SoaNotAtApex { owner, .. } => {
-                return Some(
-                    format!(
-                        "check $ORIGIN and a final dot that is missing; the zone's name is that of its file, without \
-                         `.zone`: if {owner} is meant, rename the file, or name it in the configuration with [[zone]], \
-                         name = \"{owner}\""
-                    )
-                    .into(),
-                );
-            }
-            Self::CnameAndOtherData { .. } => {
-                "an alias has no records but its own signatures and NSEC (RFC 1034 section 3.6.2)"
-            }
-            Self::BelowDname { .. } => "names below a DNAME cannot have records (RFC 6672 section 2.4)",
-            Self::Nsec3TooManyIterations { .. } | Self::Nsec3Iterations { .. } => {
-                "sign the zone with 0 iterations (RFC 9276 section 3.1)"
-            }
-            Self::OutOfZone { .. } => "a final dot too many, or one that is missing?",
-            Self::TtlsDiffer { .. } => "give all records of an RRset one TTL (RFC 2181 section 5.2)",
-            Self::TargetIsAlias { .. } => "name the target of the alias instead (RFC 2181 section 10.3)",
-            Self::MissingGlue { .. } => "add A or AAAA records for the name server",
-            _ => return None,
-        };
-        Some(text.into())
+    /// Whether the line at fault may be shown: it is text of a zone, and not something that only stands in its place.
+    pub fn shows_line(&self) -> bool {
+        !matches!(self, Self::FileBinary | Self::NotAZoneFile)
     }
 }
 
-/// The last of the types with low numbers that have names.
-const LAST_LOW_TYPE: u16 = 300;
-/// The first of the types with high numbers that have names.
-const FIRST_HIGH_TYPE: u16 = 32_768;
-/// The last of the types with high numbers that have names.
-const LAST_HIGH_TYPE: u16 = 32_800;
+/// A path as a message shows it: what it holds moves no terminal.
+fn shown_path(path: &Path) -> String {
+    without_controls(&path.to_string_lossy())
+}
 
-/// Says why a file could not be read.
-fn unreadable(cause: io::ErrorKind) -> String {
-    match cause {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
-        io::ErrorKind::PermissionDenied => "this file may not be read by this user".to_owned(),
-        other => format!("cannot be read: {other}"),
-    }
+/// A text with its control characters written as escapes.
+pub(super) fn without_controls(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]

@@ -56,14 +56,14 @@ fn write_fault(fault: &Fault, lines: &mut Lines<'_>, renderer: &Renderer, out: &
     let Place { file, line, column } = fault.place;
     let path = lines.sources.path(file).map_or_else(|| "?".to_owned(), |path| path.display().to_string());
     let mut group = Group::with_title(level.primary_title(fault.kind.to_string()).id(fault.kind.code()));
-    match lines.seek(fault.place) {
+    match lines.seek(fault.place).filter(|_| fault.kind.shows_line()) {
         Some(text) => {
             let (line, column) = (line as usize, usize::from(column));
             let (shown, span) = excerpt(text, column.saturating_sub(1), fault.length);
             let snippet = Snippet::source(shown).line_start(line).annotation(AnnotationKind::Primary.span(span));
             group = group.element(Origin::path(path).line(line).char_column(column)).element(snippet);
         }
-        None if lines.sources.is_forgotten(file) && !fault.place.is_whole_file() => {
+        None if !fault.place.is_whole_file() && (lines.sources.is_forgotten(file) || !fault.kind.shows_line()) => {
             group = group.element(Origin::path(path).line(line as usize).char_column(usize::from(column)));
         }
         None => group = group.element(Origin::path(path)),
@@ -173,14 +173,13 @@ fn append_lossy(octets: &[u8], text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::path::Path;
 
     use super::*;
     use crate::wire::NameRef;
     use crate::zone::Alone;
-    use crate::zone::fault::{FAULTS_MAX, FaultKind};
-    use crate::zone::reader::{Files, Record, Sink, read_zone};
+    use crate::zone::fault::{FAULTS_MAX, FaultKind, FileError};
+    use crate::zone::reader::{Files, Limits, MasterFile, Record, Sink, read_zone};
 
     /// Wants no records.
     struct Nobody;
@@ -199,16 +198,21 @@ mod tests {
     struct OneFile(Vec<u8>);
 
     impl Files for OneFile {
-        fn read(&mut self, _: &Path) -> io::Result<Vec<u8>> {
+        fn read(&mut self, _: &Path) -> Result<Vec<u8>, FileError> {
             Ok(self.0.clone())
         }
+    }
+
+    /// The file.
+    fn master() -> MasterFile<'static> {
+        MasterFile { path: Path::new("x.zone"), origin: NameRef::ROOT, limits: Limits::default() }
     }
 
     /// The report on a file that is named `x.zone`.
     fn report(text: &[u8]) -> String {
         let (mut sources, mut faults) = (Sources::default(), Faults::default());
         let mut files = OneFile(text.to_vec());
-        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut Nobody);
+        read_zone(&mut files, master(), &Alone, &mut sources, &mut faults, &mut Nobody);
         let mut out = String::new();
         write(&faults, &sources, Style::Plain, &mut out);
         out
@@ -256,7 +260,7 @@ x.zone: 1 error, 0 warnings
     fn faults_are_sorted_and_what_is_not_shown_is_counted() {
         let (mut sources, mut faults) = (Sources::default(), Faults::default());
         let mut files = OneFile(b"$TTL 5\n".to_vec());
-        read_zone(&mut files, Path::new("x.zone"), NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut Nobody);
+        read_zone(&mut files, master(), &Alone, &mut sources, &mut faults, &mut Nobody);
         for line in (1..=FAULTS_MAX as u32 + 7).rev() {
             faults.add(FaultKind::BadTtl, Place { file: 0, line, column: 1 }, 1);
         }

@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::fault::Faults;
+use super::fault::{Faults, FileError};
 use super::hash::{LookupName, Seed};
 use super::node::{Flags, Node};
-use super::reader::{Files, Sources};
+use super::reader::{Files, Limits, Sources};
 use super::{Alone, Crew, Denial, Found, Nsec3Found, Zone, ZoneFile, ZoneSet, load};
 use crate::wire::{Name, Type};
 
@@ -19,7 +19,7 @@ const SEED: Seed = Seed([0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03]);
 struct TextFiles(HashMap<PathBuf, String>);
 
 impl Files for TextFiles {
-    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, FileError> {
         let text = self.0.get(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(text.clone().into_bytes())
     }
@@ -37,7 +37,7 @@ fn load_with(crew: &dyn Crew, name: &str, text: &str, previous: Option<&Zone>) -
     let head = "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n";
     let mut files = TextFiles(HashMap::from([(path.clone(), format!("{head}{text}\n"))]));
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let file = ZoneFile { path: &path, name: name.as_ref(), seed: SEED, previous };
+    let file = ZoneFile { path: &path, name: name.as_ref(), seed: SEED, previous, limits: Limits::default() };
     let zone = load(&file, &mut files, crew, &mut sources, &mut faults);
     (zone, faults)
 }

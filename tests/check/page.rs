@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use fated::load::files::FILE_BYTES_MAX;
+use fated::load::files::UNSIZED_BYTES_MAX;
 use fated::wire::Type;
 use fated::wire::message::MESSAGE_BYTES_MAX;
 use fated::wire::name::{LABEL_BYTES_MAX, NAME_BYTES_MAX};
 use fated::wire::rdata::{RDATA_BYTES_MAX, TextCause, parse};
 use fated::zone::fault::FAULTS_MAX;
 use fated::zone::nsec3::ITERATIONS_MAX;
-use fated::zone::reader::{FALLBACK_TTL, GENERATE_RECORDS_MAX, INCLUDE_DEPTH_MAX, INCLUDES_MAX};
+use fated::zone::reader::{FALLBACK_TTL, INCLUDE_DEPTH_MAX, INCLUDES_MAX, Limits, REPEATED_OCTETS_MAX};
 
 #[test]
 fn the_page_lists_every_code_with_its_severity() {
@@ -50,11 +50,15 @@ fn the_page_lists_every_type_with_a_text_form() {
 
 #[test]
 fn the_bounds_of_the_page_are_those_of_the_code() {
+    let Limits { octets_max, records_max, generate_steps_max } = Limits::default();
     let known = [
-        ("`FILE_BYTES_MAX`", FILE_BYTES_MAX.to_string()),
+        ("`zone-octets-max`", octets_max.to_string()),
+        ("`zone-records-max`", records_max.to_string()),
+        ("`generate-steps-max`", generate_steps_max.to_string()),
+        ("`UNSIZED_BYTES_MAX`", UNSIZED_BYTES_MAX.to_string()),
+        ("`REPEATED_OCTETS_MAX`", REPEATED_OCTETS_MAX.to_string()),
         ("`INCLUDE_DEPTH_MAX`", INCLUDE_DEPTH_MAX.to_string()),
         ("`INCLUDES_MAX`", INCLUDES_MAX.to_string()),
-        ("`GENERATE_RECORDS_MAX`", GENERATE_RECORDS_MAX.to_string()),
         ("`WIDTH_MAX`", private("src/zone/reader/generate.rs", "WIDTH_MAX")),
         ("`TEXT_BYTES_MAX`", private("src/zone/reader/generate.rs", "TEXT_BYTES_MAX")),
         ("`ENTRY_WORDS_MAX`", private("src/zone/reader/scan.rs", "ENTRY_WORDS_MAX")),

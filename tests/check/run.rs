@@ -66,7 +66,12 @@ impl Peer {
 /// What `fated check --print` says about a file.
 pub(crate) fn fated(file: &ZoneFile) -> Output {
     let mut command = bounded(Path::new(env!("CARGO_BIN_EXE_fated")));
-    command.arg("check").arg("--zone").arg(format!("{}={}", file.zone, file.file_name())).arg("--print");
+    command
+        .arg("check")
+        .arg("--zone")
+        .arg(format!("{}={}", file.zone, file.file_name()))
+        .arg("--print")
+        .args(["--include-dir", ".."]);
     output(command.env("NO_COLOR", "1").env("COLUMNS", "200").current_dir(folder(file)))
 }
 

@@ -79,10 +79,11 @@ fn the_command_line_stands_above_the_file() {
         workers: Some(7),
         control: Some(PathBuf::new()),
         state_dir: Some("state".into()),
+        include_dirs: vec!["two".into()],
         is_dry_run: false,
     };
-    let text = "[server]\nlisten = [\"192.0.2.1\"]\nworkers = 2\nzones-dir = \"z\"\ncontrol = \"c\"\nstate-dir = \"s\"";
-    let config = parse(Path::new("f"), text, &overrides).expect("good");
+    let text = "[server]\ninclude-dirs = [\"one\"]\nlisten = [\"192.0.2.1\"]\nworkers = 2\nzones-dir = \"z\"\ncontrol = \"c\"\nstate-dir = \"s\"";
+    let config = parse(Path::new("d/f"), text, &overrides).expect("good");
     assert_eq!(config.listen.len(), 1);
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:0");
     assert_eq!(config.workers.get(), 7);
@@ -90,6 +91,7 @@ fn the_command_line_stands_above_the_file() {
     assert_eq!(config.state_dir.as_deref(), Some(Path::new("state")));
     assert_eq!(config.zones.dir.as_deref(), Some(Path::new("other")));
     assert_eq!(config.zones.files.len(), 1);
+    assert_eq!(config.zones.include_dirs, [Path::new("d/one"), Path::new("two")]);
 }
 
 #[test]
@@ -104,6 +106,8 @@ fn values_out_of_range_name_key_value_range_and_place() {
     for (line, message, place) in [
         ("udp-payload-max = 511", "`server.udp-payload-max` is 511, but it must be 512 to 4096", ":2:19"),
         ("udp-payload-max = 4097", "`server.udp-payload-max` is 4097, but it must be 512 to 4096", ":2:19"),
+        ("limits.zone-records-max = 0", "`server.limits.zone-records-max` is 0, but it must be 1 to 11", ":2:27"),
+        ("limits.generate-steps-max = -1", "`server.limits.generate-steps-max` is -1, but it must be 0 to 10", ":2:29"),
         ("workers = -1", "`server.workers` is -1, but it must be 0 to 1024", ":2:11"),
         ("workers = 1025", "`server.workers` is 1025, but it must be 0 to 1024", ":2:11"),
         ("tcp.clients-max = 0", "`server.tcp.clients-max` is 0, but it must be 1 to 1000000", ":2:19"),

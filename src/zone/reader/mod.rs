@@ -6,23 +6,25 @@
 
 mod generate;
 mod parts;
+mod room;
 mod scan;
 mod sources;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsStr;
-use std::io;
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::wire::rdata::{TextCause, TextError, Token, TtlError, parse, parse_ttl};
 use crate::wire::{Class, Name, NameRef, Type};
 use crate::zone::crew::Crew;
-use crate::zone::fault::{DIRECTIVES, FaultKind, Faults, Place};
+use crate::zone::fault::{Bound, DIRECTIVES, FaultKind, Faults, FileError, Place, Severity, without_controls};
+use room::Room;
 use scan::{Scanned, Scanner, Spot};
 
-pub use generate::GENERATE_RECORDS_MAX;
+pub use room::{Limits, REPEATED_OCTETS_MAX};
 pub use sources::Sources;
 
 /// How deeply files may include files.
@@ -45,8 +47,27 @@ pub trait Files {
     /// Reads a whole file. `path` is relative to the working folder unless it is absolute.
     ///
     /// # Errors
-    /// Whatever the system says; the kind of the error is what the operator is told.
-    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>>;
+    /// [`FileError`], which the operator is told.
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, FileError>;
+
+    /// Reads a file because another one includes it, which may be written by somebody who may not read everything.
+    ///
+    /// # Errors
+    /// [`FileError`], [`FileError::Outside`] among them.
+    fn include(&mut self, path: &Path) -> Result<Vec<u8>, FileError> {
+        self.read(path)
+    }
+}
+
+/// A zone's own file, and how it is to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct MasterFile<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Completes relative names until `$ORIGIN` says otherwise.
+    pub origin: NameRef<'a>,
+    /// How much it and all that it includes may take.
+    pub limits: Limits,
 }
 
 /// One record of a zone file; the class is always IN.
@@ -86,20 +107,20 @@ pub trait Sink: Send + Sync + Sized {
 
 /// Reads a zone file and all that it includes.
 ///
-/// `origin` completes relative names until `$ORIGIN` says otherwise. Records go to `sink` in the order of the text,
+/// Records go to `sink` in the order of the text,
 /// also when faults were found: whoever takes them asks `faults` at the end. `sources` keeps the files' octets, the
 /// zone's own file first, so that faults can be shown; it is meant to be empty. What comes of it is the same with any
 /// `crew`.
 pub fn read_zone<S: Sink>(
     files: &mut dyn Files,
-    path: &Path,
-    origin: NameRef<'_>,
+    master: MasterFile<'_>,
     crew: &dyn Crew,
     sources: &mut Sources,
     faults: &mut Faults,
     sink: &mut S,
 ) {
-    Reader::new(files, crew, sources, faults, sink, State::new(origin.to_name())).read(path);
+    let (state, room) = (State::new(master.origin.to_name()), Room::new(master.limits));
+    Reader::new(files, crew, sources, faults, sink, state, room).read(master.path);
 }
 
 /// Whether a line that starts with a blank has an owner to repeat.
@@ -182,6 +203,13 @@ struct Reader<'r, S> {
     /// The files that are being read, the innermost last.
     chain: Vec<PathBuf>,
     include_count: usize,
+    room: Room,
+    /// Whether a bound was overstepped, so that nothing more is read.
+    is_over: bool,
+    /// Whether any error was told, of whatever file.
+    has_errors: bool,
+    /// Whether something in the file at hand was a record or a directive.
+    is_zone_text: bool,
     state: State,
     /// The RDATA of the record at hand.
     rdata: Vec<u8>,
@@ -196,36 +224,61 @@ impl<'r, S: Sink> Reader<'r, S> {
         faults: &'r mut Faults,
         sink: &'r mut S,
         state: State,
+        room: Room,
     ) -> Self {
-        let (chain, rdata, part_bytes_min) = (Vec::new(), Vec::with_capacity(RDATA_BYTES), parts::PART_BYTES_MIN);
-        Self { files, sources, faults, sink, crew, part_bytes_min, chain, include_count: 0, state, rdata }
+        Self {
+            files,
+            sources,
+            faults,
+            sink,
+            crew,
+            part_bytes_min: parts::PART_BYTES_MIN,
+            chain: Vec::new(),
+            include_count: 0,
+            room,
+            is_over: false,
+            has_errors: false,
+            is_zone_text: false,
+            state,
+            rdata: Vec::with_capacity(RDATA_BYTES),
+        }
     }
 
     /// Reads the zone's own file and all that it includes.
     fn read(&mut self, path: &Path) {
-        match self.open(path) {
+        match self.open(path, false) {
             Ok(file) => {
                 self.sink.expect(self.sources.octets(file).map_or(0, <[u8]>::len));
                 self.chain.push(path.to_owned());
                 let is_text = self.read_file(file);
                 if is_text && !self.state.has_entries {
-                    self.faults.add(FaultKind::FileEmpty, Place::of_file(file), 0);
+                    self.tell(FaultKind::FileEmpty, Place::of_file(file), 0);
                 }
             }
-            Err(cause) => {
+            Err(kind) => {
                 let file = self.sources.add(path, Vec::new());
-                let kind = FaultKind::FileUnreadable { path: path.to_owned(), cause };
-                self.faults.add(kind, Place::of_file(file), 0);
+                self.tell(*kind, Place::of_file(file), 0);
             }
         }
     }
 
+    /// Tells of a fault.
+    fn tell(&mut self, kind: FaultKind, place: Place, length: usize) {
+        self.has_errors |= kind.severity() == Severity::Error;
+        self.is_over |= matches!(kind, FaultKind::ZoneTooLarge { .. });
+        self.faults.add(kind, place, length);
+    }
+
     /// Reads a file into the sources, unless it is there already, and gives its index.
-    fn open(&mut self, path: &Path) -> Result<u16, io::ErrorKind> {
+    fn open(&mut self, path: &Path, is_included: bool) -> Result<u16, Box<FaultKind>> {
         if let Some(file) = self.sources.find(path) {
+            let bytes = self.sources.octets(file).map_or(0, <[u8]>::len);
+            self.room.take(Bound::RepeatedOctets, bytes as u64)?;
             return Ok(file);
         }
-        let octets = self.files.read(path).map_err(|error| error.kind())?;
+        let read = if is_included { self.files.include(path) } else { self.files.read(path) };
+        let octets = read.map_err(|cause| Box::new(FaultKind::FileUnreadable { path: path.to_owned(), cause }))?;
+        self.room.take(Bound::Octets, octets.len() as u64)?;
         Ok(self.sources.add(path, octets))
     }
 
@@ -237,21 +290,29 @@ impl<'r, S: Sink> Reader<'r, S> {
             let line_start = octets[..at].iter().rposition(|octet| *octet == b'\n').map_or(0, |newline| newline + 1);
             let line = 1 + octets[..at].iter().filter(|octet| **octet == b'\n').count();
             let spot = Spot { line: saturated(line), column: at - line_start + 1, length: 1, start: at };
-            self.faults.add(FaultKind::FileBinary, place(file, spot), 1);
+            self.tell(FaultKind::FileBinary, place(file, spot), 1);
             return false;
         }
-        let mut scanner = Scanner::new(&octets);
-        self.read_text(file, &mut scanner);
+        let fresh = self.faults.fork();
+        let (outer, was_zone_text) = (mem::replace(self.faults, fresh), mem::take(&mut self.is_zone_text));
+        self.read_text(file, &mut Scanner::new(&octets));
+        let own = mem::replace(self.faults, outer);
+        let first = own.iter().find(|fault| fault.kind.severity() == Severity::Error).map(|fault| fault.place);
+        match first {
+            Some(place) if !self.is_zone_text => self.faults.add(FaultKind::NotAZoneFile, place, 1),
+            _ => self.faults.join([own]),
+        }
+        self.is_zone_text = was_zone_text;
         true
     }
 
     /// Reads the entries that begin before `end`.
     fn read_entries(&mut self, file: u16, scanner: &mut Scanner<'_>, end: usize) {
-        while scanner.at() < end {
+        while scanner.at() < end && !self.is_over {
             let outcome = match scanner.next_entry() {
                 Scanned::End => return,
                 Scanned::Broken(kind, spot) => {
-                    self.faults.add(*kind, place(file, spot), spot.length);
+                    self.tell(*kind, place(file, spot), spot.length);
                     if !scanner.is_blank_first {
                         self.state.owner_state = OwnerState::Wrong;
                         self.state.is_origin_known &=
@@ -264,7 +325,7 @@ impl<'r, S: Sink> Reader<'r, S> {
             self.state.has_entries = true;
             if let Err(trouble) = outcome {
                 let (place, length) = locate(file, scanner, &trouble);
-                self.faults.add(trouble.kind, place, length);
+                self.tell(trouble.kind, place, length);
             }
         }
     }
@@ -276,6 +337,7 @@ impl<'r, S: Sink> Reader<'r, S> {
             return self.read_record(file, scanner);
         }
         let directive = DIRECTIVES.iter().find(|name| first.text.eq_ignore_ascii_case(name.as_bytes()));
+        self.is_zone_text |= directive.is_some();
         match (directive, scanner.is_blank_first) {
             (None, true) => self.read_record(file, scanner),
             (None, false) => {
@@ -317,7 +379,9 @@ impl<'r, S: Sink> Reader<'r, S> {
         }
         self.read_rdata(head.rtype, &scanner.tokens[head.next..])
             .map_err(|error| trouble_at(rdata_fault(head.rtype, error.cause), head.next + error.token, error.offset))?;
+        self.is_zone_text = true;
         if self.state.owner_state == OwnerState::Known {
+            self.room.take(Bound::Records, 1).map_err(|kind| trouble(*kind, 0))?;
             let Head { rtype, ttl, .. } = head;
             self.sink.take(&Record { owner: self.state.owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
         }
@@ -361,7 +425,7 @@ impl<'r, S: Sink> Reader<'r, S> {
     fn choose_ttl(&mut self, written: Option<u32>, place: Place) -> u32 {
         written.or(self.state.default_ttl).unwrap_or_else(|| {
             // An entry that could not be read may have been the one with the TTL.
-            if !self.state.is_told_of_ttl && self.faults.error_count() == 0 {
+            if !self.state.is_told_of_ttl && !self.has_errors {
                 self.state.is_told_of_ttl = true;
                 self.faults.add(FaultKind::NoTtl { used: FALLBACK_TTL }, place, 0);
             }
@@ -431,10 +495,7 @@ impl<'r, S: Sink> Reader<'r, S> {
         if self.include_count > INCLUDES_MAX {
             return Err(trouble(FaultKind::TooManyIncludes { max: INCLUDES_MAX }, 0));
         }
-        let included = match self.open(&path) {
-            Ok(included) => included,
-            Err(cause) => return Err(trouble(FaultKind::FileUnreadable { path, cause }, 1)),
-        };
+        let included = self.open(&path, true).map_err(|kind| trouble(*kind, 1))?;
         let before = (self.state.origin, self.state.is_origin_known, self.state.owner, self.state.owner_state);
         (self.state.origin, self.state.is_origin_known) = (origin, is_origin_known);
         self.chain.push(path);
@@ -502,7 +563,7 @@ fn saturated(line: usize) -> u32 {
 /// A word as a message repeats it: clipped, and readable whatever its octets.
 fn shown(text: &[u8]) -> Box<str> {
     let is_clipped = text.len() > SHOWN_WORD_BYTES_MAX;
-    let kept = String::from_utf8_lossy(&text[..text.len().min(SHOWN_WORD_BYTES_MAX)]);
+    let kept = without_controls(&String::from_utf8_lossy(&text[..text.len().min(SHOWN_WORD_BYTES_MAX)]));
     if is_clipped { format!("{kept}…").into() } else { kept.into() }
 }
 

@@ -10,9 +10,10 @@ use std::io;
 use std::path::Path;
 
 use crate::zone::crew::{self, Alone};
-use crate::zone::fault::Faults;
+use crate::zone::fault::{Faults, FileError};
+use crate::zone::reader::room::Room;
 use crate::zone::reader::scan::Scanner;
-use crate::zone::reader::{Files, OwnerState, Reader, Sink, Sources, State};
+use crate::zone::reader::{Files, Limits, OwnerState, Reader, Sink, Sources, State};
 
 /// A text is cut into parts of so many octets at least: below that threads cost more than they bring.
 pub(super) const PART_BYTES_MIN: usize = 256 << 10;
@@ -27,6 +28,8 @@ const HEAD_BYTES: usize = 4 << 10;
 const SPOILT_ROUNDS_MAX: usize = 4;
 /// Lines that are looked at to find one where a part may start.
 const BORDER_LINES_MAX: usize = 1_000;
+/// The most steps of `$GENERATE` that a part takes: those of a round are all held at once.
+const GENERATE_STEPS_MAX: u64 = 4_096;
 
 /// Octets of a text, and the line that they begin with.
 struct Cut {
@@ -44,13 +47,17 @@ struct Part<S> {
     state: State,
     /// Whether it is as good as if it had been read in its turn, provided that it began with the right state.
     is_sound: bool,
+    /// What it has used.
+    room: Room,
+    /// Whether something in it was a record or a directive.
+    is_zone_text: bool,
 }
 
 /// What a part may include: nothing. It is a fault, and the part is read again in its turn.
 struct NoFiles;
 
 impl Files for NoFiles {
-    fn read(&mut self, _path: &Path) -> io::Result<Vec<u8>> {
+    fn read(&mut self, _path: &Path) -> Result<Vec<u8>, FileError> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -63,24 +70,26 @@ impl<S: Sink> Reader<'_, S> {
             // Directives stand at the beginning more often than not.
             self.read_entries(file, scanner, scanner.at().saturating_add(HEAD_BYTES.min(self.part_bytes_min)));
         }
-        loop {
+        while !self.is_over {
             let cuts = self.cuts(scanner);
             if cuts.len() < 2 {
                 return self.read_entries(file, scanner, usize::MAX);
             }
             let supposed = State { owner_state: OwnerState::None, ..self.state };
-            let (fork, octets) = (&*self.sink, scanner.octets());
+            let (fork, octets, mut limits) = (&*self.sink, scanner.octets(), self.room.limits);
+            limits.generate_steps_max = limits.generate_steps_max.min(GENERATE_STEPS_MAX);
             let parts = crew::map(self.crew, cuts, |_, cut| {
                 let sink = fork.fork(cut.end - cut.start);
-                read_part(file, octets, cut, supposed, sink)
+                read_part(file, octets, cut, supposed, limits, sink)
             });
-            for Part { cut, sink, state, is_sound } in parts {
+            for Part { cut, sink, state, is_sound, room, is_zone_text } in parts {
                 let is_as_supposed = self.state.begins_like(&supposed);
                 if !is_as_supposed && spoilt_count < SPOILT_ROUNDS_MAX {
                     spoilt_count += 1;
                     break;
                 }
-                if is_sound && is_as_supposed && scanner.at() == cut.start {
+                if is_sound && is_as_supposed && scanner.at() == cut.start && self.room.take_part(&room) {
+                    self.is_zone_text |= is_zone_text;
                     self.state.follow(&state);
                     self.sink.join(sink);
                     scanner.skip_to(cut.end, cut.end_line);
@@ -133,15 +142,15 @@ impl State {
 }
 
 /// Reads one part into `sink`.
-fn read_part<S: Sink>(file: u16, octets: &[u8], cut: Cut, state: State, mut sink: S) -> Part<S> {
+fn read_part<S: Sink>(file: u16, octets: &[u8], cut: Cut, state: State, limits: Limits, mut sink: S) -> Part<S> {
     let (mut files, mut sources, mut faults) = (NoFiles, Sources::default(), Faults::default());
-    let mut reader = Reader::new(&mut files, &Alone, &mut sources, &mut faults, &mut sink, state);
+    let mut reader = Reader::new(&mut files, &Alone, &mut sources, &mut faults, &mut sink, state, Room::new(limits));
     // An entry that goes on behind the end is cut off inside a parenthesis, which is a fault.
     let mut scanner = Scanner::at_line(&octets[..cut.end], cut.start, cut.line);
     reader.read_entries(file, &mut scanner, usize::MAX);
-    let state = reader.state;
+    let (state, room, is_zone_text) = (reader.state, reader.room, reader.is_zone_text);
     sink.close();
-    Part { cut, sink, state, is_sound: faults.is_empty() }
+    Part { cut, sink, state, is_sound: faults.is_empty(), room, is_zone_text }
 }
 
 /// The first line at or behind `at` that begins like an entry with an owner, or the end of the text; `None` where

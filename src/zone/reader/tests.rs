@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -16,11 +15,11 @@ use crate::zone::fault::FAULTS_MAX;
 struct Memory(HashMap<PathBuf, Vec<u8>>);
 
 impl Files for Memory {
-    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, FileError> {
         match path.to_str() {
-            Some("z/dir") => Err(io::ErrorKind::IsADirectory.into()),
-            Some("z/secret") => Err(io::ErrorKind::PermissionDenied.into()),
-            _ => self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
+            Some("z/dir") => Err(FileError::Directory),
+            Some("z/secret") => Err(FileError::Denied),
+            _ => self.0.get(path).cloned().ok_or(FileError::Missing),
         }
     }
 }
@@ -59,7 +58,8 @@ fn read(files: &[(&str, &[u8])]) -> (Vec<String>, Vec<String>) {
     let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
     let origin: Name = "example.".parse().expect("a name");
     let path = Path::new("z/main");
-    read_zone(&mut memory, path, origin.as_ref(), &Alone, &mut sources, &mut faults, &mut records);
+    let master = MasterFile { path, origin: origin.as_ref(), limits: Limits::default() };
+    read_zone(&mut memory, master, &Alone, &mut sources, &mut faults, &mut records);
     let faults = faults.iter().map(|fault| {
         let Place { file, line, column } = fault.place;
         format!("{} {file}:{line}:{column}", fault.kind.code())
@@ -75,10 +75,15 @@ fn records(text: &[u8]) -> Vec<String> {
     records
 }
 
-/// Faults of one file, as `code line:column`.
+/// Faults of one file behind a line that makes it a zone file, as `code line:column`, lines counted without that one.
 fn faults(text: &[u8]) -> Vec<String> {
-    let (_, faults) = read(&[("z/main", text)]);
-    faults.iter().map(|fault| fault.replacen(" 0:", " ", 1)).collect()
+    let (_, faults) = read(&[("z/main", &[b"$ORIGIN example.\n", text].concat())]);
+    let told = |fault: &String| {
+        let (code, place) = fault.split_once(" 0:").expect("a fault of the file");
+        let (line, column) = place.split_once(':').expect("a place");
+        format!("{code} {}:{column}", line.parse::<u32>().expect("a line") - 1)
+    };
+    faults.iter().map(told).collect()
 }
 
 #[test]
@@ -199,12 +204,31 @@ fn faults_stand_where_they_are() {
         (b"a 5 TXT \"x\nb 5 A x", &["quote-open 1:9", "bad-rdata 2:7"]),
         (b"a 5 TXT ( x\n y\nb 5 A x", &["parenthesis-open 1:9", "bad-rdata 3:7"]),
         (b"a 5 TXT x )\nb 5 A x", &["parenthesis-close 1:11", "bad-rdata 2:7"]),
-        (b"", &["file-empty 0:0"]),
-        (b" \n;x\n", &["file-empty 0:0"]),
         (b"a 5 A 192.0.2.1\nb\x00", &["file-binary 2:2"]),
     ] {
         let text_shown = String::from_utf8_lossy(text).into_owned();
         assert_eq!(faults(text), expected, "{text_shown}");
+    }
+    for text in [&b""[..], b" \n;x\n"] {
+        assert_eq!(read(&[("z/main", text)]).1, ["file-empty 0:0:0"]);
+    }
+}
+
+#[test]
+fn a_file_without_anything_good_is_one_fault_and_repeats_none_of_its_words() {
+    for text in ["hunter2", "a hunter2 b\nc hunter2 d", "$hunter2\n;x", "x TXT \"hunter2\ny A hunter2"] {
+        let (main, good) = (format!("$INCLUDE b\n{}", "a A hunter2"), "x 5 A 192.0.2.1\n");
+        for (files, expected) in [
+            ([("z/main", text), ("z/b", good)], &["NotAZoneFile"][..]),
+            ([("z/main", main.as_str()), ("z/b", text)], &["BadRdata", "NotAZoneFile"]),
+        ] {
+            let files = files.map(|(path, text)| (path, text.as_bytes()));
+            let (_, told, _) = outcome(&files, &Alone, 1);
+            let kinds = told.iter().filter(|told| told.starts_with("Fault "));
+            let kinds: Vec<bool> = kinds.zip(expected).map(|(told, kind)| told.contains(kind)).collect();
+            assert_eq!(kinds, vec![true; expected.len()], "{told:?}");
+            assert!(told.iter().all(|told| !told.contains("hunter2")), "{told:?}");
+        }
     }
 }
 
@@ -259,7 +283,8 @@ fn inclusions_end() {
         (b"$INCLUDE b c d", b"", "surplus-field 0:1:14"),
         (b"$INCLUDE b c..d", b"", "bad-origin 0:1:12"),
         (b"$INCLUDE b", b"\x00", "file-binary 1:1:1"),
-        (b"$INCLUDE b", b"a 5 A x", "bad-rdata 1:1:7"),
+        (b"$INCLUDE b", b"z 5 A 192.0.2.1\na 5 A x", "bad-rdata 1:2:7"),
+        (b"$INCLUDE b", b"a 5 A x", "not-a-zone-file 1:1:7"),
     ] {
         let (_, faults) = read(&[("z/main", main), ("z/b", included)]);
         assert_eq!(faults, [expected], "{}", String::from_utf8_lossy(main));
@@ -324,7 +349,7 @@ fn faults_of_generate_stand_at_the_directive() {
         (b"$GENERATE 255-300 x$ 5 A 192.0.2.$", "bad-rdata 1:26"),
         (b"$GENERATE 1-9 x..$ 5 A 192.0.2.$", "bad-owner 1:15"),
         (b"$GENERATE 1-9 x$ 5 TXT \"( $\"", "parenthesis-open 1:24"),
-        (b"$GENERATE 0-2000000 x$ 5 A 192.0.2.1", "bad-generate 1:11"),
+        (b"$GENERATE 0-2000000 x$ 5 A 192.0.2.1", "zone-too-large 1:11"),
     ] {
         assert_eq!(faults(text), [expected], "{}", String::from_utf8_lossy(text));
     }
@@ -340,7 +365,14 @@ fn a_hundred_thousand_records_stream_through() {
     let mut files = Memory([(PathBuf::from("z/main"), text.into_bytes())].into());
     let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
     let path = Path::new("z/main");
-    read_zone(&mut files, path, NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut records);
+    read_zone(
+        &mut files,
+        MasterFile { path, origin: NameRef::ROOT, limits: Limits::default() },
+        &Alone,
+        &mut sources,
+        &mut faults,
+        &mut records,
+    );
     assert!(records.records.iter().all(|line| line.contains(" A c00002")));
     assert_eq!((records.records.len(), faults.error_count(), faults.warning_count()), (100_000, 0, 0));
 }
@@ -357,7 +389,14 @@ fn the_real_root_zones_have_no_faults() {
         let mut files = Memory([(PathBuf::from("z/main"), octets)].into());
         let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
         let path = Path::new("z/main");
-        read_zone(&mut files, path, NameRef::ROOT, &Alone, &mut sources, &mut faults, &mut records);
+        read_zone(
+            &mut files,
+            MasterFile { path, origin: NameRef::ROOT, limits: Limits::default() },
+            &Alone,
+            &mut sources,
+            &mut faults,
+            &mut records,
+        );
         let found: Vec<_> = faults.iter().take(3).collect();
         assert!(found.is_empty(), "{name}: {found:?}");
         assert_eq!(records.records.len(), line_count, "{name}: one record a line");
@@ -380,10 +419,20 @@ impl Crew for ThreeHands {
 /// All that comes of reading: records with their places, faults as they are kept, their numbers, files, and how many
 /// parts were taken as they were read.
 fn outcome(files: &[(&str, &[u8])], crew: &dyn Crew, part_bytes_min: usize) -> (Vec<String>, Vec<String>, usize) {
+    outcome_within(files, crew, part_bytes_min, Limits::default())
+}
+
+/// The same within limits.
+fn outcome_within(
+    files: &[(&str, &[u8])],
+    crew: &dyn Crew,
+    part_bytes_min: usize,
+    limits: Limits,
+) -> (Vec<String>, Vec<String>, usize) {
     let mut memory = Memory(files.iter().map(|(path, octets)| (PathBuf::from(path), octets.to_vec())).collect());
     let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
     let state = State::new("example.".parse().expect("a name"));
-    let mut reader = Reader::new(&mut memory, crew, &mut sources, &mut faults, &mut records, state);
+    let mut reader = Reader::new(&mut memory, crew, &mut sources, &mut faults, &mut records, state, Room::new(limits));
     reader.part_bytes_min = part_bytes_min;
     reader.read(Path::new("z/main"));
     let mut told: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
@@ -452,13 +501,15 @@ proptest! {
         newline in proptest::sample::select(vec!["\n", "\r\n"]),
         begins_with_mark in any::<bool>(),
         part_bytes_min in 1_usize..60,
+        records_max in prop_oneof![1_u64..100, Just(1_000)],
     ) {
         let mark = if begins_with_mark { "\u{FEFF}" } else { "" };
         let main = format!("{mark}{}", lines.join("\n").replace('\n', newline));
         let included = "x A 192.0.2.6\n$TTL 77\n$ORIGIN other\nz 5 A 192.0.2.7\ny A 192.0.2.8\n".repeat(4);
         let files = [("z/main", main.as_bytes()), ("z/b", included.as_bytes())];
-        let (records, told, _) = outcome(&files, &ThreeHands, part_bytes_min);
-        let (all_records, all_told, _) = outcome(&files, &Alone, part_bytes_min);
+        let limits = Limits { records_max, ..Limits::default() };
+        let (records, told, _) = outcome_within(&files, &ThreeHands, part_bytes_min, limits);
+        let (all_records, all_told, _) = outcome_within(&files, &Alone, part_bytes_min, limits);
         prop_assert_eq!(records, all_records);
         prop_assert_eq!(told, all_told);
     }
