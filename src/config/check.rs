@@ -29,6 +29,8 @@ const TEXT_BYTES_MAX: usize = 255;
 const UDP_PAYLOAD_BYTES: (i64, i64) = (512, 4096);
 /// Bounds of `clients-max` and `clients-per-address-max`.
 const TCP_CLIENTS: (i64, i64) = (1, 1_000_000);
+/// Bounds of `mss`: what every IPv4 host takes (RFC 9293 §3.7.1), what Linux takes.
+const TCP_MSS: (i64, i64) = (536, 32_767);
 /// Bounds of the TCP timeouts; the upper one fits RFC 7828 §3.1, which counts 100 ms in 16 bits.
 const TCP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 
@@ -268,6 +270,7 @@ impl Check<'_> {
                 default.idle_timeout,
             ),
             io_timeout: self.duration("server.tcp.io-timeout", &raw.io_timeout, TCP_TIMEOUT, default.io_timeout),
+            mss: self.number("server.tcp.mss", &raw.mss, TCP_MSS, default.mss.into()) as u16,
         }
     }
 

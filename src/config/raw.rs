@@ -80,6 +80,8 @@ pub(super) struct RawTcp {
     pub(super) idle_timeout: Option<Spanned<String>>,
     /// How long one message may take.
     pub(super) io_timeout: Option<Spanned<String>>,
+    /// Octets of data in a segment.
+    pub(super) mss: Option<Spanned<i64>>,
 }
 
 /// `[log]`.

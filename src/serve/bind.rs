@@ -130,7 +130,7 @@ pub fn bind<P: Copy + Into<Place>>(places: &[P], workers: usize, limits: &TcpLim
         if place.address.port() != 0 && places[..index].iter().any(|earlier| earlier.address == place.address) {
             continue;
         }
-        let (group, listener, chosen) = bind_pair(place, worker_count)?;
+        let (group, listener, chosen) = bind_pair(place, worker_count, limits)?;
         for (sockets, socket) in bound.workers.iter_mut().zip(group) {
             sockets.push(socket);
         }
@@ -141,7 +141,11 @@ pub fn bind<P: Copy + Into<Place>>(places: &[P], workers: usize, limits: &TcpLim
 }
 
 /// Binds both transports of one address, on the same port.
-fn bind_pair(place: Place, worker_count: usize) -> Result<(Vec<UdpSocket>, TcpListener, SocketAddr), BindError> {
+fn bind_pair(
+    place: Place,
+    worker_count: usize,
+    limits: &TcpLimits,
+) -> Result<(Vec<UdpSocket>, TcpListener, SocketAddr), BindError> {
     let address = place.address;
     let attempts_max = if address.port() == 0 { PORT_ATTEMPTS_MAX } else { 1 };
     let mut attempt = 1;
@@ -151,7 +155,7 @@ fn bind_pair(place: Place, worker_count: usize) -> Result<(Vec<UdpSocket>, TcpLi
         let first = bind_alone(place).map_err(udp_error)?;
         let chosen = local_address(&first, address).map_err(udp_error)?;
         let chosen_place = Place { address: chosen, ..place };
-        match listen(chosen_place) {
+        match listen(chosen_place, limits) {
             Ok(listener) => {
                 let group = open_group(first, chosen_place, worker_count).map_err(udp_error)?;
                 return Ok((group, listener, chosen));
@@ -208,7 +212,7 @@ fn udp_socket(place: Place) -> io::Result<Socket> {
 
 /// Makes a TCP listener. SO_REUSEADDR lets it start while old connections fade; a listener on the port is an error all
 /// the same, since SO_REUSEPORT is not set.
-fn listen(place: Place) -> io::Result<TcpListener> {
+fn listen(place: Place, limits: &TcpLimits) -> io::Result<TcpListener> {
     let address = place.address;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if family(address) == Family::V6 {
@@ -217,8 +221,13 @@ fn listen(place: Place) -> io::Result<TcpListener> {
     allow_absence(&socket, place)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    // Inherited by each connection: replies are written whole, and are not to wait for the client's acknowledgement.
+    // Inherited by each connection, as all that follows: replies are written whole, and are not to wait for the client's
+    // acknowledgement.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_mss(limits.mss.into())?;
+    socket.set_recv_buffer_size(TCP_RECEIVE_BYTES)?;
+    socket.set_send_buffer_size(TCP_SEND_BYTES)?;
+    socket.set_tcp_notsent_lowat(TCP_UNSENT_BYTES)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(TCP_BACKLOG)?;
     Ok(socket.into())
@@ -313,6 +322,15 @@ const PORT_ATTEMPTS_MAX: usize = 32;
 
 /// What is asked for in each direction of each UDP socket; Linux doubles it for its own bookkeeping.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// What is asked for queries of a TCP connection that are not read yet; Linux doubles it for its own bookkeeping. Thousands fit in.
+const TCP_RECEIVE_BYTES: usize = 64 << 10;
+
+/// The same for what was sent and is not acknowledged: enough for 1.2 MB/s to a client that is 100 ms away.
+const TCP_SEND_BYTES: usize = 128 << 10;
+
+/// How much is taken for a client beyond what its window has room for: one that reads nothing is given no more to keep.
+const TCP_UNSENT_BYTES: u32 = 16 << 10;
 
 /// Connections that wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const TCP_BACKLOG: i32 = 4096;

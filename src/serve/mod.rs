@@ -53,6 +53,8 @@ pub struct TcpLimits {
     pub idle_timeout: Duration,
     /// How long a message that was begun may take to come, and the replies to a batch of queries to be taken.
     pub io_timeout: Duration,
+    /// The most octets of data in a segment, either way (RFC 9293 §3.7.1). 536 to 32,767.
+    pub mss: u16,
 }
 
 impl Default for TcpLimits {
@@ -62,9 +64,14 @@ impl Default for TcpLimits {
             clients_per_address_max: 512,
             idle_timeout: Duration::from_secs(10),
             io_timeout: Duration::from_secs(5),
+            mss: MSS_DEFAULT,
         }
     }
 }
+
+/// What fits every path of IPv6, whose links carry 1,280 octets (RFC 8200 §5), with both headers; and nearly every one of
+/// IPv4. Where a path is narrower than its ends and says so to nobody, larger segments are lost for ever.
+const MSS_DEFAULT: u16 = 1220;
 
 /// The threads at work. Dropping it stops them like [`Running::stop`].
 #[derive(Debug)]

@@ -31,6 +31,7 @@ udp-payload-max = 4096
 clients-max = 100
 idle-timeout = "2m"
 io-timeout = "250ms"
+mss = 1400
 [log]
 level = "debug"
 format = "json"
@@ -51,12 +52,13 @@ file = "a.zone"
     assert_eq!(config.tcp.clients_max, 100);
     assert_eq!(config.tcp.clients_per_address_max, 100);
     assert_eq!(config.tcp.io_timeout, Duration::from_millis(250));
+    assert_eq!(config.tcp.mss, 1400);
     assert_eq!(config.log, Log { level: LogLevel::Debug, format: LogFormat::Json });
     assert_eq!(config.control.as_deref(), Some(Path::new("/run/c.sock")));
     assert_eq!(config.state_dir.as_deref(), Some(Path::new("/var/lib/fated")));
     assert_eq!(config.zones.dir.as_deref(), Some(Path::new("etc/zones")));
     assert_eq!(config.zones.files[0].path, Path::new("etc/a.zone"));
-    assert_eq!(config.zones.files[0].said_at, "etc/fated.toml:19:8");
+    assert_eq!(config.zones.files[0].said_at, "etc/fated.toml:20:8");
 }
 
 #[test]
@@ -114,6 +116,8 @@ fn values_out_of_range_name_key_value_range_and_place() {
         ("tcp.idle-timeout = \"10\"", "`server.tcp.idle-timeout` is \"10\", but it must be a time", ":2:20"),
         ("tcp.idle-timeout = \"2h\"", "`server.tcp.idle-timeout` is \"2h\", but it must be a time", ":2:20"),
         ("tcp.io-timeout = \"99ms\"", "`server.tcp.io-timeout` is \"99ms\", but it must be a time", ":2:18"),
+        ("tcp.mss = 535", "`server.tcp.mss` is 535, but it must be 536 to 32767", ":2:11"),
+        ("tcp.mss = 32768", "`server.tcp.mss` is 32768, but it must be 536 to 32767", ":2:11"),
         ("listen = [\"localhost\"]", "`server.listen` is \"localhost\", but it must be an address", ":2:11"),
         ("listen = []", "`server.listen` is 0 addresses, but it must be 1 to 256 addresses", ":2:10"),
     ] {
