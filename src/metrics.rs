@@ -205,10 +205,10 @@ pub struct TcpBlock {
     pub opened: Counter,
     /// Connections of those that have ended.
     pub closed: Counter,
-    /// Connections closed at once because there were too many of all clients.
-    pub refused_all: Counter,
-    /// Connections closed at once because there were too many of that client.
-    pub refused_client: Counter,
+    /// Connections closed to make room for new ones.
+    pub evicted: Counter,
+    /// Connections closed at once because no room could be made.
+    pub refused: Counter,
     /// Connections closed because nothing came.
     pub idle_timeouts: Counter,
     /// Connections closed because a message was begun and not finished in time.
@@ -341,8 +341,8 @@ const UDP_FAMILIES: [Family<UdpBlock>; 6] = [
 /// What is told of [`TcpBlock`].
 const TCP_FAMILIES: [Family<TcpBlock>; 9] = [
     ("fated_tcp_connections_total", |block| &block.opened),
-    ("fated_tcp_refused_all_total", |block| &block.refused_all),
-    ("fated_tcp_refused_client_total", |block| &block.refused_client),
+    ("fated_tcp_evicted_total", |block| &block.evicted),
+    ("fated_tcp_refused_total", |block| &block.refused),
     ("fated_tcp_idle_timeouts_total", |block| &block.idle_timeouts),
     ("fated_tcp_read_timeouts_total", |block| &block.read_timeouts),
     ("fated_tcp_write_timeouts_total", |block| &block.write_timeouts),

@@ -388,41 +388,59 @@ fn a_message_without_a_header_closes_the_connection_after_the_answers_before() {
     server.running.stop();
 }
 
-#[test]
-fn one_client_over_its_limit_is_refused_and_others_are_served() {
-    let _turn = turn();
-    let server = Server::plain(&TcpLimits { clients_per_address_max: 3, ..TcpLimits::default() });
-    let mut streams: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
-    for stream in &mut streams {
-        assert_tcp_answers(stream, 1);
-    }
-    assert_closed(&mut server.connect());
-    assert_eq!(total(server.running.metrics(), "fated_tcp_refused_client_total"), 1);
-
-    let other = Socket::new(Domain::IPV4, Type::STREAM, None).expect("descriptors are left");
-    other.bind(&SockAddr::from(SocketAddr::from(([127, 0, 0, 9], 0)))).expect("loopback has it");
-    other.connect(&SockAddr::from(server.address())).expect("it listens");
-    assert_tcp_answers(&mut TcpStream::from(other), 2);
-
-    drop(streams.pop());
-    wait_until("the seat is free again", || {
-        let mut stream = server.connect();
-        stream.write_all(&framed(3)).is_ok() && read_reply(&mut stream).is_ok()
-    });
-    server.running.stop();
+/// Connects from an address of loopback.
+fn connect_from(source: [u8; 4], server: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("descriptors are left");
+    socket.bind(&SockAddr::from(SocketAddr::from((source, 0)))).expect("loopback has it");
+    socket.connect(&SockAddr::from(server)).expect("it listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream
 }
 
 #[test]
-fn over_the_limit_of_all_clients_new_ones_are_refused() {
+fn whatever_limit_silent_clients_fill_a_new_client_is_served_at_once() {
     let _turn = turn();
-    let server = Server::plain(&TcpLimits { clients_max: 2, ..TcpLimits::default() });
-    let mut streams: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
-    for stream in &mut streams {
-        assert_tcp_answers(stream, 1);
+    let limits = |clients_max, clients_per_network_max, clients_per_address_max| TcpLimits {
+        clients_max,
+        clients_per_network_max,
+        clients_per_address_max,
+        idle_timeout: Duration::from_secs(300),
+        ..TcpLimits::default()
+    };
+    // The limits; who fills them; who comes then.
+    for (limits, silent, newcomer) in [
+        (limits(9, 9, 3), [127, 0, 0, 1], [127, 0, 0, 1]),
+        (limits(9, 3, 3), [127, 0, 0, 1], [127, 0, 0, 2]),
+        (limits(3, 3, 3), [127, 0, 0, 1], [127, 1, 0, 1]),
+        (limits(1, 1, 1), [127, 0, 0, 1], [127, 1, 0, 1]),
+    ] {
+        let server = Server::plain(&limits);
+        let metrics = server.running.metrics();
+        let count = limits.clients_per_address_max;
+        let mut streams: Vec<TcpStream> = (0..count).map(|_| connect_from(silent, server.address())).collect();
+        wait_until("all are accepted", || total(metrics, "fated_tcp_connections_total") == count as u64);
+        // Whoever has asked last has waited least.
+        for stream in streams.iter_mut().rev() {
+            assert_tcp_answers(stream, 1);
+        }
+        for round in 1..=count {
+            let mut new = connect_from(newcomer, server.address());
+            assert_tcp_answers(&mut new, 2);
+            assert_closed(&mut streams.pop().expect("one for each round"));
+            assert_eq!(total(metrics, "fated_tcp_evicted_total"), round as u64, "{limits:?}");
+            for stream in streams.iter_mut().rev() {
+                assert_tcp_answers(stream, 3);
+            }
+            // It goes again, so that the next one finds all seats taken by those who were there before.
+            drop(new);
+            wait_until("it is gone", || total(metrics, "fated_tcp_connections_open") < count as u64);
+            streams.insert(0, connect_from(silent, server.address()));
+            assert_tcp_answers(&mut streams[0], 4);
+        }
+        assert_eq!(total(metrics, "fated_tcp_refused_total"), 0);
+        server.running.stop();
     }
-    assert_closed(&mut server.connect());
-    assert_eq!(total(server.running.metrics(), "fated_tcp_refused_all_total"), 1);
-    server.running.stop();
 }
 
 #[test]
@@ -433,8 +451,12 @@ fn thousands_of_idle_connections_do_no_harm() {
     let count = usize::try_from(open_files.saturating_sub(1000) / 2).unwrap_or(usize::MAX).min(10_000);
     eprintln!("{count} idle connections, of 10000 wished for (RLIMIT_NOFILE {open_files})");
     assert!(count > 0, "RLIMIT_NOFILE leaves room for this test");
-    let limits =
-        TcpLimits { clients_per_address_max: 20_000, idle_timeout: Duration::from_secs(300), ..TcpLimits::default() };
+    let limits = TcpLimits {
+        clients_per_network_max: 16_384,
+        clients_per_address_max: 16_384,
+        idle_timeout: Duration::from_secs(300),
+        ..TcpLimits::default()
+    };
     let server = Server::plain(&limits);
     assert_tcp_answers(&mut server.connect(), 0);
     let before = resident_bytes();

@@ -27,7 +27,7 @@ const WORKERS_MAX: i64 = 1024;
 const TEXT_BYTES_MAX: usize = 255;
 /// Bounds of the largest UDP reply (RFC 6891 §6.2.3; above the upper one fragments are certain).
 const UDP_PAYLOAD_BYTES: (i64, i64) = (512, 4096);
-/// Bounds of `clients-max` and `clients-per-address-max`.
+/// Bounds of `clients-max`; the least of `clients-per-network-max` and `clients-per-address-max`.
 const TCP_CLIENTS: (i64, i64) = (1, 1_000_000);
 /// Bounds of `mss`: what every IPv4 host takes (RFC 9293 §3.7.1), what Linux takes.
 const TCP_MSS: (i64, i64) = (536, 32_767);
@@ -255,13 +255,18 @@ impl Check<'_> {
     fn tcp(&mut self, raw: &RawTcp) -> TcpLimits {
         let default = TcpLimits::default();
         let all = self.number("server.tcp.clients-max", &raw.clients_max, TCP_CLIENTS, default.clients_max as i64);
-        // Whoever lowers the limit for all need not lower the other one too.
-        let each_default = (default.clients_per_address_max as i64).min(all);
+        // Whoever lowers the limit for all need not lower the others too.
+        let network_default = (default.clients_per_network_max as i64).min(all);
         let bounds = (TCP_CLIENTS.0, all);
+        let network =
+            self.number("server.tcp.clients-per-network-max", &raw.clients_per_network_max, bounds, network_default);
+        let each_default = (default.clients_per_address_max as i64).min(network);
+        let bounds = (TCP_CLIENTS.0, network);
         let each =
             self.number("server.tcp.clients-per-address-max", &raw.clients_per_address_max, bounds, each_default);
         TcpLimits {
             clients_max: all as usize,
+            clients_per_network_max: network as usize,
             clients_per_address_max: each as usize,
             idle_timeout: self.duration(
                 "server.tcp.idle-timeout",

@@ -74,6 +74,8 @@ pub(super) struct RawLimits {
 pub(super) struct RawTcp {
     /// All clients.
     pub(super) clients_max: Option<Spanned<i64>>,
+    /// Clients of one network.
+    pub(super) clients_per_network_max: Option<Spanned<i64>>,
     /// Clients of one address.
     pub(super) clients_per_address_max: Option<Spanned<i64>>,
     /// How long a client may be silent.

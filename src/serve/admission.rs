@@ -1,22 +1,35 @@
-//! How many TCP connections there may be, in all and per client.
+//! Who may be connected over TCP, and who makes room for a new client when the seats are taken.
 //!
-//! A client is an IPv4 address or an IPv6 /64: whoever has one address of a /64 usually has all of them. Refuses to know
-//! what the connections do. Asked once per connection, never per query, so that it may lock.
+//! Connections are counted by prefix: all of them, those of a family, of a network (an IPv4 /24, an IPv6 /48) and of an
+//! address (an IPv4 address, an IPv6 /64: whoever has one address of a /64 usually has all of them). Where a prefix has all
+//! that it may have, one of its own is closed for the new one: of the family with the most connections, there of the network
+//! and there of the address with the most, the one that has waited longest. So a stranger pushes out a stranger's own idle
+//! connections first, and everybody keeps what nobody has more of. The prover's connections are not counted and never
+//! closed.
+//!
+//! Refuses to know what the connections do. Asked once per connection, never per query, so that it may lock.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use super::TcpLimits;
+use super::staff::Duty;
+use crate::metrics::TcpBlock;
 
 /// Counts the connections of all TCP threads.
 #[derive(Debug)]
 pub(super) struct Admission {
-    /// Connections of all clients together.
-    clients_max: usize,
-    /// Connections of one client.
-    clients_per_address_max: usize,
+    /// How many a prefix may have, by its depth.
+    seats_max: [usize; DEPTHS],
+    /// What moments are counted from.
+    origin: Instant,
     /// Who is there now.
     census: Mutex<Census>,
 }
@@ -24,66 +37,147 @@ pub(super) struct Admission {
 /// Who is there now.
 #[derive(Debug, Default)]
 struct Census {
-    /// All connections.
-    total: usize,
-    /// Connections by client, never 0; at most `clients_max` entries. The map's hash is seeded at random.
-    by_client: HashMap<Client, usize>,
+    /// The prefixes that have connections. The map's hash is seeded at random.
+    groups: HashMap<Prefix, Group>,
+    /// Counts the changes, so that of two groups it is known which changed last.
+    change: u64,
+    /// Where the prover's next connection comes from.
+    prover: Option<SocketAddr>,
+    /// The prover's connections.
+    provers: Vec<Weak<Occupant>>,
+    /// Those that were told to go and may not be closed yet: they hold a descriptor for a moment more. Not those whose
+    /// thread hangs and was replaced: nobody waits for it, and their descriptors are lost until it wakes.
+    leaving: Vec<Weak<Occupant>>,
 }
 
-/// What counts as one client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Client {
-    /// An IPv4 address.
-    V4([u8; 4]),
-    /// The first 64 bits of an IPv6 address.
-    V6([u8; 8]),
+/// The connections of one prefix.
+#[derive(Debug, Default)]
+struct Group {
+    /// How many there are.
+    count: usize,
+    /// When that changed last, or one of them was found to be in use.
+    changed: u64,
+    /// The prefixes right below, those with the most connections last, of equal ones the one that changed first.
+    parts: BTreeSet<(usize, Reverse<u64>, Prefix)>,
+    /// Of an address, the connections in the order in which they were last known to begin to wait.
+    seats: BTreeMap<Noted, Arc<Occupant>>,
 }
 
-/// Why a connection is not served.
+/// Since when a connection was known to wait, in microseconds, and its number.
+type Noted = (u64, u64);
+
+/// What is counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Prefix {
+    /// [`ALL`], [`FAMILY`], [`NETWORK`] or [`ADDRESS`].
+    depth: usize,
+    /// Whether it is one of IPv6; never of all.
+    is_v6: bool,
+    /// The octets that count at this depth; the others are 0.
+    octets: [u8; 8],
+}
+
+/// A connection that is there.
+#[derive(Debug)]
+struct Occupant {
+    /// The connection.
+    stream: TcpStream,
+    /// The thread that serves it.
+    duty: Arc<Duty<TcpBlock>>,
+    /// When its last query was answered, or when it came; stored by its thread.
+    since_us: AtomicU64,
+    /// What of that the census has noted; changed under its lock.
+    noted_us: AtomicU64,
+    /// Which admission it was.
+    number: u64,
+    /// Whether it had to make room.
+    is_evicted: AtomicBool,
+}
+
+/// There is no seat, and none can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// There are too many of all clients.
-    All,
-    /// There are too many of this client.
-    Client,
-}
+pub(super) struct Full;
 
-/// The right to be connected, given back when it is dropped.
+/// A connection with the right to be there, which ends with this.
 #[derive(Debug)]
 pub(super) struct Seat {
     /// Where it is given back.
     admission: Arc<Admission>,
-    /// Whose it is.
-    client: Client,
+    /// The connection.
+    occupant: Arc<Occupant>,
+    /// Who it is.
+    client: IpAddr,
+    /// Whether it is the prover.
+    is_prover: bool,
 }
 
 impl Admission {
     /// Opens with nobody there.
     pub(super) fn new(limits: &TcpLimits) -> Self {
+        let TcpLimits { clients_max, clients_per_network_max, clients_per_address_max, .. } = *limits;
         Self {
-            clients_max: limits.clients_max,
-            clients_per_address_max: limits.clients_per_address_max,
+            seats_max: [clients_max, clients_max, clients_per_network_max, clients_per_address_max],
+            origin: Instant::now(),
             census: Mutex::default(),
         }
     }
 
-    /// Admits one more connection of `address`.
+    /// Expects the prover to connect from here next: that connection gets a seat whoever has the others.
+    ///
+    /// Nobody else can come from there: it is an address of this host with a port that the prover has taken, and what a
+    /// stranger's forged packet makes the kernel say goes to the prover, never to the stranger.
+    pub(super) fn expect_prover(&self, from: SocketAddr) {
+        self.lock().prover = Some(from);
+    }
+
+    /// Admits one more connection, which `duty`'s thread serves from `now` on; closes another one where it has to.
     ///
     /// # Errors
-    /// Which limit is reached.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Refusal> {
-        let client = Client::of(address);
+    /// [`Full`] where those that were told to go do not: their thread hangs. `stream` is closed.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        client: SocketAddr,
+        duty: &Arc<Duty<TcpBlock>>,
+        now: Instant,
+    ) -> Result<Seat, Full> {
+        let address = Prefix::of(client.ip());
         let mut census = self.lock();
-        if census.total >= self.clients_max {
-            return Err(Refusal::All);
+        let is_prover = census.is_prover(client);
+        let evicted = if is_prover { None } else { census.make_room(address, &self.seats_max)? };
+        let since = self.since(now);
+        census.change += 1;
+        let occupant = Arc::new(Occupant {
+            stream,
+            duty: Arc::clone(duty),
+            since_us: since.into(),
+            noted_us: since.into(),
+            number: census.change,
+            is_evicted: false.into(),
+        });
+        if is_prover {
+            census.provers.push(Arc::downgrade(&occupant));
+        } else {
+            census.seat(address, Arc::clone(&occupant));
         }
-        if census.by_client.get(&client).is_some_and(|&count| count >= self.clients_per_address_max) {
-            return Err(Refusal::Client);
-        }
-        census.total += 1;
-        *census.by_client.entry(client).or_insert(0) += 1;
         drop(census);
-        Ok(Seat { admission: Arc::clone(self), client })
+        if let Some(old) = evicted {
+            old.evict(duty.block());
+        }
+        Ok(Seat { admission: Arc::clone(self), occupant, client: client.ip(), is_prover })
+    }
+
+    /// Closes the connection that would have to make room next, since descriptors have run out. Counted in `block`.
+    pub(super) fn evict_one(&self, block: &TcpBlock) {
+        let evicted = self.lock().unseat_one(Prefix::EVERYBODY);
+        if let Some(old) = evicted {
+            old.evict(block);
+        }
+    }
+
+    /// A moment as it is kept.
+    fn since(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.origin).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Takes the lock; the census is whole after every step, so that a poisoned lock can be used.
@@ -92,75 +186,201 @@ impl Admission {
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut census = self.admission.lock();
-        census.total = census.total.saturating_sub(1);
-        if let Entry::Occupied(mut entry) = census.by_client.entry(self.client) {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
+impl Census {
+    /// Whether a connection is the prover's, of whom more than [`PROVERS_MAX`] are not told from others.
+    fn is_prover(&mut self, client: SocketAddr) -> bool {
+        let is_same = |from: SocketAddr| (from.ip(), from.port()) == (client.ip(), client.port());
+        if !self.prover.is_some_and(is_same) {
+            return false;
+        }
+        self.provers.retain(|one| one.strong_count() > 0);
+        self.provers.len() < PROVERS_MAX
+    }
+
+    /// Takes a connection out if one more of `address` would be too many; it is to be evicted.
+    fn make_room(&mut self, address: Prefix, seats_max: &[usize; DEPTHS]) -> Result<Option<Arc<Occupant>>, Full> {
+        let count = |depth: usize| self.groups.get(&address.up_to(depth)).map_or(0, |group| group.count);
+        // The narrowest one: a seat that is free there is free in all that it lies in.
+        let full = (0..DEPTHS).rev().find(|&depth| count(depth) >= seats_max[depth]);
+        full.map(|depth| self.unseat_one(address.up_to(depth)).ok_or(Full)).transpose()
+    }
+
+    /// Takes out the connection of a prefix that has to make room first. `None` where there is none, or where
+    /// [`LEAVING_MAX`] are leaving already.
+    fn unseat_one(&mut self, prefix: Prefix) -> Option<Arc<Occupant>> {
+        let is_leaving = |one: &Weak<Occupant>| one.upgrade().is_some_and(|one| !one.duty.is_relieved());
+        if self.leaving.len() >= LEAVING_MAX {
+            self.leaving.retain(is_leaving);
+        }
+        let (address, noted) = self.longest_waiting(prefix).filter(|_| self.leaving.len() < LEAVING_MAX)?;
+        let occupant = self.unseat(address, noted)?;
+        self.leaving.push(Arc::downgrade(&occupant));
+        Some(occupant)
+    }
+
+    /// Finds the connection that has waited longest, there where there are most.
+    ///
+    /// What is noted may be older than what is so: a connection that was served since is noted anew, and another one is
+    /// looked at, so that a look more is paid for by a turn that a client had; [`LOOKS_MAX`] at most.
+    fn longest_waiting(&mut self, prefix: Prefix) -> Option<(Prefix, Noted)> {
+        for look in 1.. {
+            let mut address = prefix;
+            while address.depth < ADDRESS {
+                address = self.groups.get(&address)?.parts.last()?.2;
+            }
+            let seats = &mut self.groups.get_mut(&address)?.seats;
+            let (&noted, occupant) = seats.first_key_value()?;
+            let since = occupant.since_us.load(Ordering::Relaxed);
+            if since <= noted.0 || look >= LOOKS_MAX {
+                return Some((address, noted));
+            }
+            let occupant = seats.remove(&noted)?;
+            occupant.noted_us.store(since, Ordering::Relaxed);
+            seats.insert((since, noted.1), occupant);
+            self.recount(address, 0);
+        }
+        None
+    }
+
+    /// Takes a connection in.
+    fn seat(&mut self, address: Prefix, occupant: Arc<Occupant>) {
+        self.groups.entry(address).or_default().seats.insert(occupant.noted(), occupant);
+        self.recount(address, 1);
+    }
+
+    /// Takes a connection out, if it is there.
+    fn unseat(&mut self, address: Prefix, noted: Noted) -> Option<Arc<Occupant>> {
+        let occupant = self.groups.get_mut(&address)?.seats.remove(&noted)?;
+        self.recount(address, -1);
+        Some(occupant)
+    }
+
+    /// Changes the counts of an address and of all that it lies in, and their ranks.
+    fn recount(&mut self, address: Prefix, difference: isize) {
+        self.change += 1;
+        for depth in (0..DEPTHS).rev() {
+            let prefix = address.up_to(depth);
+            let group = self.groups.entry(prefix).or_default();
+            let before = (group.count, Reverse(group.changed), prefix);
+            group.count = group.count.saturating_add_signed(difference);
+            group.changed = self.change;
+            let after = (group.count, Reverse(group.changed), prefix);
+            if after.0 == 0 {
+                self.groups.remove(&prefix);
+            }
+            if depth > ALL {
+                let parts = &mut self.groups.entry(address.up_to(depth - 1)).or_default().parts;
+                parts.remove(&before);
+                if after.0 > 0 {
+                    parts.insert(after);
+                }
             }
         }
     }
 }
 
-impl Client {
-    /// Says which client an address belongs to.
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Self::V4(v4.octets()),
-            IpAddr::V6(v6) => Self::V6(prefix_64(v6)),
+impl Occupant {
+    /// Where the census has it.
+    fn noted(&self) -> Noted {
+        (self.noted_us.load(Ordering::Relaxed), self.number)
+    }
+
+    /// Ends the connection, whichever thread serves it: the client is told at once, and the thread finds its end.
+    fn evict(&self, block: &TcpBlock) {
+        self.is_evicted.store(true, Ordering::Release);
+        block.evicted.add(1);
+        // An error means that the client has ended it.
+        let _ended = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Seat {
+    /// The connection.
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.occupant.stream
+    }
+
+    /// Who it is.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// Whether it is the prover.
+    pub(super) fn is_prover(&self) -> bool {
+        self.is_prover
+    }
+
+    /// Whether it had to make room for another one.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.occupant.is_evicted.load(Ordering::Acquire)
+    }
+
+    /// Notes that it was answered at `now`.
+    pub(super) fn waits_since(&self, now: Instant) {
+        self.occupant.since_us.store(self.admission.since(now), Ordering::Relaxed);
+    }
+
+    /// Has the kernel forget what the client has not taken when the connection is closed, and not keep it for minutes.
+    pub(super) fn forget_unsent(&self) {
+        // It is closed in any case.
+        let _set: io::Result<()> = SockRef::from(self.stream()).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if !self.is_prover {
+            self.admission.lock().unseat(Prefix::of(self.client), self.occupant.noted());
         }
     }
 }
 
-/// Returns the first 64 bits of an address.
-fn prefix_64(address: Ipv6Addr) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = address.octets();
-    [a, b, c, d, e, f, g, h]
+impl Prefix {
+    /// All of both families.
+    const EVERYBODY: Self = Self { depth: ALL, is_v6: false, octets: [0; 8] };
+
+    /// What counts as the address of a client.
+    fn of(address: IpAddr) -> Self {
+        let octets = match address.to_canonical() {
+            IpAddr::V4(v4) => u64::from(v4.to_bits()) << 32,
+            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
+        };
+        Self { depth: ADDRESS, is_v6: address.to_canonical().is_ipv6(), octets: octets.to_be_bytes() }
+    }
+
+    /// The prefix of `depth` that this one lies in.
+    fn up_to(self, depth: usize) -> Self {
+        let kept = match (depth, self.is_v6) {
+            (ALL | FAMILY, _) => 0,
+            (NETWORK, false) => 3,
+            (NETWORK, true) => 6,
+            _ => 8,
+        };
+        let mut octets = [0; 8];
+        octets[..kept].copy_from_slice(&self.octets[..kept]);
+        Self { depth, is_v6: self.is_v6 && depth > ALL, octets }
+    }
 }
+
+/// The depth of the prefix of all.
+const ALL: usize = 0;
+/// The depth of the prefixes of IPv4 and IPv6.
+const FAMILY: usize = 1;
+/// The depth of an IPv4 /24 and an IPv6 /48.
+const NETWORK: usize = 2;
+/// The depth of an IPv4 address and an IPv6 /64.
+const ADDRESS: usize = 3;
+/// How many depths there are.
+const DEPTHS: usize = 4;
+
+/// Connections that may be told to go and hold their descriptor still, as long as a turn of their thread takes.
+pub(super) const LEAVING_MAX: usize = 64;
+
+/// The most connections of the prover at once: more than it has addresses to ask, twice over.
+pub(super) const PROVERS_MAX: usize = 128;
+
+/// How many connections are looked at to find one that waits.
+const LOOKS_MAX: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Opens with small limits.
-    fn open(clients_max: usize, clients_per_address_max: usize) -> Arc<Admission> {
-        Arc::new(Admission::new(&TcpLimits { clients_max, clients_per_address_max, ..TcpLimits::default() }))
-    }
-
-    /// Parses an address.
-    fn address(text: &str) -> IpAddr {
-        text.parse().expect("an address")
-    }
-
-    #[test]
-    fn one_client_cannot_take_the_seats_of_others() {
-        let admission = open(10, 2);
-        let seats: Vec<_> = (0..2).map(|_| admission.admit(address("192.0.2.1")).expect("a seat is free")).collect();
-        assert_eq!(admission.admit(address("192.0.2.1")).err(), Some(Refusal::Client));
-        assert!(admission.admit(address("192.0.2.2")).is_ok());
-        drop(seats);
-        assert!(admission.admit(address("192.0.2.1")).is_ok());
-    }
-
-    #[test]
-    fn an_ipv6_client_is_a_64_bit_prefix() {
-        let admission = open(10, 1);
-        let _seat = admission.admit(address("2001:db8::1")).expect("a seat is free");
-        assert_eq!(admission.admit(address("2001:db8::ffff:1")).err(), Some(Refusal::Client));
-        assert!(admission.admit(address("2001:db8:0:1::1")).is_ok());
-    }
-
-    #[test]
-    fn the_limit_of_all_holds_and_nothing_is_left_behind() {
-        let admission = open(2, 2);
-        let seats =
-            [address("192.0.2.1"), address("192.0.2.2")].map(|one| admission.admit(one).expect("a seat is free"));
-        assert_eq!(admission.admit(address("192.0.2.3")).err(), Some(Refusal::All));
-        drop(seats);
-        let census = admission.lock();
-        assert_eq!((census.total, census.by_client.len()), (0, 0));
-    }
-}
+mod tests;

@@ -137,6 +137,8 @@ fn respond<'z>(
     assert!(!query.windows(PANIC_NAME.len()).any(|part| part == PANIC_NAME), "asked for by a test");
     #[cfg(test)]
     super::wedge::wedge_if_asked(query);
+    #[cfg(test)]
+    super::wedge::spin_if_asked(query);
     match asked {
         Some(asked) => asked.respond(snapshot, asker, reply),
         None => answer::respond(snapshot, query, asker, reply),

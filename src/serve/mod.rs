@@ -28,7 +28,7 @@ pub use staff::{ReplaceError, Staff};
 pub use throttle::Throttle;
 
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +47,9 @@ use staff::Roster;
 pub struct TcpLimits {
     /// Connections of all clients together; lowered to what the limit of open files leaves. 1 to 1,000,000.
     pub clients_max: usize,
-    /// Connections of one client: an IPv4 address or an IPv6 /64. 1 to `clients_max`.
+    /// Connections of one network: an IPv4 /24 or an IPv6 /48. 1 to `clients_max`.
+    pub clients_per_network_max: usize,
+    /// Connections of one client: an IPv4 address or an IPv6 /64. 1 to `clients_per_network_max`.
     pub clients_per_address_max: usize,
     /// How long a connection may stay open without a query (RFC 7766 §6.2.3).
     pub idle_timeout: Duration,
@@ -61,6 +63,7 @@ impl Default for TcpLimits {
     fn default() -> Self {
         Self {
             clients_max: 16_384,
+            clients_per_network_max: 2048,
             clients_per_address_max: 512,
             idle_timeout: Duration::from_secs(10),
             io_timeout: Duration::from_secs(5),
@@ -73,6 +76,18 @@ impl Default for TcpLimits {
 /// IPv4. Where a path is narrower than its ends and says so to nobody, larger segments are lost for ever.
 const MSS_DEFAULT: u16 = 1220;
 
+/// Who waits to be accepted at a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpQueue {
+    /// Connections that wait now.
+    pub waiting: u32,
+    /// Connections that were accepted since the start.
+    pub accepted: u64,
+    /// Connections that the kernel did not even let wait, since this queue or that of unfinished handshakes was full.
+    /// Wraps.
+    pub dropped: u32,
+}
+
 /// The threads at work. Dropping it stops them like [`Running::stop`].
 #[derive(Debug)]
 pub struct Running {
@@ -83,7 +98,7 @@ pub struct Running {
     /// What tells the threads to end.
     signals: Signals,
     /// The TCP listeners; the threads share them.
-    _listeners: Arc<[TcpListener]>,
+    _listeners: Arc<[tcp::Listener]>,
     /// Closed when the last thread has ended; nothing is ever sent.
     ended: mpsc::Receiver<()>,
 }
@@ -133,10 +148,10 @@ impl Bound {
             self.workers.into_iter().map(|sockets| sockets.into_iter().map(Arc::new).collect()).collect();
         let (ending, ended) = mpsc::channel();
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let listeners: Arc<[TcpListener]> = self.listeners.into();
+        let listeners: Arc<[tcp::Listener]> = self.listeners.into_iter().map(tcp::Listener::from).collect();
         let crew = Arc::new(tcp::Crew::new(
             &listeners,
-            TcpLimits { clients_max: clients_max(&self.limits), ..self.limits },
+            TcpLimits { clients_max: clients_max(&self.limits, metrics.udp().len()), ..self.limits },
             Arc::clone(&snapshot),
             Arc::clone(&metrics),
             Arc::clone(&is_stopping),
@@ -193,8 +208,9 @@ impl Drop for Running {
     }
 }
 
-/// Bounds the TCP clients by the open files that the system allows, with a reserve for everything else.
-fn clients_max(limits: &TcpLimits) -> usize {
+/// Bounds the TCP clients by the descriptors that the system allows: without those that are open already, sockets above
+/// all, those that `worker_count` workers have watched, and a reserve for everything else.
+fn clients_max(limits: &TcpLimits, worker_count: usize) -> usize {
     let open_files_max = match limits::raise_open_files() {
         Ok(count) => usize::try_from(count).unwrap_or(usize::MAX),
         Err(error) => {
@@ -202,9 +218,15 @@ fn clients_max(limits: &TcpLimits) -> usize {
             OPEN_FILES_ASSUMED
         }
     };
-    let room = open_files_max.saturating_sub(OPEN_FILES_RESERVED).max(1);
+    let taken = limits::open_files().unwrap_or(0) + worker_count + OPEN_FILES_RESERVED;
+    let room = open_files_max.saturating_sub(taken).max(1);
     if room < limits.clients_max {
-        tracing::warn!(open_files_max, clients_max = room, "the limit of open files lowers the number of TCP clients");
+        tracing::warn!(
+            open_files_max,
+            clients_max = room,
+            "the limit of open files (`ulimit -n`, LimitNOFILE=) lowers the number of TCP clients from {}",
+            limits.clients_max
+        );
     }
     limits.clients_max.min(room)
 }
@@ -215,8 +237,9 @@ pub const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// TCP threads at most: TCP is a small part of the traffic, and UDP workers have the CPUs.
 const TCP_THREADS_MAX: usize = 4;
 
-/// Descriptors kept back for sockets, zone files, logs and the control plane.
-const OPEN_FILES_RESERVED: usize = 256;
+/// Descriptors kept back for the prover's connections and those that are being closed, for zone files, logs, the route and
+/// the control plane.
+const OPEN_FILES_RESERVED: usize = 128 + admission::PROVERS_MAX + admission::LEAVING_MAX;
 
 /// What is assumed where the limit cannot be read: the usual default of Linux.
 const OPEN_FILES_ASSUMED: usize = 1024;

@@ -9,7 +9,7 @@
 mod duty;
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
@@ -17,6 +17,7 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 
+use super::TcpQueue;
 use super::tcp::Crew;
 use super::udp;
 use crate::answer::Snapshot;
@@ -159,6 +160,19 @@ impl Staff {
     #[must_use]
     pub fn tcp_tid(&self, thread: usize) -> Option<i32> {
         self.crew.tid(thread)
+    }
+
+    /// Returns who waits to be accepted at an address, counted as in [`Staff::drops`]; `None` where that can't be told. Two
+    /// system calls.
+    #[must_use]
+    pub fn tcp_queue(&self, address_index: usize) -> Option<TcpQueue> {
+        self.crew.queue(address_index)
+    }
+
+    /// Gives the next connection over TCP that comes from `from`, which the caller must have bound, a seat that no client
+    /// can take, and turns that no client can delay.
+    pub fn expect_tcp(&self, from: SocketAddr) {
+        self.crew.expect_prover(from);
     }
 
     /// Wakes TCP thread `thread`, so that its beats move if it is well; it then also looks whether anybody waits to be

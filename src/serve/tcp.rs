@@ -22,21 +22,21 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use super::TcpLimits;
-use super::admission::{Admission, Refusal};
+use super::admission::{Admission, Full};
 use crate::answer::Snapshot;
 use crate::metrics::TcpBlock;
 use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::socket;
 use connection::{Bench, Connection, End, Next, Source};
 use crew::Shift;
-use slab::{Key, Slab};
+use slab::{Key, Limit, Slab};
 
 pub(super) use crew::Crew;
 
@@ -46,7 +46,7 @@ struct Office {
     /// Which block of counters is ours.
     index: usize,
     /// The listeners, shared with the other threads.
-    listeners: Arc<[TcpListener]>,
+    listeners: Arc<[Listener]>,
     /// What clients may take.
     limits: TcpLimits,
     /// Who may connect; shared with the other threads.
@@ -59,6 +59,22 @@ struct Office {
     is_stopping: Arc<AtomicBool>,
 }
 
+/// A listener, shared by all threads.
+#[derive(Debug)]
+pub(super) struct Listener {
+    /// The socket.
+    socket: TcpListener,
+    /// How many connections were taken off its queue.
+    accepted: AtomicU64,
+}
+
+impl From<TcpListener> for Listener {
+    /// A listener of which nobody was taken yet.
+    fn from(socket: TcpListener) -> Self {
+        Self { socket, accepted: AtomicU64::new(0) }
+    }
+}
+
 /// One thread at work.
 #[derive(Debug)]
 struct Desk {
@@ -66,6 +82,10 @@ struct Desk {
     office: Office,
     /// What it waits for.
     epoll: Epoll,
+    /// Of that, what is not to wait for the turns of clients: listeners and the prover's connections. Only looked at.
+    urgent: Epoll,
+    /// When that was looked at last.
+    urgent_at: Instant,
     /// Its connections.
     connections: Slab<Seated>,
     /// The big buffers.
@@ -112,6 +132,8 @@ impl Desk {
             connections: Slab::new(office.limits.idle_timeout, office.limits.io_timeout),
             office,
             epoll,
+            urgent: Epoll::new()?,
+            urgent_at: Instant::now(),
             bench: Bench::new(),
             now: Instant::now(),
             rest_end: None,
@@ -148,21 +170,46 @@ impl Desk {
             }
         };
         self.now = Instant::now();
+        self.urgent_at = self.now;
         self.office.shift.beat();
         for index in 0..ready_count {
-            match self.epoll.token(index).map(Ready::of) {
-                Some(Ready::Connection(key)) => self.go_on(key),
-                Some(Ready::Listener(listener)) => self.accept(listener, ACCEPTS_MAX),
-                Some(Ready::Bell) => self.accept_all(),
-                None => {}
-            }
+            let token = self.epoll.token(index);
+            self.see_to(token.map(Ready::of));
+            self.see_to_urgent();
         }
-        while let Some(key) = self.connections.expired(self.now) {
+        for _ in 0..EXPIRIES_MAX {
+            let surplus = || self.connections.surplus(Limit::Transfer, TRANSFERS_MAX);
+            let Some(key) = self.connections.expired(self.now).or_else(surplus) else { break };
             let late = self.connections.find(key).map_or(End::Broken, |seated| seated.connection.late());
             self.end(key, late);
         }
         if self.rest_end.is_some_and(|end| end <= self.now) {
             self.resume_accepting();
+        }
+    }
+
+    /// Does what is to be done about something that is ready.
+    fn see_to(&mut self, ready: Option<Ready>) {
+        match ready {
+            Some(Ready::Connection(key)) => self.go_on(key),
+            Some(Ready::Listener(listener)) => self.accept(listener, ACCEPTS_MAX),
+            Some(Ready::Bell) => self.accept_all(),
+            None => {}
+        }
+    }
+
+    /// Between the turns of clients, sees to the prover and to whoever waits to be accepted, if the last look is
+    /// [`URGENT_INTERVAL`] ago: however many clients there are, nobody waits for more than that and one turn.
+    fn see_to_urgent(&mut self) {
+        self.now = Instant::now();
+        if self.is_closing || self.now.saturating_duration_since(self.urgent_at) < URGENT_INTERVAL {
+            return;
+        }
+        self.urgent_at = self.now;
+        // Where it cannot be looked at, all is seen to in its turn.
+        for index in 0..self.urgent.wait(Some(Duration::ZERO)).unwrap_or(0) {
+            let token = self.urgent.token(index);
+            self.see_to(token.map(Ready::of));
         }
     }
 
@@ -219,9 +266,8 @@ impl Desk {
 
     /// Counts why a connection ends and closes it, in this order: who sees it closed finds it counted.
     fn end(&mut self, key: Key, end: End) {
-        if let Some(connection) = self.connections.remove(key) {
-            end.count(self.office.block());
-            drop(connection);
+        if let Some(seated) = self.connections.remove(key) {
+            seated.connection.end(end, self.office.block());
         }
     }
 
@@ -239,8 +285,9 @@ impl Desk {
         }
         for _ in 0..count_max {
             let Some(listener) = self.office.listeners.get(listener) else { return };
-            match socket::accept(listener.as_fd()) {
+            match socket::accept(listener.socket.as_fd()) {
                 Ok((stream, client)) => {
+                    listener.accepted.fetch_add(1, Ordering::Relaxed);
                     self.is_failure_told = false;
                     self.welcome(stream, client);
                 }
@@ -256,8 +303,10 @@ impl Desk {
         }
     }
 
-    /// Leaves the listeners alone for a while, since accepting would fail again at once.
+    /// Leaves the listeners alone for a while, since accepting would fail again at once. One connection ends meanwhile, so
+    /// that there is a descriptor for the next.
     fn rest_after(&mut self, error: &io::Error) {
+        self.office.admission.evict_one(self.office.block());
         if !std::mem::replace(&mut self.is_failure_told, true) {
             tracing::warn!(%error, "TCP connections cannot be accepted for now");
         }
@@ -279,34 +328,40 @@ impl Desk {
 
     /// Begins to wait for connections, as one of several threads.
     fn watch_listeners(&self) -> io::Result<()> {
-        (LISTENERS..)
-            .zip(&*self.office.listeners)
-            .try_for_each(|(token, listener)| self.epoll.watch(listener.as_fd(), token, Interest::SharedInput))
+        (LISTENERS..).zip(&*self.office.listeners).try_for_each(|(token, listener)| {
+            self.epoll.watch(listener.socket.as_fd(), token, Interest::SharedInput)?;
+            self.urgent.watch(listener.socket.as_fd(), token, Interest::Input)
+        })
     }
 
     /// Waits for connections no longer.
     fn forget_listeners(&self) {
         for listener in &*self.office.listeners {
-            // An error: it was not watched.
-            let _forgotten = self.epoll.forget(listener.as_fd());
+            for set in [&self.epoll, &self.urgent] {
+                // An error: it was not watched.
+                let _forgotten = set.forget(listener.socket.as_fd());
+            }
         }
     }
 
-    /// Starts to serve a connection, or closes it at once where a limit is reached.
+    /// Starts to serve a connection; where no room can be made for it, it is closed at once.
     fn welcome(&mut self, stream: TcpStream, client: SocketAddr) {
-        let block = self.office.block();
-        let seat = match self.office.admission.admit(client.ip()) {
+        let duty = &self.office.shift.duty;
+        let seat = match self.office.admission.admit(stream, client, duty, self.now) {
             Ok(seat) => seat,
-            Err(Refusal::All) => return block.refused_all.add(1),
-            Err(Refusal::Client) => return block.refused_client.add(1),
+            Err(Full) => return duty.block().refused.add(1),
         };
-        let connection = Connection::new(stream, client.ip(), seat);
-        let seated = Seated { connection, interest: Interest::Input };
-        let Some(key) = self.connections.insert(seated, self.now) else { return block.refused_all.add(1) };
-        block.opened.add(1);
-        let stream = self.connections.find(key).map(|seated| seated.connection.stream());
-        let watched = stream.map(|stream| self.epoll.watch(stream.as_fd(), key.to_token(), Interest::Input));
-        if let Some(Err(error)) = watched {
+        let is_prover = seat.is_prover();
+        let seated = Seated { connection: Connection::new(seat), interest: Interest::Input };
+        let Some(key) = self.connections.insert(seated, self.now) else { return duty.block().refused.add(1) };
+        duty.block().opened.add(1);
+        let Some(seated) = self.connections.find(key) else { return };
+        let descriptor = seated.connection.stream().as_fd();
+        let mut watched = self.epoll.watch(descriptor, key.to_token(), Interest::Input);
+        if is_prover {
+            watched = watched.and(self.urgent.watch(descriptor, key.to_token(), Interest::Input));
+        }
+        if let Err(error) = watched {
             tracing::error!(%error, "a TCP connection cannot be waited for and is closed");
             self.end(key, End::Broken);
         }
@@ -373,8 +428,18 @@ const LISTENERS: u64 = u64::MAX - u32::MAX as u64;
 /// How many connections are taken off one queue at once, so that others have their turn and other threads their share.
 const ACCEPTS_MAX: usize = 8;
 
+/// How many connections may have unfinished messages, or replies that their clients have not taken, in buffers at once; the
+/// one of them that began first makes room. A network's share of the seats is as many, where it is spread over four threads.
+const TRANSFERS_MAX: usize = 512;
+
+/// How many connections whose time is over are closed at once; what is left is closed in the next turn.
+const EXPIRIES_MAX: usize = 64;
+
+/// How long clients may have their turns before the prover and new connections are seen to.
+const URGENT_INTERVAL: Duration = Duration::from_millis(1);
+
 /// How long accepting rests when the system has no descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a thread rests when it cannot wait, so that it does not spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);

@@ -51,6 +51,20 @@ pub(super) fn name(index: u8) -> Vec<u8> {
     [NAME, &[1, b'0' + index, 0]].concat()
 }
 
+/// A name that takes long to answer, in wire form, as one does that needs many hashes.
+pub(super) const SLOW_NAME: &[u8] = b"\x04slow\x05fence\x04test\x00";
+
+/// How long that takes.
+const SLOW: Duration = Duration::from_micros(500);
+
+/// Spins for [`SLOW`] where `query` asks for [`SLOW_NAME`].
+pub(super) fn spin_if_asked(query: &[u8]) {
+    let start = Instant::now();
+    while query.windows(SLOW_NAME.len()).any(|part| part == SLOW_NAME) && start.elapsed() < SLOW {
+        std::hint::spin_loop();
+    }
+}
+
 /// Spins where `query` has the name of a wedge that is not released, for [`PATIENCE`] at most.
 pub(super) fn wedge_if_asked(query: &[u8]) {
     let Some(at) = query.windows(NAME.len()).position(|part| part == NAME) else { return };

@@ -19,6 +19,14 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Counts the descriptors that are open, that of the look itself among them.
+///
+/// # Errors
+/// What reading `/proc/self/fd` says.
+pub fn open_files() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/fd")?.count())
+}
+
 /// Keeps every page of the process in memory once it was touched, now and from now on.
 ///
 /// # Errors
@@ -76,6 +84,12 @@ mod tests {
         let first = super::raise_open_files().expect("the limit can be read");
         assert!(first > 0);
         assert_eq!(super::raise_open_files().expect("the limit can be read"), first);
+    }
+
+    #[test]
+    fn open_descriptors_are_counted() {
+        let held: Vec<_> = (0..100).map(|_| std::fs::File::open("/dev/null").expect("it is there")).collect();
+        assert!(super::open_files().expect("proc is mounted") > held.len());
     }
 
     #[test]

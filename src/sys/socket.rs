@@ -86,7 +86,8 @@ pub fn wait_writable(socket: BorrowedFd<'_>, timeout: Duration) -> bool {
     count == 1 && entry.revents & libc::POLLOUT != 0
 }
 
-/// Reads how many datagrams the kernel has dropped at this socket since it was made, mostly since its queue was full.
+/// Reads how many datagrams the kernel has dropped at this socket since it was made, mostly since its queue was full; at a
+/// listener, how many connections, since its queue or that of unfinished handshakes was full.
 ///
 /// The kernel counts in 32 bits and wraps (`SO_MEMINFO`, `SK_MEMINFO_DROPS`).
 ///
@@ -106,6 +107,29 @@ pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
         )
     };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(values[libc::SK_MEMINFO_DROPS as usize]) }
+}
+
+/// Reads how many connections wait to be accepted at a listener.
+///
+/// Of a listener, `TCP_INFO` tells that in the place of segments that were not acknowledged.
+///
+/// # Errors
+/// What `getsockopt` says.
+pub fn waiting_connections(listener: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut words = [0u32; TCP_INFO_WORDS];
+    let mut length = size_of_val(&words) as libc::socklen_t;
+    // SAFETY: the descriptor is open for its borrow; `words` and `length` are live, and `length` is the size of `words`.
+    let status = unsafe {
+        libc::getsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            words.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    let [.., unacknowledged] = words;
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(unacknowledged) }
 }
 
 /// Takes a connection off the queue of a listener, as a stream whose calls return at once; one system call.
@@ -148,6 +172,9 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
     let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Words of `tcp_info` up to `tcpi_unacked`: eight octets, then `rto`, `ato`, `snd_mss`, `rcv_mss`, `unacked`.
+const TCP_INFO_WORDS: usize = 2 + 5;
 
 /// Words of `SO_MEMINFO` up to the drops; newer kernels have more and cut them to this.
 const MEMINFO_WORDS: usize = libc::SK_MEMINFO_DROPS as usize + 1;
@@ -197,6 +224,27 @@ mod tests {
         let dropped = dropped_datagrams(socket.as_fd()).expect("the option can be read");
         assert!(kept < 100, "the queue was full");
         assert_eq!(kept + dropped as usize, 100);
+    }
+
+    #[test]
+    fn connections_that_wait_to_be_accepted_are_counted_and_so_are_those_that_may_not() {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("it can be made");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("loopback is there");
+        // Linux lets one more wait than it is told.
+        socket.listen(2).expect("it is bound");
+        let address = socket.local_addr().expect("bound").as_socket().expect("an IP address");
+        let clients: Vec<_> = (1..=3)
+            .map(|count| {
+                let client = TcpStream::connect(address).expect("it listens");
+                assert_eq!(waiting_connections(socket.as_fd()).expect("the option can be read"), count);
+                client
+            })
+            .collect();
+        assert_eq!(dropped_datagrams(socket.as_fd()).expect("the option can be read"), 0);
+        TcpStream::connect_timeout(&address, Duration::from_millis(50)).expect_err("the queue is full");
+        assert_eq!(waiting_connections(socket.as_fd()).expect("the option can be read"), 3);
+        assert!(dropped_datagrams(socket.as_fd()).expect("the option can be read") > 0, "they are counted");
+        drop(clients);
     }
 
     #[test]

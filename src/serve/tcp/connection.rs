@@ -1,11 +1,13 @@
 //! One client: what it sent and is not answered yet, and what it was answered and has not taken.
 //!
-//! A turn is bounded: one read, its replies, and as many writes as it takes to see that the client is slow. Refuses to
-//! know other connections, time and the set of descriptors that are waited for.
+//! A turn is bounded: one read, its replies, as many writes as it takes to see that the client is slow, and in all of that no
+//! query more once [`TURN_TIME_MAX`] is over. Refuses to know other connections, when they end, and the set of descriptors
+//! that are waited for.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{IpAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
@@ -102,12 +104,8 @@ pub(super) struct Turn {
 /// One client.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// The stream, which does not block.
-    stream: TcpStream,
-    /// Who it is.
-    client: IpAddr,
-    /// The right to be here.
-    _seat: Seat,
+    /// The stream, which does not block, and the right to be here.
+    seat: Seat,
     /// What it waits for.
     stage: Stage,
     /// What came and is not answered yet; without memory while there is nothing.
@@ -147,13 +145,22 @@ enum Then {
 
 impl Connection {
     /// Begins to serve a stream that does not block.
-    pub(super) fn new(stream: TcpStream, client: IpAddr, seat: Seat) -> Self {
-        Self { stream, client, _seat: seat, stage: Stage::Reading, pending: Vec::new() }
+    pub(super) fn new(seat: Seat) -> Self {
+        Self { seat, stage: Stage::Reading, pending: Vec::new() }
     }
 
     /// The stream, to be waited for.
     pub(super) fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.seat.stream()
+    }
+
+    /// Counts why it ends and closes it, in this order: who sees it closed finds it counted.
+    pub(super) fn end(self, end: End, block: &TcpBlock) {
+        if matches!(self.stage, Stage::Writing { .. }) {
+            self.seat.forget_unsent();
+        }
+        // Who made it end was somebody else, who has counted it.
+        if self.seat.is_evicted() { End::Stopped.count(block) } else { end.count(block) }
     }
 
     /// Why the connection ends when its time is over.
@@ -176,7 +183,7 @@ impl Connection {
 
     /// Reads once into the thread's buffer and answers from there.
     fn read(&mut self, bench: &mut Bench, source: Source<'_>) -> Turn {
-        let count = match (&self.stream).read(&mut bench.input) {
+        let count = match self.stream().read(&mut bench.input) {
             Ok(0) => return Turn { next: Next::End(End::Closed), limit: None },
             Ok(count) => count,
             Err(error) if is_for_later(&error) => return Turn { next: Next::Empty, limit: None },
@@ -187,14 +194,14 @@ impl Connection {
             self.pending.extend_from_slice(input);
             return self.answer_pending(bench, source);
         }
-        let progress = answer(&self.stream, self.client, input, &mut bench.output, source);
+        let progress = answer(&self.seat, input, &mut bench.output, source);
         self.pending = input.get(progress.consumed..).unwrap_or_default().to_vec();
         self.settle(progress, false)
     }
 
     /// Answers from what was kept aside.
     fn answer_pending(&mut self, bench: &mut Bench, source: Source<'_>) -> Turn {
-        let progress = answer(&self.stream, self.client, &self.pending, &mut bench.output, source);
+        let progress = answer(&self.seat, &self.pending, &mut bench.output, source);
         if progress.consumed == self.pending.len() {
             // An idle connection keeps no memory.
             self.pending = Vec::new();
@@ -228,7 +235,7 @@ impl Connection {
 
     /// Writes what the socket did not take before. All of it has to go within the time that began with it.
     fn write_rest(&mut self, rest: Box<[u8]>, written: usize, then: Then, block: &TcpBlock) -> Turn {
-        let Ok(count) = write(&self.stream, rest.get(written..).unwrap_or_default(), block) else {
+        let Ok(count) = write(self.stream(), rest.get(written..).unwrap_or_default(), block) else {
             return Turn { next: Next::End(End::Broken), limit: None };
         };
         let written = written + count;
@@ -276,26 +283,32 @@ enum Stop {
 }
 
 /// Answers the whole messages at the start of `input`, one reply behind the other, and writes the replies.
-fn answer(stream: &TcpStream, client: IpAddr, input: &[u8], output: &mut [u8], source: Source<'_>) -> Progress {
+fn answer(seat: &Seat, input: &[u8], output: &mut [u8], source: Source<'_>) -> Progress {
     let mut consumed = 0;
+    let begun = Instant::now();
     for _ in 0..FILLS_MAX {
-        let answered = answer_once(client, input.get(consumed..).unwrap_or_default(), output, source);
+        let answered = answer_once(seat.client(), input.get(consumed..).unwrap_or_default(), output, source, begun);
         consumed += answered.consumed;
+        if answered.consumed > 0 {
+            // Before the client sees the replies, so that who was answered last is known to have waited least.
+            seat.waits_since(begun);
+        }
         let then = if answered.is_malformed {
             Then::Malformed
-        } else if answered.is_full {
+        } else if answered.is_full || answered.is_late {
             Then::Answer
         } else {
             Then::Read
         };
         let replies = output.get(..answered.length).unwrap_or_default();
-        let Ok(written) = write(stream, replies, source.block) else {
+        let Ok(written) = write(seat.stream(), replies, source.block) else {
             return Progress { consumed, stop: Stop::End(End::Broken) };
         };
         if let Some(rest) = replies.get(written..).filter(|rest| !rest.is_empty()) {
             return Progress { consumed, stop: Stop::Full { rest: rest.into(), then } };
         }
         match then {
+            Then::Answer if answered.is_late => break,
             Then::Answer => {}
             Then::Read => return Progress { consumed, stop: Stop::Answered },
             Then::Malformed => return Progress { consumed, stop: Stop::End(End::Malformed) },
@@ -304,13 +317,15 @@ fn answer(stream: &TcpStream, client: IpAddr, input: &[u8], output: &mut [u8], s
     Progress { consumed, stop: Stop::Bound }
 }
 
-/// Answers as many whole messages as there is output for, from one snapshot.
+/// Answers as many whole messages as there is output for, and time in a turn that has `begun`, from one snapshot.
 ///
 /// The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
-fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: Source<'_>) -> Answered {
+fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: Source<'_>, begun: Instant) -> Answered {
     let snapshot = source.snapshot.load();
     let asker = Asker { transport: Transport::Tcp, source: client, worker: source.thread };
-    fill(input, output, |query, reply| exchange(&snapshot, query, None, &asker, reply, &source.block.answers))
+    let respond =
+        |query: &[u8], reply: &mut [u8]| exchange(&snapshot, query, None, &asker, reply, &source.block.answers);
+    fill(input, output, respond, || begun.elapsed() >= TURN_TIME_MAX)
 }
 
 /// Writes as much as the socket takes at once, and counts it. Nothing is no call.
@@ -337,6 +352,10 @@ const INPUT_BYTES: usize = 64 << 10;
 /// Replies that are written at once, up to 64 KiB, and room for the longest one behind them.
 const OUTPUT_BYTES: usize = (64 << 10) + MESSAGE_BYTES_MAX;
 
+/// How long one client's queries may take before it is the turn of others; the query under way is finished. Thousands of
+/// queries fit in, or a few that need many hashes (RFC 5155 §10.3).
+const TURN_TIME_MAX: Duration = Duration::from_millis(1);
+
 /// How often the output is filled and written in one turn.
 const FILLS_MAX: usize = 4;
 
@@ -346,11 +365,11 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::serve::TcpLimits;
     use crate::serve::admission::Admission;
+    use crate::serve::staff::Duty;
     use socket2::SockRef;
-    use std::net::{Ipv4Addr, Shutdown, TcpListener};
+    use std::net::{Shutdown, TcpListener};
     use std::sync::Arc;
     use std::thread;
-    use std::time::{Duration, Instant};
 
     /// How much each end keeps of what the other has not taken.
     const BUFFER_BYTES: usize = 64 << 10;
@@ -372,15 +391,16 @@ mod tests {
         fn new() -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
             let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
-            let (stream, _) = listener.accept().expect("somebody waits");
+            let (stream, address) = listener.accept().expect("somebody waits");
             stream.set_nonblocking(true).expect("the option is there");
             // Neither end may grow, so that a client that takes nothing is full soon.
             SockRef::from(&client).set_recv_buffer_size(BUFFER_BYTES).expect("the option is there");
             SockRef::from(&stream).set_send_buffer_size(BUFFER_BYTES).expect("the option is there");
-            let address = Ipv4Addr::LOCALHOST.into();
-            let seat = Arc::new(Admission::new(&TcpLimits::default())).admit(address).expect("there is room");
+            let admission = Arc::new(Admission::new(&TcpLimits::default()));
+            let duty = Arc::new(Duty::new(Arc::default()));
+            let seat = admission.admit(stream, address, &duty, Instant::now()).expect("there is room");
             Self {
-                connection: Connection::new(stream, address, seat),
+                connection: Connection::new(seat),
                 client,
                 bench: Bench::new(),
                 snapshot: ArcSwap::default(),

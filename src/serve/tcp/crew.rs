@@ -4,20 +4,22 @@
 //! Refuses to know why a thread is to be replaced.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread;
 
 use arc_swap::ArcSwap;
 
-use super::{Desk, Office};
+use super::{Desk, Listener, Office};
 use crate::answer::Snapshot;
 use crate::metrics::{Metrics, TcpBlock};
 use crate::serve::admission::Admission;
 use crate::serve::staff::{Book, Duty, Presence};
-use crate::serve::{ReplaceError, TcpLimits};
+use crate::serve::{ReplaceError, TcpLimits, TcpQueue};
 use crate::sys::bell::Bell;
+use crate::sys::socket;
 
 /// All TCP threads, and what they are made from.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(in crate::serve) struct Crew {
     /// The threads in charge, by number.
     posts: Box<[ArcSwap<Shift>]>,
     /// The listeners. The threads and [`Running`](crate::serve::Running) keep them open.
-    listeners: Weak<[TcpListener]>,
+    listeners: Weak<[Listener]>,
     /// What clients may take.
     limits: TcpLimits,
     /// Who may connect.
@@ -70,7 +72,7 @@ impl Crew {
     /// # Errors
     /// Descriptors ran out.
     pub(in crate::serve) fn new(
-        listeners: &Arc<[TcpListener]>,
+        listeners: &Arc<[Listener]>,
         limits: TcpLimits,
         snapshot: Arc<ArcSwap<Snapshot>>,
         metrics: Arc<Metrics>,
@@ -126,6 +128,20 @@ impl Crew {
         if let Err(error) = post.load().bell.ring() {
             tracing::warn!(thread, %error, "the TCP thread cannot be woken");
         }
+    }
+
+    /// How the queue of a listener is; `None` where there is none.
+    pub(in crate::serve) fn queue(&self, listener: usize) -> Option<TcpQueue> {
+        let listeners = self.listeners.upgrade()?;
+        let listener = listeners.get(listener)?;
+        let waiting = socket::waiting_connections(listener.socket.as_fd()).ok()?;
+        let dropped = socket::dropped_datagrams(listener.socket.as_fd()).ok()?;
+        Some(TcpQueue { waiting, accepted: listener.accepted.load(Ordering::Relaxed), dropped })
+    }
+
+    /// See [`Admission::expect_prover`].
+    pub(in crate::serve) fn expect_prover(&self, from: SocketAddr) {
+        self.admission.expect_prover(from);
     }
 
     /// How many replaced threads have not ended.

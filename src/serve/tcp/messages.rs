@@ -13,19 +13,23 @@ pub(super) struct Answered {
     pub(super) length: usize,
     /// Whether the output has no room for another reply.
     pub(super) is_full: bool,
+    /// Whether it is late, so that others have their turn before more is answered.
+    pub(super) is_late: bool,
     /// Whether a message was too short; nothing behind it is read.
     pub(super) is_malformed: bool,
 }
 
 /// Takes the messages off `input` and puts the replies into `output`, each behind its length.
 ///
-/// `respond` gets a message and [`REPLY_BYTES_MAX`] octets for the reply, and returns how many of them it is.
+/// `respond` gets a message and [`REPLY_BYTES_MAX`] octets for the reply, and returns how many of them it is. `is_late` is
+/// asked behind each: once it says so, the rest waits.
 pub(super) fn fill(
     input: &[u8],
     output: &mut [u8],
     mut respond: impl FnMut(&[u8], &mut [u8]) -> Option<usize>,
+    is_late: impl Fn() -> bool,
 ) -> Answered {
-    let mut answered = Answered { consumed: 0, length: 0, is_full: false, is_malformed: false };
+    let mut answered = Answered { consumed: 0, length: 0, is_full: false, is_late: false, is_malformed: false };
     while let Some((prefix, rest)) = input.get(answered.consumed..).and_then(|input| input.split_first_chunk()) {
         let message_bytes = usize::from(u16::from_be_bytes(*prefix));
         if message_bytes < HEADER_BYTES {
@@ -45,6 +49,10 @@ pub(super) fn fill(
             answered.length += PREFIX_BYTES + length;
         }
         answered.consumed += PREFIX_BYTES + message_bytes;
+        if is_late() {
+            answered.is_late = true;
+            break;
+        }
     }
     answered
 }
@@ -74,10 +82,15 @@ mod tests {
 
     /// Runs [`fill`] with a reply that repeats the query.
     fn echo(input: &[u8], output: &mut [u8]) -> Answered {
-        fill(input, output, |query, reply| {
-            reply[..query.len()].copy_from_slice(query);
-            Some(query.len())
-        })
+        fill(
+            input,
+            output,
+            |query, reply| {
+                reply[..query.len()].copy_from_slice(query);
+                Some(query.len())
+            },
+            || false,
+        )
     }
 
     #[test]
@@ -85,7 +98,10 @@ mod tests {
         let input = [message(12, 1), message(20, 2), message(30, 3)[..31].to_vec()].concat();
         let mut output = vec![0; OUTPUT_BYTES];
         let answered = echo(&input, &mut output);
-        assert_eq!(answered, Answered { consumed: 36, length: 36, is_full: false, is_malformed: false });
+        assert_eq!(
+            answered,
+            Answered { consumed: 36, length: 36, is_full: false, is_late: false, is_malformed: false }
+        );
         assert_eq!(output[..36], input[..36]);
     }
 
@@ -94,7 +110,11 @@ mod tests {
         let whole = message(12, 7);
         for end in 0..whole.len() {
             let answered = echo(&whole[..end], &mut vec![0; OUTPUT_BYTES]);
-            assert_eq!(answered, Answered { consumed: 0, length: 0, is_full: false, is_malformed: false }, "{end}");
+            assert_eq!(
+                answered,
+                Answered { consumed: 0, length: 0, is_full: false, is_late: false, is_malformed: false },
+                "{end}"
+            );
         }
     }
 
@@ -103,7 +123,11 @@ mod tests {
         for length in [0, 1, 11] {
             let input = [message(12, 1), message(length, 2), message(12, 3)].concat();
             let answered = echo(&input, &mut vec![0; OUTPUT_BYTES]);
-            assert_eq!(answered, Answered { consumed: 14, length: 14, is_full: false, is_malformed: true }, "{length}");
+            assert_eq!(
+                answered,
+                Answered { consumed: 14, length: 14, is_full: false, is_late: false, is_malformed: true },
+                "{length}"
+            );
         }
     }
 
@@ -120,10 +144,15 @@ mod tests {
     fn what_is_dropped_leaves_no_trace_in_the_stream() {
         let input = [message(12, 1), message(12, 2)].concat();
         let mut output = vec![0; OUTPUT_BYTES];
-        let answered = fill(&input, &mut output, |query, reply| {
-            reply[0] = query[0];
-            (query[0] == 2).then_some(1)
-        });
+        let answered = fill(
+            &input,
+            &mut output,
+            |query, reply| {
+                reply[0] = query[0];
+                (query[0] == 2).then_some(1)
+            },
+            || false,
+        );
         assert_eq!((answered.consumed, &output[..answered.length]), (28, &[0, 1, 2][..]));
     }
 }

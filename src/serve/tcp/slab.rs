@@ -53,11 +53,13 @@ struct Slot<T> {
     thing: Option<T>,
 }
 
-/// The ends of a list, or [`NOBODY`].
+/// The ends of a list, or [`NOBODY`], and its length.
 #[derive(Clone, Copy, Debug)]
 struct List {
     first: u32,
     last: u32,
+    /// How many there are.
+    count: usize,
 }
 
 impl Key {
@@ -75,7 +77,7 @@ impl Key {
 impl<T> Slab<T> {
     /// Makes an empty one. A silent client has `idle`, a transfer `transfer`.
     pub(super) fn new(idle: Duration, transfer: Duration) -> Self {
-        let empty = List { first: NOBODY, last: NOBODY };
+        let empty = List { first: NOBODY, last: NOBODY, count: 0 };
         Self { slots: Vec::new(), free: Vec::new(), lists: [empty; 2], times: [idle, transfer] }
     }
 
@@ -145,6 +147,12 @@ impl<T> Slab<T> {
         self.lists.iter().find(is_over).map(|list| self.key(list.first))
     }
 
+    /// Names the thing that has had the time of `limit` longest, where more than `count_max` have it.
+    pub(super) fn surplus(&self, limit: Limit, count_max: usize) -> Option<Key> {
+        let list = &self.lists[limit as usize];
+        (list.count > count_max).then(|| self.key(list.first))
+    }
+
     /// Names all things there are.
     pub(super) fn keys(&self) -> Vec<Key> {
         let taken = (0..).zip(&self.slots).filter(|(_, slot)| slot.thing.is_some());
@@ -159,6 +167,7 @@ impl<T> Slab<T> {
     /// Puts a place at the end of a list.
     fn append(&mut self, index: u32, limit: Limit, now: Instant) {
         let list = &mut self.lists[limit as usize];
+        list.count += 1;
         let slot = &mut self.slots[index as usize];
         (slot.limit, slot.deadline) = (limit, now + self.times[limit as usize]);
         (slot.earlier, slot.later) = (list.last, NOBODY);
@@ -173,6 +182,7 @@ impl<T> Slab<T> {
     fn unlink(&mut self, index: u32) {
         let Slot { limit, earlier, later, .. } = self.slots[index as usize];
         let list = &mut self.lists[limit as usize];
+        list.count -= 1;
         match self.slots.get_mut(earlier as usize) {
             Some(before) => before.later = later,
             None => list.first = later,
@@ -238,6 +248,23 @@ mod tests {
         assert_eq!((slab.deadline(), slab.keys()), (Some(at(13)), vec![a]));
         assert_eq!(expire(&mut slab, at(13)), "a");
         assert_eq!((slab.deadline(), slab.count()), (None, 0));
+    }
+
+    #[test]
+    fn of_too_many_with_one_limit_the_first_is_named() {
+        let (mut slab, start) = slab();
+        let keys = ['a', 'b', 'c', 'd'].map(|name| slab.insert(name, start).expect("there is room"));
+        for key in [2, 0, 3] {
+            slab.allow(keys[key], Limit::Transfer, start);
+        }
+        assert_eq!((slab.surplus(Limit::Transfer, 3), slab.surplus(Limit::Idle, 0)), (None, Some(keys[1])));
+        for first in [2, 0, 3] {
+            assert_eq!(slab.surplus(Limit::Transfer, 2), Some(keys[first]));
+            // Its time begins anew, behind that of the others.
+            slab.allow(keys[first], Limit::Transfer, start);
+        }
+        slab.remove(keys[0]);
+        assert_eq!((slab.surplus(Limit::Transfer, 2), slab.surplus(Limit::Transfer, 1)), (None, Some(keys[2])));
     }
 
     #[test]

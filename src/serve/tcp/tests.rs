@@ -114,3 +114,47 @@ fn no_more_threads_are_lost_than_there_are_and_stopping_leaves_them_behind() {
     wait_until("the lost threads end", || staff.tcp_lost() == 0);
     bind(&[address], 2, &TcpLimits::default()).expect("the address is free again");
 }
+
+/// How long an answer takes over a connection of its own that comes from the prover's port.
+fn time_of_prover(staff: &Staff, address: SocketAddr) -> Duration {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("it can be made");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("loopback is there");
+    staff.expect_tcp(socket.local_addr().expect("bound").as_socket().expect("an IP address"));
+    let start = Instant::now();
+    socket.connect(&address.into()).expect("it listens");
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(&framed(&[0])).expect("the connection is open");
+    stream.read_exact(&mut vec![0; framed(&[0]).len()]).expect("an answer comes");
+    start.elapsed()
+}
+
+#[test]
+fn pipelined_queries_that_take_long_delay_neither_the_prover_nor_each_other() {
+    const CLIENTS: usize = 60;
+    let (running, staff, address) = open();
+    let queries = framed(wedge::SLOW_NAME).repeat(400);
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| TcpStream::connect(address).expect("it listens")).collect();
+    for client in &mut clients {
+        client.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
+        client.write_all(&queries).expect("what is asked fits into the buffers");
+    }
+    let queries_counted = |at_least: u64| {
+        let samples = running.metrics().samples();
+        let counted = samples.iter().filter(|sample| sample.name == "fated_queries_total");
+        counted.map(|sample| sample.value).sum::<u64>() >= at_least
+    };
+    wait_until("all threads are at work", || queries_counted(100));
+    // Sixty clients with 400 queries of half a millisecond each are 12 seconds of work.
+    let mut times: Vec<Duration> = (0..21).map(|_| time_of_prover(&staff, address)).collect();
+    assert!(!queries_counted((CLIENTS * 400) as u64), "they are at work still");
+    times.sort();
+    eprintln!("the prover's answers took {times:?}");
+    assert!(times[10] < Duration::from_millis(25), "{times:?}");
+    // Each has had its turn: nobody has all answers before another one has any.
+    for client in &mut clients {
+        client.read_exact(&mut vec![0; framed(wedge::SLOW_NAME).len()]).expect("an answer comes");
+    }
+    assert!(!queries_counted((CLIENTS * 400) as u64), "they are at work still");
+    drop(clients);
+    running.stop();
+}
