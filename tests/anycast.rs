@@ -15,5 +15,9 @@ mod process;
 mod scene;
 #[path = "anycast/start.rs"]
 mod start;
+#[path = "anycast/strangers.rs"]
+mod strangers;
+#[path = "anycast/streams.rs"]
+mod streams;
 #[path = "anycast/threads.rs"]
 mod threads;

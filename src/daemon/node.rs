@@ -29,7 +29,7 @@ use crate::config::{Anycast, Config, Reaction};
 use crate::health::{self, Path, Prover, WorkerState};
 use crate::policy::{self, Observation, Order, Policy, Proof, Reason, Stance, Transition};
 use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, Seen};
-use crate::serve::{Running, Staff};
+use crate::serve::{Running, Staff, TcpQueue};
 use crate::wire::{Name, NameRef};
 use crate::zone::hash::LookupName;
 
@@ -398,6 +398,15 @@ impl health::Staff for Workers {
 
     fn tcp_tid(&self, thread: usize) -> Option<i32> {
         self.staff.tcp_tid(thread)
+    }
+
+    fn tcp_queue(&self, address: usize) -> Option<health::TcpQueue> {
+        let TcpQueue { waiting, accepted, dropped } = self.staff.tcp_queue(self.first + address)?;
+        Some(health::TcpQueue { waiting, accepted, dropped })
+    }
+
+    fn expect_tcp(&self, from: SocketAddr) {
+        self.staff.expect_tcp(from);
     }
 
     fn ring_tcp(&self, thread: usize) {

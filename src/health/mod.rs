@@ -113,6 +113,16 @@ pub trait Staff: Send + Sync {
         let _ = thread;
         None
     }
+    /// How the queue of connections to an address is; `None` where that can't be told, and then no failure is excused.
+    fn tcp_queue(&self, address: usize) -> Option<TcpQueue> {
+        let _ = address;
+        None
+    }
+    /// Is told that the next connection over TCP from `from`, which is bound already, is the prover's, and not to compete
+    /// with those of clients.
+    fn expect_tcp(&self, from: SocketAddr) {
+        let _ = from;
+    }
     /// Wakes the TCP thread.
     fn ring_tcp(&self, thread: usize) {
         let _ = thread;
@@ -131,6 +141,17 @@ pub trait Staff: Send + Sync {
     }
 }
 
+/// Who waits to be accepted at a TCP listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpQueue {
+    /// Connections that wait now.
+    pub waiting: u32,
+    /// Connections that were accepted so far.
+    pub accepted: u64,
+    /// Connections that the kernel let not even wait, since there was no room. Wraps.
+    pub dropped: u32,
+}
+
 /// Called after each round with its end, since the origin, and what was seen of each address.
 pub type OnRound = Box<dyn FnMut(Duration, &[Observation]) + Send>;
 
@@ -143,8 +164,6 @@ pub struct Prover {
     is_stopped: Arc<AtomicBool>,
     /// The thread `prover`.
     thread: Option<JoinHandle<()>>,
-    /// The thread `prover-tcp`.
-    _tcp: TcpProber,
 }
 
 impl Prover {
@@ -165,13 +184,14 @@ impl Prover {
         check(&settings, staff.worker_count())?;
         let carrier = path.open(&settings.addresses)?;
         let outcomes = Arc::new(TcpOutcomes::new(settings.addresses.len()));
-        let tcp = TcpProber::start(&settings, Arc::clone(&zones), Arc::clone(&outcomes))?;
+        let tcp = TcpProber::start(&settings, Arc::clone(&staff), Arc::clone(&zones), Arc::clone(&outcomes))?;
         let interval = settings.interval;
         let mut prober = Prober::new(settings, carrier, staff, zones, proof, outcomes).map_err(io::Error::other)?;
         let report = Arc::new(ArcSwap::from_pointee(prober.report(origin.elapsed())));
         let is_stopped = Arc::new(AtomicBool::new(false));
         let drive = Drive {
             prober,
+            tcp,
             buffer: vec![0; REPLY_BYTES_MAX],
             interval,
             origin,
@@ -180,7 +200,7 @@ impl Prover {
             is_stopped: Arc::clone(&is_stopped),
         };
         let thread = thread::Builder::new().name("prover".to_owned()).spawn(move || drive.run())?;
-        Ok(Self { report, is_stopped, thread: Some(thread), _tcp: tcp })
+        Ok(Self { report, is_stopped, thread: Some(thread) })
     }
 
     /// Returns what was known after the last round.
@@ -217,6 +237,8 @@ fn check(settings: &Settings, worker_count: usize) -> io::Result<()> {
 /// What the thread `prover` owns: the rounds and the clock.
 struct Drive {
     prober: Prober,
+    /// The thread `prover-tcp`.
+    tcp: TcpProber,
     /// Where datagrams are read into.
     buffer: Vec<u8>,
     interval: Duration,
@@ -244,6 +266,7 @@ impl Drive {
             self.prober.end(end, is_drained);
             (self.on_round)(end, self.prober.observations());
             self.prober.act(end);
+            self.tcp.look(end);
             self.report.store(Arc::new(self.prober.report(end)));
             // Rounds that were missed are not made up for.
             start = (start + self.interval).max(self.origin.elapsed());

@@ -18,7 +18,7 @@ use crate::health::path::Carrier;
 use crate::health::question::{Question, Steer};
 use crate::health::repair::{Repair, Silence};
 use crate::health::report::{AddressReport, Report, WorkerReport};
-use crate::health::tcp::TcpOutcomes;
+use crate::health::tcp::{TcpOutcome, TcpOutcomes};
 use crate::health::zones::{Asked, Next, ZoneTurn};
 use crate::health::{Settings, Staff, WorkerState, Wrong, Zones, reply};
 use crate::policy::{Observation, Proof, SharedFault};
@@ -310,7 +310,9 @@ impl Prober {
         if observation.is_overloaded && observation.wrong == 0 && answering >= self.settings.min_workers.max(1) {
             self.proof.note(address, self.round.sent());
         }
-        observation.is_tcp_well = self.tcp.take(address);
+        // What others take up shows nothing about the listener.
+        let tcp = self.tcp.take(address).filter(|outcome| *outcome != TcpOutcome::Overloaded);
+        observation.is_tcp_well = tcp.map(|outcome| outcome == TcpOutcome::Well);
         observation.shared = (!self.zone_turn.faults().is_empty()).then_some(SharedFault::Zone);
         let known = &mut self.report.addresses[address];
         known.is_tcp_well = observation.is_tcp_well.or(known.is_tcp_well);

@@ -1,54 +1,111 @@
 //! Once in a while each service address is asked over TCP, by a thread of its own so that no round waits for it.
 //!
 //! Only TCP is judged here: a reply of this server to our question, whatever its RCODE. What zones hold is judged over
-//! UDP, and a broken zone must not look like a broken listener.
+//! UDP, and a broken zone must not look like a broken listener. Nor must clients that take up all there is: the question
+//! comes from a port that the server was told of, and so has a seat and turns of its own; where it waits behind others all
+//! the same, to be accepted, that is overload.
+//!
+//! It is asked from the service address itself: whatever addresses the host has, that one is there, and what leaves it for
+//! itself stays in the host.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::health::judge::CLOCK_GAP_MAX;
 use crate::health::question::Question;
-use crate::health::{Settings, Wrong, Zones, reply};
+use crate::health::{Settings, Staff, TcpQueue, Wrong, Zones, reply};
 use crate::wire::NameRef;
+
+/// What came of a query over TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum TcpOutcome {
+    /// It was answered.
+    Well = 1,
+    /// It was not.
+    Ill = 2,
+    /// It was not, since others were before it.
+    Overloaded = 3,
+}
 
 /// The outcome of the last query of each address, taken by the next round.
 #[derive(Debug)]
-pub(super) struct TcpOutcomes(Box<[AtomicU8]>);
+pub(super) struct TcpOutcomes {
+    /// By address: a [`TcpOutcome`], or [`NONE`].
+    last: Box<[AtomicU8]>,
+    /// How many queries have ended.
+    ended: AtomicU64,
+}
 
 impl TcpOutcomes {
     /// Makes room for so many addresses.
     pub(super) fn new(address_count: usize) -> Self {
-        Self((0..address_count).map(|_| AtomicU8::new(NONE)).collect())
+        Self { last: (0..address_count).map(|_| AtomicU8::new(NONE)).collect(), ended: AtomicU64::new(0) }
     }
 
     /// Takes the outcome for an address out; `None` where no query ended since the last time.
-    pub(super) fn take(&self, address: usize) -> Option<bool> {
-        match self.0.get(address)?.swap(NONE, Ordering::AcqRel) {
-            NONE => None,
-            outcome => Some(outcome == WELL),
-        }
+    pub(super) fn take(&self, address: usize) -> Option<TcpOutcome> {
+        let outcomes = [TcpOutcome::Well, TcpOutcome::Ill, TcpOutcome::Overloaded];
+        let last = self.last.get(address)?.swap(NONE, Ordering::AcqRel);
+        outcomes.into_iter().find(|outcome| *outcome as u8 == last)
     }
 
     /// Puts an outcome in.
-    pub(super) fn put(&self, address: usize, is_well: bool) {
-        if let Some(cell) = self.0.get(address) {
-            cell.store(if is_well { WELL } else { ILL }, Ordering::Release);
+    pub(super) fn put(&self, address: usize, outcome: TcpOutcome) {
+        if let Some(cell) = self.last.get(address) {
+            cell.store(outcome as u8, Ordering::Release);
         }
     }
 }
 
 /// The thread `prover-tcp`. Dropping it ends the thread, which takes at most the timeout for each address.
-#[derive(Debug)]
 pub(super) struct TcpProber {
-    /// Dropped to end the thread.
-    stop: Option<Sender<()>>,
-    /// The thread.
-    thread: Option<JoinHandle<()>>,
+    /// What each thread begins with.
+    asker: Asker,
+    outcomes: Arc<TcpOutcomes>,
+    /// The thread in charge, and those that were replaced and have not ended.
+    threads: Vec<Thread>,
+    watch: Watch,
+}
+
+/// One thread.
+struct Thread {
+    /// Dropped to end it.
+    stop: Sender<()>,
+    /// Closed when it has ended.
+    ended: Receiver<()>,
+}
+
+/// Whether the thread still ends queries.
+#[derive(Debug)]
+struct Watch {
+    /// For how long none may end.
+    patience: Duration,
+    /// How many had ended when it was looked at last.
+    ended: u64,
+    /// When that was another number, or the threads were not to blame.
+    since: Duration,
+    /// When it was looked at last.
+    looked: Duration,
+}
+
+impl Watch {
+    /// Looks at `now` whether none has ended for too long.
+    fn is_silent(&mut self, now: Duration, ended: u64) -> bool {
+        // Where whoever looks was away, so perhaps was the thread.
+        if ended != self.ended || now.saturating_sub(self.looked) > LOOK_GAP_MAX {
+            (self.ended, self.since) = (ended, now);
+        }
+        self.looked = now;
+        now.saturating_sub(self.since) > self.patience
+    }
 }
 
 impl TcpProber {
@@ -56,37 +113,86 @@ impl TcpProber {
     ///
     /// # Errors
     /// That no thread could be started.
-    pub(super) fn start(settings: &Settings, zones: Arc<dyn Zones>, outcomes: Arc<TcpOutcomes>) -> io::Result<Self> {
-        let (stop, stopped) = channel();
+    pub(super) fn start(
+        settings: &Settings,
+        staff: Arc<dyn Staff>,
+        zones: Arc<dyn Zones>,
+        outcomes: Arc<TcpOutcomes>,
+    ) -> io::Result<Self> {
         let asker = Asker {
             addresses: settings.addresses.clone(),
             identity: settings.identity.clone(),
             timeout: settings.timeout,
             interval: settings.tcp_interval,
+            staff,
             zones,
             id: settings.nonce as u16,
         };
-        let run = move || asker.run(&stopped, &outcomes);
-        let thread = thread::Builder::new().name("prover-tcp".to_owned()).spawn(run)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let patience = asker.silence_max();
+        let watch = Watch { patience, ended: 0, since: Duration::ZERO, looked: Duration::ZERO };
+        let mut prober = Self { asker, outcomes, threads: Vec::new(), watch };
+        prober.employ()?;
+        Ok(prober)
+    }
+
+    /// Looks at `now`, at least every [`LOOK_GAP_MAX`], whether the thread hangs or has ended. A new one takes over then; if
+    /// too many are lost, TCP is not proven any more, which counts as a query that failed for every interval that passes.
+    pub(super) fn look(&mut self, now: Duration) {
+        if !self.watch.is_silent(now, self.outcomes.ended.load(Ordering::Relaxed)) {
+            return;
+        }
+        self.threads.retain(|thread| thread.ended.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected));
+        let lost_count = self.threads.len();
+        let outcome = if lost_count > LOST_MAX { Err(io::Error::other("too many are lost")) } else { self.employ() };
+        match outcome {
+            Ok(()) => {
+                self.watch.since = now;
+                tracing::error!(lost_count, "the thread prover-tcp hung or ended: a new one has taken over");
+            }
+            Err(error) => {
+                self.watch.since = now.saturating_sub(self.watch.patience).saturating_add(self.asker.interval);
+                tracing::error!(lost_count, %error, "the thread prover-tcp hangs, and no new one could take over: TCP is not proven");
+                (0..self.asker.addresses.len()).for_each(|address| self.outcomes.put(address, TcpOutcome::Ill));
+            }
+        }
+    }
+
+    /// Makes a thread and puts it in charge; those before it end when they wake.
+    fn employ(&mut self) -> io::Result<()> {
+        let ((stop, stopped), (ending, ended)) = (channel(), channel::<()>());
+        let (asker, outcomes) = (self.asker.clone(), Arc::clone(&self.outcomes));
+        let run = move || {
+            asker.run(&stopped, &outcomes);
+            drop(ending);
+        };
+        thread::Builder::new().name("prover-tcp".to_owned()).spawn(run)?;
+        for old in &mut self.threads {
+            // Nobody listens at the other end of this one.
+            old.stop = channel().0;
+        }
+        self.threads.push(Thread { stop, ended });
+        Ok(())
     }
 }
 
 impl Drop for TcpProber {
     fn drop(&mut self) {
-        self.stop = None;
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread prover-tcp panicked");
+        let Some(Thread { stop, ended }) = self.threads.pop() else { return };
+        drop(stop);
+        if ended.recv_timeout(self.asker.silence_max()) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the thread prover-tcp does not end and is left behind");
         }
     }
 }
 
-/// What the thread needs.
+/// What a thread needs.
+#[derive(Clone)]
 struct Asker {
     addresses: Vec<SocketAddr>,
     identity: Option<Vec<u8>>,
     timeout: Duration,
     interval: Duration,
+    staff: Arc<dyn Staff>,
     zones: Arc<dyn Zones>,
     /// The ID of the last query.
     id: u16,
@@ -95,7 +201,10 @@ struct Asker {
 /// Why a query over TCP was not answered.
 #[derive(Debug, thiserror::Error)]
 enum TcpFault {
-    /// Connecting, sending or receiving failed, or took too long.
+    /// Connecting failed, or took too long.
+    #[error("no connection: {0}")]
+    Connect(io::Error),
+    /// Sending or receiving failed, or took too long.
     #[error("{0}")]
     Connection(#[from] io::Error),
     /// Something came back that is not a reply of ours.
@@ -107,20 +216,26 @@ enum TcpFault {
 }
 
 impl Asker {
+    /// How long no query need end while the thread is well: a few intervals, and all addresses that do not answer.
+    fn silence_max(&self) -> Duration {
+        let addresses = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
+        SILENT_INTERVALS_MAX * (self.interval + self.timeout.saturating_mul(addresses))
+    }
+
     /// Asks each address every interval until `stopped` is closed.
     fn run(mut self, stopped: &Receiver<()>, outcomes: &TcpOutcomes) {
-        let mut is_well = vec![true; self.addresses.len()];
+        let mut last = vec![TcpOutcome::Well; self.addresses.len()];
         loop {
-            for (index, is_well) in is_well.iter_mut().enumerate() {
-                let address = self.addresses[index];
-                let Some(outcome) = self.ask_judged(address) else { continue };
-                outcomes.put(index, outcome.is_ok());
-                match &outcome {
-                    Ok(()) if !*is_well => tracing::info!(%address, "TCP answers again"),
-                    Err(error) if *is_well => tracing::warn!(%address, %error, "no answer over TCP"),
-                    Ok(()) | Err(_) => {}
+            for (index, last) in last.iter_mut().enumerate() {
+                let outcome = self.ask_judged(self.addresses[index], last);
+                outcomes.ended.fetch_add(1, Ordering::Relaxed);
+                if let Some(outcome) = outcome {
+                    outcomes.put(index, outcome);
+                    *last = outcome;
                 }
-                *is_well = outcome.is_ok();
+                if stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) {
+                    return;
+                }
             }
             if stopped.recv_timeout(self.interval) != Err(RecvTimeoutError::Timeout) {
                 return;
@@ -128,21 +243,48 @@ impl Asker {
         }
     }
 
-    /// Asks one address; `None` where this thread got no CPU in time, so that silence says nothing.
-    fn ask_judged(&mut self, address: SocketAddr) -> Option<Result<(), TcpFault>> {
+    /// Asks one address and tells what is new; `None` where this thread got no CPU in time, so that silence says nothing.
+    fn ask_judged(&mut self, address: SocketAddr, last: &TcpOutcome) -> Option<TcpOutcome> {
         let deadline = Instant::now() + self.timeout;
-        let outcome = self.ask(address, deadline);
-        let is_known = outcome.is_ok() || Instant::now() <= deadline + CLOCK_GAP_MAX;
-        is_known.then_some(outcome)
+        let index = self.addresses.iter().position(|one| *one == address)?;
+        let before = self.staff.tcp_queue(index);
+        let mut stream = None;
+        let error = match self.ask(address, deadline, &mut stream) {
+            Ok(()) => {
+                if *last != TcpOutcome::Well {
+                    tracing::info!(%address, "TCP answers again");
+                }
+                return Some(TcpOutcome::Well);
+            }
+            Err(error) => error,
+        };
+        if Instant::now() > deadline + CLOCK_GAP_MAX {
+            return None;
+        }
+        // Looked at while the connection is still there: it may be what waits.
+        let queues = before.zip(self.staff.tcp_queue(index));
+        let is_overloaded = queues.is_some_and(|(before, after)| after.is_overload_since(before, stream.is_some()));
+        let outcome = if is_overloaded { TcpOutcome::Overloaded } else { TcpOutcome::Ill };
+        if *last != outcome {
+            match outcome {
+                TcpOutcome::Overloaded => {
+                    tracing::warn!(%address, %error, "others take up the queue of the TCP listener: overload");
+                }
+                TcpOutcome::Well | TcpOutcome::Ill => tracing::warn!(%address, %error, "no answer over TCP"),
+            }
+        }
+        Some(outcome)
     }
 
-    /// Asks one address for the SOA of the next zone, or of the root where no zone is served.
-    fn ask(&mut self, address: SocketAddr, deadline: Instant) -> Result<(), TcpFault> {
+    /// Asks one address for the SOA of the next zone, or of the root where no zone is served. The connection is left in
+    /// `stream`.
+    fn ask(&mut self, address: SocketAddr, deadline: Instant, stream: &mut Option<TcpStream>) -> Result<(), TcpFault> {
         let zone = self.zones.next();
         let zone = zone.as_ref().map_or(NameRef::ROOT, |(zone, _)| zone.as_ref());
         let mut question = Question::soa(zone, None)?;
         self.id = self.id.wrapping_add(1);
-        let reply = exchange(address, question.with_id(self.id), deadline)?;
+        let connected = connect(address, &*self.staff, deadline).map_err(TcpFault::Connect)?;
+        let reply = exchange(stream.insert(connected), question.with_id(self.id), deadline)?;
         if reply.first_chunk() != Some(&self.id.to_be_bytes()) {
             return Err(Wrong::Question.into());
         }
@@ -151,17 +293,47 @@ impl Asker {
     }
 }
 
-/// Sends one query with its length in front (RFC 1035 §4.2.2) over a new connection and returns the reply.
-fn exchange(address: SocketAddr, query: &[u8], deadline: Instant) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
-    stream.set_nodelay(true)?;
+impl TcpQueue {
+    /// Tells why a connection that was tried since `before` was not served: because of others (overload), or because of
+    /// us. `is_connected` tells whether the handshake was finished, so that it may wait in the queue.
+    fn is_overload_since(self, before: Self, is_connected: bool) -> bool {
+        let is_accepting = self.accepted != before.accepted;
+        if !is_accepting && self.waiting > 0 && before.waiting > 0 {
+            // Nobody takes anybody off the queue, whoever fills it.
+            return false;
+        }
+        self.dropped != before.dropped || is_connected && is_accepting && self.waiting > 0
+    }
+}
+
+/// Connects to an address from itself, as one whom the server expects.
+fn connect(address: SocketAddr, staff: &dyn Staff, deadline: Instant) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // It stands on no device while it is not announced.
+    match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+        SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
+    }
+    let mut from = address;
+    from.set_port(0);
+    socket.bind(&SockAddr::from(from))?;
+    if let Some(from) = socket.local_addr()?.as_socket() {
+        staff.expect_tcp(from);
+    }
+    socket.set_tcp_nodelay(true)?;
+    socket.connect_timeout(&SockAddr::from(address), left(deadline)?)?;
+    Ok(socket.into())
+}
+
+/// Sends one query with its length in front (RFC 1035 §4.2.2) and returns the reply.
+fn exchange(stream: &mut TcpStream, query: &[u8], deadline: Instant) -> io::Result<Vec<u8>> {
     stream.set_write_timeout(Some(left(deadline)?))?;
     let length = u16::try_from(query.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes(), query].concat())?;
     let mut length = [0; 2];
-    read_all(&mut stream, &mut length, deadline)?;
+    read_all(stream, &mut length, deadline)?;
     let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
-    read_all(&mut stream, &mut reply, deadline)?;
+    read_all(stream, &mut reply, deadline)?;
     Ok(reply)
 }
 
@@ -186,7 +358,171 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 
 /// No query ended since the last look.
 const NONE: u8 = 0;
-/// It was answered.
-const WELL: u8 = 1;
-/// It was not.
-const ILL: u8 = 2;
+
+/// After so many intervals in which no query ended the thread hangs.
+const SILENT_INTERVALS_MAX: u32 = 3;
+
+/// Who looks later than that whether the thread hangs was away itself. Looks follow rounds, and so does this.
+const LOOK_GAP_MAX: Duration = Duration::from_secs(1);
+
+/// The most threads that hang and are replaced.
+const LOST_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::sync::Mutex;
+
+    /// A queue with so many waiting, accepted and dropped.
+    fn queue((waiting, accepted, dropped): (u32, u64, u32)) -> TcpQueue {
+        TcpQueue { waiting, accepted, dropped }
+    }
+
+    #[test]
+    fn a_queue_that_others_fill_is_overload_and_one_that_stands_still_is_not() {
+        for (before, after, is_connected, is_overload) in [
+            // Nothing came, as behind a filter; somebody else is served meanwhile.
+            ((0, 5, 0), (0, 5, 0), false, false),
+            ((0, 5, 0), (0, 9, 0), false, false),
+            ((0, 5, 0), (1, 9, 0), false, false),
+            // It waits, and nobody is accepted; others may wait as well, or find no room.
+            ((0, 5, 0), (1, 5, 0), true, false),
+            ((3, 5, 0), (4, 5, 0), true, false),
+            ((4096, 5, 0), (4096, 5, 7), false, false),
+            // It waits behind others, who are accepted.
+            ((900, 5, 0), (900, 300, 0), true, true),
+            ((4096, 5, 0), (4096, 300, 9), false, true),
+            ((4096, 5, 0), (4096, 300, 9), true, true),
+            // It was accepted, and not answered.
+            ((0, 5, 0), (0, 6, 0), true, false),
+            // A flood of handshakes that nobody finishes.
+            ((0, 5, 0), (0, 5, 40), false, true),
+            // Counts wrap.
+            ((0, 5, u32::MAX), (0, 5, 3), false, true),
+        ] {
+            assert_eq!(
+                queue(after).is_overload_since(queue(before), is_connected),
+                is_overload,
+                "{before:?} {after:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn silence_counts_only_while_it_is_looked_for() {
+        let second = Duration::from_secs(1);
+        let mut watch = Watch { patience: 3 * second, ended: 0, since: Duration::ZERO, looked: Duration::ZERO };
+        let mut silent = |at: f64, ended: u64| watch.is_silent(second.mul_f64(at), ended);
+        assert!((1..40_u32).all(|look| !silent(f64::from(look) / 2.0, look.into())));
+        assert!((40..46).all(|look| !silent(f64::from(look) / 2.0, 39)));
+        assert!(silent(22.6, 39));
+        assert!(!silent(90.0, 39), "whoever looks slept");
+        assert!((181..186).all(|look| !silent(f64::from(look) / 2.0, 39)));
+        assert!(silent(93.1, 39));
+        assert!(!silent(93.2, 40));
+    }
+
+    /// A staff whose zones hang while they are asked for, and which notes who is to be expected.
+    #[derive(Default)]
+    struct Fake {
+        expected: Mutex<Vec<SocketAddr>>,
+        hang: Mutex<()>,
+    }
+
+    impl Staff for Fake {
+        fn worker_count(&self) -> usize {
+            1
+        }
+        fn progress(&self, _worker: usize) -> u64 {
+            0
+        }
+        fn tid(&self, _worker: usize) -> Option<i32> {
+            None
+        }
+        fn drops(&self, _address: usize) -> u64 {
+            0
+        }
+        fn replace(&self, _worker: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn lost(&self) -> usize {
+            0
+        }
+        fn expect_tcp(&self, from: SocketAddr) {
+            self.expected.lock().expect("nobody panicked").push(from);
+        }
+    }
+
+    impl Zones for Fake {
+        fn next(&self) -> Option<(crate::wire::Name, u32)> {
+            drop(self.hang.lock());
+            None
+        }
+        fn serial(&self, _zone: NameRef<'_>) -> Option<u32> {
+            None
+        }
+    }
+
+    /// Starts a prober of one address, asked every 10 ms.
+    fn start(address: SocketAddr, fake: &Arc<Fake>) -> (TcpProber, Arc<TcpOutcomes>) {
+        let settings = Settings {
+            interval: Duration::from_millis(50),
+            timeout: Duration::from_millis(10),
+            fall: 1,
+            min_workers: 1,
+            nonce: 7,
+            identity: None,
+            addresses: vec![address],
+            tcp_interval: Duration::from_millis(10),
+        };
+        let outcomes = Arc::new(TcpOutcomes::new(1));
+        let (staff, zones) = (Arc::clone(fake) as Arc<dyn Staff>, Arc::clone(fake) as Arc<dyn Zones>);
+        let prober = TcpProber::start(&settings, staff, zones, Arc::clone(&outcomes)).expect("a thread can be made");
+        (prober, outcomes)
+    }
+
+    /// Looks in time that goes on by 20 ms a look, as much as really passes, until it is so.
+    fn look_until(prober: &mut TcpProber, now: &mut Duration, mut is_so: impl FnMut(&TcpProber) -> bool) {
+        for _ in 0..3000 {
+            if is_so(prober) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+            *now += Duration::from_millis(20);
+            prober.look(*now);
+        }
+        panic!("not within a minute");
+    }
+
+    #[test]
+    fn the_thread_asks_from_the_address_itself_and_says_from_where() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let address = listener.local_addr().expect("bound");
+        let fake = Arc::new(Fake::default());
+        let (_prober, _outcomes) = start(address, &fake);
+        let (_stream, from) = listener.accept().expect("somebody comes");
+        assert_eq!(from.ip(), address.ip());
+        assert!(fake.expected.lock().expect("nobody panicked").contains(&from));
+    }
+
+    #[test]
+    fn a_thread_that_hangs_is_replaced_and_where_that_does_not_help_tcp_is_not_proven() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let fake = Arc::new(Fake::default());
+        let (mut prober, outcomes) = start(listener.local_addr().expect("bound"), &fake);
+        let mut now = Duration::ZERO;
+        look_until(&mut prober, &mut now, |_| outcomes.ended.load(Ordering::Relaxed) > 2);
+        let hang = fake.hang.lock().expect("nobody panicked");
+        look_until(&mut prober, &mut now, |prober| prober.threads.len() == LOST_MAX + 1);
+        // What the last query told is taken; from here on nobody tells.
+        let _last = outcomes.take(0);
+        assert_eq!(outcomes.take(0), None);
+        look_until(&mut prober, &mut now, |_| outcomes.take(0) == Some(TcpOutcome::Ill));
+        assert_eq!(prober.threads.len(), LOST_MAX + 1);
+        drop(hang);
+        let ended = outcomes.ended.load(Ordering::Relaxed);
+        look_until(&mut prober, &mut now, |_| outcomes.ended.load(Ordering::Relaxed) > ended + 20);
+        assert!(!prober.watch.is_silent(now, outcomes.ended.load(Ordering::Relaxed)));
+    }
+}

@@ -13,7 +13,7 @@ use hickory_proto::rr::rdata::{SOA, TXT};
 use hickory_proto::rr::{Name as HickoryName, RData, Record, RecordType};
 
 use super::prober::Prober;
-use super::tcp::TcpOutcomes;
+use super::tcp::{TcpOutcome, TcpOutcomes};
 use super::*;
 use crate::policy::SharedFault;
 use crate::wire::{Name, NameRef};
@@ -500,11 +500,13 @@ fn a_zone_that_is_silent_on_a_worker_that_is_well_has_a_fault() {
 fn drops_and_tcp_are_told_in_the_round_that_saw_them() {
     let mut world = World::new();
     world.staff.drops.store(3, Ordering::Relaxed);
-    world.tcp.put(1, false);
+    world.tcp.put(1, TcpOutcome::Ill);
     let seen = world.round(&as_it_is);
     assert_eq!(seen, [Observation { is_overloaded: true, ..WELL }, Observation { is_tcp_well: Some(false), ..WELL }]);
-    world.tcp.put(1, true);
+    world.tcp.put(1, TcpOutcome::Well);
     assert_eq!(world.round(&as_it_is), [WELL, Observation { is_tcp_well: Some(true), ..WELL }]);
+    world.tcp.put(1, TcpOutcome::Overloaded);
+    assert_eq!(world.round(&as_it_is), [WELL, WELL], "overload shows nothing about the listener");
     assert_eq!(world.round(&as_it_is), [WELL; 2]);
     let report = world.prober.report(ms(0));
     assert_eq!((report.addresses[0].drops, report.addresses[1].is_tcp_well), (3, Some(true)));
