@@ -17,7 +17,7 @@ use crate::common::site::{Family, NodeNumber, Site, clock};
 /// where strangers take the CPU, one SYN may be lost, which is sent again after a second.
 const TCP_TIME: Duration = Duration::from_secs(3);
 /// What takes longer is told.
-const TOLD_TIME: Duration = Duration::from_millis(20);
+const TOLD_TIME: Duration = Duration::from_millis(200);
 /// How long somebody who only connects waits for that.
 const KNOCK_TIME: Duration = Duration::from_secs(5);
 
