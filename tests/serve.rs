@@ -1,7 +1,7 @@
 //! The serving room over real sockets on loopback: every promise about transports, limits, publishing and stopping.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -261,6 +261,35 @@ fn an_address_that_is_taken_is_an_error_even_where_the_other_side_shares() {
     let wildcard = SocketAddr::from((Ipv4Addr::UNSPECIFIED, server.address().port()));
     assert_eq!(serve::bind(&[wildcard], 1, &limits).expect_err("so is the wildcard").cause, BindCause::Taken);
     server.running.stop();
+}
+
+#[test]
+fn nobody_joins_the_addresses_that_are_served() {
+    let _turn = turn();
+    let limits = TcpLimits::default();
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!(
+            "*** SKIPPED nobody_joins_the_addresses_that_are_served: the owner of a socket is root's to change ***"
+        );
+        return;
+    }
+    let loopback: [(IpAddr, IpAddr); 2] = [
+        (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::UNSPECIFIED.into()),
+        (Ipv6Addr::LOCALHOST.into(), Ipv6Addr::UNSPECIFIED.into()),
+    ];
+    for (own, wildcard) in loopback {
+        let bound = serve::bind(&[SocketAddr::new(own, 0)], 3, &limits).expect("loopback has free ports");
+        let port = bound.local_addresses()[0].port();
+        for (ip, is_address_reused) in [(own, false), (own, true), (wildcard, false), (wildcard, true)] {
+            let address = SocketAddr::new(ip, port);
+            let stranger = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP));
+            let stranger = stranger.expect("descriptors are left");
+            stranger.set_reuse_port(true).expect("the option is there");
+            stranger.set_reuse_address(is_address_reused).expect("the option is there");
+            let error = stranger.bind(&address.into()).expect_err("a stranger would take a part of the queries");
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{address}");
+        }
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Binding: every address for UDP and TCP, all or nothing, and an error that tells what to do.
 //!
 //! A second server that binds the same address with SO_REUSEPORT would silently join the group and take a part of the
-//! queries. So each address is bound without the option first; only then does that socket open the group to its twins.
+//! queries. So each address is bound without the option first; only then does that socket open the group to its twins,
+//! and when all of them are in it, it is closed behind them: see [`close_group`].
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
+use std::os::unix::fs::fchown;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -188,7 +190,20 @@ fn open_group(first: Socket, place: Place, worker_count: usize) -> io::Result<Ve
         socket.bind(&SockAddr::from(place.address))?;
         group.push(socket.into());
     }
+    close_group(&group);
     Ok(group)
+}
+
+/// Keeps everybody else from joining the group: the sockets get an owner that no process is.
+///
+/// Linux lets a socket join where all have SO_REUSEPORT and one owner (`inet_rcv_saddr_equal`, `sk_uid`). BIND asks for it
+/// always: started by the same user on the same address, it would take a part of the queries without a word. Where the
+/// owner can't be changed, which takes CAP_CHOWN, other users can't join all the same.
+fn close_group(group: &[UdpSocket]) {
+    for socket in group {
+        // Without the capability the group is as open as before, which is no reason not to serve.
+        let _ = fchown(socket, Some(NOBODY), None);
+    }
 }
 
 /// Makes a UDP socket with all options but those that share addresses.
@@ -316,6 +331,9 @@ fn needs_scope(address: SocketAddr) -> bool {
 
 /// The most UDP workers that are made.
 pub(super) const WORKERS_MAX: usize = 1024;
+
+/// A user that no process is: neither the last number, which means "no change", nor one that a system gives out.
+const NOBODY: u32 = u32::MAX - 2;
 
 /// How often a port that is free for UDP is tried for TCP, where the kernel may choose.
 const PORT_ATTEMPTS_MAX: usize = 32;
