@@ -155,10 +155,15 @@ impl Server {
 
     /// The same with more arguments for fated; the peers don't take any.
     pub(crate) fn start_with(kind: Kind, zones: &[ZoneFile], arguments: &[&str]) -> Self {
+        Self::start_as(kind, zones, IDENTITY, arguments)
+    }
+
+    /// The same for a peer that says another identity; what fated says, a configuration among `arguments` may tell.
+    pub(crate) fn start_as(kind: Kind, zones: &[ZoneFile], identity: &str, arguments: &[&str]) -> Self {
         for _ in 0..START_TRIES_MAX {
             let started = match kind {
                 Kind::Fated => Ok(start_fated(zones, arguments)),
-                Kind::Nsd | Kind::Knot | Kind::Named => start_peer(kind, zones),
+                Kind::Nsd | Kind::Knot | Kind::Named => start_peer(kind, zones, identity),
             };
             match started {
                 Ok(server) => return server,
@@ -179,6 +184,16 @@ impl Server {
         assert!(self.process.wait(STOP_PATIENCE).is_some(), "{} does not end", self.kind.name());
         // The lines end with the process.
         self.lines.into_inner().expect("nobody else holds the lines").iter().collect()
+    }
+
+    /// What a peer has logged; nothing of fated.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The process id, which is that of its group too.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The process of the server.
@@ -248,14 +263,16 @@ fn loopback_address(line: &str) -> Option<SocketAddr> {
 }
 
 /// Starts a peer on a free port; the log where it ended or did not answer.
-fn start_peer(kind: Kind, zones: &[ZoneFile]) -> Result<Server, String> {
+fn start_peer(kind: Kind, zones: &[ZoneFile], identity: &str) -> Result<Server, String> {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let config = folder.path().join("server.conf");
     let (program, arguments, text) = match kind {
-        Kind::Nsd => ("nsd", vec!["-d", "-c"], nsd_config(folder.path(), address.port(), zones)),
-        Kind::Knot => ("knotd", vec!["-c"], knot_config(folder.path(), address.port(), zones)),
-        Kind::Named => ("named", vec!["-g", "-n", "1", "-c"], named_config(folder.path(), address.port(), zones)),
+        Kind::Nsd => ("nsd", vec!["-d", "-c"], nsd_config(folder.path(), address.port(), zones, identity)),
+        Kind::Knot => ("knotd", vec!["-c"], knot_config(folder.path(), address.port(), zones, identity)),
+        Kind::Named => {
+            ("named", vec!["-g", "-n", "1", "-c"], named_config(folder.path(), address.port(), zones, identity))
+        }
         Kind::Fated => unreachable!("fated is no peer of itself"),
     };
     fs::write(&config, text).expect("the folder can be written to");
@@ -280,13 +297,13 @@ fn start_peer(kind: Kind, zones: &[ZoneFile]) -> Result<Server, String> {
 }
 
 /// The configuration of NSD.
-fn nsd_config(folder: &Path, port: u16, zones: &[ZoneFile]) -> String {
+fn nsd_config(folder: &Path, port: u16, zones: &[ZoneFile], identity: &str) -> String {
     let folder = folder.display();
     let mut text = format!(
         "server:\n  ip-address: 127.0.0.1@{port}\n  server-count: 1\n  username: \"\"\n  chroot: \"\"\n  database: \"\"\n\
          \x20 zonesdir: \"{folder}\"\n  pidfile: \"{folder}/nsd.pid\"\n  xfrdfile: \"{folder}/xfrd.state\"\n  \
          zonelistfile: \"{folder}/zone.list\"\n  xfrdir: \"{folder}\"\n  minimal-responses: yes\n  refuse-any: no\n  \
-         round-robin: no\n  identity: \"{IDENTITY}\"\n  version: \"{VERSION}\"\n  nsid: \"ascii_{IDENTITY}\"\n  \
+         round-robin: no\n  identity: \"{identity}\"\n  version: \"{VERSION}\"\n  nsid: \"ascii_{identity}\"\n  \
          tcp-count: 200\n  rrl-ratelimit: 0\n  verbosity: 1\nremote-control:\n  control-enable: no\n"
     );
     for zone in zones {
@@ -297,11 +314,11 @@ fn nsd_config(folder: &Path, port: u16, zones: &[ZoneFile]) -> String {
 }
 
 /// The configuration of Knot DNS.
-fn knot_config(folder: &Path, port: u16, zones: &[ZoneFile]) -> String {
+fn knot_config(folder: &Path, port: u16, zones: &[ZoneFile], identity: &str) -> String {
     let folder = folder.display();
     let mut text = format!(
-        "server:\n  listen: 127.0.0.1@{port}\n  rundir: \"{folder}\"\n  identity: \"{IDENTITY}\"\n  \
-         version: \"{VERSION}\"\n  nsid: \"{IDENTITY}\"\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
+        "server:\n  listen: 127.0.0.1@{port}\n  rundir: \"{folder}\"\n  identity: \"{identity}\"\n  \
+         version: \"{VERSION}\"\n  nsid: \"{identity}\"\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
          control:\n  listen: \"{folder}/knot.sock\"\ndatabase:\n  storage: \"{folder}\"\n\
          log:\n- target: stderr\n  any: warning\nzone:\n"
     );
@@ -317,13 +334,14 @@ fn knot_config(folder: &Path, port: u16, zones: &[ZoneFile]) -> String {
 }
 
 /// The configuration of BIND.
-fn named_config(folder: &Path, port: u16, zones: &[ZoneFile]) -> String {
+fn named_config(folder: &Path, port: u16, zones: &[ZoneFile], identity: &str) -> String {
     let folder = folder.display();
     let mut text = format!(
         "options {{ directory \"{folder}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; \
          recursion no; minimal-responses yes; minimal-any yes; notify no; dnssec-validation no; \
-         server-id \"{IDENTITY}\"; version \"{VERSION}\"; pid-file \"{folder}/named.pid\"; \
-         session-keyfile \"{folder}/session.key\"; check-names primary ignore; masterfile-format text; \
+         server-id \"{identity}\"; version \"{VERSION}\"; pid-file \"{folder}/named.pid\"; \
+         session-keyfile \"{folder}/session.key\"; check-names primary ignore; masterfile-format text; check-integrity no; \
+         max-types-per-name 0; max-records-per-type 0; \
          empty-zones-enable no; querylog no; }};\ncontrols {{ }};\n"
     );
     for zone in zones {
