@@ -5,6 +5,8 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "soak/crowd.rs"]
+mod crowd;
 #[path = "soak/mishap.rs"]
 mod mishap;
 #[path = "soak/run.rs"]
@@ -22,6 +24,7 @@ use clap::Parser;
 
 use common::site::subject::Fated;
 use common::site::{self, Plan, Routing, Site, Subject};
+use crowd::TCP_CLIENTS_MAX;
 use mishap::Kind;
 use run::{Outcome, Soak};
 
@@ -39,7 +42,7 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Only these faults: kill, freeze, wedge, wedge-all, mute-udp, mute-v4, mute-v6, mute-tcp, address, drain, reload,
-    /// reload-broken, saturate, hangup
+    /// reload-broken, saturate, hangup, idle-tcp, policy-route, narrow-filter, bogon-filter, absent-neighbours, flood
     #[arg(long, value_name = "FAULT", value_delimiter = ',', value_parser = kind_of)]
     only: Vec<Kind>,
     /// Queries a second
@@ -65,7 +68,8 @@ fn kind_of(word: &str) -> Result<Kind, String> {
 impl Options {
     /// The site.
     fn plan(&self) -> Plan {
-        let subject = Subject::Fated(Fated::new(&self.fated));
+        let clients = format!("[server.tcp]\nclients-max = {TCP_CLIENTS_MAX}\n");
+        let subject = Subject::Fated(Fated { more: clients, ..Fated::new(&self.fated) });
         Plan { rate: self.rate, bulk_names: BULK_NAMES, ..Plan::new(subject, Routing::BirdBgp) }
     }
 

@@ -14,6 +14,7 @@ use crate::common::site::fault::Wedge;
 use crate::common::site::node::Node;
 use crate::common::site::subject::workers_of_fated;
 use crate::common::site::{Family, Fault, NodeNumber, Site};
+use crate::crowd::{Crowd, ROOMY4};
 use crate::run;
 
 /// The nft table that holds a fault.
@@ -52,11 +53,23 @@ pub(crate) enum Kind {
     Saturate,
     /// SIGHUP, with a zone that has changed.
     Hangup,
+    /// Idle connections fill all TCP clients that are taken.
+    IdleTcp,
+    /// A policy rule sends what leaves from the service addresses by another table.
+    PolicyRoute,
+    /// The packet filter takes port 53 by the card's name only, and drops all that no rule names.
+    NarrowFilter,
+    /// The packet filter drops sources that nobody has on the Internet.
+    BogonFilter,
+    /// Queries come from hosts of the node's own networks that are not there.
+    AbsentNeighbours,
+    /// Many more queries than usual, in bursts, that can all be answered.
+    Flood,
 }
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Kill,
         Self::Freeze,
         Self::WedgeOne,
@@ -71,6 +84,12 @@ impl Kind {
         Self::ReloadBroken,
         Self::Saturate,
         Self::Hangup,
+        Self::IdleTcp,
+        Self::PolicyRoute,
+        Self::NarrowFilter,
+        Self::BogonFilter,
+        Self::AbsentNeighbours,
+        Self::Flood,
     ];
 
     /// One word for tables and files.
@@ -90,6 +109,12 @@ impl Kind {
             Self::ReloadBroken => "reload-broken",
             Self::Saturate => "saturate",
             Self::Hangup => "hangup",
+            Self::IdleTcp => "idle-tcp",
+            Self::PolicyRoute => "policy-route",
+            Self::NarrowFilter => "narrow-filter",
+            Self::BogonFilter => "bogon-filter",
+            Self::AbsentNeighbours => "absent-neighbours",
+            Self::Flood => "flood",
         }
     }
 
@@ -102,6 +127,10 @@ impl Kind {
             Self::MuteUdp | Self::MuteV4 | Self::MuteV6 => (500, 5000),
             // Three queries over TCP have to fail, each after its own patience.
             Self::MuteTcp => (6000, 9000),
+            // Long enough that a proof that stood in the clients' queue would be missed three times.
+            Self::IdleTcp => (9000, 15_000),
+            Self::PolicyRoute | Self::NarrowFilter | Self::BogonFilter => (2000, 6000),
+            Self::AbsentNeighbours | Self::Flood => (4000, 8000),
             Self::Address => (1000, 2000),
             Self::Drain => (1500, 4000),
             Self::Reload | Self::ReloadBroken | Self::Hangup => (500, 1500),
@@ -115,10 +144,13 @@ impl Kind {
         Duration::from_millis((least + dice.below(most - least + 1)) as u64)
     }
 
-    /// The service addresses that may be withdrawn for it. One wedged worker of two, a reload, a busy machine: none.
+    /// The service addresses that may be withdrawn for it. One wedged worker of two, a reload, a busy machine, and all that
+    /// leaves clients answered: none.
     pub(crate) fn may_withdraw(self) -> &'static [Family] {
         match self {
             Self::WedgeOne | Self::Reload | Self::ReloadBroken | Self::Saturate | Self::Hangup => &[],
+            Self::IdleTcp | Self::PolicyRoute | Self::NarrowFilter | Self::BogonFilter => &[],
+            Self::AbsentNeighbours | Self::Flood => &[],
             Self::MuteV4 => &[Family::V4],
             Self::MuteV6 => &[Family::V6],
             _ => &Family::ALL,
@@ -139,7 +171,9 @@ impl Kind {
             Self::Address => logged("somebody removed the address"),
             Self::Drain => withdrawn_for("drained"),
             Self::Reload | Self::ReloadBroken | Self::Hangup => logged("reloaded") && sight.is_as_wanted,
-            Self::Saturate => return None,
+            Self::Saturate | Self::PolicyRoute | Self::NarrowFilter | Self::BogonFilter => return None,
+            // That it was put on at all: connections were taken, packets were sent.
+            Self::IdleTcp | Self::AbsentNeighbours | Self::Flood => sight.is_as_wanted,
         })
     }
 }
@@ -157,7 +191,7 @@ pub(crate) struct Sight<'a> {
     pub(crate) log: &'a str,
     /// Whether a route to node1 went.
     pub(crate) is_route_gone: bool,
-    /// Whether a reload did what it should.
+    /// Whether a reload, or who presses from outside, did what it should.
     pub(crate) is_as_wanted: bool,
 }
 
@@ -183,6 +217,8 @@ pub(crate) fn withdrawals(log: &str) -> impl Iterator<Item = &str> {
 pub(crate) struct Held {
     /// Workers that are held still.
     wedges: Vec<Wedge>,
+    /// Who presses from outside.
+    crowd: Option<Crowd>,
     /// Whether a reload did what it should.
     is_as_wanted: bool,
 }
@@ -190,7 +226,7 @@ pub(crate) struct Held {
 impl Held {
     /// Puts a fault on node1.
     pub(crate) fn put(kind: Kind, site: &mut Site, serial: u32) -> Self {
-        let mut held = Self { wedges: Vec::new(), is_as_wanted: true };
+        let mut held = Self { is_as_wanted: true, ..Self::default() };
         match kind {
             Kind::Kill => Fault::Kill.put(&mut site.nodes[0]),
             Kind::Freeze => Fault::Freeze.put(&mut site.nodes[0]),
@@ -216,6 +252,15 @@ impl Held {
                 write_zone(&site.nodes[0].folder, &zone_text(serial));
                 site.nodes[0].server().signal(Signal::SIGHUP);
             }
+            Kind::IdleTcp => held.crowd = Some(Crowd::idle(&site.client)),
+            Kind::PolicyRoute => policy(&site.nodes[0], "add"),
+            Kind::NarrowFilter => filter(&site.nodes[0], NARROW),
+            Kind::BogonFilter => filter(&site.nodes[0], BOGONS),
+            Kind::AbsentNeighbours => {
+                site.nodes[0].space.ip(&format!("addr add {ROOMY4} dev eth0"));
+                held.crowd = Some(Crowd::absent(&site.router));
+            }
+            Kind::Flood => held.crowd = Some(Crowd::flood(&site.client)),
         }
         held
     }
@@ -223,18 +268,25 @@ impl Held {
     /// Takes it away; whether a reload did what it should.
     pub(crate) fn lift(self, kind: Kind, site: &mut Site, serial: u32) -> bool {
         let node = &mut site.nodes[0];
-        let Self { wedges, is_as_wanted } = self;
+        let Self { wedges, crowd, is_as_wanted } = self;
         drop(wedges);
+        let is_as_wanted = crowd.map_or(is_as_wanted, Crowd::end);
         match kind {
             Kind::Kill => Fault::Kill.lift(node),
             Kind::Freeze => Fault::Freeze.lift(node),
             Kind::Address => Fault::AddressGone.lift(node),
             Kind::Drain => Fault::Drain.lift(node),
             Kind::Saturate => Fault::Saturate.lift(node),
-            Kind::MuteUdp | Kind::MuteV4 | Kind::MuteV6 | Kind::MuteTcp => {
+            Kind::MuteUdp | Kind::MuteV4 | Kind::MuteV6 | Kind::MuteTcp | Kind::NarrowFilter | Kind::BogonFilter => {
                 node.space.output(Command::new("nft").args(["delete", "table", "inet", TABLE]));
             }
-            Kind::WedgeOne | Kind::WedgeAll | Kind::Reload => {}
+            Kind::PolicyRoute => policy(node, "del"),
+            Kind::AbsentNeighbours => {
+                let neighbours = node.space.output(Command::new("ip").args(["-4", "neigh", "show", "dev", "eth0"]));
+                node.space.ip(&format!("addr del {ROOMY4} dev eth0"));
+                return is_as_wanted && ["INCOMPLETE", "FAILED"].iter().any(|state| neighbours.contains(state));
+            }
+            Kind::WedgeOne | Kind::WedgeAll | Kind::Reload | Kind::IdleTcp | Kind::Flood => {}
             Kind::ReloadBroken => {
                 write_zone(&node.folder, &zone_text(serial));
                 return is_as_wanted && reload(node) && run::zone_is(node, State::Served, serial);
@@ -247,11 +299,36 @@ impl Held {
 
 /// Drops what a rule finds for port 53.
 fn mute(node: &Node, matches: &str) {
-    let rules = format!(
-        "table inet {TABLE} {{ chain input {{ type filter hook input priority 0; {matches} dport 53 drop; }}; }}"
-    );
+    filter(node, &format!("{matches} dport 53 drop;"));
+}
+
+/// What the card may bring, by its name: questions, BGP, pings and neighbours; `lo` may bring all, and nobody else anything.
+const NARROW: &str = "policy drop; iifname \"lo\" accept; iifname \"eth0\" meta l4proto { udp, tcp } th dport 53 accept; \
+     iifname \"eth0\" tcp dport 179 accept; iifname \"eth0\" tcp sport 179 accept; \
+     meta l4proto { icmp, ipv6-icmp } accept;";
+/// Sources that no packet of the Internet may bear, the prober's own among them.
+const BOGONS: &str = "ip saddr { 192.0.0.0/24, 240.0.0.0/4 } drop; ip6 saddr 100::/64 drop;";
+
+/// Puts rules on what comes in.
+fn filter(node: &Node, rules: &str) {
+    let rules = format!("table inet {TABLE} {{ chain input {{ type filter hook input priority 0; {rules} }}; }}");
     node.space.output(Command::new("nft").arg(rules));
 }
+
+/// Adds or deletes a rule for each service address, with a table that leads to the router, as hosts with several uplinks
+/// have it.
+fn policy(node: &Node, verb: &str) {
+    let number = node.number;
+    for (option, family, router) in
+        [("-4", Family::V4, number.router4().to_string()), ("-6", Family::V6, number.router6().to_string())]
+    {
+        node.space.ip(&format!("{option} route {verb} default via {router} dev eth0 table {POLICY_TABLE}"));
+        node.space.ip(&format!("{option} rule {verb} from {} lookup {POLICY_TABLE}", family.service()));
+    }
+}
+
+/// The routing table of the policy rule.
+const POLICY_TABLE: u32 = 100;
 
 /// Names of the zone beside the wildcard.
 const NAMES: u32 = 200;
