@@ -69,7 +69,7 @@ const EXPORTS: [Export; 14] = [
         )],
     },
     // The data of tinydns is no zone file; the page tells how to get one.
-    Export { file: "tinydns.data", says: &["error[bad-owner]", "error[missing-field]"], repair: &[] },
+    Export { file: "tinydns.data", says: &["error[not-a-zone-file]"], repair: &[] },
 ];
 
 /// An export in which nothing is found.
