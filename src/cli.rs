@@ -133,6 +133,9 @@ struct ServeArgs {
     /// A folder for what must outlive the process; locked, so that no second server takes it
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Start only when every zone is good and every address is there (else what can be served is served)
+    #[arg(long)]
+    strict: bool,
     /// Do everything but announce: log what would be announced (for a configuration with [anycast])
     #[arg(long)]
     dry_run: bool,
@@ -169,6 +172,9 @@ struct StatusArgs {
     /// Print the reply as JSON
     #[arg(long)]
     json: bool,
+    /// Show every zone, and nothing else; as JSON, one line for each 500
+    #[arg(long)]
+    zones: bool,
 }
 
 /// Options of `drain` and `resume`.
@@ -187,6 +193,9 @@ struct DrainArgs {
 struct ReloadArgs {
     /// Read this zone only, whether its file changed or not
     zone: Option<Name>,
+    /// Take zones away whose files are gone, however many they are (`server.reload-loss-max` else bounds that)
+    #[arg(long)]
+    force: bool,
     /// How to reach the server.
     #[command(flatten)]
     control: ControlArgs,
@@ -217,6 +226,7 @@ impl ServeArgs {
         source.overrides.control = self.control;
         source.overrides.state_dir = self.state_dir;
         source.overrides.is_dry_run = self.dry_run;
+        source.overrides.is_strict = self.strict;
         source
     }
 }
@@ -227,8 +237,9 @@ pub fn main() -> ExitCode {
     let code = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => ended(daemon::run(args.into_source())),
         Command::Check(args) => check::check(args.source.into_source(), args.print),
+        Command::Status(args) if args.zones => control::zones(&args.control, args.json),
         Command::Status(args) => control::status(&args.control, args.json),
-        Command::Reload(args) => control::reload(&args.control, args.zone, args.json),
+        Command::Reload(args) => control::reload(&args.control, args.zone, args.force, args.json),
         Command::Drain(args) => drain::set(&args.control, true, args.json),
         Command::Resume(args) => drain::set(&args.control, false, args.json),
         Command::Stop(args) => control::stop(&args),
@@ -251,7 +262,8 @@ fn fail(error: &dyn std::fmt::Display, code: u8) -> u8 {
     let text = error.to_string();
     // What was rendered with its place says "error" itself.
     let prefix = if text.starts_with("error") { "" } else { "fated: " };
-    eprintln!("{prefix}{text}");
+    // Who has closed stderr does not want to know.
+    let _ = writeln!(io::stderr().lock(), "{prefix}{text}");
     code
 }
 
@@ -301,8 +313,7 @@ fn parse_zone(text: &str) -> Result<(Name, PathBuf), String> {
 
 /// Reads an address with or without port.
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    config::parse_address(text)
-        .ok_or_else(|| "it must be an address such as 192.0.2.53, 127.0.0.1:5300 or [2001:db8::53]:53".to_owned())
+    config::parse_address(text).map_err(|error| error.to_string())
 }
 
 /// Takes any path, the empty one too.

@@ -171,7 +171,7 @@ fn an_explicit_address_of_an_absent_family_is_an_error() {
 }
 
 #[test]
-fn bad_zone_files_fail_the_check_and_the_start() {
+fn bad_zone_files_fail_the_check_and_a_strict_start() {
     let site = Site::new();
     let long = format!("{} IN A 192.0.2.1\n", "abcdefg.".repeat(31));
     let cases: [(&str, Option<Vec<u8>>); 6] = [
@@ -188,7 +188,7 @@ fn bad_zone_files_fail_the_check_and_the_start() {
         }
         let named = format!("example.test={file}");
         site.run(&["check", "--zone", &named]).expect(1, &["error", file]);
-        let said = site.run(&["serve", "--zone", &named, "--listen", "127.0.0.1:0", "--control", ""]);
+        let said = site.run(&["serve", "--zone", &named, "--listen", "127.0.0.1:0", "--control", "", "--strict"]);
         said.expect(3, &["error", file, "1 of 1 zones can't be served"]);
     }
     fs::create_dir(site.path("folder.zone")).expect("a folder");
@@ -252,7 +252,7 @@ fn two_zones_of_one_name_are_told_with_both_places() {
     site.write("zones/one.zone", &text);
     site.write("zones/two.zone", &text);
     site.run(&["check"]).expect(1, &["zones/one.zone", "zones/two.zone", "same.test."]);
-    let said = site.run(&["serve", "--listen", "127.0.0.1:0", "--control", ""]);
+    let said = site.run(&["serve", "--listen", "127.0.0.1:0", "--control", "", "--strict"]);
     said.expect(3, &["zones/one.zone", "zones/two.zone", "same.test."]);
 }
 

@@ -17,6 +17,7 @@ const GOOD: Observation = Observation {
     is_tcp_well: None,
     shared: None,
     is_overloaded: false,
+    is_zoneless: false,
     is_judged: true,
 };
 /// A round in which neither does.

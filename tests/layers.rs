@@ -27,7 +27,7 @@ const ROOMS: &[Room] = &[
     Room {
         floor: 5,
         name: "config",
-        imports: &["wire", "policy", "zone", "answer", "serve", "health", "route"],
+        imports: &["sys", "wire", "zone", "policy", "answer", "serve", "health", "route"],
         is_pure: false,
     },
     Room { floor: 5, name: "load", imports: &["wire", "zone", "config"], is_pure: false },

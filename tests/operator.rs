@@ -5,8 +5,8 @@ mod command;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixDatagram;
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use command::{PATIENCE, Server, Site, zone};
 use serde_json::Value;
@@ -174,4 +174,41 @@ fn check_reads_the_anycast_section() {
     site.run(&["check", "--config", "fated.toml"]).expect(2, &["fated.toml:6:9", "would outlive a frozen server"]);
     write("interface = \"fated-of-14-oc\"");
     site.run(&["check", "--config", "fated.toml"]).expect(2, &["must leave room for \"rx\": 13 octets at most"]);
+}
+
+/// Every place of both is taken by clients that say nothing; queries, and whoever comes on top, are answered all the same.
+#[test]
+fn clients_that_take_all_places_of_control_socket_and_pages_do_no_harm() {
+    let site = site();
+    let (server, pages) = start(&site);
+    let silent: Vec<UnixStream> = (0..64).map(|_| UnixStream::connect(site.control()).expect("connects")).collect();
+    let browsers: Vec<TcpStream> = (0..32).map(|_| TcpStream::connect(pages).expect("connects")).collect();
+    let surplus: Vec<UnixStream> = (0..200).map(|_| UnixStream::connect(site.control()).expect("connects")).collect();
+    for _ in 0..20 {
+        site.ask(&["status"]).expect(3, &["too many control clients; try again"]);
+        site.ask(&["reload"]).expect(3, &["too many control clients; try again"]);
+    }
+    let (code, told) = page(pages, "/readyz");
+    assert!(code == 503 && told.contains("too many HTTP clients"), "{code} {told}");
+    let mut query = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    query.extend_from_slice(b"\x07example\x04test\0\0\x06\0\x01");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    for _ in 0..100 {
+        socket.send_to(&query, server.address).expect("sends");
+        let mut reply = [0; 512];
+        socket.recv(&mut reply).expect("a reply");
+        assert_eq!((reply[3] & 15, reply[7]), (0, 1));
+    }
+    // A signal needs no place.
+    site.write("zones/example.test.zone", zone(2));
+    server.signal("-HUP");
+    server.wait_for_line("reloaded");
+    drop((silent, browsers, surplus));
+    let end = std::time::Instant::now() + PATIENCE;
+    while site.ask(&["status"]).code != 0 {
+        assert!(std::time::Instant::now() < end, "places come back");
+    }
+    assert_eq!(site.serials(), [("example.test.".to_owned(), 2)]);
+    assert_eq!(page(pages, "/readyz").0, 200);
 }

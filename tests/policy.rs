@@ -63,6 +63,7 @@ fn round() -> impl Strategy<Value = Observation> {
         1 => (0_u16..3).prop_map(move |proven| Observation { proven, late: 2 - proven, is_overloaded: true, ..good }),
         1 => any::<bool>().prop_map(move |is_well| Observation { is_tcp_well: Some(is_well), ..good }),
         1 => shared.prop_map(move |fault| Observation { shared: Some(fault), ..good }),
+        1 => Just(Observation { is_zoneless: true, ..good }),
         2 => (0_u16..3).prop_map(move |proven| Observation { proven, late: 2 - proven, is_judged: false, ..good }),
     ]
 }
@@ -124,6 +125,7 @@ fn is_fit(round: &Observation, settings: &Settings, to: Stance) -> bool {
     round.is_judged
         && round.proven >= settings.min_workers.max(1)
         && round.wrong == 0
+        && !round.is_zoneless
         && (!round.is_overloaded || allows(settings.on_overload))
         && (round.shared.is_none() || allows(settings.on_shared))
 }

@@ -136,7 +136,8 @@ fn whoever_asks_after_a_reload_is_answered_from_the_new_zone() {
     for serial in 101..101 + RELOADS {
         write(serial);
         let mut client = Client::connect(&server.control()).expect("the server listens on its control socket");
-        let (_, told) = client.ask::<Reload>(&Request::Reload(None)).expect("the server answers");
+        let (_, told) =
+            client.ask::<Reload>(&Request::Reload(fated::admin::Reload::default())).expect("the server answers");
         assert_eq!((told.kept, told.refused), (0, 0), "{told:?}");
         // A new port each, so that every worker is asked.
         for _ in 0..4 {

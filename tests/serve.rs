@@ -1,7 +1,7 @@
 //! The serving room over real sockets on loopback: every promise about transports, limits, publishing and stopping.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -222,7 +222,7 @@ fn a_link_local_address_answers_on_its_link() {
     let mut words = line.split_whitespace();
     let address = u128::from_str_radix(words.next().expect("an address"), 16).expect("hexadecimal");
     let scope = u32::from_str_radix(words.next().expect("an index"), 16).expect("hexadecimal");
-    let own = SocketAddr::V6(std::net::SocketAddrV6::new(address.into(), 0, 0, scope));
+    let own = SocketAddr::V6(SocketAddrV6::new(address.into(), 0, 0, scope));
     for wildcard in [false, true] {
         let asked = if wildcard { "[::]:0".parse().expect("an address") } else { own };
         let bound = serve::bind(&[asked], 1, &TcpLimits::default()).expect("the address is ours");
@@ -608,6 +608,36 @@ fn a_datagram_from_port_zero_is_not_answered() {
     wait_until("it is counted", || block.port_zero.value() == 1);
     assert_eq!((block.answers.drops.value(), block.answers.replies()), (1, 0));
     assert_udp_answers(&udp_client("127.0.0.1:0"), server.address(), 2);
+    server.running.stop();
+}
+
+/// An IPv6 packet with a UDP datagram in it.
+fn udp_over_ipv6(from: SocketAddrV6, to: SocketAddrV6, octets: &[u8]) -> Vec<u8> {
+    let length = (octets.len() as u16 + 8).to_be_bytes();
+    let mut udp = [&from.port().to_be_bytes()[..], &to.port().to_be_bytes(), &length, &[0, 0], octets].concat();
+    let addresses = [from.ip().octets(), to.ip().octets()].concat();
+    // The sum is over the addresses, the length, the protocol and the datagram (RFC 8200 §8.1).
+    let summed = [&addresses[..], &[0, 0], &length, &[0, 0, 0, 17], &udp, &[0; 1][..udp.len() % 2]].concat();
+    let sum = summed.chunks(2).fold(0, |sum: u32, pair| sum + u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let sum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
+    udp[6..8].copy_from_slice(&sum.to_be_bytes());
+    [&[0x60, 0, 0, 0][..], &length, &[17, 64], &addresses, &udp].concat()
+}
+
+#[test]
+fn a_datagram_from_no_address_is_not_answered() {
+    let _turn = turn();
+    let server = Server::start(&["[::1]:0"], 1, &TcpLimits::default());
+    let Ok(raw) = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW))) else {
+        return eprintln!("SKIPPED: a raw socket needs root");
+    };
+    let SocketAddr::V6(to) = server.address() else { unreachable!("it is bound to ::1") };
+    let packet = udp_over_ipv6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 4711, 0, 0), to, &query(1));
+    raw.send_to(&packet, &SockAddr::from(SocketAddrV6::new(*to.ip(), 0, 0, 0))).expect("loopback takes it");
+    let block = server.running.metrics().udp().swap_remove(0);
+    wait_until("it is counted", || block.answers.queries.value() == 1);
+    assert_eq!((block.answers.drops.value(), block.answers.replies(), block.port_zero.value()), (1, 0, 0));
+    assert_udp_answers(&udp_client("[::1]:0"), server.address(), 2);
     server.running.stop();
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::Request;
 use super::reply::Envelope;
+use super::{Request, socket};
+use crate::wire::Shown;
 
 /// The longest reply in octets.
 const REPLY_BYTES_MAX: u64 = 1 << 30;
@@ -19,13 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody listens there.
-    #[error("no fated server answers at {}: {cause}\n(is it running, and with this --control or --config?)", path.display())]
+    #[error(
+        "no fated server answers at {}: {cause}\n(is it running, and with this --control or --config?)",
+        Shown::path(path)
+    )]
     NoServer {
         /// The socket.
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
     },
+    /// Whoever answers there may be anybody.
+    #[error("{} belongs to another user, or others may write in it: whoever answers there may be anybody", Shown::path(.0))]
+    Foreign(PathBuf),
     /// The server broke off or is too slow.
     #[error("the server did not reply: {0}")]
     Io(#[from] io::Error),
@@ -47,9 +54,12 @@ impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// [`AskError::NoServer`].
+    /// [`AskError::NoServer`], [`AskError::Foreign`].
     pub fn connect(path: &Path) -> Result<Self, AskError> {
         let no_server = |cause| AskError::NoServer { path: path.to_owned(), cause };
+        if let Some(folder) = path.parent().filter(|folder| socket::is_foreign(folder)) {
+            return Err(AskError::Foreign(folder.to_owned()));
+        }
         let stream = UnixStream::connect(path).map_err(no_server)?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(no_server)?;
         Ok(Self { stream: BufReader::new(stream) })
@@ -64,9 +74,11 @@ impl Client {
     pub fn ask<T: DeserializeOwned>(&mut self, request: &Request) -> Result<(String, T), AskError> {
         let patience = (!matches!(request, Request::Reload(_))).then_some(PATIENCE);
         self.stream.get_ref().set_read_timeout(patience)?;
-        self.stream.get_mut().write_all(format!("{request}\n").as_bytes())?;
+        // A server that has too many clients has replied and closed before it was asked.
+        let asked = self.stream.get_mut().write_all(format!("{request}\n").as_bytes());
         let mut line = String::new();
         if self.stream.by_ref().take(REPLY_BYTES_MAX).read_line(&mut line)? == 0 {
+            asked?;
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         let envelope: Envelope<T> = serde_json::from_str(&line)?;

@@ -1,4 +1,4 @@
-//! The server over HTTP, for those who only look: `/metrics`, `/healthz`, `/readyz` and a page for people at `/`.
+//! The server over HTTP, for those who only look: `/metrics`, `/healthz`, `/readyz` and pages for people at `/` and `/zones`.
 //!
 //! ```text
 //!   client ──▶ at most CLIENTS_MAX, each for CLIENT_TIME_MAX ──▶ page ── Command ──▶ the daemon's loop
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Runs on the control plane's runtime and never touches what serves queries. Nothing can be changed from here. A
-//! connection carries one request and is closed, whatever happens, when its time is over; further clients wait in the
-//! kernel's queue.
+//! connection carries one request and is closed, whatever happens, when its time is over; further clients wait a while and
+//! are told then that there are too many.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,19 +17,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::exposition::{self, MEDIA_TYPE, Reading};
-use super::reply::Readiness;
+use super::reply::{PAGE_ZONES_MAX, Readiness};
 use super::{Command, page, readings, server};
 use crate::metrics::Sample;
 
@@ -39,6 +39,12 @@ pub const CLIENTS_MAX: usize = 32;
 pub const CLIENT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long the daemon's loop may take to reply before it counts as dead.
 pub const REPLY_TIME_MAX: Duration = Duration::from_secs(2);
+/// The most clients that wait for a place; more stay in the kernel's queue.
+const WAITING_MAX: usize = 256;
+/// How long a client waits for a place.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long it may take to hear that there is none.
+const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long to wait after the system had no descriptor for one more client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The media types of what is not metrics.
@@ -62,13 +68,19 @@ pub async fn serve(listener: TcpListener, source: Source) {
 async fn serve_for(listener: TcpListener, source: Source, client_time: Duration) {
     let pages = Router::new()
         .route("/", get(status_page))
+        .route("/zones", get(zones_page))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(nothing)
         .layer(map_response(finish))
         .with_state(Arc::new(source));
-    let bounded = Bounded { listener, places: Arc::new(Semaphore::new(CLIENTS_MAX)), client_time };
+    let Ok(address) = listener.local_addr() else {
+        return tracing::error!("the pages over HTTP can't be shown: their socket has no address");
+    };
+    let (admitted, clients) = mpsc::channel(1);
+    tokio::spawn(admit(listener, client_time, admitted));
+    let bounded = Bounded { clients, address };
     if let Err(error) = axum::serve(bounded, pages).await {
         tracing::error!(%error, "the pages over HTTP have ended; queries are answered as before");
     }
@@ -90,10 +102,24 @@ async fn status_page(State(source): State<Arc<Source>>) -> Response {
     }
 }
 
+/// Some zones as a page for people, from the one on that the query of the address names.
+async fn zones_page(State(source): State<Arc<Source>>, RawQuery(query): RawQuery) -> Response {
+    let from = query.as_deref().map_or(Some(0), |query| query.strip_prefix("from=")?.parse().ok());
+    let Some(from) = from else {
+        return reply(StatusCode::BAD_REQUEST, PLAIN, "it must be /zones or /zones?from=NUMBER\n".to_owned());
+    };
+    match source.ask(|reply| Command::Zones(from, PAGE_ZONES_MAX, reply)).await {
+        Ok(zones) => reply(StatusCode::OK, HTML, page::zones(&zones)),
+        Err(error) => reply(StatusCode::SERVICE_UNAVAILABLE, PLAIN, error + "\n"),
+    }
+}
+
 /// The numbers. Without a reply of the loop there are the counters still.
 async fn metrics(State(source): State<Arc<Source>>) -> Response {
-    let mut all: Vec<Reading> = match source.ask(Command::Status).await {
-        Ok(status) => readings::of(&status),
+    let zones = source.ask(|reply| Command::Zones(0, readings::ZONES_MAX, reply));
+    let (status, zones) = tokio::join!(source.ask(Command::Status), zones);
+    let mut all: Vec<Reading> = match status {
+        Ok(status) => readings::of(&status, &zones.unwrap_or_default().zones),
         Err(error) => {
             tracing::warn!(error, "metrics are told without the status");
             Vec::new()
@@ -123,7 +149,7 @@ async fn readyz(State(source): State<Arc<Source>>) -> Response {
 
 /// Any other path.
 async fn nothing() -> Response {
-    reply(StatusCode::NOT_FOUND, PLAIN, "there are /, /metrics, /healthz and /readyz\n".to_owned())
+    reply(StatusCode::NOT_FOUND, PLAIN, "there are /, /zones, /metrics, /healthz and /readyz\n".to_owned())
 }
 
 /// One reply.
@@ -144,11 +170,10 @@ async fn finish(mut response: Response) -> Response {
     response
 }
 
-/// A listener that has places for so many clients.
+/// Clients that have a place.
 struct Bounded {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-    client_time: Duration,
+    clients: mpsc::Receiver<(Timed, SocketAddr)>,
+    address: SocketAddr,
 }
 
 impl axum::serve::Listener for Bounded {
@@ -156,23 +181,57 @@ impl axum::serve::Listener for Bounded {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Timed, SocketAddr) {
-        let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, address)) => {
-                    let end = Box::pin(sleep(self.client_time));
-                    return (Timed { stream, end, _place: place }, address);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "an HTTP client could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
+        match self.clients.recv().await {
+            Some(client) => client,
+            // Whoever admits ends with the runtime.
+            None => std::future::pending().await,
         }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        Ok(self.address)
+    }
+}
+
+/// Accepts clients and hands those on for which there is a place; the others wait for one a while, in the order in which they came.
+async fn admit(listener: TcpListener, client_time: Duration, admitted: mpsc::Sender<(Timed, SocketAddr)>) {
+    let (places, rooms) = (Arc::new(Semaphore::new(CLIENTS_MAX)), Arc::new(Semaphore::new(WAITING_MAX)));
+    loop {
+        let room = Arc::clone(&rooms).acquire_owned().await.expect("the semaphore is never closed");
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "an HTTP client could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (places, admitted) = (Arc::clone(&places), admitted.clone());
+        tokio::spawn(async move {
+            match timeout(WAIT_MAX, places.acquire_owned()).await {
+                Ok(place) => {
+                    let place = place.expect("the semaphore is never closed");
+                    drop(room);
+                    let end = Box::pin(sleep(client_time));
+                    // Nobody takes it where the server ends.
+                    let _ = admitted.send((Timed { stream, end, _place: place }, address)).await;
+                }
+                Err(_) => refuse(stream).await,
+            }
+        });
+    }
+}
+
+/// Tells a client that there are too many. It is not waited for: it may be one of those who keep the places.
+async fn refuse(mut stream: TcpStream) {
+    let reply = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 10\r\n\
+                 Connection: close\r\n\r\ntoo many HTTP clients; try again\n";
+    // One short text fits the buffer of a fresh socket. What was asked is read, so that closing does not reset what was said.
+    if stream.write_all(reply.as_bytes()).await.is_ok() && stream.shutdown().await.is_ok() {
+        let mut asked = [0; 4096];
+        let _ =
+            timeout(REFUSAL_TIME_MAX, async { while stream.read(&mut asked).await.is_ok_and(|count| count > 0) {} })
+                .await;
     }
 }
 

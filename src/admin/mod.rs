@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!   status          {"ok":true,"result":{…}}              [reply::Status]
-//!   reload [ZONE]   {"ok":true,"result":{…}}              [reply::Reload]
+//!   zones [FROM]    {"ok":true,"result":{…}}              [reply::ZonePage]
+//!   reload [--force] [ZONE]  {"ok":true,"result":{…}}     [reply::Reload]
 //!   drain           {"ok":true,"result":{…}}              [reply::Drained]
 //!   resume          {"ok":true,"result":{…}}              [reply::Drained]
 //!   stop            {"ok":true,"result":{…}}              [reply::Stopping], then the end of the stream when all is closed
@@ -37,8 +38,10 @@ pub const REQUEST_BYTES_MAX: usize = 1100;
 pub enum Request {
     /// How the server is.
     Status,
-    /// Look at the zone files again: all, or those of one zone.
-    Reload(Option<Box<Name>>),
+    /// Some zones, from the one on that so many stand before.
+    Zones(usize),
+    /// Look at the zone files again.
+    Reload(Reload),
     /// Withdraw, and stay withdrawn, over restarts too, until [`Request::Resume`].
     Drain,
     /// Announce again when the node is well.
@@ -47,11 +50,20 @@ pub enum Request {
     Stop,
 }
 
+/// Which zone files are looked at again, and what may come of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// Those of one zone; `None` for all.
+    pub zone: Option<Box<Name>>,
+    /// Whether zones may go, however many.
+    pub is_forced: bool,
+}
+
 /// Why a request line is none. `Copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// No verb that is known.
-    #[error("unknown request; known are: status, reload [ZONE], drain, resume, stop")]
+    #[error("unknown request; known are: status, zones [FROM], reload [--force] [ZONE], drain, resume, stop")]
     Unknown,
     /// What stands behind the verb is no name.
     #[error("that is no zone name: {0}")]
@@ -70,12 +82,18 @@ impl Request {
         if line.len() > REQUEST_BYTES_MAX {
             return Err(RequestError::TooLong);
         }
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        match (words.next(), words.next(), words.next()) {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).peekable();
+        let verb = words.next();
+        let is_forced = verb == Some(b"reload") && words.next_if(|word| *word == b"--force").is_some();
+        match (verb, words.next(), words.next()) {
             (Some(b"status"), None, _) => Ok(Self::Status),
-            (Some(b"reload"), None, _) => Ok(Self::Reload(None)),
+            (Some(b"zones"), from, None) => {
+                let from = from.map_or(Some(0), |from| std::str::from_utf8(from).ok()?.parse().ok());
+                from.map(Self::Zones).ok_or(RequestError::Unknown)
+            }
+            (Some(b"reload"), None, _) => Ok(Self::Reload(Reload { zone: None, is_forced })),
             (Some(b"reload"), Some(zone), None) => Name::from_text(zone, Some(crate::wire::NameRef::ROOT))
-                .map(|name| Self::Reload(Some(Box::new(name))))
+                .map(|name| Self::Reload(Reload { zone: Some(Box::new(name)), is_forced }))
                 .map_err(RequestError::Name),
             (Some(b"drain"), None, _) => Ok(Self::Drain),
             (Some(b"resume"), None, _) => Ok(Self::Resume),
@@ -90,8 +108,11 @@ impl std::fmt::Display for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Status => f.write_str("status"),
-            Self::Reload(None) => f.write_str("reload"),
-            Self::Reload(Some(zone)) => write!(f, "reload {zone}"),
+            Self::Zones(from) => write!(f, "zones {from}"),
+            Self::Reload(Reload { zone, is_forced }) => {
+                f.write_str(if *is_forced { "reload --force" } else { "reload" })?;
+                zone.iter().try_for_each(|zone| write!(f, " {zone}"))
+            }
             Self::Drain => f.write_str("drain"),
             Self::Resume => f.write_str("resume"),
             Self::Stop => f.write_str("stop"),
@@ -104,8 +125,10 @@ impl std::fmt::Display for Request {
 pub enum Command {
     /// How the server is.
     Status(oneshot::Sender<reply::Status>),
+    /// Some zones, from the one on that so many stand before, and so many at the most.
+    Zones(usize, usize, oneshot::Sender<reply::ZonePage>),
     /// Look at the zone files again.
-    Reload(Option<Box<Name>>, oneshot::Sender<Result<reply::Reload, String>>),
+    Reload(Reload, oneshot::Sender<Result<reply::Reload, String>>),
     /// Whether the server is ready for queries; cheaper than the whole status.
     Readiness(oneshot::Sender<reply::Readiness>),
     /// Withdraw (`true`) or announce again (`false`).
@@ -121,11 +144,15 @@ mod tests {
     #[test]
     fn requests_are_read_and_written_alike() {
         let zone: Name = "a\\032b.test.".parse().expect("a name");
-        let plain = [Request::Status, Request::Reload(None), Request::Drain, Request::Resume, Request::Stop];
-        for request in plain.into_iter().chain([Request::Reload(Some(Box::new(zone)))]) {
+        let reload = |zone: Option<Name>, is_forced| Request::Reload(Reload { zone: zone.map(Box::new), is_forced });
+        let plain =
+            [Request::Status, Request::Zones(0), Request::Zones(500), Request::Drain, Request::Resume, Request::Stop];
+        let reloads = [None, Some(zone)].map(|zone| [reload(zone, false), reload(zone, true)]);
+        for request in plain.into_iter().chain(reloads.into_iter().flatten()) {
             assert_eq!(Request::parse(request.to_string().as_bytes()), Ok(request));
         }
-        assert_eq!(Request::parse(b"  reload\t.\r"), Ok(Request::Reload(Some(Box::new(Name::ROOT)))));
+        assert_eq!(Request::parse(b"zones"), Ok(Request::Zones(0)));
+        assert_eq!(Request::parse(b"  reload\t.\r"), Ok(reload(Some(Name::ROOT), false)));
     }
 
     #[test]
@@ -133,13 +160,26 @@ mod tests {
         let label = format!("{}.", "\\000".repeat(63));
         let longest = format!("reload {label}{label}{label}{}.", "\\000".repeat(61));
         assert!(longest.len() <= REQUEST_BYTES_MAX);
-        assert!(matches!(Request::parse(longest.as_bytes()), Ok(Request::Reload(Some(_)))));
+        assert!(matches!(Request::parse(longest.as_bytes()), Ok(Request::Reload(Reload { zone: Some(_), .. }))));
         assert_eq!(Request::parse(&[b'a'; REQUEST_BYTES_MAX + 1]), Err(RequestError::TooLong));
     }
 
     #[test]
     fn what_is_no_request_is_refused() {
-        for line in [&b""[..], b"quit", b"status now", b"reload a b", b"drain a", b"resume now", b"STOP", b"\xff\x00"] {
+        for line in [
+            &b""[..],
+            b"quit",
+            b"status now",
+            b"reload a b",
+            b"reload --force a b",
+            b"status --force",
+            b"zones -1",
+            b"zones 1 2",
+            b"drain a",
+            b"resume now",
+            b"STOP",
+            b"\xff\x00",
+        ] {
             assert_eq!(Request::parse(line), Err(RequestError::Unknown), "{line:?}");
         }
         assert_eq!(Request::parse(b"reload a..b"), Err(RequestError::Name(NameError::EmptyLabel)));

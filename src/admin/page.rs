@@ -2,10 +2,7 @@
 
 use std::fmt::{Arguments, Write};
 
-use super::reply::{Anycast, Readiness, State, Status};
-
-/// The most zones that are shown one by one; broken ones are shown in any case.
-const ZONES_SHOWN_MAX: usize = 1000;
+use super::reply::{Anycast, Readiness, State, Status, Zone, ZoneCounts, ZonePage};
 
 /// What stands above the body.
 const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>fated</title><style>
@@ -27,11 +24,35 @@ pub(super) fn status(status: &Status) -> String {
     if let Some(anycast) = &status.anycast {
         page.anycast(anycast);
     }
-    page.zones(status);
+    let ZoneCounts { served, kept, refused } = status.zone_counts;
+    page.put(format_args!("<h2>{} zones</h2>\n<p>{served} served", served + refused));
+    for (count, what) in [(kept, "of them BROKEN and as they were"), (refused, "BROKEN, answered with SERVFAIL")] {
+        if count > 0 {
+            page.put(format_args!(", <span class=\"bad\">{count} {what}</span>"));
+        }
+    }
+    page.0.push_str("</p>\n");
+    page.zones(&status.zones);
+    if served + refused > status.zones.len() {
+        page.0.push_str("<p><a href=\"/zones?from=0\">all zones</a></p>\n");
+    }
     page.put(format_args!("<h2>Counters</h2>\n"));
     let counters = status.counters.iter().filter(|counter| counter.value > 0);
     let rows = counters.map(|counter| [counter.name.clone(), counter.value.to_string()]);
     page.table(["counter", "value"], rows);
+    page.0.push_str("</body></html>\n");
+    page.0
+}
+
+/// Makes a page of zones.
+pub(super) fn zones(zones: &ZonePage) -> String {
+    let mut page = Page(HEAD.to_owned());
+    let end = zones.from + zones.zones.len();
+    page.put(format_args!("<h1>zones {} to {end} of {}</h1>\n", zones.from + usize::from(end > zones.from), zones.all));
+    page.zones(&zones.zones);
+    if let Some(next) = zones.next {
+        page.put(format_args!("<p><a href=\"/zones?from={next}\">next</a></p>\n"));
+    }
     page.0.push_str("</body></html>\n");
     page.0
 }
@@ -99,15 +120,14 @@ impl Page {
         self.table(["change", "address", "stance", "cause", "steps"], transitions);
     }
 
-    fn zones(&mut self, status: &Status) {
-        self.put(format_args!("<h2>{} zones</h2>\n", status.zones.len()));
-        let broken = status.zones.iter().filter(|zone| zone.state != State::Served);
-        let served = status.zones.iter().filter(|zone| zone.state == State::Served).take(ZONES_SHOWN_MAX);
+    fn zones(&mut self, zones: &[Zone]) {
+        let broken = zones.iter().filter(|zone| zone.state != State::Served);
+        let served = zones.iter().filter(|zone| zone.state == State::Served);
         let rows = broken.clone().chain(served).map(|zone| {
             let state = match zone.state {
                 State::Served => "served",
                 State::Kept => "BROKEN, the old zone is served",
-                State::Refused => "BROKEN, not served",
+                State::Refused => "BROKEN, answered with SERVFAIL",
             };
             let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
             [zone.name.clone(), serial, zone.records.to_string(), state.to_owned(), zone.file.clone()]

@@ -3,24 +3,24 @@
 use std::borrow::Cow;
 
 use super::exposition::{Reading, Value};
-use super::reply::{Anycast, Prover, Route, Stance, State, Status, WorkerState};
+use super::reply::{Anycast, Prover, Route, Stance, Status, WorkerState, Zone, ZoneCounts};
 
 /// The most zones of which the serial is told: every one is a time series.
-const ZONES_MAX: usize = 1000;
+pub(super) const ZONES_MAX: usize = 1000;
 
-/// What status says, besides the counters, which are read where they are.
-pub(super) fn of(status: &Status) -> Vec<Reading> {
+/// What status says, besides the counters, which are read where they are; and the serials of `zones`.
+pub(super) fn of(status: &Status, zones: &[Zone]) -> Vec<Reading> {
     let mut out = Out(Vec::new());
     out.put("fated_build_info", &[("version", &status.version)], 1);
     out.put("fated_uptime_seconds", &[], status.uptime_s);
     out.put("fated_ready", &[], status.ready.is_ready.into());
     out.put("fated_drained", &[], status.drained.into());
     out.put("fated_workers", &[], status.workers as u64);
-    for (state, word) in [(State::Served, "served"), (State::Kept, "kept"), (State::Refused, "refused")] {
-        let count = status.zones.iter().filter(|zone| zone.state == state).count();
+    let ZoneCounts { served, kept, refused } = status.zone_counts;
+    for (word, count) in [("served", served - kept.min(served)), ("kept", kept), ("refused", refused)] {
         out.put("fated_zones", &[("state", word)], count as u64);
     }
-    for zone in status.zones.iter().take(ZONES_MAX) {
+    for zone in zones {
         if let Some(serial) = zone.serial {
             out.put("fated_zone_serial", &[("zone", &zone.name)], serial.into());
         }

@@ -37,7 +37,10 @@ pub struct Status {
     pub listen: Vec<String>,
     /// UDP workers.
     pub workers: usize,
-    /// Every zone file with what is served of it.
+    /// How many zones are served, and how many can't be.
+    pub zone_counts: ZoneCounts,
+    /// Zone files with what is served of them, in order: all where there are at most [`ZONES_MAX`], else broken ones before
+    /// others. `zones` has all.
     pub zones: Vec<Zone>,
     /// Whether the server is ready for queries.
     pub ready: Readiness,
@@ -60,6 +63,24 @@ pub struct ControlPlane {
     pub stalls: u64,
     /// How long these took in all.
     pub stalled_ms: u64,
+}
+
+/// The most zones that `status` tells one by one.
+pub const ZONES_MAX: usize = 100;
+/// The most zones of a [`ZonePage`].
+pub const PAGE_ZONES_MAX: usize = 500;
+
+/// The reply to `zones`: some of them, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZonePage {
+    /// How many there are in all.
+    pub all: usize,
+    /// How many stand before the first.
+    pub from: usize,
+    /// At most [`PAGE_ZONES_MAX`] of them.
+    pub zones: Vec<Zone>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<usize>,
 }
 
 /// One zone file with what is served of it.
@@ -110,25 +131,43 @@ pub struct Readiness {
     pub reason: String,
 }
 
+/// How many zone files there are, by what is served of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneCounts {
+    /// Those of which something is served.
+    pub served: usize,
+    /// Those among them that are broken, so that an older state is served.
+    pub kept: usize,
+    /// Those that are broken and answered with SERVFAIL.
+    pub refused: usize,
+}
+
 impl Readiness {
     /// Judges: a server is ready when it serves a zone, is not drained and, where it has anycast addresses, announces
-    /// at least one of them or would as soon as the kernel has done it.
+    /// at least one of them or would as soon as the kernel has done it. A zone that can't be served is told, and is no reason
+    /// to send the queries for all others elsewhere.
     #[must_use]
-    pub fn judge(zones_served: usize, is_drained: bool, anycast: Option<&Anycast>) -> Self {
+    pub fn judge(zones: ZoneCounts, is_drained: bool, anycast: Option<&Anycast>) -> Self {
         let not = |reason: String| Self { is_ready: false, reason };
+        let broken = match zones.refused {
+            0 => String::new(),
+            count => format!("; BROKEN, answered with SERVFAIL: {count}"),
+        };
         if is_drained {
             return not("drained by the operator; `fated resume` ends that".to_owned());
         }
-        if zones_served == 0 {
-            return not("no zone is served".to_owned());
+        if zones.served == 0 {
+            return not(format!("no zone is served{broken}"));
         }
-        let Some(anycast) = anycast else { return Self { is_ready: true, reason: format!("zones: {zones_served}") } };
+        let Some(anycast) = anycast else {
+            return Self { is_ready: true, reason: format!("zones: {}{broken}", zones.served) };
+        };
         let is_up = |address: &&Address| address.announced || address.stance != Stance::Withdraw;
         let (up, down): (Vec<&Address>, Vec<&Address>) = anycast.addresses.iter().partition(is_up);
         let mut parts: Vec<String> = Vec::new();
         parts.extend(up.iter().map(|address| format!("{}: {}", address.address, address.stance.word())));
         parts.extend(down.iter().map(|address| format!("{} is withdrawn: {}", address.address, address.reason)));
-        Self { is_ready: !up.is_empty(), reason: parts.join("; ") }
+        Self { is_ready: !up.is_empty(), reason: parts.join("; ") + &broken }
     }
 }
 
@@ -437,6 +476,14 @@ pub struct Reload {
     pub notes: Vec<String>,
 }
 
+impl Reload {
+    /// The same as status tells it: without zones, which were told when it was.
+    #[must_use]
+    pub fn in_short(&self) -> Self {
+        Self { zones: Vec::new(), notes: self.notes.clone(), ..*self }
+    }
+}
+
 /// What happened to one zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -488,9 +535,22 @@ mod tests {
             (0, false, Some(&up), false, "no zone is served"),
             (1, true, Some(&up), false, "drained"),
         ] {
-            let readiness = Readiness::judge(zones, is_drained, anycast);
+            let readiness =
+                Readiness::judge(ZoneCounts { served: zones, ..ZoneCounts::default() }, is_drained, anycast);
             assert_eq!(readiness.is_ready, is_ready, "{readiness:?}");
             assert!(readiness.reason.contains(part), "{readiness:?}");
+        }
+    }
+
+    #[test]
+    fn zones_that_cannot_be_served_are_told_and_keep_nobody_from_the_others() {
+        let up = Anycast { addresses: vec![address(true, Stance::Announce)], ..Anycast::default() };
+        for (served, anycast, is_ready) in
+            [(3, None, true), (3, Some(&up), true), (0, None, false), (0, Some(&up), false)]
+        {
+            let readiness = Readiness::judge(ZoneCounts { served, kept: 1, refused: 2 }, false, anycast);
+            assert_eq!(readiness.is_ready, is_ready, "{readiness:?}");
+            assert!(readiness.reason.ends_with("BROKEN, answered with SERVFAIL: 2"), "{readiness:?}");
         }
     }
 

@@ -11,11 +11,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::reply::{Envelope, Stopping};
+use super::reply::{Envelope, PAGE_ZONES_MAX, Stopping};
 use super::{Command, REQUEST_BYTES_MAX, Request, RequestError};
 
 /// The most clients at once; one more is told so and let go.
 const CLIENTS_MAX: usize = 64;
+/// The most clients at once that are told that there are too many.
+const REFUSALS_MAX: usize = 256;
+/// How long that may take.
+const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long a client may be silent, and how long it may take to read a reply.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait after the system had no descriptor for one more client.
@@ -24,6 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves the control socket until the runtime ends. What clients ask goes to `commands`.
 pub async fn serve(listener: UnixListener, commands: mpsc::Sender<Command>) {
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -42,16 +47,28 @@ pub async fn serve(listener: UnixListener, commands: mpsc::Sender<Command>) {
                     drop(place);
                 });
             }
-            Err(_) => refuse(stream),
+            Err(_) => {
+                // Beyond that, closing says it.
+                if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+                    tokio::spawn(async move {
+                        refuse(stream).await;
+                        drop(place);
+                    });
+                }
+            }
         }
     }
 }
 
-/// Tells a client that there are too many, without waiting for it.
-fn refuse(stream: UnixStream) {
+/// Tells a client that there are too many, and reads what it asks, since closing before would take the reply away.
+async fn refuse(mut stream: UnixStream) {
     let reply = line(&Envelope::<()>::from(Err("too many control clients; try again".to_owned())));
-    // One short line fits the buffer of a fresh socket; if not, closing says it too.
-    let _ = stream.try_write(&reply);
+    if stream.write_all(&reply).await.is_ok() && stream.shutdown().await.is_ok() {
+        let mut asked = [0; REQUEST_BYTES_MAX];
+        let heard = async { while stream.read(&mut asked).await.is_ok_and(|count| count > 0) {} };
+        // One that goes on asking or says nothing has heard it by then.
+        let _ = timeout(REFUSAL_TIME_MAX, heard).await;
+    }
 }
 
 /// Serves one client, one request after the other.
@@ -69,8 +86,12 @@ async fn attend(stream: UnixStream, commands: mpsc::Sender<Command>) -> io::Resu
                 let status = ask(&commands, Command::Status).await;
                 write(&mut writer, &Envelope::from(status)).await?;
             }
-            Ok(Request::Reload(zone)) => {
-                let reload = ask(&commands, |reply| Command::Reload(zone, reply)).await;
+            Ok(Request::Zones(from)) => {
+                let page = ask(&commands, |reply| Command::Zones(from, PAGE_ZONES_MAX, reply)).await;
+                write(&mut writer, &Envelope::from(page)).await?;
+            }
+            Ok(Request::Reload(reload)) => {
+                let reload = ask(&commands, |reply| Command::Reload(reload, reply)).await;
                 write(&mut writer, &Envelope::from(reload.and_then(|reload| reload))).await?;
             }
             Ok(request @ (Request::Drain | Request::Resume)) => {
@@ -139,13 +160,14 @@ mod tests {
             while let Some(command) = receiver.recv().await {
                 match command {
                     Command::Status(reply) => drop(reply),
+                    Command::Zones(.., reply) => drop(reply),
                     Command::Readiness(reply) => drop(reply),
                     Command::Drain(is_drained, reply) => {
                         let drained = Drained { drained: is_drained, before: false, persists: true, notes: vec![] };
                         let _ = reply.send(drained);
                     }
-                    Command::Reload(zone, reply) => {
-                        let _ = reply.send(Err(format!("no {zone:?}")));
+                    Command::Reload(reload, reply) => {
+                        let _ = reply.send(Err(format!("no {:?}", reload.zone)));
                     }
                     Command::Stop => {}
                 }

@@ -5,12 +5,12 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::sys::lock::{FileLock, LockError};
+use crate::wire::Shown;
 
 /// Owner and group may ask, nobody else.
 const MODE: u32 = 0o660;
@@ -33,7 +33,7 @@ pub struct ControlSocket {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Another process serves it.
-    #[error("another process{} holds the control socket {}; give this one its own with --control PATH, or \"\" for none", pid_text(*.pid), .path.display())]
+    #[error("another process{} holds the control socket {}; give this one its own with --control PATH, or \"\" for none", pid_text(*.pid), Shown::path(.path))]
     Held {
         /// The socket.
         path: PathBuf,
@@ -41,16 +41,16 @@ pub enum ControlError {
         pid: Option<u32>,
     },
     /// Something else has the name.
-    #[error("{} is there and no socket; it is left alone", .0.display())]
+    #[error("{} is there and no socket; it is left alone", Shown::path(.0))]
     NotASocket(PathBuf),
     /// The path is longer than the system takes.
-    #[error("the control socket's path {} is too long: {PATH_BYTES_MAX} octets are allowed", .0.display())]
+    #[error("the control socket's path {} is too long: {PATH_BYTES_MAX} octets are allowed", Shown::path(.0))]
     TooLong(PathBuf),
-    /// The folder belongs to somebody else.
-    #[error("the folder {} belongs to another user", .0.display())]
+    /// The folder stands where anybody may make one, and others may write in it.
+    #[error("the folder {} belongs to another user, or others may write in it: whoever made it may answer in our place, so it is not used", Shown::path(.0))]
     Foreign(PathBuf),
     /// The system refused.
-    #[error("the control socket {} can't be made: {cause}", .path.display())]
+    #[error("the control socket {} can't be made: {cause}", Shown::path(.path))]
     Io {
         /// The socket.
         path: PathBuf,
@@ -130,16 +130,25 @@ fn make_folder(path: &Path) -> Result<(), ControlError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(cause) => return Err(ControlError::Io { path: path.to_owned(), cause }),
     }
-    let is_default = folder.parent() == Some(&std::env::temp_dir())
-        && folder.file_name().is_some_and(|name| name.as_bytes().starts_with(b"fated-"));
-    let user = fs::metadata("/proc/self").map(|metadata| metadata.uid());
-    let found = fs::symlink_metadata(folder);
-    match (is_default, found, user) {
-        (true, Ok(found), Ok(user)) if !found.is_dir() || found.uid() != user => {
-            Err(ControlError::Foreign(folder.to_owned()))
-        }
-        _ => Ok(()),
+    if is_foreign(folder) { Err(ControlError::Foreign(folder.to_owned())) } else { Ok(()) }
+}
+
+/// Whether a folder stands in one where anybody may make one, such as `/tmp`, and is not the calling user's or root's, or open
+/// to others. Whoever asks there may be answered by anybody.
+pub(super) fn is_foreign(folder: &Path) -> bool {
+    const OTHERS_WRITE: u32 = 0o002;
+    const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
+    let above = folder.parent().and_then(|above| fs::metadata(above).ok());
+    if above.is_none_or(|above| above.mode() & OTHERS_WRITE == 0) {
+        return false;
     }
+    // The owner of this entry is the user that the process runs as.
+    let user = fs::metadata("/proc/self").map_or(0, |metadata| metadata.uid());
+    let is_ours = |found: fs::Metadata| {
+        found.is_dir() && [user, 0].contains(&found.uid()) && found.mode() & GROUP_OR_OTHERS_WRITE == 0
+    };
+    // A link is no folder: it may lead elsewhere the next time.
+    fs::symlink_metadata(folder).is_ok_and(|found| !is_ours(found))
 }
 
 /// `path` with a few octets behind it.
@@ -157,6 +166,7 @@ fn pid_text(pid: Option<u32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::client::{AskError, Client};
 
     #[test]
     fn a_claimed_socket_is_for_owner_and_group_and_gone_after_the_end() {
@@ -195,6 +205,35 @@ mod tests {
         assert!(path.exists());
         let _ours = ControlSocket::claim(&path).expect("nobody listens");
         UnixStream::connect(&path).expect("now somebody does");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_ours_alone_is_trusted_by_neither_side() {
+        let top = tempfile::tempdir().expect("a folder");
+        let shared = top.path().join("tmp");
+        fs::create_dir(&shared).expect("a folder");
+        fs::set_permissions(&shared, Permissions::from_mode(0o1777)).expect("sets the mode");
+        let folder = shared.join("fated-1000");
+        let path = folder.join("control.sock");
+        drop(ControlSocket::claim(&path).expect("the folder is made"));
+        let _ours = ControlSocket::claim(&path).expect("the folder is ours");
+        assert!(Client::connect(&path).is_ok());
+        let is_refused = |what: &str| {
+            assert!(matches!(ControlSocket::claim(&path), Err(ControlError::Foreign(_))), "{what}");
+            assert!(matches!(Client::connect(&path), Err(AskError::Foreign(_))), "{what}");
+        };
+        for mode in [0o777, 0o770, 0o702] {
+            fs::set_permissions(&folder, Permissions::from_mode(mode)).expect("sets the mode");
+            is_refused("others may write in it");
+        }
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).expect("sets the mode");
+        match std::os::unix::fs::chown(&folder, Some(4711), None) {
+            Ok(()) => is_refused("it is another user's"),
+            Err(_) => eprintln!("SKIPPED in part: this user can't give a folder away"),
+        }
+        fs::rename(&folder, top.path().join("elsewhere")).expect("renames");
+        std::os::unix::fs::symlink(top.path().join("elsewhere"), &folder).expect("a link");
+        is_refused("it is a link");
     }
 
     #[test]

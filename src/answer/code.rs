@@ -9,6 +9,8 @@ impl Rcode {
     pub(super) const NOERROR: Self = Self(0);
     /// The query cannot be read.
     pub(super) const FORMERR: Self = Self(1);
+    /// The zone can't be served (RFC 1035 §4.1.1).
+    pub(super) const SERVFAIL: Self = Self(2);
     /// The name does not exist (RFC 8020).
     pub(super) const NXDOMAIN: Self = Self(3);
     /// The OPCODE is not known.
@@ -40,4 +42,6 @@ impl ExtendedError {
     pub(super) const PROHIBITED: Self = Self(18);
     /// No zone of ours is at or above the name (RFC 8914 §4.21).
     pub(super) const NOT_AUTHORITATIVE: Self = Self(20);
+    /// A zone that should be served can't be (RFC 8914 §4.25).
+    pub(super) const INVALID_DATA: Self = Self(24);
 }

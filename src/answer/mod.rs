@@ -21,7 +21,7 @@ use crate::wire::message::{
 use crate::wire::{Class, Type};
 use crate::zone::hash::{LookupName, NameHash, Starts};
 use crate::zone::node::Node;
-use crate::zone::{Bucket, Entry, Names, Place, Trail, Zone, ZoneSet};
+use crate::zone::{Bucket, Entry, Located, Names, Place, Trail, Zone, ZoneSet};
 use code::{ExtendedError, Rcode};
 use opt::Opt;
 use reply::Reply;
@@ -139,6 +139,8 @@ enum Search<'z> {
     Ahead,
     /// Nothing that is asked for is in a zone that is served.
     Nowhere,
+    /// It is in a zone that should be served and can't.
+    Broken,
     /// In this zone, with these first steps.
     Within(&'z Zone, Trail<'z>),
 }
@@ -196,7 +198,11 @@ impl<'q, 'z> Asked<'q, 'z> {
         if matches!(message.search, Search::Ahead) {
             let found =
                 if message.is_for_zones() { walk::locate(zones, &message.name, message.qtype, last) } else { None };
-            message.search = found.map_or(Search::Nowhere, |(zone, trail)| Search::Within(zone, trail));
+            message.search = match found {
+                Some(Located::Within(zone, trail)) => Search::Within(zone, trail),
+                Some(Located::Broken) => Search::Broken,
+                None => Search::Nowhere,
+            };
         }
     }
 
@@ -294,6 +300,7 @@ fn answer(snapshot: &Snapshot, message: &Message<'_, '_>, asker: &Asker, draft: 
             // RFC 1035 §6.2: what stands for several classes is never authoritative.
             Outcome { is_authoritative: outcome.is_authoritative && class == Class::IN, ..outcome }
         }
+        (Class::IN | Class::ANY, _, Search::Broken) => Outcome::broken(),
         _ => Outcome::refused(),
     }
 }

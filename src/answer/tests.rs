@@ -7,6 +7,8 @@ use crate::wire::message::{Header, flag};
 use crate::wire::{Class, Name, Type, rdata};
 use crate::zone::tests::zone_set;
 
+mod broken;
+
 /// What a query is made of.
 #[derive(Clone, Copy)]
 struct Ask<'a> {

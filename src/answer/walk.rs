@@ -11,7 +11,7 @@ use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
 use crate::zone::node::{Node, QNAME_OFFSET, Rrset, Target};
-use crate::zone::{Entry, Found, Missing, Trail, Zone, ZoneSet};
+use crate::zone::{Entry, Found, Located, Missing, Trail, Zone, ZoneSet};
 
 /// The most aliases that are followed. A chain over it is answered as far as it goes.
 pub(super) const CHAIN_MAX: usize = 16;
@@ -38,6 +38,15 @@ impl Outcome {
             is_authoritative: false,
             extended_error: Some(ExtendedError::NOT_AUTHORITATIVE),
             ..Self::authoritative(Rcode::REFUSED)
+        }
+    }
+
+    /// A zone that should be served and can't.
+    pub(super) fn broken() -> Self {
+        Self {
+            is_authoritative: false,
+            extended_error: Some(ExtendedError::INVALID_DATA),
+            ..Self::authoritative(Rcode::SERVFAIL)
         }
     }
 }
@@ -120,7 +129,11 @@ fn follow<'z>(
         let target = reply.name_at(at);
         let name = LookupName::of(&target);
         let located = locate(zones, &name, qtype, &mut last).filter(|_| Reply::is_in_reach(at));
-        let located = located.map(|(zone, trail)| (zone, trail, zone.hash_along(&name, &trail)));
+        let located = match located {
+            Some(Located::Within(zone, trail)) => Some((zone, trail, zone.hash_along(&name, &trail))),
+            // As far as the chain goes: what is behind it is for whoever asks for the target itself.
+            Some(Located::Broken) | None => None,
+        };
         // In a loop, what is in the reply already would be put again.
         let is_new = |hash: &NameHash| !seen.is_full() && !seen.contains(hash);
         let Some((zone, trail, hash)) = located.filter(|(.., hash)| is_new(hash)) else {
@@ -143,13 +156,14 @@ pub(super) fn locate<'z>(
     name: &LookupName<'_>,
     qtype: Type,
     last: &mut Option<&'z Entry>,
-) -> Option<(&'z Zone, Trail<'z>)> {
-    let (zone, trail) = zones.locate(name, last)?;
+) -> Option<Located<'z>> {
+    let located = zones.locate(name, last)?;
+    let is_apex = || last.is_some_and(|entry| entry.apex().len() == name.name().len());
     let parent = match name.label_count().checked_sub(1) {
-        Some(above) if qtype == Type::DS && zone.apex().len() == name.name().len() => zones.find(name, above),
+        Some(above) if qtype == Type::DS && is_apex() => zones.search(name, above),
         _ => None,
     };
-    Some(parent.map_or((zone, trail), |parent| (parent, parent.trail(name))))
+    Some(parent.map_or(located, |parent| parent.located(name)))
 }
 
 /// Answers for one name, which stands where `found` says, as far as that goes without following an alias.

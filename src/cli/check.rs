@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, fail};
 use crate::daemon::{self, ConfigSource, DaemonError, host};
 use crate::load::{Entry, Loader, Report};
+use crate::wire::Shown;
 use crate::zone::report::Style;
 
 /// Checks, tells, and prints the good zones if that is wanted.
@@ -56,7 +57,7 @@ fn read(source: &ConfigSource) -> Result<(Loader, Report, Vec<String>), DaemonEr
 /// Says in one line for each zone file what it is.
 fn summarize(out: &mut impl Write, entries: &[Entry]) -> io::Result<()> {
     for entry in entries {
-        let (name, path) = (entry.name(), entry.listed.path.display());
+        let (name, path) = (entry.name(), Shown::path(&entry.listed.path));
         let faults = match (entry.error_count, entry.warning_count) {
             (0, 0) => "no faults".to_owned(),
             (errors, 0) => format!("errors: {errors}"),

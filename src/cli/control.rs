@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{ControlArgs, EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, anycast, fail, print};
-use crate::admin::Request;
 use crate::admin::client::{AskError, Client};
-use crate::admin::reply::{Reload, State, Status, Stopping, Zone};
+use crate::admin::reply::{Reload, State, Status, Stopping, Zone, ZoneCounts, ZonePage};
+use crate::admin::{self, Request};
 use crate::config::{self, Overrides};
-use crate::wire::Name;
+use crate::wire::shown::lines;
+use crate::wire::{Name, Shown};
 
 /// Shows how the server is.
 pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
@@ -17,14 +18,38 @@ pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
         connect(args).and_then(|mut client| client.ask::<Status>(&Request::Status).map_err(|error| told(&error)));
     match asked {
         Ok((line, _)) if is_json => print(line.as_bytes(), EXIT_OK),
-        Ok((_, status)) => print(show_status(&status).as_bytes(), EXIT_OK),
+        Ok((_, status)) => print(lines(&show_status(&status)).as_bytes(), EXIT_OK),
         Err(code) => code,
     }
 }
 
+/// Shows all zones, page by page; as JSON, one line a page.
+pub(super) fn zones(args: &ControlArgs, is_json: bool) -> u8 {
+    let mut client = match connect(args) {
+        Ok(client) => client,
+        Err(code) => return code,
+    };
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let (line, page) = match client.ask::<ZonePage>(&Request::Zones(from)) {
+            Ok(asked) => asked,
+            Err(error) => return told(&error),
+        };
+        let mut out = String::new();
+        show_zones(&mut out, &page.zones);
+        let code = if is_json { print(line.as_bytes(), EXIT_OK) } else { print(lines(&out).as_bytes(), EXIT_OK) };
+        if code != EXIT_OK {
+            return code;
+        }
+        // A server that leads back would never end it.
+        next = page.next.filter(|next| *next > from);
+    }
+    EXIT_OK
+}
+
 /// Has the zone files read again.
-pub(super) fn reload(args: &ControlArgs, zone: Option<Name>, is_json: bool) -> u8 {
-    let request = Request::Reload(zone.map(Box::new));
+pub(super) fn reload(args: &ControlArgs, zone: Option<Name>, is_forced: bool, is_json: bool) -> u8 {
+    let request = Request::Reload(admin::Reload { zone: zone.map(Box::new), is_forced });
     let asked = connect(args).and_then(|mut client| client.ask::<Reload>(&request).map_err(|error| told(&error)));
     let (line, reload) = match asked {
         Ok(asked) => asked,
@@ -35,9 +60,9 @@ pub(super) fn reload(args: &ControlArgs, zone: Option<Name>, is_json: bool) -> u
         return print(line.as_bytes(), code);
     }
     for zone in reload.zones.iter().filter(|zone| matches!(zone.change.as_str(), "kept" | "refused")) {
-        eprintln!("{}", zone.faults.trim_end());
+        eprintln!("{}", lines(zone.faults.trim_end()));
     }
-    print(show_reload(&reload).as_bytes(), code)
+    print(lines(&show_reload(&reload)).as_bytes(), code)
 }
 
 /// Has the server end, and waits for it.
@@ -69,12 +94,14 @@ pub(super) fn connect(args: &ControlArgs) -> Result<Client, u8> {
 /// The control socket that a configuration names.
 fn configured(file: &std::path::Path) -> Result<PathBuf, u8> {
     let config = config::load(Some(file), &Overrides::default()).map_err(|error| fail(&error, EXIT_USAGE))?;
-    config.control.ok_or_else(|| fail(&format!("{} says that there is no control socket", file.display()), EXIT_USAGE))
+    config
+        .control
+        .ok_or_else(|| fail(&format!("{} says that there is no control socket", Shown::path(file)), EXIT_USAGE))
 }
 
 /// Tells why there is no reply.
 pub(super) fn told(error: &AskError) -> u8 {
-    fail(error, EXIT_FAILED)
+    fail(&lines(&error.to_string()), EXIT_FAILED)
 }
 
 /// The status as people read it.
@@ -88,11 +115,18 @@ fn show_status(status: &Status) -> String {
     if let Some(shown) = &status.anycast {
         anycast::show(&mut out, shown);
     }
-    let head = ["zone", "serial", "records", "names", "signed", "read", "state"].map(str::to_owned);
-    let rows: Vec<[String; 7]> = std::iter::once(head).chain(status.zones.iter().map(zone_row)).collect();
-    table(&mut out, &rows);
-    for zone in status.zones.iter().filter(|zone| zone.state != State::Served) {
-        put(&mut out, format_args!("\n{}:\n{}\n", zone.file, zone.faults.trim_end()));
+    let ZoneCounts { served, kept, refused } = status.zone_counts;
+    put(&mut out, format_args!("zones: {served} served"));
+    for (count, what) in [(kept, "of them BROKEN and as they were"), (refused, "BROKEN, answered with SERVFAIL")] {
+        if count > 0 {
+            put(&mut out, format_args!(", {count} {what}"));
+        }
+    }
+    put(&mut out, format_args!("\n"));
+    show_zones(&mut out, &status.zones);
+    if served + refused > status.zones.len() {
+        let rest = served + refused - status.zones.len();
+        put(&mut out, format_args!("… and {rest} more; `fated status --zones` tells all\n"));
     }
     match &status.last_reload {
         None => {}
@@ -124,13 +158,23 @@ fn show_status(status: &Status) -> String {
     out
 }
 
+/// Zones as people read them: a table, and behind it what is wrong with those that are broken.
+fn show_zones(out: &mut String, zones: &[Zone]) {
+    let head = ["zone", "serial", "records", "names", "signed", "read", "state"].map(str::to_owned);
+    let rows: Vec<[String; 7]> = std::iter::once(head).chain(zones.iter().map(zone_row)).collect();
+    table(out, &rows);
+    for zone in zones.iter().filter(|zone| zone.state != State::Served) {
+        put(out, format_args!("\n{}:\n{}\n", zone.file, zone.faults.trim_end()));
+    }
+}
+
 /// One line of the table of zones.
 fn zone_row(zone: &Zone) -> [String; 7] {
     let state = match zone.state {
         State::Served if zone.warnings > 0 => format!("served, warnings: {}", zone.warnings),
         State::Served => "served".to_owned(),
         State::Kept => "BROKEN, the old zone is served".to_owned(),
-        State::Refused => "BROKEN, not served".to_owned(),
+        State::Refused => "BROKEN, answered with SERVFAIL".to_owned(),
     };
     [
         zone.name.clone(),
@@ -150,7 +194,8 @@ fn show_reload(reload: &Reload) -> String {
         let serial = zone.serial.map_or_else(String::new, |serial| format!(", serial {serial}"));
         let change = match zone.change.as_str() {
             "kept" => "BROKEN, the old zone is served on",
-            "refused" => "BROKEN, not served",
+            "refused" => "BROKEN, answered with SERVFAIL",
+            "removed" => "removed, its file is gone",
             word => word,
         };
         put(&mut out, format_args!("{}  {change}{serial}  ({})\n", zone.name, zone.file));
@@ -170,7 +215,7 @@ fn counts(reload: &Reload) -> String {
         (reload.removed, "removed"),
         (reload.unchanged, "unchanged"),
         (reload.kept, "broken and kept as they were"),
-        (reload.refused, "broken and not served"),
+        (reload.refused, "broken and answered with SERVFAIL"),
     ];
     let told: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();

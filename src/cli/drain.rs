@@ -8,6 +8,7 @@ use super::{ControlArgs, EXIT_FAILED, EXIT_OK, fail, print};
 use crate::admin::Request;
 use crate::admin::client::Client;
 use crate::admin::reply::{Drained, Status};
+use crate::wire::shown::lines;
 
 /// How long a withdrawal may take; the server ends itself long before.
 const WITHDRAWAL_TIME_MAX: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ pub(super) fn set(args: &ControlArgs, is_drained: bool, is_json: bool) -> u8 {
         return print(line.as_bytes(), EXIT_OK);
     }
     for note in &drained.notes {
-        eprintln!("fated: {note}");
+        eprintln!("fated: {}", lines(note));
     }
     if !is_drained {
         return print(shown(&drained).as_bytes(), EXIT_OK);

@@ -2,7 +2,7 @@
 
 mod anycast;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,12 +13,13 @@ use toml::Spanned;
 use super::error::{ConfigError, ConfigFault};
 use super::raw::{RawConfig, RawLimits, RawLog, RawServer, RawTcp, RawZone};
 use super::{
-    Config, LISTEN_MAX, Listen, Log, LogFormat, LogLevel, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED,
+    Absence, Config, LISTEN_MAX, Listen, Log, LogFormat, LogLevel, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED,
     ZONES_DIR_DEFAULT, ZoneFile, ZoneSources,
 };
 use crate::answer::Settings;
 use crate::serve::TcpLimits;
-use crate::wire::Name;
+use crate::sys::tun::index_of;
+use crate::wire::{Name, Shown};
 use crate::zone::reader::Limits;
 
 /// Most UDP workers that may be asked for.
@@ -71,7 +72,7 @@ impl<'a> Origin<'a> {
         let before = text.get(..offset).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
-        format!("{}:{line}:{column}", file.display())
+        format!("{}:{line}:{column}", Shown::path(file))
     }
 }
 
@@ -80,7 +81,7 @@ impl<'a> Origin<'a> {
 /// # Errors
 /// All faults together.
 pub(super) fn check(raw: RawConfig, origin: Origin<'_>, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let mut check = Check { faults: Vec::new(), origin };
+    let mut check = Check { faults: Vec::new(), origin, left_out: Vec::new() };
     let tcp = check.tcp(&raw.server.tcp);
     let listen = check.listen(&raw.server, overrides, raw.anycast.is_some());
     let workers = check.workers(&raw.server, overrides);
@@ -94,10 +95,12 @@ pub(super) fn check(raw: RawConfig, origin: Origin<'_>, overrides: &Overrides) -
         settings: check.settings(&raw.server, &tcp),
         tcp,
         may_dump_core: raw.server.core_dump.unwrap_or(false),
+        is_strict: overrides.is_strict || raw.server.strict.unwrap_or(false),
         log: check.log(&raw.log),
         zones: check.zones(&raw.zone, &raw.server, overrides),
+        left_out: std::mem::take(&mut check.left_out),
     };
-    let Check { faults, origin } = check;
+    let Check { faults, origin, .. } = check;
     match (faults.is_empty(), origin.file) {
         (true, _) => Ok(config),
         (false, Some((path, text))) => Err(ConfigError::in_file(path, text, faults)),
@@ -109,6 +112,8 @@ pub(super) fn check(raw: RawConfig, origin: Origin<'_>, overrides: &Overrides) -
 struct Check<'a> {
     faults: Vec<ConfigFault>,
     origin: Origin<'a>,
+    /// What is served without, each as it is told.
+    left_out: Vec<String>,
 }
 
 impl Check<'_> {
@@ -179,17 +184,22 @@ impl Check<'_> {
         (!bytes.is_empty()).then(|| bytes.to_vec())
     }
 
-    /// The addresses to listen on. Where there are anycast addresses, the default ones are not added to them.
+    /// The addresses to listen on. Where there are anycast addresses, there need be no others, and the default ones are not
+    /// added to them.
     fn listen(&mut self, server: &RawServer, overrides: &Overrides, is_anycast: bool) -> Vec<Listen> {
-        let mut addresses = overrides.listen.clone();
+        let (mut addresses, mut absence) = (overrides.listen.clone(), Absence::Refuse);
         if let Some(written) = &server.listen {
             let items = written.get_ref();
-            if items.is_empty() || items.len() > LISTEN_MAX {
+            let count_min = if is_anycast || !addresses.is_empty() { 0 } else { 1 };
+            if !(count_min..=LISTEN_MAX).contains(&items.len()) {
                 let count = Spanned::new(written.span(), format!("{} addresses", items.len()));
-                self.refuse("server.listen", &count, &format!("1 to {LISTEN_MAX} addresses"));
+                let beside = if items.is_empty() { "; it may be empty beside [anycast] only" } else { "" };
+                self.refuse("server.listen", &count, &format!("{count_min} to {LISTEN_MAX} addresses{beside}"));
             }
-            let parsed: Vec<SocketAddr> = items.iter().filter_map(|item| self.address(item)).collect();
+            let is_strict = overrides.is_strict || server.strict.unwrap_or(false);
+            let parsed: Vec<SocketAddr> = items.iter().filter_map(|item| self.address(item, is_strict)).collect();
             if addresses.is_empty() {
+                absence = if is_strict { Absence::Refuse } else { Absence::Await };
                 addresses = parsed;
             }
         }
@@ -197,26 +207,34 @@ impl Check<'_> {
         for address in addresses {
             // One address that is named twice is meant once, unless the kernel chooses the port.
             if address.port() == 0 || !listen.iter().any(|known| known.address == address) {
-                listen.push(Listen { address, is_required: true });
+                listen.push(Listen { address, absence });
             }
         }
-        if listen.is_empty() && !is_anycast {
+        if listen.is_empty() && !is_anycast && self.left_out.is_empty() {
             let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-            listen.extend(
-                loopback
-                    .map(|address| Listen { address: SocketAddr::new(address, PORT_UNPRIVILEGED), is_required: false }),
-            );
+            let default = |address| SocketAddr::new(address, PORT_UNPRIVILEGED);
+            listen.extend(loopback.map(|address| Listen { address: default(address), absence: Absence::LeaveOut }));
         }
         listen
     }
 
-    fn address(&mut self, written: &Spanned<String>) -> Option<SocketAddr> {
-        let parsed = parse_address(written.get_ref());
-        if parsed.is_none() {
-            let allowed = "an address such as \"192.0.2.53\", \"192.0.2.53:5300\" or \"[2001:db8::53]:53\"";
-            self.refuse("server.listen", &quoted(written), allowed);
+    /// One address to listen on. One whose device is not there is left out, unless all must be there.
+    fn address(&mut self, written: &Spanned<String>, is_strict: bool) -> Option<SocketAddr> {
+        match parse_address(written.get_ref()) {
+            Ok(address) => return Some(address),
+            Err(error @ AddressError::NoDevice(_)) if !is_strict => {
+                self.left_out.push(format!("`server.listen` {}: {error}", written.get_ref()));
+            }
+            Err(error @ AddressError::NoDevice(_)) => {
+                let message = format!("`server.listen` names {}", written.get_ref());
+                self.fault(written.span(), message, error.to_string(), None);
+            }
+            Err(AddressError::Malformed) => {
+                let allowed = "an address such as \"192.0.2.53\", \"192.0.2.53:5300\", \"[2001:db8::53]:53\" or \"[fe80::1%eth0]:53\"";
+                self.refuse("server.listen", &quoted(written), allowed);
+            }
         }
-        parsed
+        None
     }
 
     fn workers(&mut self, server: &RawServer, overrides: &Overrides) -> NonZeroUsize {
@@ -308,7 +326,7 @@ impl Check<'_> {
             files.push(ZoneFile { name, path: self.origin.path(zone.file.get_ref()), said_at });
         }
         for (name, path) in &overrides.zones {
-            let said_at = format!("--zone {name}={}", path.display());
+            let said_at = format!("--zone {name}={}", Shown::path(path));
             if let Some(other) = files.iter().find(|file| file.name == *name) {
                 let message = format!("the zone {name} is named twice: first at {}, again at {said_at}", other.said_at);
                 self.fault_outside(message, None);
@@ -327,7 +345,8 @@ impl Check<'_> {
             self.fault_outside(message, help);
         }
         let (include_dirs, limits) = (self.include_dirs(server, overrides), self.limits(&server.limits));
-        ZoneSources { dir, is_dir_named: named.is_some(), files, include_dirs, limits }
+        let loss_max = self.loss_max(&server.reload_loss_max);
+        ZoneSources { dir, is_dir_named: named.is_some(), files, include_dirs, limits, loss_max }
     }
 
     /// The folders that zone files may include from: those of the file and those of the command line.
@@ -360,6 +379,27 @@ impl Check<'_> {
             ),
         }
     }
+
+    /// `reload-loss-max`, a number of zones or a share of them.
+    fn loss_max(&mut self, written: &Option<Spanned<toml::Value>>) -> LossMax {
+        let Some(written) = written else { return LossMax::default() };
+        let wanted = match written.get_ref() {
+            toml::Value::Integer(count) => usize::try_from(*count).ok().map(LossMax::Zones),
+            toml::Value::String(text) => {
+                let percent: Option<u8> = text.strip_suffix('%').and_then(|digits| digits.trim_end().parse().ok());
+                percent.filter(|percent| *percent <= 100).map(LossMax::Percent)
+            }
+            _ => None,
+        };
+        wanted.unwrap_or_else(|| {
+            self.refuse(
+                "server.reload-loss-max",
+                written,
+                "a number of zones, or a share such as \"50%\", up to \"100%\"",
+            );
+            LossMax::default()
+        })
+    }
 }
 
 /// The same place, with the text in quotes.
@@ -367,15 +407,48 @@ fn quoted(value: &Spanned<String>) -> Spanned<String> {
     Spanned::new(value.span(), format!("{:?}", value.get_ref()))
 }
 
-/// Reads an address with or without port; IPv6 with a port stands in brackets.
-pub fn parse_address(text: &str) -> Option<SocketAddr> {
+/// Reads an address with or without port; IPv6 with a port stands in brackets, a link-local one with its device.
+///
+/// # Errors
+/// [`AddressError`].
+pub fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
     parse_address_at(text, PORT_DEFAULT)
 }
 
+/// Why a text is no address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// It is none.
+    #[error("it must be an address such as 192.0.2.53, 127.0.0.1:5300, [2001:db8::53]:53 or [fe80::1%eth0]:53")]
+    Malformed,
+    /// It names a device that is not there.
+    #[error("this host has no device `{0}`: `ip link` lists those that are there")]
+    NoDevice(String),
+}
+
 /// Reads an address with or without port, the default one being `port`.
-fn parse_address_at(text: &str, port: u16) -> Option<SocketAddr> {
+fn parse_address_at(text: &str, port: u16) -> Result<SocketAddr, AddressError> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    text.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port)))
+    let plain = text.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port)));
+    plain.map_or_else(|| parse_scoped(text, port), Ok)
+}
+
+/// Reads a link-local address with its device: `fe80::1%eth0`, in brackets where a port stands behind (RFC 4007 §11.2).
+fn parse_scoped(text: &str, port: u16) -> Result<SocketAddr, AddressError> {
+    let (inner, behind) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').ok_or(AddressError::Malformed)?,
+        None => (text, ""),
+    };
+    let port = match behind.strip_prefix(':') {
+        Some(digits) => digits.parse().map_err(|_| AddressError::Malformed)?,
+        None if behind.is_empty() => port,
+        None => return Err(AddressError::Malformed),
+    };
+    let (address, device) = inner.split_once('%').ok_or(AddressError::Malformed)?;
+    let address = address.parse().ok().filter(Ipv6Addr::is_unicast_link_local).ok_or(AddressError::Malformed)?;
+    let index = device.parse().ok().or_else(|| index_of(device));
+    let index = index.ok_or_else(|| AddressError::NoDevice(device.to_owned()))?;
+    Ok(SocketAddrV6::new(address, port, 0, index).into())
 }
 
 /// Reads a whole number with its unit: `ms`, `s`, `m` or `h`.

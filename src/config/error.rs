@@ -7,6 +7,8 @@ use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::wire::Shown;
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFault {
@@ -32,7 +34,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// The file could not be read.
     pub(super) fn unreadable(path: &Path, cause: &io::Error) -> Self {
-        let message = format!("the configuration file {} can't be read: {cause}", path.display());
+        let message = format!("the configuration file {} can't be read: {cause}", Shown::path(path));
         Self::outside(vec![ConfigFault { span: None, message, label: String::new(), help: None }])
     }
 
@@ -44,7 +46,7 @@ impl ConfigError {
 
     /// Faults of a file.
     pub(super) fn in_file(path: &Path, text: &str, faults: Vec<ConfigFault>) -> Self {
-        let file = path.display().to_string();
+        let file = Shown::path(path).to_string();
         let shown = faults.iter().map(|fault| show(fault, Some((&file, text)))).collect::<Vec<_>>().join("\n");
         Self { faults, shown }
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub use anycast::{
     ADDRESSES_MAX, Anycast, Health, INTERFACE_BYTES_MAX, INTERFACE_DEFAULT, KernelRoute, RECEIVER_SUFFIX, Reaction,
 };
-pub use check::{control_default, identity_default, parse_address, version_default};
+pub use check::{AddressError, control_default, identity_default, parse_address, version_default};
 pub use error::{ConfigError, ConfigFault};
 
 use crate::answer::Settings;
@@ -53,6 +53,8 @@ pub struct Config {
     pub anycast: Option<Anycast>,
     /// Whether a crash may leave a core. While it is written, the kernel keeps the sockets and the route.
     pub may_dump_core: bool,
+    /// Whether the server starts only when all is as it should be: each zone good, each address there. Else it serves what it can.
+    pub is_strict: bool,
     /// Limits for TCP clients.
     pub tcp: TcpLimits,
     /// What answers are made with.
@@ -61,6 +63,8 @@ pub struct Config {
     pub log: Log,
     /// Where zones come from.
     pub zones: ZoneSources,
+    /// What is served without, since this host does not have it; each as it is told.
+    pub left_out: Vec<String>,
 }
 
 /// One address to listen on.
@@ -68,8 +72,20 @@ pub struct Config {
 pub struct Listen {
     /// Address and port.
     pub address: std::net::SocketAddr,
-    /// Whether it was asked for by name, so that failing to bind it is an error even where the host has no such address.
-    pub is_required: bool,
+    /// What is done where the host does not have the address.
+    pub absence: Absence,
+}
+
+/// What is done about an address to listen on that the host does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// It is left out: a default that nobody named.
+    LeaveOut,
+    /// It is bound all the same, and answered as soon as the host has it: the file names it, and a host that has just started
+    /// may get its addresses later.
+    Await,
+    /// It is an error: who typed it sees that at once.
+    Refuse,
 }
 
 /// What is logged, and how.
@@ -116,6 +132,39 @@ pub struct ZoneSources {
     pub include_dirs: Vec<PathBuf>,
     /// How much one zone may take.
     pub limits: Limits,
+    /// What one reload may take away.
+    pub loss_max: LossMax,
+}
+
+/// How many of the zones that are served one reload may take away: what is absent is no order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossMax {
+    /// So many; at least one stays.
+    Zones(usize),
+    /// A share in percent, 0 to 100, rounded down, but one zone at least. Below 100 at least one stays.
+    Percent(u8),
+}
+
+impl LossMax {
+    /// All may go: it was asked for.
+    pub const ALL: Self = Self::Percent(100);
+
+    /// How many of so many may go.
+    #[must_use]
+    pub fn of(self, zones: usize) -> usize {
+        let wanted = match self {
+            Self::ALL => return zones,
+            Self::Zones(count) => count,
+            Self::Percent(percent) => (zones.saturating_mul(usize::from(percent)) / 100).max(1),
+        };
+        wanted.min(zones.saturating_sub(1))
+    }
+}
+
+impl Default for LossMax {
+    fn default() -> Self {
+        Self::Percent(50)
+    }
 }
 
 /// One zone that is named together with its file.
@@ -148,6 +197,8 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     /// Whether nothing is to be announced, only logged.
     pub is_dry_run: bool,
+    /// Whether the server is to start only when all is as it should be, whatever the file says.
+    pub is_strict: bool,
 }
 
 /// Reads the configuration: the file if there is one, what stands above it, and the defaults.

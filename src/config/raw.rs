@@ -48,6 +48,10 @@ pub(super) struct RawServer {
     pub(super) state_dir: Option<Spanned<String>>,
     /// Whether a crash may leave a core.
     pub(super) core_dump: Option<bool>,
+    /// Whether to start only when all is as it should be.
+    pub(super) strict: Option<bool>,
+    /// What one reload may take away: a number of zones, or a share in percent.
+    pub(super) reload_loss_max: Option<Spanned<toml::Value>>,
     /// The largest UDP reply.
     pub(super) udp_payload_max: Option<Spanned<i64>>,
     /// `[server.tcp]`.

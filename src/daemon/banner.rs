@@ -7,6 +7,7 @@ use std::path::Path;
 use super::logging::Output;
 use crate::config::{Config, LogFormat};
 use crate::load::Entry;
+use crate::wire::Shown;
 
 /// The most zones that are shown one by one.
 const ZONES_SHOWN_MAX: usize = 20;
@@ -31,7 +32,7 @@ fn text(config: &Config, addresses: &[SocketAddr], entries: &[Entry]) -> String 
     for (entry, zone) in shown {
         let signed = if zone.is_signed() { "signed" } else { "unsigned" };
         let (name, records, serial) = (zone.apex().to_string(), zone.record_count(), zone.serial());
-        let path = entry.listed.path.display();
+        let path = Shown::path(&entry.listed.path);
         put(
             &mut out,
             format_args!("  {name:width$}  {}, serial {serial}, {signed}  ({path})\n", count(records, "record")),
@@ -88,7 +89,7 @@ fn question(address: SocketAddr, zone: &str) -> String {
 fn command_line(command: &str, control: Option<&Path>) -> String {
     match control {
         Some(path) if path != crate::config::control_default() => {
-            format!("fated {command} --control {}", path.display())
+            format!("fated {command} --control {}", Shown::path(path))
         }
         _ => format!("fated {command}"),
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::admin::reply;
 use crate::policy::Order;
+use crate::wire::Shown;
 
 /// The file that is there while the server is drained.
 const FILE: &str = "drained";
@@ -41,7 +42,7 @@ pub(super) struct Drain {
 
 /// It can't be told whether the server was drained.
 #[derive(Debug, thiserror::Error)]
-#[error("{} can't be looked at: {cause}; without it nobody knows whether this server is drained", path.display())]
+#[error("{} can't be looked at: {cause}; without it nobody knows whether this server is drained", Shown::path(path))]
 pub struct DrainError {
     /// The file.
     path: PathBuf,
@@ -50,14 +51,26 @@ pub struct DrainError {
 }
 
 impl Drain {
-    /// Reads what the state folder says; without one nothing was said.
+    /// Reads what the state folder says; without one nothing was said. Where that can't be read, the server counts as drained:
+    /// it answers whoever asks, and announces nothing that the operator may have taken out.
     ///
     /// # Errors
-    /// [`DrainError`].
-    pub(super) fn open(folder: Option<&Path>) -> Result<Self, DrainError> {
-        let is_drained = match folder.map(|folder| folder.join(FILE)) {
+    /// [`DrainError`] where `is_strict`.
+    pub(super) fn open(folder: Option<&Path>, is_strict: bool) -> Result<Self, DrainError> {
+        let path = folder.map(|folder| folder.join(FILE));
+        // A link counts, wherever it leads.
+        let is_drained = match path.as_ref().map(fs::symlink_metadata) {
             None => false,
-            Some(path) => path.try_exists().map_err(|cause| DrainError { path, cause })?,
+            Some(Ok(_)) => true,
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => false,
+            Some(Err(cause)) => {
+                let error = DrainError { path: path.unwrap_or_default(), cause };
+                if is_strict {
+                    return Err(error);
+                }
+                tracing::error!("{error}: it counts as drained");
+                true
+            }
         };
         if is_drained {
             tracing::warn!("this server is drained since before its start; `fated resume` ends that");
@@ -85,21 +98,20 @@ impl Drain {
             self.word.resumes.fetch_add(1, Ordering::Release);
         }
         let mut notes = Vec::new();
-        let persists =
-            match &self.folder {
-                None if is_drained => {
-                    notes.push("without `server.state-dir` this does not outlive a restart".to_owned());
-                    false
-                }
-                None => true,
-                Some(folder) => {
-                    let kept = keep(folder, is_drained);
-                    notes.extend(kept.as_ref().err().map(|cause| {
-                        format!("this does not outlive a restart: {}: {cause}", folder.join(FILE).display())
-                    }));
-                    kept.is_ok()
-                }
-            };
+        let persists = match &self.folder {
+            None if is_drained => {
+                notes.push("without `server.state-dir` this does not outlive a restart".to_owned());
+                false
+            }
+            None => true,
+            Some(folder) => {
+                let kept = keep(folder, is_drained);
+                notes.extend(kept.as_ref().err().map(|cause| {
+                    format!("this does not outlive a restart: {}: {cause}", Shown::path(&folder.join(FILE)))
+                }));
+                kept.is_ok()
+            }
+        };
         if !is_anycast {
             notes.push("this server announces nothing; only /readyz and `fated status` tell it".to_owned());
         }
@@ -130,7 +142,12 @@ fn keep(folder: &Path, is_drained: bool) -> io::Result<()> {
     let path = folder.join(FILE);
     if is_drained {
         let fresh = folder.join("drained.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&fresh)?;
+        // One that a crash left behind; and nobody's link is written through, whoever may write in the folder.
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&fresh)?;
         file.write_all(TEXT.as_bytes())?;
         file.sync_all()?;
         fs::rename(&fresh, &path)?;
@@ -150,7 +167,7 @@ mod tests {
     #[test]
     fn a_drained_server_is_drained_after_a_restart_until_it_resumes() {
         let folder = tempfile::tempdir().expect("a folder");
-        let open = || Drain::open(Some(folder.path())).expect("readable");
+        let open = || Drain::open(Some(folder.path()), false).expect("readable");
         let first = open();
         assert!(!first.is_drained());
         let word = first.word();
@@ -168,7 +185,7 @@ mod tests {
 
     #[test]
     fn who_carries_it_out_hears_each_word_once_and_a_resume_also_where_nothing_is_drained() {
-        let drain = Drain::open(None).expect("nothing to read");
+        let drain = Drain::open(None, false).expect("nothing to read");
         let (word, mut heard) = (drain.word(), Heard::default());
         assert_eq!(heard.order(&word), None);
         for (is_drained, order) in [
@@ -190,22 +207,48 @@ mod tests {
 
     #[test]
     fn what_does_not_outlive_a_restart_is_told() {
-        let drain = Drain::open(None).expect("nothing to read");
+        let drain = Drain::open(None, false).expect("nothing to read");
         let told = drain.set(true, false);
         assert!(drain.is_drained() && !told.persists);
         assert!(told.notes[0].contains("server.state-dir") && told.notes[1].contains("announces nothing"), "{told:?}");
         assert!(drain.set(false, true).persists, "a restart is resumed as well");
         let folder = tempfile::tempdir().expect("a folder");
-        let drain = Drain::open(Some(&folder.path().join("gone"))).expect("nothing is there");
+        let drain = Drain::open(Some(&folder.path().join("gone")), false).expect("nothing is there");
         let told = drain.set(true, true);
         assert!(drain.is_drained() && !told.persists && told.notes[0].contains("gone/drained"), "{told:?}");
     }
 
     #[test]
-    fn a_state_that_cannot_be_read_is_an_error() {
+    fn a_state_that_cannot_be_read_counts_as_drained_until_it_is_resumed() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("file"), "").expect("writes");
-        let error = Drain::open(Some(&folder.path().join("file"))).err().expect("no folder");
+        let open = |is_strict| Drain::open(Some(&folder.path().join("file")), is_strict);
+        let error = open(true).err().expect("no folder");
         assert!(error.to_string().contains("file/drained can't be looked at"), "{error}");
+        let drain = open(false).expect("it starts");
+        assert!(drain.is_drained());
+        drain.set(false, true);
+        assert!(!drain.is_drained());
+    }
+
+    #[test]
+    fn no_link_is_written_through() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "precious").expect("writes");
+        let state = folder.path().join("state");
+        fs::create_dir(&state).expect("a folder");
+        for file in ["drained.new", "drained"] {
+            std::os::unix::fs::symlink(&precious, state.join(file)).expect("a link");
+        }
+        let drain = Drain::open(Some(&state), false).expect("readable");
+        assert!(drain.is_drained(), "a link is a file that is there");
+        assert!(drain.set(true, true).persists);
+        assert!(fs::symlink_metadata(state.join("drained")).expect("there").is_file());
+        assert!(drain.set(false, true).persists);
+        assert_eq!(fs::read_to_string(&precious).expect("there"), "precious");
+        // A link that leads nowhere is the operator's word as well.
+        std::os::unix::fs::symlink("nowhere", state.join("drained")).expect("a link");
+        assert!(Drain::open(Some(&state), false).expect("readable").is_drained());
     }
 }

@@ -1,34 +1,74 @@
-//! Binding what can be bound: default addresses may be absent, named ones may not. And what to say when it fails.
+//! Binding what can be bound: default addresses may be absent, and those of the configuration may come later. And what to
+//! say when it fails.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use super::DaemonError;
-use crate::config::Config;
-use crate::serve::{self, BindError, Bound, Place};
+use crate::config::{Absence, Config};
+use crate::serve::{self, BindCause, BindError, Bound, Place};
+use crate::wire::Shown;
 
-/// Binds all addresses, the service addresses last. A default address that this host lacks is left out with a warning.
+/// Binds all addresses, the service addresses last. An address that this host lacks is left out, bound all the same, or an
+/// error, as is said of it; told in each case.
 pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
     let services = service_places(config);
-    let mut listen = config.listen.clone();
-    // Each turn binds or takes one address out, so there are at most as many turns as addresses.
+    config.left_out.iter().for_each(|what| tracing::error!("{what}; the rest is served without it"));
+    let mut listen: Vec<(Place, Absence)> =
+        config.listen.iter().map(|listen| (listen.address.into(), listen.absence)).collect();
+    // Each turn binds all, takes one address out or awaits one more, so there are at most twice as many turns as addresses.
     while !listen.is_empty() || !services.is_empty() {
-        let addresses = listen.iter().map(|listen| Place::from(listen.address));
-        let places: Vec<Place> = addresses.chain(services.iter().copied()).collect();
+        let places: Vec<Place> = listen.iter().map(|(place, _)| *place).chain(services.iter().copied()).collect();
         let error = match serve::bind(&places, config.workers.get(), &config.tcp) {
             Ok(bound) => return Ok(bound),
             Err(error) => error,
         };
-        let at = listen.iter().position(|listen| listen.address == error.address && !listen.is_required);
-        match at.filter(|_| error.cause.is_absence()) {
-            Some(at) => {
+        let Some(at) = listen.iter().position(|(place, _)| place.address == error.address) else {
+            return Err(error.into());
+        };
+        match (listen[at].1, error.cause) {
+            (Absence::Await, BindCause::NotOurs) if !listen[at].0.may_be_absent => {
+                tracing::warn!(
+                    "{}: no interface of this host has this address yet; it is answered as soon as one has",
+                    error.address
+                );
+                listen[at].0.may_be_absent = true;
+            }
+            (Absence::Await, BindCause::FamilyAbsent) => {
+                tracing::error!("{error}; the rest is served without it");
+                listen.remove(at);
+            }
+            (Absence::LeaveOut, cause) if cause.is_absence() => {
                 tracing::warn!("{} is left out: this host has no such address", error.address);
                 listen.remove(at);
             }
-            None => return Err(error.into()),
+            (Absence::LeaveOut | Absence::Await | Absence::Refuse, _) => return Err(error.into()),
         }
     }
     Err(DaemonError::NoAddress)
+}
+
+/// Binds the address of the pages over HTTP, if there is one. An address that is not there yet is bound all the same; what else
+/// is wrong with it is told and no reason not to serve, unless somebody has it or it is forbidden.
+pub(super) fn bind_admin(config: &Config) -> Result<Option<TcpListener>, DaemonError> {
+    let Some(address) = config.admin else { return Ok(None) };
+    let error = match serve::listen_at(address.into()) {
+        Ok(listener) => return Ok(Some(listener)),
+        Err(error) if config.is_strict || !error.cause.is_absence() => return Err(DaemonError::Admin(error)),
+        Err(error) => error,
+    };
+    match serve::listen_at(Place { address, may_be_absent: true }) {
+        Ok(listener) => {
+            tracing::warn!(
+                "`admin.listen` {address}: no interface has this address yet; the pages are there as soon as one has"
+            );
+            Ok(Some(listener))
+        }
+        Err(_) => {
+            tracing::error!("`admin.listen`: {error}; served without the pages over HTTP");
+            Ok(None)
+        }
+    }
 }
 
 /// Where the service addresses are answered. They may be absent yet. In a dry run they never come, and loopback stands in for
@@ -58,7 +98,7 @@ pub(super) fn explain(error: &BindError) -> String {
 
 /// Tells somebody without zones how to begin.
 pub(super) fn how_to_begin(folder: &Path, cause: &str) -> String {
-    let folder = folder.display();
+    let folder = Shown::path(folder);
     format!(
         "nothing to serve: fated looked for NAME.zone files in {folder}/, but {cause}.
 

@@ -26,7 +26,6 @@ mod state;
 mod watchdog;
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -42,12 +41,13 @@ use crate::admin::socket::{ControlError, ControlSocket};
 use crate::admin::{self, Command, reply};
 use crate::answer::Snapshot;
 use crate::config::{self, Anycast, Config, ConfigError, Overrides, ZoneSources};
-use crate::load::{Change, Entry, Loader, ReloadError, Report, Scope, ZoneReport};
+use crate::load::{Change, Loader, ReloadError, Report, Scope, ZoneReport};
 use crate::metrics::Metrics;
 use crate::route::RouteError;
 use crate::serve::{BindError, Running};
 use crate::sys::lock::LockError;
 use crate::sys::{limits, memory};
+use crate::wire::Shown;
 use crate::zone::hash::Seed;
 use crate::zone::report::Style;
 use drain::{Drain, DrainError};
@@ -57,7 +57,7 @@ use listen::bind;
 use logging::Output;
 use node::Node;
 use pulse::Pulse;
-use reloader::Reloader;
+use reloader::{Reloader, Table};
 use tracing_appender::non_blocking::NonBlocking;
 use watchdog::Watchdog;
 
@@ -93,7 +93,7 @@ pub enum DaemonError {
     #[error("{0}")]
     NothingToServe(String),
     /// Another server works in the state folder, or it can't be used.
-    #[error("the state folder {}: {cause}", path.display())]
+    #[error("the state folder {}: {cause}", Shown::path(path))]
     State {
         /// The folder.
         path: PathBuf,
@@ -107,13 +107,8 @@ pub enum DaemonError {
     #[error(transparent)]
     Host(#[from] HostError),
     /// The address of the pages over HTTP can't be listened on.
-    #[error("`admin.listen` {address}: {cause}\nname another address in [admin], or find who has it with `ss -lntp`")]
-    Admin {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        cause: io::Error,
-    },
+    #[error("`admin.listen` {}: {}\nname another address in [admin], or find who has it with `ss -lntp`", .0.address, .0)]
+    Admin(BindError),
     /// The service addresses can't be held.
     #[error("[anycast]: {0}")]
     Route(#[from] RouteError),
@@ -124,7 +119,9 @@ pub enum DaemonError {
     #[error(transparent)]
     Load(#[from] ReloadError),
     /// Zone files have errors; the faults are told already.
-    #[error("{broken} of {all} zones can't be served; nothing was started")]
+    #[error(
+        "{broken} of {all} zones can't be served, and --strict or `server.strict` asks for all; nothing was started"
+    )]
     Zones {
         /// Zone files with errors.
         broken: usize,
@@ -228,24 +225,23 @@ async fn live(
         let canary = node::canary(anycast, device).map_err(DaemonError::system("no random numbers"))?;
         config.settings.canary = Some(canary);
     }
-    let _state = config.state_dir.as_deref().map(state::lock).transpose()?;
-    let drain = Drain::open(config.state_dir.as_deref())?;
-    let control = config.control.as_deref().map(ControlSocket::claim).transpose()?;
+    let is_strict = config.is_strict;
+    let _state = config.state_dir.as_deref().map(|folder| state::lock(folder, is_strict)).transpose()?;
+    let drain = Drain::open(config.state_dir.as_deref(), is_strict)?;
+    let control = claim_control(&config)?;
     let (sender, mut commands) = mpsc::channel(COMMANDS_MAX);
     let counters: Arc<OnceLock<Arc<Metrics>>> = Arc::default();
-    if let Some(address) = config.admin {
-        show_pages(address, sender.clone(), Arc::clone(&counters)).await?;
+    if let Some(listener) = listen::bind_admin(&config)? {
+        let shown = show_pages(listener, sender.clone(), Arc::clone(&counters));
+        shown.map_err(DaemonError::system("the pages over HTTP"))?;
     }
     let seed = random_seed().map_err(DaemonError::system("no random numbers"))?;
     let zones = config.zones.clone();
     let writer = output.writer();
-    let loading = spawn_blocking(move || load(Loader::new(seed, Style::Plain), &zones, &writer));
-    let loader = tokio::select! {
-        loaded = loading => loaded.map_err(|error| DaemonError::System { what: "loading", cause: error.into() })??,
-        // Nothing is served yet, so there is nothing to finish.
-        () = end.recv() => return Ok(()),
-        () = attend_loading(&mut commands, &config, &drain) => return Ok(()),
-    };
+    let loading = move || load(Loader::new(seed, Style::Plain), &zones, is_strict, &writer);
+    let mut lobby = Lobby { end: &mut end, commands: &mut commands, workers: config.workers.get(), drain: &drain };
+    // Nothing is served yet, so there is nothing to finish.
+    let Some(loader) = lobby.wait("zones are being loaded", loading).await? else { return Ok(()) };
 
     let snapshot = Snapshot { zones: loader.zone_set(), settings: config.settings.clone() };
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -253,8 +249,12 @@ async fn live(
     let addresses = bound.local_addresses();
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
-    let node = match device.zip(keeper) {
-        Some(host) => Some(Node::start(&config, host, &addresses, &running, &current, drain.word())?),
+    let node = match config.anycast.clone().zip(device.zip(keeper)) {
+        Some((anycast, host)) => {
+            let holding = move || node::hold(&anycast, host, is_strict);
+            let Some(held) = lobby.wait("the anycast device can't be had yet", holding).await? else { return Ok(()) };
+            Some(Node::start(&config, held, &addresses, &running, &current, drain.word())?)
+        }
         None => None,
     };
     banner::show(output, &config, &addresses, loader.entries());
@@ -289,34 +289,73 @@ fn look_at_host(anycast: &Anycast) -> Result<host::Device, HostError> {
     Ok(device)
 }
 
-/// Binds the address of the pages over HTTP and shows them from now on, while zones are loaded too.
-async fn show_pages(
-    address: SocketAddr,
+/// Takes the control socket. One that somebody else has, or that can't be meant, is an error; whatever else is wrong with the
+/// folder or the disk is no reason not to serve.
+fn claim_control(config: &Config) -> Result<Option<ControlSocket>, DaemonError> {
+    match config.control.as_deref().map(ControlSocket::claim) {
+        None => Ok(None),
+        Some(Ok(control)) => Ok(Some(control)),
+        Some(Err(error @ (ControlError::Io { .. } | ControlError::Foreign(_)))) if !config.is_strict => {
+            tracing::error!("{error}; served without it: `fated status`, drain and stop can't be had, signals can");
+            Ok(None)
+        }
+        Some(Err(error)) => Err(error.into()),
+    }
+}
+
+/// Shows the pages over HTTP from now on, while zones are loaded too.
+fn show_pages(
+    listener: std::net::TcpListener,
     commands: mpsc::Sender<Command>,
     counters: Arc<OnceLock<Arc<Metrics>>>,
-) -> Result<(), DaemonError> {
-    let failed = |cause| DaemonError::Admin { address, cause };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    tracing::info!("metrics and status on http://{bound}/");
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    tracing::info!("metrics and status on http://{}/", listener.local_addr()?);
     let samples = Box::new(move || counters.get().map(|counters| counters.samples()).unwrap_or_default());
     tokio::spawn(admin::http::serve(listener, Source { commands, samples }));
     Ok(())
 }
 
-/// Replies while zones are loaded; returns when the end is asked for. Only the pages over HTTP ask that early.
-async fn attend_loading(commands: &mut mpsc::Receiver<Command>, config: &Config, drain: &Drain) {
-    let ready = || reply::Readiness { is_ready: false, reason: "zones are being loaded".to_owned() };
+/// What is attended to while something else is waited for at the start.
+struct Lobby<'a> {
+    end: &'a mut EndSignals,
+    commands: &'a mut mpsc::Receiver<Command>,
+    workers: usize,
+    drain: &'a Drain,
+}
+
+impl Lobby<'_> {
+    /// Waits for work that blocks, and tells who asks meanwhile that `what` keeps it; `None` where the end is asked for first.
+    async fn wait<T: Send + 'static>(
+        &mut self,
+        what: &'static str,
+        work: impl FnOnce() -> Result<T, DaemonError> + Send + 'static,
+    ) -> Result<Option<T>, DaemonError> {
+        let time = watchdog::ask_for_time();
+        let done = tokio::select! {
+            done = spawn_blocking(work) => done.map_err(|error| DaemonError::System { what, cause: error.into() })?,
+            () = self.end.recv() => return Ok(None),
+            () = attend_waiting(self.commands, what, self.workers, self.drain) => return Ok(None),
+        };
+        drop(time);
+        done.map(Some)
+    }
+}
+
+/// Replies while something keeps the server; returns when the end is asked for. Only the pages over HTTP ask that early.
+async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, workers: usize, drain: &Drain) {
+    let ready = || reply::Readiness { is_ready: false, reason: what.to_owned() };
     while let Some(command) = commands.recv().await {
         // Who asked may be gone.
         match command {
             Command::Status(reply) => {
-                let mut status = state::empty(config.workers.get(), drain.is_drained());
+                let mut status = state::empty(workers, drain.is_drained());
                 status.ready = ready();
                 let _ = reply.send(status);
             }
+            Command::Zones(.., reply) => drop(reply.send(reply::ZonePage::default())),
             Command::Readiness(reply) => drop(reply.send(ready())),
-            Command::Reload(_, reply) => drop(reply.send(Err("zones are being loaded".to_owned()))),
+            Command::Reload(_, reply) => drop(reply.send(Err(what.to_owned()))),
             // Nothing is done about it, and who asked is told so by the silence.
             Command::Drain(_, reply) => drop(reply),
             Command::Stop => return,
@@ -324,15 +363,25 @@ async fn attend_loading(commands: &mut mpsc::Receiver<Command>, config: &Config,
     }
 }
 
-/// Reads all zones, tells their faults, and refuses to go on with errors.
-fn load(mut loader: Loader, zones: &ZoneSources, output: &NonBlocking) -> Result<Loader, DaemonError> {
+/// Reads all zones and tells their faults. Refuses to go on with errors only where that is wanted: else one broken file of
+/// many would keep a node dark after a power cut.
+fn load(mut loader: Loader, zones: &ZoneSources, is_strict: bool, output: &NonBlocking) -> Result<Loader, DaemonError> {
     let report = read_zones(&mut loader, zones)?;
     tell_faults(&report, output);
     settle_memory();
-    match report.broken().count() {
-        0 => Ok(loader),
-        broken => Err(DaemonError::Zones { broken, all: report.zones.len() }),
+    match (report.broken().count(), report.zones.len()) {
+        (0, _) => {}
+        (broken, all) if is_strict => return Err(DaemonError::Zones { broken, all }),
+        (broken, all) => {
+            tracing::error!(
+                "{broken} of {all} zones can't be served: they are answered with SERVFAIL until they are repaired and reloaded"
+            );
+            if broken == all {
+                tracing::error!("no zone can be served: nothing is announced");
+            }
+        }
     }
+    Ok(loader)
 }
 
 /// Reads all zones.
@@ -417,19 +466,22 @@ impl Site {
     async fn attend(&mut self, mut hangup: Signal, end: &mut EndSignals, mut commands: mpsc::Receiver<Command>) {
         loop {
             tokio::select! {
-                Some(()) = hangup.recv() => self.reloader.ask(Scope::All, None),
+                Some(()) = hangup.recv() => self.reloader.ask(Scope::All, false, None),
                 () = end.recv() => return,
                 Some(command) = commands.recv() => match command {
                     Command::Status(reply) => {
                         // Who asked may be gone; so below.
                         let _ = reply.send(self.status());
                     }
-                    Command::Reload(zone, reply) => {
-                        self.reloader.ask(zone.map_or(Scope::All, |zone| Scope::Zone(*zone)), Some(reply));
+                    Command::Zones(from, zones_max, reply) => {
+                        let _ = reply.send(state::zone_page(&self.reloader.table(), from, zones_max));
+                    }
+                    Command::Reload(admin::Reload { zone, is_forced }, reply) => {
+                        let scope = zone.map_or(Scope::All, |zone| Scope::Zone(*zone));
+                        self.reloader.ask(scope, is_forced, Some(reply));
                     }
                     Command::Readiness(reply) => {
-                        let zones = &self.reloader.table().entries;
-                        let _ = reply.send(self.readiness(zones, self.anycast().as_ref()));
+                        let _ = reply.send(self.readiness(&self.reloader.table(), self.anycast().as_ref()));
                     }
                     Command::Drain(is_drained, reply) => {
                         let _ = reply.send(self.drain.set(is_drained, self.node.is_some()));
@@ -446,9 +498,8 @@ impl Site {
     }
 
     /// Whether the server is ready for queries.
-    fn readiness(&self, zones: &[Entry], anycast: Option<&reply::Anycast>) -> reply::Readiness {
-        let served = zones.iter().filter(|entry| entry.zone.is_some()).count();
-        reply::Readiness::judge(served, self.drain.is_drained(), anycast)
+    fn readiness(&self, table: &Table, anycast: Option<&reply::Anycast>) -> reply::Readiness {
+        reply::Readiness::judge(table.counts, self.drain.is_drained(), anycast)
     }
 
     /// How the server is.
@@ -457,14 +508,15 @@ impl Site {
         let last_reload = table.last.as_ref().map(|(ended, took, outcome)| reply::LastReload {
             age_s: ended.elapsed().as_secs(),
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            outcome: outcome.clone(),
+            outcome: outcome.as_ref().map(reply::Reload::in_short).map_err(String::clone),
         });
         let anycast = self.anycast();
         reply::Status {
+            zone_counts: table.counts,
             uptime_s: self.started.elapsed().as_secs(),
             listen: self.listen.clone(),
-            zones: table.entries.iter().map(state::zone).collect(),
-            ready: self.readiness(&table.entries, anycast.as_ref()),
+            zones: state::some_zones(&table),
+            ready: self.readiness(&table, anycast.as_ref()),
             anycast,
             last_reload,
             control_plane: self.pulse.status(),
@@ -476,6 +528,7 @@ impl Site {
     /// Withdraws, answers what still comes, closes everything; a second signal ends the waiting.
     async fn end(self, mut end: EndSignals) -> Result<(), DaemonError> {
         let Self { node, running, .. } = self;
+        let _time = watchdog::ask_for_time();
         let stopping = spawn_blocking(move || {
             if let Some(node) = &node {
                 node.leave();

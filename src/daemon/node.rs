@@ -28,7 +28,7 @@ use crate::answer::{Canary, Snapshot};
 use crate::config::{Anycast, Config, Reaction};
 use crate::health::{self, Path, Prover, WorkerState};
 use crate::policy::{self, Observation, Order, Policy, Proof, Reason, Stance, Transition};
-use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, Seen};
+use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, RouteError, Seen};
 use crate::serve::{Running, Staff, TcpQueue};
 use crate::wire::{Name, NameRef};
 use crate::zone::hash::LookupName;
@@ -90,16 +90,60 @@ pub(super) fn canary(anycast: &Anycast, device: Device) -> std::io::Result<Canar
     Ok(Canary { nonce: getrandom::u64().map_err(std::io::Error::other)?, sources: probe_sources(is_over_tun) })
 }
 
+/// The devices of a node, of which nothing is announced yet.
+pub(super) struct Held {
+    driver: Driver,
+    proof: Arc<Proof>,
+    origin: Instant,
+}
+
+/// Takes the devices, with what the keeper may do. Blocks for as long as somebody else has the device's name, or the named device
+/// is down, unless `is_strict`: a process that ends slowly lets go of it, and what is served besides is served meanwhile.
+///
+/// # Errors
+/// [`DaemonError::Route`], or that the system has no thread for it.
+pub(super) fn hold(
+    anycast: &Anycast,
+    (device, keeper): (Device, Keeper),
+    is_strict: bool,
+) -> Result<Held, DaemonError> {
+    let (origin, proof) = (Instant::now(), Arc::new(Proof::new(anycast.addresses.len())));
+    let (wanted, proven) = (route_settings(anycast, device), Arc::clone(&proof));
+    let take = move || {
+        let mut is_told = false;
+        loop {
+            let error = match Driver::start(wanted.clone(), origin, Arc::clone(&proven)) {
+                Err(error) if !is_strict && may_pass(&error) => error,
+                done => return done,
+            };
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::error!("[anycast]: {error}; tried again until it can be had, and nothing is announced before");
+            }
+            thread::sleep(DEVICE_PAUSE);
+        }
+    };
+    let driver = keeper.run(take).map_err(DaemonError::system("the route thread can't be started"))??;
+    Ok(Held { driver, proof, origin })
+}
+
+/// Whether waiting may help.
+fn may_pass(error: &RouteError) -> bool {
+    matches!(error, RouteError::DeviceTaken { .. } | RouteError::DeviceDown { .. })
+}
+
+/// How long to wait before the device is tried again.
+const DEVICE_PAUSE: Duration = Duration::from_millis(250);
+
 impl Node {
-    /// Takes the devices, with what the keeper may do, proves, and announces what is proven.
+    /// Proves, and announces what is proven.
     ///
     /// # Errors
-    /// [`DaemonError::Route`], or what the system has no thread or random numbers for.
+    /// What the system has no thread or random numbers for.
     ///
     /// `addresses` are those that are bound; the service addresses stand last.
     pub(super) fn start(
         config: &Config,
-        (device, keeper): (Device, Keeper),
+        Held { driver, proof, origin }: Held,
         addresses: &[SocketAddr],
         running: &Running,
         current: &Arc<ArcSwap<Snapshot>>,
@@ -108,12 +152,7 @@ impl Node {
         let (Some(anycast), Some(canary)) = (&config.anycast, &config.settings.canary) else {
             unreachable!("a device is looked for where there are service addresses, and then there is a canary");
         };
-        let origin = Instant::now();
-        let first = addresses.len() - anycast.addresses.len();
-        let proof = Arc::new(Proof::new(anycast.addresses.len()));
-        let (wanted, proven) = (route_settings(anycast, device), Arc::clone(&proof));
-        let started = keeper.run(move || Driver::start(wanted, origin, proven));
-        let driver = Arc::new(started.map_err(DaemonError::system("the route thread can't be started"))??);
+        let (driver, first) = (Arc::new(driver), addresses.len() - anycast.addresses.len());
         let path = match driver.probe_tun() {
             Some(tun) => {
                 let own = tun.as_fd().try_clone_to_owned();
@@ -123,7 +162,7 @@ impl Node {
         };
         let orders = Arc::new(Orders { word, is_stopping: AtomicBool::new(false) });
         let seed = getrandom::u64().map_err(|error| DaemonError::system("no random numbers")(error.into()))?;
-        let desk = Desk::new(anycast, seed, origin, &driver, &orders);
+        let desk = Desk::new(anycast, seed, origin, (&driver, current), &orders);
         let (told, history) = (Arc::clone(&desk.told), Arc::clone(&desk.history_told));
         let settings = health::Settings {
             interval: anycast.health.interval,
@@ -217,6 +256,8 @@ struct Desk {
     names: Vec<String>,
     heard: Heard,
     driver: Arc<Driver>,
+    /// What is served.
+    current: Arc<ArcSwap<Snapshot>>,
     /// How often each lease had run out when the last round was judged.
     lapses: Vec<u64>,
     orders: Arc<Orders>,
@@ -230,7 +271,13 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(anycast: &Anycast, seed: u64, origin: Instant, driver: &Arc<Driver>, orders: &Arc<Orders>) -> Self {
+    fn new(
+        anycast: &Anycast,
+        seed: u64,
+        origin: Instant,
+        (driver, current): (&Arc<Driver>, &Arc<ArcSwap<Snapshot>>),
+        orders: &Arc<Orders>,
+    ) -> Self {
         let now = origin.elapsed();
         let settings = policy_settings(anycast);
         let make = |index| Policy::new(now, settings, seed.wrapping_add(index));
@@ -247,6 +294,7 @@ impl Desk {
             names: anycast.addresses.iter().map(ToString::to_string).collect(),
             heard: Heard::default(),
             driver: Arc::clone(driver),
+            current: Arc::clone(current),
             lapses: vec![0; policies.len()],
             orders: Arc::clone(orders),
             history: History::default(),
@@ -265,13 +313,14 @@ impl Desk {
     /// Carries out what was asked, judges the round, and says what is wanted.
     fn round(&mut self, now: Duration, rounds: &[Observation]) {
         let (order, seen) = (self.order(), self.driver.seen());
+        let is_zoneless = self.current.load().zones.is_empty();
         let mut told = Vec::clone(&self.told.load());
         for (index, (policy, round)) in self.policies.iter_mut().zip(rounds).enumerate() {
             let ordered = order.and_then(|order| policy.order(now, order));
             let lapses = seen.addresses[index].lapses;
             let is_lapsed = std::mem::replace(&mut self.lapses[index], lapses) != lapses;
             let lapsed = if is_lapsed { policy.lapse(now) } else { None };
-            let changes = [ordered, lapsed, policy.observe(now, round)];
+            let changes = [ordered, lapsed, policy.observe(now, &Observation { is_zoneless, ..*round })];
             for change in changes.into_iter().flatten() {
                 match change.to {
                     Stance::Announce if change.from == Stance::Withdraw => told[index].announcements += 1,

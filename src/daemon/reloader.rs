@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
-use super::ConfigSource;
+use super::{ConfigSource, state, watchdog};
 use crate::admin::reply;
 use crate::answer::Snapshot;
-use crate::config::Config;
+use crate::config::{Config, LossMax, ZoneSources};
 use crate::load::{Change, Entry, Loader, Report, Scope, ZoneReport};
 use crate::serve;
 use crate::sys::{memory, sched};
+use crate::wire::Shown;
 
 /// How many steps of niceness the thread, and who reads zones for it, stand back behind those that answer: in a flood of queries
 /// that would take a whole CPU, workers have nine tenths of it, and a reload takes ten times as long, but ends.
@@ -35,6 +36,8 @@ const JOBS_MAX: usize = 64;
 const CHANGES_MAX: usize = 1000;
 /// The most octets of one zone's faults that a reply holds.
 const FAULTS_BYTES_MAX: usize = 16 << 10;
+/// The most octets of all zones' faults together that a reply holds.
+pub(super) const FAULTS_ALL_BYTES_MAX: usize = 256 << 10;
 /// The most broken zones whose faults are logged at one reload.
 const LOGGED_MAX: usize = 20;
 
@@ -44,17 +47,38 @@ pub(super) type Outcome = Result<reply::Reload, String>;
 /// One reload that is asked for.
 struct Job {
     scope: Scope,
+    /// Whether zones may go, however many.
+    is_forced: bool,
     /// Where the outcome goes; `None` for a signal.
     reply: Option<oneshot::Sender<Outcome>>,
 }
 
-/// What is loaded, for whoever asks.
+/// What is loaded, for whoever asks. What is asked often is counted once.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     /// The zone files with what is served of them.
     pub(super) entries: Vec<Entry>,
+    /// How many there are of each kind.
+    pub(super) counts: reply::ZoneCounts,
+    /// Where the first broken ones stand.
+    pub(super) broken: Vec<usize>,
     /// The last reload, when it ended and how long it took.
     pub(super) last: Option<(Instant, Duration, Outcome)>,
+}
+
+impl Table {
+    /// What a loader has, and the last reload.
+    fn new(entries: &[Entry], last: Option<(Instant, Duration, Outcome)>) -> Self {
+        let count = |state| entries.iter().filter(|entry| state::state_of(entry) == state).count();
+        let kept = count(reply::State::Kept);
+        let counts = reply::ZoneCounts {
+            served: count(reply::State::Served) + kept,
+            kept,
+            refused: count(reply::State::Refused),
+        };
+        let broken = entries.iter().enumerate().filter(|(_, entry)| entry.is_broken).map(|(at, _)| at);
+        Self { entries: entries.to_vec(), counts, broken: broken.take(reply::ZONES_MAX).collect(), last }
+    }
 }
 
 /// A handle on the thread.
@@ -71,8 +95,7 @@ impl Reloader {
         config: Config,
         current: Arc<ArcSwap<Snapshot>>,
     ) -> std::io::Result<Self> {
-        let table = Table { entries: loader.entries().to_vec(), last: None };
-        let table = Arc::new(ArcSwap::from_pointee(table));
+        let table = Arc::new(ArcSwap::from_pointee(Table::new(loader.entries(), None)));
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let work = Work { loader, source, config, current, table: Arc::clone(&table) };
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
@@ -85,8 +108,8 @@ impl Reloader {
     }
 
     /// Asks for a reload without waiting for it.
-    pub(super) fn ask(&self, scope: Scope, reply: Option<oneshot::Sender<Outcome>>) {
-        let refused = match self.jobs.try_send(Job { scope, reply }) {
+    pub(super) fn ask(&self, scope: Scope, is_forced: bool, reply: Option<oneshot::Sender<Outcome>>) {
+        let refused = match self.jobs.try_send(Job { scope, is_forced, reply }) {
             Ok(()) => return,
             // A job of the same kind that waits does what this one wants.
             Err(TrySendError::Full(job)) => (job, "too many reloads are waiting already"),
@@ -117,12 +140,13 @@ impl Work {
         let _is_set = sched::stand_back(STEPS_BACK);
         let mut next = queue.recv().ok();
         while let Some(job) = next {
-            let start = Instant::now();
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.reload(job.scope)))
+            let (start, time) = (Instant::now(), watchdog::ask_for_time());
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.reload(job.scope, job.is_forced)))
                 .unwrap_or_else(|_| Err("the reload failed inside fated; please report it".to_owned()));
+            drop(time);
             log(&outcome);
             let last = Some((Instant::now(), start.elapsed(), outcome.clone()));
-            self.table.store(Arc::new(Table { entries: self.loader.entries().to_vec(), last }));
+            self.table.store(Arc::new(Table::new(self.loader.entries(), last)));
             // Now nobody has the zones of before.
             memory::give_back();
             if let Some(reply) = job.reply {
@@ -134,7 +158,7 @@ impl Work {
     }
 
     /// Reads the configuration and the zones again and publishes what is new.
-    fn reload(&mut self, scope: Scope) -> Outcome {
+    fn reload(&mut self, scope: Scope, is_forced: bool) -> Outcome {
         let (mut config, mut notes) = (self.config.clone(), Vec::new());
         if scope == Scope::All {
             let read = self.source.load().map_err(|error| format!("nothing was reloaded:\n{error}"))?;
@@ -152,8 +176,9 @@ impl Work {
             }
             config.zones = read.zones;
         }
-        let report =
-            self.loader.reload(&config.zones, scope).map_err(|error| format!("nothing was reloaded: {error}"))?;
+        let loss_max = if is_forced { LossMax::ALL } else { config.zones.loss_max };
+        let sources = ZoneSources { loss_max, ..config.zones.clone() };
+        let report = self.loader.reload(&sources, scope).map_err(|error| format!("nothing was reloaded: {error}"))?;
         self.config = config;
         if report.is_change() || scope == Scope::All {
             let snapshot = Snapshot { zones: self.loader.zone_set(), settings: self.config.settings.clone() };
@@ -201,6 +226,7 @@ fn summary(report: &Report, notes: Vec<String>) -> reply::Reload {
     let mut told: Vec<&ZoneReport> = report.zones.iter().filter(|zone| zone.change != Change::Unchanged).collect();
     // Broken ones first: they are what the operator must see when the list is cut.
     told.sort_by_key(|zone| !matches!(zone.change, Change::Kept | Change::Refused));
+    let mut room = FAULTS_ALL_BYTES_MAX;
     reply::Reload {
         added: report.count(Change::Added),
         changed: report.count(Change::Changed),
@@ -208,19 +234,19 @@ fn summary(report: &Report, notes: Vec<String>) -> reply::Reload {
         removed: report.count(Change::Removed),
         kept: report.count(Change::Kept),
         refused: report.count(Change::Refused),
-        zones: told.into_iter().take(CHANGES_MAX).map(told_change).collect(),
+        zones: told.into_iter().take(CHANGES_MAX).map(|zone| told_change(zone, &mut room)).collect(),
         notes,
     }
 }
 
 /// One zone of a reload, as it is told.
-fn told_change(zone: &ZoneReport) -> reply::Change {
+fn told_change(zone: &ZoneReport, room: &mut usize) -> reply::Change {
     reply::Change {
         name: zone.name.to_string(),
-        file: zone.path.display().to_string(),
+        file: Shown::path(&zone.path).to_string(),
         change: change_word(zone.change).to_owned(),
         serial: zone.serial,
-        faults: cut(&zone.faults),
+        faults: cut(&zone.faults, room),
     }
 }
 
@@ -236,12 +262,14 @@ fn change_word(change: Change) -> &'static str {
     }
 }
 
-/// The beginning of a text that may be very long, whole lines only.
-pub(super) fn cut(text: &str) -> String {
-    if text.len() <= FAULTS_BYTES_MAX {
+/// The beginning of a text that may be very long, whole lines only, and no more than there is `room` for, which it takes.
+pub(super) fn cut(text: &str, room: &mut usize) -> String {
+    let bytes_max = FAULTS_BYTES_MAX.min(*room);
+    *room = room.saturating_sub(text.len());
+    if text.len() <= bytes_max {
         return text.to_owned();
     }
-    let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= FAULTS_BYTES_MAX).last().unwrap_or(0);
+    let end = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let end = text[..end].rfind('\n').map_or(end, |at| at + 1);
     format!("{}… and more; `fated check` tells all\n", &text[..end])
 }
@@ -250,13 +278,16 @@ pub(super) fn cut(text: &str) -> String {
 fn log(outcome: &Outcome) {
     let reload = match outcome {
         Ok(reload) => reload,
-        Err(error) => return tracing::error!("{error}; the old state is served on"),
+        Err(error) => return tracing::error!("{error}\nthe old state is served on"),
     };
+    for zone in reload.zones.iter().filter(|zone| zone.change == "removed").take(LOGGED_MAX) {
+        tracing::warn!("zone {}: {} is gone, and the zone is no longer served", zone.name, zone.file);
+    }
     for zone in reload.zones.iter().filter(|zone| matches!(zone.change.as_str(), "kept" | "refused")).take(LOGGED_MAX) {
         let fate = if zone.change == "kept" {
             "has errors; the old zone is served on"
         } else {
-            "has errors and is not served"
+            "has errors and is answered with SERVFAIL"
         };
         tracing::error!("zone {}: {} {fate}\n{}", zone.name, zone.file, zone.faults.trim_end());
     }
@@ -273,11 +304,16 @@ mod tests {
 
     #[test]
     fn long_faults_are_cut_at_a_line() {
-        assert_eq!(cut("short\n"), "short\n");
+        let whole = |text: &str| cut(text, &mut FAULTS_ALL_BYTES_MAX.clone());
+        assert_eq!(whole("short\n"), "short\n");
         let long = "é".repeat(60) + "\n";
-        let shown = cut(&long.repeat(1000));
+        let shown = whole(&long.repeat(1000));
         assert!(shown.len() < FAULTS_BYTES_MAX + 100);
         assert!(shown.ends_with("é\n… and more; `fated check` tells all\n"));
-        assert!(cut(&"é".repeat(FAULTS_BYTES_MAX)).len() < FAULTS_BYTES_MAX + 100);
+        assert!(whole(&"é".repeat(FAULTS_BYTES_MAX)).len() < FAULTS_BYTES_MAX + 100);
+        let mut room = FAULTS_ALL_BYTES_MAX;
+        let all: usize = (0..10_000).map(|_| cut(&long.repeat(50), &mut room).len()).sum();
+        assert!(all < FAULTS_ALL_BYTES_MAX + 10_000 * 50, "{all} octets");
+        assert_eq!(cut("", &mut room), "");
     }
 }

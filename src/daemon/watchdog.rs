@@ -45,12 +45,29 @@ impl Watchdog {
     }
 }
 
+/// Asks the service manager for more time, again and again until what comes back is dropped. Nothing comes of it where there is
+/// no service manager, or no thread.
+#[must_use]
+pub(super) fn ask_for_time() -> Option<Sender<()>> {
+    std::env::var_os("NOTIFY_SOCKET")?;
+    let (stop, stopped) = channel();
+    let ask = move || {
+        while stopped.recv_timeout(ASK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from((2 * ASK_INTERVAL).as_micros()).unwrap_or(u32::MAX))]);
+        }
+    };
+    thread::Builder::new().name("patience".into()).spawn(ask).ok().map(|_| stop)
+}
+
+/// How often more time is asked for, twice as much each time; well below the 90 s that systemd waits by default.
+const ASK_INTERVAL: Duration = Duration::from_secs(20);
+
 /// Whether any address was proven in the last period.
 fn is_young(proof: &Arc<Proof>, now: Duration, period: Duration) -> bool {
     (0..proof.len()).filter_map(|address| proof.last(address)).any(|moment| now.saturating_sub(moment) < period)
 }
 
-/// Says that the server is ending.
+/// Says that the server is ending, which may take some time.
 pub(super) fn tell_end() {
     tell(&[NotifyState::Stopping]);
 }

@@ -252,6 +252,7 @@ const WELL: Observation = Observation {
     is_tcp_well: None,
     shared: None,
     is_overloaded: false,
+    is_zoneless: false,
     is_judged: true,
 };
 

@@ -61,6 +61,11 @@ struct Seen {
 pub struct Witnesses(Arc<[Seen]>);
 
 impl Witnesses {
+    /// The octets of all of them together.
+    pub(super) fn size(&self) -> u64 {
+        self.0.iter().filter_map(|seen| seen.stamp).fold(0, |sum, stamp| stamp.size.saturating_add(sum))
+    }
+
     /// Whether every file is what it was when it was read. Reads no file, only what the file system says of it.
     pub fn are_unchanged(&self) -> bool {
         !self.0.is_empty()

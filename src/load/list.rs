@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::ZoneSources;
-use crate::wire::{Name, NameError, NameRef, SharedName};
+use crate::wire::{Name, NameError, NameRef, SharedName, Shown};
 
 /// What a zone file's name ends with.
 const SUFFIX: &[u8] = b".zone";
@@ -46,7 +46,7 @@ pub struct Listing {
 
 /// Why the zones folder can't be listed.
 #[derive(Debug, thiserror::Error)]
-#[error("the zones folder {} can't be read: {cause}", path.display())]
+#[error("the zones folder {} can't be read: {cause}", Shown::path(path))]
 pub struct ListError {
     /// The folder.
     pub path: PathBuf,

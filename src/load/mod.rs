@@ -7,14 +7,15 @@ mod crew;
 pub mod files;
 pub mod list;
 pub mod read;
+mod room;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::ZoneSources;
-use crate::wire::{Name, NameRef, SharedName};
+use crate::config::{LossMax, ZoneSources};
+use crate::wire::{Name, NameRef, SharedName, Shown};
 use crate::zone::hash::Seed;
 use crate::zone::reader::Limits;
 use crate::zone::report::Style;
@@ -103,9 +104,10 @@ impl Report {
         self.zones.iter().filter(|zone| matches!(zone.change, Change::Kept | Change::Refused))
     }
 
-    /// Whether what is served differs from before.
+    /// Whether what is answered may differ from before. Of a zone that can't be served, that is known as well.
     pub fn is_change(&self) -> bool {
-        self.zones.iter().any(|zone| matches!(zone.change, Change::Added | Change::Changed | Change::Removed))
+        let is_other = |zone: &ZoneReport| !matches!(zone.change, Change::Unchanged | Change::Kept);
+        self.zones.iter().any(is_other)
     }
 }
 
@@ -128,6 +130,27 @@ pub enum ReloadError {
     /// No zone has that name.
     #[error("no zone {0} is served, and no zone file has that name")]
     Unknown(Box<Name>),
+    /// Too many zones would be gone. That looks like files that were lost, and not like an order.
+    #[error("{} of {served} zones would be gone ({}), and `server.reload-loss-max` lets one reload take away {may_go}\nlook whether a folder or files are lost; if they are to go: fated reload --force", lost.len(), some_of(lost))]
+    Loss {
+        /// The zones that would be gone.
+        lost: Vec<SharedName>,
+        /// How many are served.
+        served: usize,
+        /// How many may go.
+        may_go: usize,
+    },
+}
+
+/// The first few names.
+fn some_of(names: &[SharedName]) -> String {
+    /// The most names that are told.
+    const NAMES_MAX: usize = 5;
+    let mut told: Vec<String> = names.iter().take(NAMES_MAX).map(ToString::to_string).collect();
+    if names.len() > NAMES_MAX {
+        told.push(format!("and {} more", names.len() - NAMES_MAX));
+    }
+    told.join(", ")
 }
 
 impl Loader {
@@ -141,9 +164,11 @@ impl Loader {
         &self.entries
     }
 
-    /// All zones that are served.
+    /// All zones that are served, and the names of those that should be and can't.
     pub fn zone_set(&self) -> ZoneSet {
-        ZoneSet::new(self.entries.iter().filter_map(|entry| entry.zone.clone()).collect())
+        let zones = self.entries.iter().filter_map(|entry| entry.zone.clone()).collect();
+        let broken = self.entries.iter().filter(|entry| entry.zone.is_none());
+        ZoneSet::with_broken(zones, broken.map(|entry| entry.listed.name.clone()).collect(), self.seed)
     }
 
     /// Looks at the files and reads what must be read.
@@ -163,6 +188,7 @@ impl Loader {
             plan.read.into_iter().zip(outcomes).map(|((listed, old), outcome)| Draft::read(listed, old, outcome)),
         );
         refuse_duplicates(&mut drafts);
+        self.bound_loss(&drafts, sources.loss_max)?;
         drafts.sort_by(|a, b| a.entry.listed.path.cmp(&b.entry.listed.path));
         let mut zones: Vec<ZoneReport> = drafts.iter().filter(|draft| draft.is_in(scope)).map(Draft::report).collect();
         if !plan.removed.is_empty() || !plan.misnamed.is_empty() {
@@ -172,6 +198,17 @@ impl Loader {
         }
         self.entries = drafts.into_iter().map(|draft| draft.entry).collect();
         Ok(Report { zones })
+    }
+
+    /// Refuses to take away more zones than may go.
+    fn bound_loss(&self, drafts: &[Draft], loss_max: LossMax) -> Result<(), ReloadError> {
+        let apexes = |entry: &Entry| entry.zone.as_ref().map(|zone| zone.apex_hash());
+        let next: HashSet<_> = drafts.iter().filter_map(|draft| apexes(&draft.entry)).collect();
+        let served = self.entries.iter().filter(|entry| entry.zone.is_some());
+        let lost = served.clone().filter(|entry| apexes(entry).is_some_and(|apex| !next.contains(&apex)));
+        let (served, lost) = (served.count(), lost.map(Entry::shared_name).collect::<Vec<_>>());
+        let may_go = loss_max.of(served);
+        if lost.len() > may_go { Err(ReloadError::Loss { lost, served, may_go }) } else { Ok(()) }
     }
 
     /// Decides for each file whether it is read, without touching what is served.
@@ -312,7 +349,7 @@ impl Draft {
     /// Takes the zone back: `other` has its name. What was served before stays if its name is free.
     fn refuse(&mut self, other: &str, taken: &HashSet<Name>) {
         let name = self.entry.name().to_name();
-        let path = self.entry.listed.path.display();
+        let path = Shown::path(&self.entry.listed.path).to_string();
         self.entry
             .faults
             .push_str(&format!("error: {path}: the zone {name} is in {other} too; take one of them away\n"));
@@ -339,7 +376,7 @@ fn refuse_duplicates(drafts: &mut [Draft]) {
     let taken: HashSet<Name> = by_name.keys().copied().collect();
     for indices in by_name.into_values().filter(|indices| indices.len() > 1) {
         let paths: Vec<String> =
-            indices.iter().map(|index| drafts[*index].entry.listed.path.display().to_string()).collect();
+            indices.iter().map(|index| Shown::path(&drafts[*index].entry.listed.path).to_string()).collect();
         let keeper = indices.iter().position(|index| drafts[*index].keeps_name());
         for (at, index) in indices.iter().enumerate().filter(|(at, _)| Some(*at) != keeper) {
             let other = keeper.unwrap_or(usize::from(at == 0));
@@ -373,7 +410,11 @@ fn misnamed_report(file: &list::Misnamed) -> ZoneReport {
         path: file.path.clone(),
         change: Change::Refused,
         serial: None,
-        faults: format!("error: {}: the file's name is no zone name: {}\n", file.path.display(), file.cause),
+        faults: format!(
+            "error: {}: the file's name is no zone name: {}; rename it to NAME.zone, or take the \".zone\" off\n",
+            Shown::path(&file.path),
+            file.cause
+        ),
     }
 }
 

@@ -1,13 +1,18 @@
 //! Many zone files at once: a bounded number of threads, each file's faults made ready to be shown.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::Entry;
 use super::crew::House;
 use super::files::{DiskFiles, Witnesses};
 use super::list::Listed;
+use super::room::{Room, Taken};
 use crate::config::ZoneSources;
+use crate::wire::Shown;
 use crate::zone::fault::Faults;
 use crate::zone::hash::Seed;
 use crate::zone::reader::Sources;
@@ -45,14 +50,21 @@ pub struct Means<'a> {
 
 /// Reads the files, one outcome for each, in the same order.
 pub fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
-    let house = House::new();
+    let (house, room) = (House::new(), Room::new(Path::new("/")));
     let outcomes: Vec<OnceLock<Outcome>> = files.iter().map(|_| OnceLock::new()).collect();
     house.run(files.len(), &|index| {
         let (listed, before) = &files[index];
         let previous = before.as_ref().and_then(|entry| entry.zone.as_deref());
-        let outcome = catch_unwind(AssertUnwindSafe(|| read(listed, previous, &house, means)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let _taken = match room_for(&room, &listed.path, before.as_ref()) {
+                Ok(taken) => taken,
+                Err(why) => return refused(listed, &why),
+            };
+            read(listed, previous, &house, means)
+        }));
         // Nobody else has the number.
-        let _is_first = outcomes[index].set(outcome.unwrap_or_else(|_| panicked(listed)));
+        let _is_first = outcomes[index]
+            .set(outcome.unwrap_or_else(|_| refused(listed, "reading it failed inside fated; please report it")));
     });
     outcomes.into_iter().map(|slot| slot.into_inner().expect("a crew calls with each number")).collect()
 }
@@ -78,8 +90,33 @@ fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, means: Means<'_
     }
 }
 
-/// What is said of a file that made the reader panic: our fault, but no reason to take other zones down.
-fn panicked(file: &Listed) -> Outcome {
-    let faults = format!("error: {}: reading this file failed inside fated; please report it\n", file.path.display());
+/// Takes room for a file and for what was included at the last reading. One that can't be looked at takes none: to read it
+/// tells why.
+///
+/// # Errors
+/// Why it is not to be read.
+fn room_for<'a>(room: &'a Room, path: &Path, before: Option<&Entry>) -> Result<Option<Taken<'a>>, String> {
+    let Ok(metadata) = fs::metadata(path) else { return Ok(None) };
+    let size = metadata.len();
+    if metadata.is_file()
+        && size > SPARSE_BYTES_MIN
+        && metadata.blocks().saturating_mul(BLOCK_BYTES * SPARSE_MIN) < size
+    {
+        return Err(format!("it is no zone file, but nearly nothing on {size} octets: a sparse file"));
+    }
+    let known = before.map_or(0, |entry| entry.witnesses.size());
+    room.take(size.max(known)).map(Some).map_err(|short| short.to_string())
+}
+
+/// From so many octets on a file is looked at for holes: those of a small one are read as the NULs that they are.
+const SPARSE_BYTES_MIN: u64 = 64 << 20;
+/// A file that is so many times as long as what the disk holds of it is sparse: no file system compresses text so well.
+const SPARSE_MIN: u64 = 256;
+/// The unit in which the system counts what the disk holds.
+const BLOCK_BYTES: u64 = 512;
+
+/// What is said of a file that was not read, or not to the end: no reason to take other zones down.
+fn refused(file: &Listed, why: &str) -> Outcome {
+    let faults = format!("error: {}: {why}\n", Shown::path(&file.path));
     Outcome { zone: None, error_count: 1, warning_count: 0, faults, witnesses: Witnesses::default() }
 }

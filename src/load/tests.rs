@@ -18,7 +18,7 @@ struct Site {
 impl Site {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let sources = ZoneSources { dir: Some(folder.path().into()), is_dir_named: true, ..ZoneSources::default() };
+        let sources = ZoneSources { dir: Some(folder.path().into()), ..ZoneSources::default() };
         Self { folder, loader: Loader::new(Seed([1, 2]), Style::Plain), sources }
     }
 
@@ -192,6 +192,97 @@ fn two_files_of_one_zone_are_refused_and_a_served_one_stays() {
     site.remove("SAME.test.zone");
     site.reload(Scope::All);
     assert_eq!(site.served(), [("same.test.".to_owned(), 3)]);
+}
+
+#[test]
+fn a_zone_that_cannot_be_read_is_known_by_the_name_of_its_file() {
+    let mut site = Site::new();
+    site.write("a.test.zone", &zone("@", 1));
+    site.write("b.test.zone", "nonsense");
+    site.reload(Scope::All);
+    let set = site.loader.zone_set();
+    assert_eq!((set.len(), set.broken_count()), (1, 1));
+    site.write("b.test.zone", &zone("@", 1));
+    site.reload(Scope::All);
+    assert_eq!(site.loader.zone_set().broken_count(), 0);
+    // At a reload of one zone, too.
+    site.write("c.test.zone", "nonsense");
+    let report = site.loader.reload(&site.sources, Scope::Zone(name("c.test"))).expect("reloads");
+    assert!(report.is_change());
+    assert_eq!(site.loader.zone_set().broken_count(), 1);
+}
+
+/// Ways in which many zones can go at once, none of which is an order.
+#[test]
+fn one_reload_takes_away_no_more_than_it_may_and_else_changes_nothing() {
+    type Loss = (&'static str, fn(&mut Site));
+    let lose: [Loss; 5] = [
+        ("the files are gone", |site| (0..6).for_each(|at| site.remove(&format!("z{at}.test.zone")))),
+        ("four of six files are gone", |site| (0..4).for_each(|at| site.remove(&format!("z{at}.test.zone")))),
+        ("another folder is named", |site| {
+            fs::create_dir(site.folder.path().join("empty")).expect("a folder");
+            site.sources.dir = Some(site.folder.path().join("empty"));
+        }),
+        ("no folder is named, but one file", |site| {
+            let path = site.folder.path().join("z0.test.zone");
+            site.sources.files = vec![ZoneFile { name: name("z0.test"), path, said_at: String::new() }];
+            site.sources.dir = None;
+        }),
+        ("the files have other names", |site| {
+            for at in 0..6 {
+                let path = |name: &str| site.folder.path().join(format!("{name}{at}.test.zone"));
+                fs::rename(path("z"), path("y")).expect("renames");
+            }
+        }),
+    ];
+    for (what, lose) in lose {
+        let mut site = Site::new();
+        (0..6).for_each(|at| site.write(&format!("z{at}.test.zone"), &zone("@", 1)));
+        site.reload(Scope::All);
+        let before = site.served();
+        lose(&mut site);
+        for _ in 0..2 {
+            let error = site.loader.reload(&site.sources, Scope::All).expect_err(what);
+            assert!(matches!(&error, ReloadError::Loss { served: 6, may_go: 3, .. }), "{what}: {error}");
+            assert!(error.to_string().contains("reload-loss-max") && error.to_string().contains("--force"), "{error}");
+            assert_eq!(site.served(), before, "{what}");
+        }
+        site.sources.loss_max = LossMax::ALL;
+        site.reload(Scope::All);
+        assert_ne!(site.served(), before, "{what}, and is meant so");
+    }
+}
+
+#[test]
+fn files_that_became_empty_or_unreadable_take_no_zone_away() {
+    let mut site = Site::new();
+    (0..3).for_each(|at| site.write(&format!("z{at}.test.zone"), &zone("@", 1)));
+    site.reload(Scope::All);
+    site.write("z0.test.zone", "");
+    site.remove("z1.test.zone");
+    fs::create_dir(site.folder.path().join("elsewhere")).expect("a folder");
+    std::os::unix::fs::symlink("/nonexistent", site.folder.path().join("z1.test.zone")).expect("a link");
+    site.write("z2.test.zone", "; nothing but a comment\n");
+    assert!(site.reload(Scope::All).iter().all(|(_, change)| *change == Change::Kept));
+    assert_eq!(site.served().len(), 3);
+}
+
+#[test]
+fn half_of_the_zones_may_go_and_the_last_one_may_not() {
+    let mut site = Site::new();
+    (0..4).for_each(|at| site.write(&format!("z{at}.test.zone"), &zone("@", 1)));
+    site.reload(Scope::All);
+    site.remove("z0.test.zone");
+    site.remove("z1.test.zone");
+    assert_eq!(site.reload(Scope::All).iter().filter(|(_, change)| *change == Change::Removed).count(), 2);
+    site.remove("z2.test.zone");
+    site.reload(Scope::Zone(name("z2.test")));
+    assert_eq!(site.served(), [("z3.test.".to_owned(), 1)]);
+    site.remove("z3.test.zone");
+    for scope in [Scope::All, Scope::Zone(name("z3.test"))] {
+        assert!(matches!(site.loader.reload(&site.sources, scope), Err(ReloadError::Loss { may_go: 0, .. })));
+    }
+    assert_eq!(site.served().len(), 1);
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct Observation {
     /// Whether the kernel dropped queries because the socket of a worker that goes on answering was full. The socket of
     /// a wedged worker fills as well; that is no overload, and must not be told as one: overload excuses who is late.
     pub is_overloaded: bool,
+    /// Whether no zone can be served at all: every client hears an error, whoever answers.
+    pub is_zoneless: bool,
     /// Whether the prover had the CPU when it needed it. If not, who did not answer is not to blame, and the round counts
     /// neither for a rise nor for a fall. What was answered right is still a proof of the moment when it was asked.
     pub is_judged: bool,

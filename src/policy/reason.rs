@@ -26,6 +26,8 @@ pub enum Reason {
         /// How many.
         workers: u16,
     },
+    /// No zone can be served.
+    NoZone,
     /// Queries over TCP went unanswered.
     TcpDead,
     /// More queries come than can be answered, or the workers wait for a CPU.
@@ -55,6 +57,7 @@ impl Reason {
             Self::Proven => "proven",
             Self::TooFewWorkers { .. } => "too-few-workers",
             Self::WrongAnswer { .. } => "wrong-answer",
+            Self::NoZone => "no-zone",
             Self::TcpDead => "tcp-dead",
             Self::Overload => "overload",
             Self::Shared(SharedFault::Zone) => "shared-zone",
@@ -78,6 +81,7 @@ impl fmt::Display for Reason {
                 return write!(f, "{proven} workers answer right, {needed} must");
             }
             Self::WrongAnswer { workers } => return write!(f, "{workers} workers answer what is not right"),
+            Self::NoZone => "no zone can be served",
             Self::TcpDead => "queries over TCP are not answered",
             Self::Overload => "more queries come than can be answered, or workers wait for a CPU",
             Self::Shared(SharedFault::Zone) => "a zone is answered with an error or with data that is not ours",

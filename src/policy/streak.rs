@@ -19,7 +19,11 @@ impl Verdict {
         let needed = settings.min_workers.max(1);
         let is_proof = round.is_proof(needed);
         let verdict = |wants, reason| Self { wants, is_proof, reason };
-        // Own faults. A worker that answers wrong is not replaced as a wedged one is, and its share of the clients would
+        // Own faults. Whoever comes here hears an error about every name.
+        if round.is_zoneless {
+            return verdict(Stance::Withdraw, Reason::NoZone);
+        }
+        // A worker that answers wrong is not replaced as a wedged one is, and its share of the clients would
         // go on hearing what is not right; so one is enough.
         if round.wrong > 0 {
             return verdict(Stance::Withdraw, Reason::WrongAnswer { workers: round.wrong });

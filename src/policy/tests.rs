@@ -13,6 +13,7 @@ const GOOD: Observation = Observation {
     is_tcp_well: None,
     shared: None,
     is_overloaded: false,
+    is_zoneless: false,
     is_judged: true,
 };
 
@@ -45,6 +46,7 @@ fn round(letter: char) -> Observation {
         'z' => Observation { shared: Some(SharedFault::Zone), ..GOOD },
         'e' => Observation { shared: Some(SharedFault::Expired), ..GOOD },
         'p' => Observation { shared: Some(SharedFault::Primary), ..GOOD },
+        'n' => Observation { is_zoneless: true, ..GOOD },
         // Not judged: with what would be bad, and with what would be good.
         'u' => Observation { proven: 0, late: 2, wrong: 2, is_tcp_well: Some(false), is_judged: false, ..GOOD },
         'v' => Observation { is_judged: false, ..GOOD },

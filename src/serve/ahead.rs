@@ -39,7 +39,8 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
         let places = read.iter().flatten().flat_map(|asked| asked.places(zones));
         let places: ArrayVec<_, PLACES_MAX> = places.take(PLACES_MAX).collect();
         places.iter().for_each(|place| prefetch(*place));
-        places.into_iter().flatten().for_each(|entry| prefetch_lines(&*entry.zone, ZONE_LINES));
+        let zones = places.into_iter().flatten().filter_map(|entry| entry.zone());
+        zones.for_each(|zone| prefetch_lines(&**zone, ZONE_LINES));
     }
     let mut last = zones.only();
     for asked in read.iter_mut().flatten() {

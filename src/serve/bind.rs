@@ -225,6 +225,15 @@ fn udp_socket(place: Place) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Makes a TCP listener that does not block, for one who serves by itself.
+///
+/// # Errors
+/// What is wrong with the address.
+pub fn listen_at(place: Place) -> Result<TcpListener, BindError> {
+    let failed = |error| BindError { address: place.address, transport: Transport::Tcp, cause: BindCause::of(&error) };
+    listen(place, &TcpLimits::default()).map_err(failed)
+}
+
 /// Makes a TCP listener. SO_REUSEADDR lets it start while old connections fade; a listener on the port is an error all
 /// the same, since SO_REUSEPORT is not set.
 fn listen(place: Place, limits: &TcpLimits) -> io::Result<TcpListener> {

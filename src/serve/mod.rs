@@ -22,7 +22,7 @@ mod udp;
 #[cfg(test)]
 mod wedge;
 
-pub use bind::{BindCause, BindError, Bound, Place, bind};
+pub use bind::{BindCause, BindError, Bound, Place, bind, listen_at};
 pub use publish::publish;
 pub use staff::{ReplaceError, Staff};
 pub use throttle::Throttle;

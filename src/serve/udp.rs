@@ -4,7 +4,7 @@
 //! lock, log or system call (a caught panic is the one exception). Refuses to know what a query means.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -160,8 +160,8 @@ impl<'b, 'z> Group<'b, 'z> {
         for offset in 0..GROUP {
             let (index, asked) = (self.first + offset, self.read.get_mut(offset).and_then(Option::as_mut));
             let (Some(datagram), Some(reply)) = (self.queries.get(index), replies.buffer(index)) else { return };
-            let length = if datagram.source_port == 0 {
-                block.port_zero.add(1);
+            let length = if datagram.source_port == 0 || is_nobodys(datagram.source) {
+                block.port_zero.add(u64::from(datagram.source_port == 0));
                 block.answers.queries.add(1);
                 block.answers.drops.add(1);
                 None
@@ -179,6 +179,12 @@ impl<'b, 'z> Group<'b, 'z> {
             }
         }
     }
+}
+
+/// Whether an address is that of no host, so that no reply reaches one, or very many: unspecified, multicast, broadcast (RFC 4291
+/// §2.5.2, §2.7; RFC 1122 §3.2.1.3). Linux lets `::` through.
+fn is_nobodys(source: IpAddr) -> bool {
+    source.is_unspecified() || source.is_multicast() || source == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 /// Sends all staged replies and counts each as sent, refused or given up.
@@ -278,6 +284,26 @@ mod tests {
         );
         assert!(results.next().is_none(), "all planned calls are made");
         (outcome, starts.into_inner(), refused.into_inner())
+    }
+
+    #[test]
+    fn only_addresses_of_hosts_are_answered() {
+        for (source, is_nobodys) in [
+            ("::", true),
+            ("ff02::1", true),
+            ("0.0.0.0", true),
+            ("224.0.0.1", true),
+            ("239.255.255.255", true),
+            ("255.255.255.255", true),
+            ("::1", false),
+            ("fe80::1", false),
+            ("2001:db8::", false),
+            ("127.0.0.1", false),
+            ("192.0.2.255", false),
+            ("240.0.0.1", false),
+        ] {
+            assert_eq!(super::is_nobodys(source.parse().expect("an address")), is_nobodys, "{source}");
+        }
     }
 
     #[test]

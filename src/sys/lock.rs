@@ -40,8 +40,13 @@ impl FileLock {
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
         let mut options = OpenOptions::new();
         // `std` opens every file with O_CLOEXEC. Mode 0600: whoever may open the file may also lock us out.
-        options.read(true).write(true).create(true).truncate(false).mode(LOCK_FILE_MODE);
-        let mut file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
+        options.read(true).custom_flags(libc::O_NOFOLLOW);
+        let made = options.clone().write(true).create(true).truncate(false).mode(LOCK_FILE_MODE).open(path);
+        let mut file = match made {
+            // What can be read only can be locked all the same.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => options.open(path)?,
+            made => made?,
+        };
         // SAFETY: the descriptor is open for as long as `file` lives, which is past the call; no pointer is passed.
         if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
             let error = io::Error::last_os_error();
@@ -50,11 +55,17 @@ impl FileLock {
             }
             return Err(error.into());
         }
-        file.set_permissions(Permissions::from_mode(LOCK_FILE_MODE))?;
-        file.set_len(0)?;
-        file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
+        // The lock is ours. That others learn who has it is a service, which a full or read-only disk refuses.
+        let _is_told = write_holder(&mut file);
         Ok(Self { _file: file })
     }
+}
+
+/// Writes our process id, and nothing else, into a file that we have locked.
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(LOCK_FILE_MODE))?;
+    file.set_len(0)?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes())
 }
 
 /// Reads the process id that the holder wrote, if that is what the file says.

@@ -42,11 +42,19 @@ const OWN_MAPPING_BYTES: libc::c_int = 128 << 10;
 /// The most blocks that are mappings of their own; the kernel allows a process some 65,000 mappings in all.
 const OWN_MAPPINGS_MAX: libc::c_int = 16_384;
 
+/// The most arenas of small blocks, each of which takes 64 MiB of address space: as many as load zones at once.
+const ARENAS_MAX: usize = 16;
+
 /// Makes the allocator map each big block by itself for good. By default the first big block that is freed raises the
-/// limit up to 32 MiB, and what loading a zone takes then stays with the process.
+/// limit up to 32 MiB, and what loading a zone takes then stays with the process. And bounds what it sets aside for small
+/// blocks, which by default is eight times as much as there are CPUs to use it.
 pub fn map_big_blocks() {
     #[cfg(target_env = "gnu")]
-    for (parameter, value) in [(libc::M_MMAP_THRESHOLD, OWN_MAPPING_BYTES), (libc::M_MMAP_MAX, OWN_MAPPINGS_MAX)] {
+    for (parameter, value) in [
+        (libc::M_MMAP_THRESHOLD, OWN_MAPPING_BYTES),
+        (libc::M_MMAP_MAX, OWN_MAPPINGS_MAX),
+        (libc::M_ARENA_MAX, std::thread::available_parallelism().map_or(1, usize::from).min(ARENAS_MAX) as libc::c_int),
+    ] {
         // SAFETY: `mallopt` takes two numbers, locks what it changes, and keeps what it has if it refuses the value.
         let _is_set = unsafe { libc::mallopt(parameter, value) };
     }
@@ -98,13 +106,19 @@ enum Advice {
 struct Spare(Vec<u8>);
 
 impl Spare {
-    /// Address space for one, wherever it is aligned.
+    /// Address space for one, wherever it is aligned; or none, where there is no more.
     fn new() -> Self {
-        Self(Vec::with_capacity(2 * HUGE))
+        let mut space = Vec::new();
+        // Without it, others wait longer.
+        let _is_there = space.try_reserve_exact(2 * HUGE);
+        Self(space)
     }
 
     /// Has the kernel touch a huge page and take it back, for the next collapse.
     fn lay_ready(&self) {
+        if self.0.capacity() < 2 * HUGE {
+            return;
+        }
         let start = (self.0.as_ptr() as usize).next_multiple_of(HUGE) as *mut libc::c_void;
         for advice in [libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE, libc::MADV_DONTNEED] {
             // SAFETY: the page lies wholly in the room that `self.0` owns, which holds nothing that could be lost. A kernel that

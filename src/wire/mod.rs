@@ -4,6 +4,8 @@ pub mod message;
 pub mod name;
 pub mod rdata;
 pub mod rtype;
+pub mod shown;
 
 pub use name::{Name, NameError, NameRef, SharedName};
 pub use rtype::{Class, Type};
+pub use shown::Shown;

@@ -8,8 +8,9 @@ mod cause;
 mod help;
 mod kept;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::wire::Shown;
 use crate::wire::rdata::TextCause;
 use crate::wire::{Class, Name, NameError, Type};
 
@@ -59,7 +60,7 @@ pub enum Severity {
 pub enum FaultKind {
     // Files.
     /// A file cannot be read.
-    #[error("{}: {cause}", shown_path(path))]
+    #[error("{}: {cause}", Shown::path(path))]
     FileUnreadable {
         /// The file as it was asked for.
         path: PathBuf,
@@ -84,7 +85,7 @@ pub enum FaultKind {
     #[error("this is no text: it has NUL octets")]
     FileBinary,
     /// A file includes itself, at once or over others.
-    #[error("{} is being read already: the inclusion would never end", shown_path(path))]
+    #[error("{} is being read already: the inclusion would never end", Shown::path(path))]
     IncludeLoop {
         /// The file that was to be included.
         path: PathBuf,
@@ -500,16 +501,6 @@ impl FaultKind {
     pub fn shows_line(&self) -> bool {
         !matches!(self, Self::FileBinary | Self::NotAZoneFile)
     }
-}
-
-/// A path as a message shows it: what it holds moves no terminal.
-fn shown_path(path: &Path) -> String {
-    without_controls(&path.to_string_lossy())
-}
-
-/// A text with its control characters written as escapes.
-pub(super) fn without_controls(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub use build::{ZoneFile, load};
 pub use crew::{Alone, Crew};
 pub use lookup::{Found, Missing, Trail};
 pub use names::{Bucket, Names, NodeRef};
-pub use set::{Entry, Place, ZoneSet};
+pub use set::{Entry, Located, Place, ZoneSet};
 
 use crate::wire::{Name, NameRef};
 use hash::{NameHash, Seed};

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use crate::wire::Shown;
 use crate::zone::fault::{Fault, Faults, Place, Severity};
 use crate::zone::reader::Sources;
 
@@ -54,7 +55,7 @@ fn write_fault(fault: &Fault, lines: &mut Lines<'_>, renderer: &Renderer, out: &
         Severity::Warning => Level::WARNING,
     };
     let Place { file, line, column } = fault.place;
-    let path = lines.sources.path(file).map_or_else(|| "?".to_owned(), |path| path.display().to_string());
+    let path = lines.sources.path(file).map_or_else(|| "?".to_owned(), |path| Shown::path(path).to_string());
     let mut group = Group::with_title(level.primary_title(fault.kind.to_string()).id(fault.kind.code()));
     match lines.seek(fault.place).filter(|_| fault.kind.shows_line()) {
         Some(text) => {
@@ -89,7 +90,7 @@ fn push_without_break(rendered: &str, out: &mut String) {
 
 /// Appends how many faults there are, and how many of them were not shown.
 fn write_summary(faults: &Faults, sources: &Sources, out: &mut String) {
-    let path = sources.path(0).map_or_else(|| "zone".to_owned(), |path| path.display().to_string());
+    let path = sources.path(0).map_or_else(|| "zone".to_owned(), |path| Shown::path(path).to_string());
     let (errors, warnings) = (counted(faults.error_count(), "error"), counted(faults.warning_count(), "warning"));
     // Writing to a string does not fail.
     let _ = write!(out, "{path}: {errors}, {warnings}");

@@ -53,6 +53,7 @@ fn full_status() -> Status {
         uptime_s: 12,
         listen: vec!["127.0.0.1:5300".to_owned()],
         workers: 2,
+        zone_counts: reply::ZoneCounts { served: 1, kept: 1, refused: 0 },
         zones: vec![zone],
         ready: Readiness { is_ready: true, reason: "zones: 1".to_owned() },
         drained: false,
@@ -92,6 +93,10 @@ fn attend(mut commands: mpsc::Receiver<Command>, readiness: Readiness) {
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Status(reply) => drop(reply.send(full_status())),
+                Command::Zones(from, _, reply) => {
+                    let zones = full_status().zones;
+                    let _ = reply.send(reply::ZonePage { all: 1, from, zones, next: Some(from + 1) });
+                }
                 Command::Readiness(reply) => drop(reply.send(readiness.clone())),
                 other => panic!("the pages must not ask for {other:?}"),
             }
@@ -307,4 +312,26 @@ async fn silent_clients_are_let_go_and_leave_their_places_to_others() {
         let _ = stream.read_to_end(&mut rest).await;
         assert!(!rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
     }
+}
+
+#[tokio::test]
+async fn surplus_clients_are_answered_and_those_behind_them_too() {
+    let (address, commands) = served(CLIENT_TIME_MAX).await;
+    attend(commands, ready());
+    let mut silent = Vec::new();
+    for _ in 0..CLIENTS_MAX {
+        silent.push(TcpStream::connect(address).await.expect("connects"));
+    }
+    // More of them than may wait at once, who ask before they are told.
+    let asking = (0..WAITING_MAX + 20).map(|_| tokio::spawn(get(address, "/healthz")));
+    let mut counts = std::collections::BTreeMap::new();
+    for asked in asking.collect::<Vec<_>>() {
+        let (head, body) = asked.await.expect("no panic");
+        let status = head.split(' ').nth(1).expect("a status").to_owned();
+        assert!(body.contains(if status == "503" { "too many HTTP clients" } else { "ok" }), "{head} {body}");
+        *counts.entry(status).or_insert(0) += 1;
+    }
+    assert!(counts.get("503").is_some_and(|count| *count >= WAITING_MAX), "{counts:?}");
+    drop(silent);
+    assert!(get(address, "/healthz").await.0.starts_with("http/1.1 200 "));
 }

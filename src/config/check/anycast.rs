@@ -10,7 +10,7 @@ use toml::{Spanned, Value};
 use super::{Check, Listen, parse_address_at, parse_duration, quoted};
 use crate::config::anycast::{ADDRESSES_MAX, INTERFACE_BYTES_MAX, INTERFACE_DEFAULT};
 use crate::config::raw::{RawAdmin, RawAnycast, RawHealth, RawKernelRoute};
-use crate::config::{ADMIN_PORT_DEFAULT, Anycast, Health, KernelRoute, PORT_DEFAULT, Reaction};
+use crate::config::{ADMIN_PORT_DEFAULT, Absence, Anycast, Health, KernelRoute, PORT_DEFAULT, Reaction};
 
 /// The shortest prefixes that may be announced, IPv4 and IPv6: anything wider is a slip of the pen.
 const PREFIX_LENGTH_MIN: (u8, u8) = (8, 16);
@@ -44,7 +44,7 @@ impl Check<'_> {
     /// `[admin]`.
     pub(super) fn admin(&mut self, raw: &RawAdmin) -> Option<SocketAddr> {
         let written = raw.listen.as_ref().filter(|value| !value.get_ref().is_empty())?;
-        let parsed = parse_address_at(written.get_ref(), ADMIN_PORT_DEFAULT);
+        let parsed = parse_address_at(written.get_ref(), ADMIN_PORT_DEFAULT).ok();
         if parsed.is_none() {
             let allowed = "an address such as \"127.0.0.1\", \"127.0.0.1:9153\" or \"[::1]:9153\", or \"\" for none";
             self.refuse("admin.listen", &quoted(written), allowed);
@@ -103,7 +103,7 @@ impl Check<'_> {
             if found.iter().any(|(known, _)| *known == address) {
                 let message = format!("`{KEY}` names {address} twice");
                 self.fault(item.span(), message, "named before".into(), Some("take one of the two out".into()));
-            } else if listen.iter().any(|listen| listen.is_required && listen.address == asked) {
+            } else if listen.iter().any(|listen| listen.absence != Absence::LeaveOut && listen.address == asked) {
                 let message = format!("{address} stands in `{KEY}` and is listened on besides");
                 let help = "anycast addresses are listened on as they are; take it out of `server.listen` or --listen";
                 self.fault(item.span(), message, "listened on already".into(), Some(help.into()));

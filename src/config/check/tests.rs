@@ -43,7 +43,7 @@ file = "a.zone"
     .expect("a good file");
     let listen: Vec<String> = config.listen.iter().map(|listen| listen.address.to_string()).collect();
     assert_eq!(listen, ["192.0.2.53:53", "[2001:db8::53]:5353", "[2001:db8::54]:53", "[2001:db8::55]:53"]);
-    assert!(config.listen.iter().all(|listen| listen.is_required));
+    assert!(config.listen.iter().all(|listen| listen.absence == Absence::Await));
     assert_eq!(config.workers.get(), 3);
     assert_eq!(config.settings.identity.as_deref(), Some(&b"fra1"[..]));
     assert_eq!(config.settings.version, None);
@@ -66,7 +66,8 @@ fn nothing_written_means_the_laptop_defaults() {
     let config = crate::config::load(None, &Overrides::default()).expect("defaults");
     let listen: Vec<String> = config.listen.iter().map(|listen| listen.address.to_string()).collect();
     assert_eq!(listen, ["127.0.0.1:5300", "[::1]:5300"]);
-    assert!(config.listen.iter().all(|listen| !listen.is_required));
+    assert!(config.listen.iter().all(|listen| listen.absence == Absence::LeaveOut));
+    assert!(!config.is_strict);
     assert_eq!(config.zones.dir.as_deref(), Some(Path::new("zones")));
     assert!(!config.zones.is_dir_named);
     assert_eq!(config.settings.udp_payload_bytes_max, 1232);
@@ -83,17 +84,93 @@ fn the_command_line_stands_above_the_file() {
         state_dir: Some("state".into()),
         include_dirs: vec!["two".into()],
         is_dry_run: false,
+        is_strict: true,
     };
     let text = "[server]\ninclude-dirs = [\"one\"]\nlisten = [\"192.0.2.1\"]\nworkers = 2\nzones-dir = \"z\"\ncontrol = \"c\"\nstate-dir = \"s\"";
     let config = parse(Path::new("d/f"), text, &overrides).expect("good");
     assert_eq!(config.listen.len(), 1);
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:0");
+    assert!(config.is_strict && config.listen[0].absence == Absence::Refuse);
     assert_eq!(config.workers.get(), 7);
     assert_eq!(config.control, None);
     assert_eq!(config.state_dir.as_deref(), Some(Path::new("state")));
     assert_eq!(config.zones.dir.as_deref(), Some(Path::new("other")));
     assert_eq!(config.zones.files.len(), 1);
     assert_eq!(config.zones.include_dirs, [Path::new("d/one"), Path::new("two")]);
+}
+
+#[test]
+fn a_link_local_address_stands_with_its_device() {
+    let lo = index_of("lo").expect("there is one");
+    for (text, port) in [("[fe80::1%lo]:5300", 5300), ("fe80::1%lo", 53), ("[fe80::1%lo]", 53)] {
+        let expected = SocketAddrV6::new("fe80::1".parse().expect("an address"), port, 0, lo);
+        assert_eq!(parse_address(text), Ok(expected.into()), "{text}");
+        assert_eq!(parse_address(&text.replace("lo", &lo.to_string())), Ok(expected.into()), "{text}");
+    }
+    assert_eq!(parse_address("[fe80::1%none0]:53"), Err(AddressError::NoDevice("none0".into())));
+    for text in [
+        "[fe80::1%]:53x",
+        "[2001:db8::1%lo]:53",
+        "192.0.2.1%lo",
+        "[fe80::1%lo]53",
+        "[fe80::1%lo]:65536",
+        "[fe80::1%lo",
+        "%lo",
+    ] {
+        assert_eq!(parse_address(text), Err(AddressError::Malformed), "{text}");
+    }
+    // A device that is not there is left out, or an error where all must be there.
+    let text = "[server]\nzones-dir = \"z\"\nlisten = [\"[fe80::1%none0]:53\", \"127.0.0.1\"]\n";
+    let config = config(text).expect("the rest is good");
+    assert!(
+        config.listen.len() == 1 && config.left_out.len() == 1 && config.left_out[0].contains("`none0`"),
+        "{:?}",
+        config.left_out
+    );
+    let told = error(&format!("{text}strict = true\n"));
+    assert!(told.contains("fated.toml:3:11") && told.contains("no device `none0`"), "{told}");
+}
+
+#[test]
+fn only_beside_anycast_may_there_be_no_address_to_listen_on() {
+    let anycast = "zones-dir = \"z\"\n[anycast]\naddresses = [\"192.0.2.53\"]\n";
+    let both = config(&format!("[server]\nlisten = []\n{anycast}")).expect("the service address is enough");
+    assert_eq!((both.listen.len(), both.anycast.expect("there").addresses.len()), (0, 1));
+    let told = error("[server]\nlisten = []\nzones-dir = \"z\"\n");
+    assert!(told.contains("1 to 256 addresses") && told.contains("beside [anycast] only"), "{told}");
+    let overrides = Overrides { listen: vec!["127.0.0.1:0".parse().expect("an address")], ..Overrides::default() };
+    let replaced = parse(Path::new("f"), "[server]\nlisten = []\nzones-dir = \"z\"\n", &overrides);
+    assert_eq!(replaced.expect("the command line names one").listen.len(), 1);
+}
+
+#[test]
+fn what_a_reload_may_take_away_is_a_number_or_a_share_and_never_all_but_by_the_operators_word() {
+    let of = |value: &str| {
+        config(&format!("[server]\nzones-dir = \"z\"\nreload-loss-max = {value}\n")).map(|config| config.zones.loss_max)
+    };
+    assert_eq!(of("\"10%\"").expect("good"), LossMax::Percent(10));
+    assert_eq!(config("[server]\nzones-dir = \"z\"\n").expect("good").zones.loss_max, LossMax::Percent(50));
+    for (written, zones, may_go) in [
+        ("\"50%\"", 1, 0),
+        ("\"50%\"", 2, 1),
+        ("\"50%\"", 3, 1),
+        ("\"50%\"", 10, 5),
+        ("\"1%\"", 10, 1),
+        ("\"0%\"", 10, 1),
+        ("\"99%\"", 10, 9),
+        ("\"100%\"", 10, 10),
+        ("\"100%\"", 1, 1),
+        ("0", 10, 0),
+        ("3", 10, 3),
+        ("30", 10, 9),
+        ("\"50%\"", 0, 0),
+    ] {
+        assert_eq!(of(written).expect("good").of(zones), may_go, "{written} of {zones}");
+    }
+    for bad in ["-1", "\"101%\"", "\"half\"", "true", "1.5", "\"-3%\""] {
+        let told = of(bad).expect_err("refused").to_string();
+        assert!(told.contains("`server.reload-loss-max` is") && told.contains("a number of zones"), "{told}");
+    }
 }
 
 #[test]

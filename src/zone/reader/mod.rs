@@ -18,9 +18,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::wire::rdata::{TextCause, TextError, Token, TtlError, parse, parse_ttl};
-use crate::wire::{Class, Name, NameRef, Type};
+use crate::wire::{Class, Name, NameRef, Shown, Type};
 use crate::zone::crew::Crew;
-use crate::zone::fault::{Bound, DIRECTIVES, FaultKind, Faults, FileError, Place, Severity, without_controls};
+use crate::zone::fault::{Bound, DIRECTIVES, FaultKind, Faults, FileError, Place, Severity};
 use room::Room;
 use scan::{Scanned, Scanner, Spot};
 
@@ -563,7 +563,7 @@ fn saturated(line: usize) -> u32 {
 /// A word as a message repeats it: clipped, and readable whatever its octets.
 fn shown(text: &[u8]) -> Box<str> {
     let is_clipped = text.len() > SHOWN_WORD_BYTES_MAX;
-    let kept = without_controls(&String::from_utf8_lossy(&text[..text.len().min(SHOWN_WORD_BYTES_MAX)]));
+    let kept = Shown::text(&String::from_utf8_lossy(&text[..text.len().min(SHOWN_WORD_BYTES_MAX)])).to_string();
     if is_clipped { format!("{kept}…").into() } else { kept.into() }
 }
 
