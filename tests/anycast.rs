@@ -11,6 +11,8 @@ mod operator;
 mod ports;
 #[path = "anycast/process.rs"]
 mod process;
+#[path = "anycast/restart.rs"]
+mod restart;
 #[path = "anycast/scene.rs"]
 mod scene;
 #[path = "anycast/start.rs"]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fated::policy::{Observation, Order, Policy, Reason, Response, Settings, SharedFault, Stance, Transition};
+use fated::policy::{
+    Last, Observation, Order, Past, Policy, Reason, Response, Settings, SharedFault, Stance, Transition,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -292,6 +294,25 @@ proptest! {
             prop_assert_eq!(policy.tick(deadline - Duration::from_nanos(1)), None);
             prop_assert_eq!(policy.tick(deadline).map(|change| change.reason), Some(Reason::Unproven));
         }
+    }
+
+    #[test]
+    fn whatever_is_remembered_a_well_address_comes_back_after_the_longest_hold_down_at_most(
+        settings in settings(), seed: u64, withdrawals: u32, is_announced: bool, time: Duration,
+    ) {
+        let last = if is_announced { Last::Announced { ago: time } } else { Last::Held { left: time } };
+        let mut policy = Policy::resume(Duration::ZERO, settings, seed, Past { withdrawals, last });
+        prop_assert_eq!(policy.stance(), Stance::Withdraw);
+        let held = settings.hold_down_max + settings.hold_down_max / 4;
+        let most = held + settings.interval * (settings.rise.max(1) * 3 / 2 + 2);
+        let good = Observation { proven: 2, is_judged: true, ..Observation::default() };
+        let mut now = Duration::ZERO;
+        while policy.stance() == Stance::Withdraw {
+            now += settings.interval;
+            prop_assert!(now <= most, "{:?}", policy.reason());
+            policy.observe(now, &good);
+        }
+        prop_assert!(policy.past(now).withdrawals >= u32::from(is_announced));
     }
 
     #[test]

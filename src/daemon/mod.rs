@@ -7,7 +7,8 @@
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see route)
-//!   log       writes lines; watchdog: tells the service manager that there is proof; pulse: tells where `main` hangs
+//!   log       writes lines, log-counts tells how often they came; hold-down: writes what outlives a restart (see past)
+//!   watchdog: tells the service manager that there is proof; pulse: tells where `main` hangs
 //! ```
 //!
 //! Owns the order of things and the life of the process. Decides nothing about answers, files or sockets.
@@ -20,6 +21,7 @@ mod listen;
 mod logging;
 mod node;
 mod panics;
+mod past;
 mod pulse;
 mod reloader;
 mod state;

@@ -22,12 +22,13 @@ use super::DaemonError;
 use super::drain::{Heard, Word};
 use super::host::Device;
 use super::keeper::Keeper;
+use super::past::{self, Writer};
 use crate::admin::history::History;
 use crate::admin::reply;
 use crate::answer::{Canary, Snapshot};
 use crate::config::{Anycast, Config, Reaction};
 use crate::health::{self, Path, Prover, WorkerState};
-use crate::policy::{self, Observation, Order, Policy, Proof, Reason, Stance, Transition};
+use crate::policy::{self, Last, Observation, Order, Past, Policy, Proof, Reason, Stance, Transition};
 use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, RouteError, Seen};
 use crate::serve::{Running, Staff, TcpQueue};
 use crate::wire::{Name, NameRef};
@@ -54,6 +55,8 @@ pub(super) struct Node {
     origin: Instant,
     /// What the operator wants.
     anycast: Anycast,
+    /// What is remembered over a restart, where there is a state folder.
+    past: Option<Arc<Writer>>,
 }
 
 /// What is asked of the desk; read each round.
@@ -162,7 +165,13 @@ impl Node {
         };
         let orders = Arc::new(Orders { word, is_stopping: AtomicBool::new(false) });
         let seed = getrandom::u64().map_err(|error| DaemonError::system("no random numbers")(error.into()))?;
-        let desk = Desk::new(anycast, seed, origin, (&driver, current), &orders);
+        // What is not really announced is nothing to be remembered.
+        let folder = config.state_dir.as_deref().filter(|_| !anycast.is_dry_run);
+        let past = folder.map(|folder| past::read(folder, &anycast.addresses)).unwrap_or_default();
+        let writer = folder.map(|folder| Writer::start(folder.to_owned(), anycast.addresses.clone())).transpose();
+        let writer =
+            writer.map_err(DaemonError::system("the thread that keeps hold-downs can't be started"))?.map(Arc::new);
+        let desk = Desk::new(anycast, (seed, &past), origin, (&driver, current), &orders, writer.clone());
         let (told, history) = (Arc::clone(&desk.told), Arc::clone(&desk.history_told));
         let settings = health::Settings {
             interval: anycast.health.interval,
@@ -178,7 +187,7 @@ impl Node {
         let zones = Arc::new(Served { current: Arc::clone(current), turn: AtomicUsize::new(0) });
         let prover = Prover::start(settings, path, workers, zones, Arc::clone(&proof), origin, desk.into_on_round())
             .map_err(DaemonError::system("the prover can't be started"))?;
-        Ok(Self { prover, driver, orders, told, history, proof, origin, anycast: anycast.clone() })
+        Ok(Self { prover, driver, orders, told, history, proof, origin, anycast: anycast.clone(), past: writer })
     }
 
     /// Withdraws every address, and answers what still comes for as long as the operator wants. Blocks.
@@ -189,6 +198,9 @@ impl Node {
         let is_gone = |seen: &Seen| seen.addresses.iter().all(|address| !address.is_announced);
         if !self.driver.wait(LEAVE_MAX, is_gone) {
             tracing::error!("an address is still announced; it goes with the process");
+        }
+        if self.past.as_ref().is_some_and(|past| !past.is_finished_within(LEAVE_MAX)) {
+            tracing::warn!("the next start will take this end for a crash: the prover or the state folder hangs");
         }
         thread::sleep(self.anycast.drain);
     }
@@ -268,20 +280,31 @@ struct Desk {
     /// Changes that the kernel has not followed yet: the address, its number in the history, and when it was.
     pending: Vec<Option<(u64, Duration)>>,
     origin: Instant,
+    /// Who writes what is remembered over a restart, and whether it has been told anything yet.
+    past: Option<Arc<Writer>>,
+    is_past_noted: bool,
 }
 
 impl Desk {
+    /// `past` is what earlier runs left, by address; nothing without a state folder.
     fn new(
         anycast: &Anycast,
-        seed: u64,
+        (seed, past): (u64, &[Option<Past>]),
         origin: Instant,
         (driver, current): (&Arc<Driver>, &Arc<ArcSwap<Snapshot>>),
         orders: &Arc<Orders>,
+        writer: Option<Arc<Writer>>,
     ) -> Self {
         let now = origin.elapsed();
         let settings = policy_settings(anycast);
-        let make = |index| Policy::new(now, settings, seed.wrapping_add(index));
-        let policies: Vec<Policy> = (0..anycast.addresses.len() as u64).map(make).collect();
+        let make = |(index, address): (usize, &IpAddr)| {
+            let seed = seed.wrapping_add(index as u64);
+            let Some(past) = past.get(index).copied().flatten() else { return Policy::new(now, settings, seed) };
+            let policy = Policy::resume(now, settings, seed, past);
+            tell_past(address, past, policy.past(now));
+            policy
+        };
+        let policies: Vec<Policy> = anycast.addresses.iter().enumerate().map(make).collect();
         let fresh = |policy: &Policy| Told {
             stance: policy.stance(),
             reason: policy.reason(),
@@ -302,6 +325,8 @@ impl Desk {
             pending: vec![None; policies.len()],
             policies,
             origin,
+            past: writer,
+            is_past_noted: false,
         }
     }
 
@@ -314,6 +339,7 @@ impl Desk {
     fn round(&mut self, now: Duration, rounds: &[Observation]) {
         let (order, seen) = (self.order(), self.driver.seen());
         let is_zoneless = self.current.load().zones.is_empty();
+        let mut is_changed = order.is_some();
         let mut told = Vec::clone(&self.told.load());
         for (index, (policy, round)) in self.policies.iter_mut().zip(rounds).enumerate() {
             let ordered = order.and_then(|order| policy.order(now, order));
@@ -322,6 +348,7 @@ impl Desk {
             let lapsed = if is_lapsed { policy.lapse(now) } else { None };
             let changes = [ordered, lapsed, policy.observe(now, &Observation { is_zoneless, ..*round })];
             for change in changes.into_iter().flatten() {
+                is_changed = true;
                 match change.to {
                     Stance::Announce if change.from == Stance::Withdraw => told[index].announcements += 1,
                     Stance::Withdraw => told[index].withdrawals += 1,
@@ -342,6 +369,10 @@ impl Desk {
         }
         let wanted: Vec<Stance> = told.iter().map(|told| told.stance).collect();
         self.driver.want(&wanted);
+        if let Some(past) = self.past.as_ref().filter(|_| is_changed || !self.is_past_noted) {
+            past.note(self.policies.iter().map(|policy| policy.past(now)).collect(), order == Some(Order::Stop));
+            self.is_past_noted = true;
+        }
         self.follow(&wanted);
         self.told.store(Arc::new(told));
     }
@@ -368,6 +399,19 @@ impl Desk {
         }
         self.history_told.store(Arc::new(self.history.clone()));
     }
+}
+
+/// Says that an address is held down since before the start, and why.
+fn tell_past(address: &IpAddr, before: Past, now: Past) {
+    let Last::Held { left } = now.last else { return };
+    if left.is_zero() {
+        return;
+    }
+    let why = match before.last {
+        Last::Announced { .. } => "the run before ended without withdrawing it",
+        Last::Held { .. } => "it was held down when the run before ended",
+    };
+    tracing::warn!(%address, ?left, withdrawals = now.withdrawals, "the address is held down: {why}");
 }
 
 /// One line for each change, with its cause.

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::jitter::Jitter;
 use super::streak::{Streaks, Verdict};
-use super::{Observation, Reason, Settings, Stance};
+use super::{Last, Observation, Past, Reason, Settings, Stance};
 
 /// Queries over TCP that fail in a row, with nothing overloaded, until TCP counts as dead on an announced address: time
 /// for the listener to be repaired. One is enough to keep an address from being announced.
@@ -46,8 +46,8 @@ enum State {
     Up { is_degraded: bool, since: Duration },
     /// Kept away by the operator.
     Drained,
-    /// Away for good.
-    Stopped,
+    /// Away for good, and after a restart not back before a moment.
+    Stopped { until: Duration },
 }
 
 /// What the operator, or the end of the process, asks of every address.
@@ -93,6 +93,37 @@ impl Policy {
         }
     }
 
+    /// Makes a policy for an address that an earlier run had. What was held down stays so for what is left of it, at most
+    /// the longest hold-down there is. What was announced was withdrawn by a crash, and is held down as for any other fault.
+    #[must_use]
+    pub fn resume(now: Duration, settings: Settings, seed: u64, past: Past) -> Self {
+        let mut policy = Self::new(now, settings, seed);
+        policy.withdrawals = past.withdrawals;
+        match past.last {
+            Last::Announced { ago } => {
+                policy.forget(ago);
+                policy.state = policy.held_down(now);
+            }
+            Last::Held { left } => {
+                let most = settings.hold_down_max.saturating_add(settings.hold_down_max / HOLD_DOWN_JITTER_PART);
+                let until = now.saturating_add(left.min(most));
+                policy.state = State::Down { until, rise: settings.rise.max(1) };
+            }
+        }
+        policy
+    }
+
+    /// Tells what is to be remembered over a restart. It changes with the stance, with an order, and with time.
+    #[must_use]
+    pub fn past(&self, now: Duration) -> Past {
+        let last = match self.state {
+            State::Up { since, .. } => Last::Announced { ago: now.saturating_sub(since) },
+            State::Down { until, .. } | State::Stopped { until } => Last::Held { left: until.saturating_sub(now) },
+            State::Drained => Last::Held { left: Duration::ZERO },
+        };
+        Past { withdrawals: self.withdrawals, last }
+    }
+
     /// Takes what the prover saw in one round. A round that is not judged counts neither for a rise nor for a fall; if it
     /// is a proof, it ends a silence.
     pub fn observe(&mut self, now: Duration, round: &Observation) -> Option<Transition> {
@@ -124,7 +155,7 @@ impl Policy {
                 None
             }
             State::Up { since, .. } => self.hold_down(now, since, Reason::Unproven),
-            State::Drained | State::Stopped => None,
+            State::Drained | State::Stopped { .. } => None,
         }
     }
 
@@ -139,7 +170,7 @@ impl Policy {
     /// Carries out an order.
     pub fn order(&mut self, now: Duration, order: Order) -> Option<Transition> {
         match (self.state, order) {
-            (State::Stopped, Order::Drain | Order::Resume | Order::Stop)
+            (State::Stopped { .. }, Order::Drain | Order::Resume | Order::Stop)
             | (State::Drained, Order::Drain)
             | (State::Up { .. }, Order::Resume) => None,
             (State::Down { .. } | State::Drained, Order::Resume) => {
@@ -148,12 +179,15 @@ impl Policy {
             }
             (State::Down { .. }, Order::Drain) => self.enter(now, State::Drained, Reason::Drained),
             (State::Up { since, .. }, Order::Drain) => {
-                self.forget(now, since);
+                self.forget(now.saturating_sub(since));
                 self.enter(now, State::Drained, Reason::Drained)
             }
-            (State::Down { .. } | State::Up { .. } | State::Drained, Order::Stop) => {
-                self.enter(now, State::Stopped, Reason::Stopping)
+            (State::Up { since, .. }, Order::Stop) => {
+                self.forget(now.saturating_sub(since));
+                self.enter(now, State::Stopped { until: now }, Reason::Stopping)
             }
+            (State::Down { until, .. }, Order::Stop) => self.enter(now, State::Stopped { until }, Reason::Stopping),
+            (State::Drained, Order::Stop) => self.enter(now, State::Stopped { until: now }, Reason::Stopping),
         }
     }
 
@@ -162,7 +196,7 @@ impl Policy {
     pub fn deadline(&self) -> Option<Duration> {
         match self.state {
             State::Up { .. } => Some(self.heard_at?.saturating_add(self.settings.silence())),
-            State::Down { .. } | State::Drained | State::Stopped => None,
+            State::Down { .. } | State::Drained | State::Stopped { .. } => None,
         }
     }
 
@@ -172,7 +206,7 @@ impl Policy {
         match self.state {
             State::Up { is_degraded: false, .. } => Stance::Announce,
             State::Up { is_degraded: true, .. } => Stance::Degrade,
-            State::Down { .. } | State::Drained | State::Stopped => Stance::Withdraw,
+            State::Down { .. } | State::Drained | State::Stopped { .. } => Stance::Withdraw,
         }
     }
 
@@ -203,7 +237,7 @@ impl Policy {
     fn is_tcp_dead(&self) -> bool {
         match self.state {
             State::Up { .. } => self.tcp_failures >= TCP_FAILURES_MAX,
-            State::Down { .. } | State::Drained | State::Stopped => self.tcp_failures > 0,
+            State::Down { .. } | State::Drained | State::Stopped { .. } => self.tcp_failures > 0,
         }
     }
 
@@ -235,24 +269,30 @@ impl Policy {
                 }
                 None
             }
-            State::Drained | State::Stopped => None,
+            State::Drained | State::Stopped { .. } => None,
         }
     }
 
     /// Withdraws an address that was announced since `since`, for longer than the last time.
     fn hold_down(&mut self, now: Duration, since: Duration, reason: Reason) -> Option<Transition> {
-        self.forget(now, since);
+        self.forget(now.saturating_sub(since));
+        let state = self.held_down(now);
+        self.enter(now, state, reason)
+    }
+
+    /// Counts a withdrawal and says where it leads to.
+    fn held_down(&mut self, now: Duration) -> State {
         let held = self.settings.hold_down_after(self.withdrawals);
         let held = held.saturating_add(self.jitter.below(held / HOLD_DOWN_JITTER_PART));
         let rise = self.settings.rise.max(1);
         let rise = rise.saturating_add(self.jitter.up_to(rise / RISE_JITTER_PART));
         self.withdrawals = self.withdrawals.saturating_add(1);
-        self.enter(now, State::Down { until: now.saturating_add(held), rise }, reason)
+        State::Down { until: now.saturating_add(held), rise }
     }
 
-    /// Forgets earlier withdrawals if the address was announced for long enough since `since`.
-    fn forget(&mut self, now: Duration, since: Duration) {
-        if now.saturating_sub(since) >= self.settings.hold_down_memory {
+    /// Forgets earlier withdrawals if the address was announced for long enough.
+    fn forget(&mut self, announced: Duration) {
+        if announced >= self.settings.hold_down_memory {
             self.withdrawals = 0;
         }
     }

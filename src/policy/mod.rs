@@ -14,6 +14,7 @@
 
 mod jitter;
 mod machine;
+mod past;
 mod proof;
 mod reason;
 mod settings;
@@ -22,6 +23,7 @@ mod streak;
 mod tests;
 
 pub use machine::{Order, Policy, TCP_FAILURES_MAX, Transition};
+pub use past::{Last, Past};
 pub use proof::Proof;
 pub use reason::Reason;
 pub use settings::{Response, SILENCE_MARGIN, Settings};

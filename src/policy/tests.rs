@@ -394,6 +394,76 @@ fn a_stop_withdraws_what_is_announced() {
     assert_eq!((change.from, change.to, change.reason), (Stance::Announce, Stance::Withdraw, Reason::Stopping));
 }
 
+/// Runs an address that crashes a second after it was announced, and starts again a second after that, with what is
+/// remembered; returns how often it was announced within a time.
+fn announcements_of_a_crash_loop(within: Duration, remembers: bool) -> u32 {
+    let settings = Settings::default();
+    let (mut count, mut now, mut past) = (0, Duration::ZERO, None);
+    while now < within {
+        let mut policy = match past.filter(|_| remembers) {
+            None => Policy::new(now, settings, u64::from(count)),
+            Some(past) => Policy::resume(now, settings, u64::from(count), past),
+        };
+        while policy.stance() == Stance::Withdraw {
+            now += settings.interval;
+            policy.observe(now, &GOOD);
+        }
+        count += 1;
+        now += Duration::from_secs(1);
+        past = Some(policy.past(now).later(Duration::from_secs(1)));
+        now += Duration::from_secs(1);
+    }
+    count
+}
+
+#[test]
+fn a_crash_loop_is_damped_as_a_fault_is() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    assert!(announcements_of_a_crash_loop(Duration::from_secs(45), false) > 12, "as it was without a memory");
+    assert!(announcements_of_a_crash_loop(Duration::from_secs(45), true) <= 4);
+    assert!(announcements_of_a_crash_loop(minutes(60), true) <= 7 + 12);
+}
+
+#[test]
+fn a_hold_down_outlives_a_restart_by_what_is_left_of_it_and_never_beyond_the_cap() {
+    let settings = Settings::default();
+    let seconds = Duration::from_secs;
+    let held = |past: Past| match Policy::resume(seconds(100), settings, 1, past).past(seconds(100)) {
+        Past { withdrawals, last: Last::Held { left } } => (withdrawals, left),
+        past => panic!("{past:?}"),
+    };
+    let past = |withdrawals, last| Past { withdrawals, last };
+    assert_eq!(held(past(3, Last::Held { left: seconds(17) })), (3, seconds(17)));
+    assert_eq!(held(past(3, Last::Held { left: Duration::ZERO })), (3, Duration::ZERO));
+    assert_eq!(held(past(9, Last::Held { left: Duration::MAX })), (9, seconds(375)), "the cap and its jitter");
+    let (count, left) = held(past(3, Last::Announced { ago: seconds(1) }));
+    assert!(count == 4 && left >= seconds(40) && left <= seconds(50), "{count} {left:?}");
+    let (count, left) = held(past(3, Last::Announced { ago: seconds(601) }));
+    assert!(
+        count == 1 && left >= seconds(5) && left < seconds(7),
+        "{count} {left:?}: announced for long enough before"
+    );
+    let (count, left) = held(past(u32::MAX, Last::Announced { ago: Duration::ZERO }));
+    assert!(count == u32::MAX && left <= seconds(375), "{count} {left:?}");
+}
+
+#[test]
+fn an_end_on_purpose_is_no_withdrawal_and_does_not_end_a_hold_down() {
+    let settings = Settings::default();
+    let mut policy = Policy::new(Duration::ZERO, settings, 1);
+    play(&mut policy, &settings, "20g");
+    let now = Duration::from_secs(2);
+    assert_eq!(policy.past(now), Past { withdrawals: 0, last: Last::Announced { ago: now - settings.interval * 19 } });
+    policy.order(now, Order::Stop);
+    assert_eq!(policy.past(now), Past { withdrawals: 0, last: Last::Held { left: Duration::ZERO } });
+    let mut policy = Policy::new(Duration::ZERO, settings, 1);
+    play(&mut policy, &settings, "20g 2.0");
+    let before = policy.past(now);
+    assert!(matches!(before, Past { withdrawals: 1, last: Last::Held { left } } if left > Duration::from_secs(3)));
+    policy.order(now, Order::Stop);
+    assert_eq!(policy.past(now), before);
+}
+
 #[test]
 fn a_proof_has_enough_workers_that_are_right() {
     for (letter, min_workers, expected) in [

@@ -26,15 +26,15 @@ const LEASE_SLACK: Duration = Duration::from_secs(10);
 const SERVICE: [&str; 2] = ["192.0.2.53/32", "2001:db8:53::53/128"];
 
 /// A host without a network: a namespace and a folder with a zone and a configuration.
-struct Host {
-    space: Namespace,
+pub(crate) struct Host {
+    pub(crate) space: Namespace,
     folder: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Host {
     /// Makes one; `None`, said loudly, where that can't be.
-    fn new(test: &str) -> Option<Self> {
+    pub(crate) fn new(test: &str) -> Option<Self> {
         /// Apart from the numbers of sites.
         static COUNT: AtomicUsize = AtomicUsize::new(1000);
         if !is_root() {
@@ -63,7 +63,7 @@ impl Host {
     }
 
     /// Writes the configuration, with more lines for `[anycast]`.
-    fn configure(&self, anycast: &str) {
+    pub(crate) fn configure(&self, anycast: &str) {
         let [v4, v6] = SERVICE;
         let text = format!(
             "[server]\nworkers = 2\nlisten = [\"127.0.0.1:5300\"]\nzones-dir = \"zones\"\ncontrol = \"control.sock\"\n\
@@ -73,12 +73,12 @@ impl Host {
     }
 
     /// A file of the folder.
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
     /// `fated serve --config`, behind the words of another command that starts it.
-    fn command(&self, before: &[&str]) -> Command {
+    pub(crate) fn command(&self, before: &[&str]) -> Command {
         let program = self.path("program").display().to_string();
         let words: Vec<&str> = [before, &[program.as_str(), "serve", "--config", "fated.toml"]].concat();
         let mut command = Command::new(words[0]);
@@ -87,7 +87,7 @@ impl Host {
     }
 
     /// Starts a server.
-    fn start(&self, command: &mut Command) -> Daemon {
+    pub(crate) fn start(&self, command: &mut Command) -> Daemon {
         self.space.start(command, &self.path("server.log"))
     }
 
@@ -103,12 +103,12 @@ impl Host {
     }
 
     /// What the servers said.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("server.log")).unwrap_or_default()
     }
 
     /// What the server says of its service addresses; `None` while it says nothing.
-    fn addresses(&self) -> Option<Vec<Value>> {
+    pub(crate) fn addresses(&self) -> Option<Vec<Value>> {
         let mut command = Command::new(PROGRAM);
         command.args(["status", "--json", "--control"]).arg(self.path("control.sock"));
         let status: Value = serde_json::from_slice(&command.output().expect("fated starts").stdout).ok()?;
@@ -116,20 +116,20 @@ impl Host {
     }
 
     /// Waits until every service address has this stance and is announced, or is not.
-    fn until(&self, stance: &str, is_announced: bool) {
+    pub(crate) fn until(&self, stance: &str, is_announced: bool) {
         let is_so = |address: &Value| address["stance"] == stance && address["announced"] == is_announced;
         let holds = || self.addresses().is_some_and(|addresses| addresses.iter().all(is_so));
         assert!(clock::wait_until(PATIENCE, holds), "{:?}: {}", self.addresses(), self.log());
     }
 
     /// What `ip` shows.
-    fn shown(&self, words: &str) -> String {
+    pub(crate) fn shown(&self, words: &str) -> String {
         let mut command = Command::new("ip");
         self.space.output(command.args(words.split_whitespace()))
     }
 
     /// Whether the service addresses stand on a device.
-    fn stand(&self, device: &str) -> bool {
+    pub(crate) fn stand(&self, device: &str) -> bool {
         let shown = self.shown(&format!("addr show dev {device}"));
         SERVICE.iter().all(|address| shown.contains(address))
     }

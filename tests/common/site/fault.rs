@@ -120,6 +120,8 @@ impl Fault {
                 let was_told = self == Self::Terminate;
                 // Dropping kills what has not ended by itself.
                 drop(node.server.take());
+                // As if somebody had looked at the crash: each fault of a site stands alone.
+                let _ = std::fs::remove_file(node.folder.join("hold-down.json"));
                 if was_told {
                     node.subject.after_death(node);
                 }
