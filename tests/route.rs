@@ -3,6 +3,10 @@
 
 #[path = "route/ground.rs"]
 mod ground;
+#[path = "route/many.rs"]
+mod many;
+#[path = "route/notrack.rs"]
+mod notrack;
 #[path = "route/refusals.rs"]
 mod refusals;
 

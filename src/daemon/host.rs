@@ -33,11 +33,6 @@ pub enum HostError {
         "`anycast.lease` is \"off\", but {0} is a device of this host: only a tun device of our own goes with the server\nset `lease` to a time such as \"1s\", or a tun device such as \"fated0\" with `interface`"
     )]
     LeaseOff(String),
-    /// A route over it would outlive the server.
-    #[error(
-        "[anycast.kernel-route] needs a tun device of our own, but {0} is a device of this host\ntake the section out, or name a tun device such as \"fated0\" with `interface`"
-    )]
-    KernelRoute(String),
     /// The host has no such device, and the name is not one that we would make.
     #[error(
         "`anycast.interface` is \"{0}\", but this host has no such device\ncreate it first, or choose a name that begins with \"{TUN_PREFIX}\": such a tun device the server makes itself"
@@ -64,10 +59,10 @@ pub fn device(root: &Path, anycast: &Anycast) -> Result<Device, HostError> {
     if !devices.lines().filter_map(|line| line.split_once(':')).any(|(device, _)| device.trim() == name) {
         return Err(HostError::Missing(name.clone()));
     }
-    match (anycast.lease, anycast.kernel_route) {
-        (None, _) => Err(HostError::LeaseOff(name.clone())),
-        (_, Some(_)) => Err(HostError::KernelRoute(name.clone())),
-        (Some(_), None) => Ok(Device::Existing),
+    // A kernel route needs a lease that is off, and is refused with it.
+    match anycast.lease {
+        None => Err(HostError::LeaseOff(name.clone())),
+        Some(_) => Ok(Device::Existing),
     }
 }
 
@@ -122,12 +117,34 @@ pub fn warnings(host: &Host, anycast: &Anycast, device: Device) -> Vec<String> {
         let count = host.sysctls.get("net/netfilter/nf_conntrack_count").copied().unwrap_or(0);
         let max = host.sysctls.get("net/netfilter/nf_conntrack_max").copied().unwrap_or(0);
         found.push(format!(
-            "connections are tracked ({count} of {max} entries in use): a flood of queries fills the table, and then packets are dropped.\n\
-             Look at `nft list ruleset` whether port 53 is exempt; if not: `udp dport 53 notrack` and `udp sport 53 notrack` (TCP \
-             likewise) in chains of type filter with hook prerouting and output, priority raw"
+            "connections are tracked ({count} of {max} entries in use): a flood of queries fills the table, and then packets are \
+             dropped.\nLook at `nft list ruleset` whether the service addresses are exempt; if not, load this with `nft -f`. It \
+             exempts nothing else, so that the replies to this host's own lookups are still known:\n{}",
+            untracked(anycast)
         ));
     }
     found
+}
+
+/// The nft table that exempts the service addresses from tracking: what comes for them, and what they reply.
+fn untracked(anycast: &Anycast) -> String {
+    let rules = |direction: &str, port: &str| {
+        let (four, six): (Vec<&IpAddr>, Vec<&IpAddr>) = anycast.addresses.iter().partition(|address| address.is_ipv4());
+        let rule = |(family, addresses): (&str, Vec<&IpAddr>)| {
+            let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let rule = format!(
+                "    {family} {direction} {{ {} }} meta l4proto {{ tcp, udp }} th {port} 53 notrack\n",
+                listed.join(", ")
+            );
+            if addresses.is_empty() { String::new() } else { rule }
+        };
+        [("ip", four), ("ip6", six)].map(rule).concat()
+    };
+    let chain = |hook: &str, rules: String| {
+        format!("  chain {hook} {{\n    type filter hook {hook} priority raw\n{rules}  }}\n")
+    };
+    let (queries, replies) = (chain("prerouting", rules("daddr", "dport")), chain("output", rules("saddr", "sport")));
+    format!("table inet fated_notrack {{\n{queries}{replies}}}")
 }
 
 /// Strict reverse-path filtering: the way back to a client need not be the way that its packets came.
