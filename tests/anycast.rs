@@ -23,3 +23,5 @@ mod strangers;
 mod streams;
 #[path = "anycast/threads.rs"]
 mod threads;
+#[path = "anycast/unrest.rs"]
+mod unrest;

@@ -281,16 +281,16 @@ fn a_run_on_lo_that_was_killed_is_followed_at_once() {
 }
 
 #[test]
-fn a_kernel_route_follows_the_stance_and_ends_with_the_lease() {
+fn a_kernel_route_follows_the_stance_and_the_proof_and_ends_with_the_process() {
     in_namespace(|| {
         let kernel_route = Some(KernelRoute { table: 1000, metric: 50 });
-        let mut asked = fated::route::Settings { kernel_route, ..settings(&[V4, "192.0.2.54/32", V6]) };
+        let mut asked = fated::route::Settings { kernel_route, lease: None, ..settings(&[V4, "192.0.2.54/32", V6]) };
         asked.announce = vec!["192.0.2.0/24".parse().expect("a prefix")];
         let node = Node::start(asked);
         let routes = || try_ip("-4 route show table 1000").1 + &try_ip("-6 route show table 1000").1;
         let has = |metric: u32| {
             let routes = routes();
-            routes.contains(&format!("192.0.2.0/24 dev fated0 proto 84 scope link src 192.0.2.53 metric {metric}"))
+            routes.contains(&format!("192.0.2.0/24 dev fated0 proto 84 scope link metric {metric}"))
                 && routes.contains(&format!("2001:db8::53 dev fated0 proto 84 metric {metric}"))
                 && routes.matches("fated0").count() == 2
         };
@@ -303,16 +303,71 @@ fn a_kernel_route_follows_the_stance_and_ends_with_the_lease() {
         node.driver.want(&[Stance::Withdraw, Stance::Announce, Stance::Withdraw]);
         until("the other address carries it", || {
             let routes = routes();
-            routes.contains("src 192.0.2.54 metric 50") && routes.matches("fated0").count() == 1
+            routes.contains("192.0.2.0/24 dev fated0 proto 84 scope link metric 50")
+                && routes.matches("fated0").count() == 1
         });
         node.announce();
         until("the routes stand", || has(50));
+        // The kernel drops the IPv4 routes of a device with its last address, and says nothing of them.
+        ip("addr flush dev fated0");
+        until("the routes stand again", || has(50) && stands("fated0", "192.0.2.53/24"));
         node.stop_proving();
-        until("the routes end with the lease", || !routes().contains("fated0"));
+        until("the routes end with the proof", || !routes().contains("fated0"));
         node.prove();
         until("the routes stand", || has(50));
         node.withdraw();
         assert!(!routes().contains("fated0"), "{}", routes());
+        node.announce();
+        until("the routes stand", || has(50));
+        drop(node);
+        assert!(!routes().contains("fated0"), "{}", routes());
+    });
+}
+
+/// Why a kernel route and a lease exclude each other. Should this fail one day, the kernel has learnt to.
+#[test]
+fn the_kernel_keeps_an_ipv6_route_long_after_its_expiry_and_after_its_source_is_gone() {
+    in_namespace(|| {
+        let node = Node::start(settings(&[V4, V6]));
+        node.announce();
+        ip("-6 route add 2001:db8:1::/48 dev fated0 proto 85 expires 1");
+        ip("-6 route add 2001:db8:2::/48 dev fated0 proto 85 src 2001:db8::53");
+        node.stop_proving();
+        until("the lease runs out", || !stands("fated0", V6));
+        thread::sleep(Duration::from_secs(3));
+        let routes = ip("-6 route show proto 85");
+        assert!(routes.contains("2001:db8:1::/48 dev") && routes.contains("2001:db8:2::/48 dev"), "{routes}");
+    });
+}
+
+#[test]
+fn the_host_takes_another_address_for_what_it_sends_by_itself() {
+    in_namespace(|| {
+        let node = Node::start(settings(&[V4, V6]));
+        node.announce();
+        // After ours, so that the kernel would come to ours first.
+        ip("link add veth0 type veth peer name veth1");
+        ip("link set veth0 up");
+        ip("link set veth1 up");
+        ip("-4 route add 0.0.0.0/0 via inet6 fe80::1 dev veth0");
+        ip("-6 route add default via fe80::1 dev veth0");
+        let sources = || {
+            ["192.0.2.200:53", "[2001:db8:9::1]:53"].map(|target| {
+                let target: SocketAddr = target.parse().expect("an address");
+                let unspecified = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+                let socket = UdpSocket::bind(unspecified).expect("sockets are left");
+                socket.connect(target).expect("there is a way");
+                socket.local_addr().expect("it is bound").ip().to_string()
+            })
+        };
+        assert_ne!(sources()[0], "192.0.2.53", "rather none than the service address");
+        ip("addr add 198.51.100.7/32 dev veth0");
+        ip("addr add 2001:db8:7::7/128 dev veth0 nodad");
+        for _ in 0..3 {
+            assert_eq!(sources(), ["198.51.100.7", "2001:db8:7::7"]);
+            let renewals = node.driver.seen().counters.renewals;
+            until("leases are renewed", || node.driver.seen().counters.renewals >= renewals + 4);
+        }
     });
 }
 

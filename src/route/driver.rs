@@ -1,8 +1,9 @@
 //! The handle that others hold, and the thread that makes the kernel follow.
 //!
 //! The thread runs a tokio runtime of its own. It looks every [`LOOK_EVERY`] at what is wanted and proven, which costs no
-//! system call, and talks to the kernel when there is something to do, when the kernel said something, and every
-//! [`RENEW_EVERY`] to read all back.
+//! system call, and talks to the kernel when there is something to do. What it does is read back, except for renewals, of
+//! which the kernel says how they ended; what the kernel tells unasked is a reason to read; and all is read every
+//! [`READ_EVERY`] though nothing was heard.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,9 +15,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use super::events::{Event, Events};
 use super::ledger::{Ledger, Seen, Surprise, Times};
-use super::netlink::{Event, Netlink};
-use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, TABLE_LOCAL};
+use super::netlink::Netlink;
+use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, Wanted};
 use super::setup::{self, Devices};
 use super::{Interface, RECEIVING_SUFFIX, RouteError, Settings};
 use crate::policy::{Proof, Stance};
@@ -231,10 +233,12 @@ struct Worker {
     ledger: Ledger,
     /// How it asks.
     netlink: Netlink,
+    /// How it hears.
+    events: Events,
     /// What the kernel had when it was last read.
     kernel: Option<Kernel>,
-    /// Whether the kernel had all that is wanted.
-    is_settled: bool,
+    /// What was wanted when the kernel had all of that; nothing once it may have changed.
+    settled: Option<Vec<Wanted>>,
     /// Whether to read at once.
     is_stirred: bool,
     /// Whether to read the tables besides `local` too.
@@ -243,8 +247,8 @@ struct Worker {
     read_fully: Duration,
     /// When the last count of passes began, and how many there were since.
     passes: (Duration, u32),
-    /// What failed last, so that it is logged once.
-    failure: Option<String>,
+    /// When a step or the reading last failed: it is not tried again at once.
+    failed: Option<Duration>,
 }
 
 /// The body of the thread: whatever goes wrong ends in `ready` or in `fatal`.
@@ -286,29 +290,34 @@ impl Worker {
     /// Clears the ground and adds what is always there.
     async fn start(seat: Seat, ledger: Ledger) -> Result<Self, RouteError> {
         let failed = |what: &str, source| RouteError::Kernel { what: what.into(), source };
-        let mut netlink =
-            Netlink::open(seat.settings.lease).map_err(|error| failed("netlink cannot be opened", error))?;
-        let Devices { announcing_index, receiving_index, .. } = seat.devices;
-        let table = seat.settings.kernel_route.map(|route| route.table);
-        netlink.look_at(announcing_index, receiving_index, &seat.layout.stands, table);
+        let unopened = |error| failed("netlink cannot be opened", error);
+        let devices = (seat.devices.announcing_index, seat.devices.receiving_index);
+        let events = Events::open(devices).map_err(unopened)?;
+        let mut netlink = Netlink::open(seat.settings.lease, devices, &seat.layout).map_err(unopened)?;
         setup::clear_ground(&seat.settings, &seat.devices, &mut netlink).await?;
         let mut worker = Self {
             seat,
             ledger,
             netlink,
+            events,
             kernel: None,
-            is_settled: false,
+            settled: None,
             is_stirred: true,
             is_full: true,
             read_fully: Duration::ZERO,
             passes: (Duration::ZERO, 0),
-            failure: None,
+            failed: None,
         };
-        if let Err(message) = worker.pass().await {
-            return Err(failed(&message, std::io::ErrorKind::Other.into()));
+        for _ in 0..TRIES_MAX {
+            if let Err(message) = worker.pass().await {
+                return Err(failed(&message, std::io::ErrorKind::Other.into()));
+            }
+            if worker.settled.is_some() {
+                break;
+            }
         }
         worker.tell();
-        if !worker.is_settled {
+        if worker.settled.is_none() {
             let error = worker.seat.shared.seen.load().error.clone().map_or(String::new(), |(_, text)| text);
             return Err(failed("the local routes cannot be added", std::io::Error::other(error)));
         }
@@ -328,14 +337,14 @@ impl Worker {
                 self.tell();
             }
             let is_late = closing.is_some_and(|since| self.now().saturating_sub(since) > CLOSED_WITHIN);
-            if closing.is_some() && self.ledger.is_withdrawn() && (self.is_settled || is_late) {
+            if closing.is_some() && self.ledger.is_withdrawn() && (self.settled.is_some() || is_late) {
                 self.leave().await;
                 return Ok(());
             }
             let shared = Arc::clone(&self.seat.shared);
             tokio::select! {
                 () = shared.wake.notified() => {}
-                event = self.netlink.event() => self.hear(event)?,
+                event = self.events.next() => self.hear(event)?,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -356,45 +365,50 @@ impl Worker {
     /// Whether the kernel is to be read or changed now.
     fn is_work_due(&mut self) -> bool {
         let now = self.now();
-        if now.saturating_sub(self.ledger.read()) >= RENEW_EVERY {
-            return true;
-        }
-        // Somebody who undoes what we do, without end, must not get all of a CPU that we have before everybody else.
+        // Somebody who undoes what we do, without end, must not get all of a CPU that we have before everybody else; nor may a
+        // kernel that goes on refusing.
         let (since, count) = self.passes;
-        if now.saturating_sub(since) < RENEW_EVERY && count >= PASSES_MAX {
+        let is_often = now.saturating_sub(since) < RENEW_EVERY && count >= PASSES_MAX;
+        if is_often || self.failed.is_some_and(|failed| now.saturating_sub(failed) < RETRY_EVERY) {
             return false;
         }
-        if self.is_stirred {
+        if self.is_read_due(now) {
             return true;
         }
         let wanted = self.wanted(now);
-        self.kernel.as_ref().is_none_or(|kernel| !self.seat.layout.plan(&wanted, kernel).is_empty())
+        self.settled.as_ref() != Some(&wanted)
+    }
+
+    /// Whether the kernel is to be read before anything is planned.
+    fn is_read_due(&self, now: Duration) -> bool {
+        self.is_stirred || self.kernel.is_none() || now.saturating_sub(self.ledger.read()) >= READ_EVERY
     }
 
     /// Reads, plans and acts until there is nothing left to do, at most [`TRIES_MAX`] times; the rest is for the next pass.
     ///
     /// The error is what the process is to end with.
     async fn pass(&mut self) -> Result<(), String> {
-        self.is_settled = false;
-        self.is_stirred = false;
+        (self.settled, self.failed) = (None, None);
         let (since, count) = self.passes;
         let now = self.now();
         self.passes = if now.saturating_sub(since) < RENEW_EVERY { (since, count + 1) } else { (now, 1) };
         for _ in 0..TRIES_MAX {
-            let Some(kernel) = self.read().await? else { break };
-            let now = self.now();
-            for surprise in self.ledger.observe(now, &kernel) {
-                warn(surprise);
+            if self.is_read_due(self.now()) {
+                self.read().await?;
             }
-            let wanted = self.wanted(now);
-            let actions = self.seat.layout.plan(&wanted, &kernel);
-            self.kernel = Some(kernel);
+            let wanted = self.wanted(self.now());
+            let Some(actions) = self.kernel.as_ref().map(|kernel| self.seat.layout.plan(&wanted, kernel)) else {
+                break;
+            };
             if actions.is_empty() {
-                self.is_settled = true;
+                self.settled = Some(wanted);
                 break;
             }
-            for action in &actions {
-                self.perform(action).await;
+            self.perform(actions).await;
+            if self.failed.is_some() {
+                // What was done besides is read back now, what failed is tried again later.
+                self.read().await?;
+                break;
             }
         }
         match self.ledger.overdue(self.now()) {
@@ -403,25 +417,20 @@ impl Worker {
         }
     }
 
-    /// Reads the kernel; `None` if that failed. The error is that a device is gone.
-    async fn read(&mut self) -> Result<Option<Kernel>, String> {
+    /// Reads the kernel and notes what somebody else did. Where that fails, nothing is known any more. The error is that a
+    /// device is gone.
+    async fn read(&mut self) -> Result<(), String> {
         let now = self.now();
+        self.is_stirred = false;
         let is_full = self.is_full || now.saturating_sub(self.read_fully) >= READ_FULLY_EVERY;
-        let mut read = self.netlink.read(is_full).await;
-        let had = self.kernel.as_ref().map(|kernel| &kernel.addresses);
-        // A kernel route may have gone with its address, of which older kernels say nothing.
-        let has_kernel_route = self.seat.settings.kernel_route.is_some();
-        if has_kernel_route && !is_full && read.as_ref().is_ok_and(|kernel| Some(&kernel.addresses) != had) {
-            read = self.netlink.read(true).await;
-        }
-        let kernel = match read {
+        let kernel = match self.netlink.read(is_full).await {
             Ok(kernel) => kernel,
             Err(error) => {
                 let failure = format!("the kernel's addresses and routes cannot be read: {error}");
-                self.log_once(&failure);
+                tracing::warn!("{failure}");
                 self.ledger.unread(self.now(), failure);
-                self.is_full = true;
-                return Ok(None);
+                (self.is_full, self.kernel, self.failed) = (true, None, Some(self.now()));
+                return Ok(());
             }
         };
         if is_full {
@@ -434,44 +443,38 @@ impl Worker {
         if kernel.receiving == Link::Gone {
             return Err(format!("the device `{name}{RECEIVING_SUFFIX}` was removed, so that nothing can be received"));
         }
-        Ok(Some(kernel))
+        for surprise in self.ledger.observe(self.now(), &kernel) {
+            warn(surprise);
+        }
+        self.kernel = Some(kernel);
+        Ok(())
     }
 
-    /// Does one thing and notes how it ended.
-    async fn perform(&mut self, action: &Action) {
-        let result = match action {
-            Action::Up(device) => self.netlink.up(*device).await,
-            Action::PutRoute { route, is_renewal } => self.netlink.put_route(route, *is_renewal).await,
-            Action::RemoveRoute(route) => self.netlink.remove_route(route).await,
-            Action::RemoveAddress { net, .. } => self.netlink.remove_address(*net).await,
-            Action::PutAddress { index, net, .. } => {
-                // Time may have passed since the plan, even very much of it: the process may have been stopped.
-                if !self.is_fresh(*index) {
-                    return;
-                }
-                self.netlink.put_address(*net).await
+    /// Takes steps and notes how each ended.
+    async fn perform(&mut self, mut actions: Vec<Action>) {
+        // Time may have passed since the plan, even very much of it: the process may have been stopped.
+        actions.retain(|action| !matches!(action, Action::PutAddress { index, .. } if !self.is_fresh(*index)));
+        let results = self.netlink.act(&actions).await;
+        for (action, result) in actions.iter().zip(results) {
+            let failure = result.err().map(|error| format!("{action:?}: {error}"));
+            if let Some(failure) = &failure {
+                tracing::warn!(%failure, "the kernel refused");
+                self.failed = Some(self.now());
             }
-        };
-        self.is_full |= match action {
-            Action::Up(_) => true,
-            Action::PutRoute { route, .. } | Action::RemoveRoute(route) => route.table != TABLE_LOCAL,
-            Action::PutAddress { .. } | Action::RemoveAddress { .. } => false,
-        };
-        let failure = result.err().map(|error| format!("{action:?}: {error}"));
-        if let Some(failure) = &failure {
-            self.log_once(failure);
-        }
-        if let Action::RemoveAddress { index, net } = action
-            && failure.is_none()
-            && self.ledger.is_wanted(*index)
-            && self.seat.layout.stands.contains(net)
-        {
-            warn(Surprise::Lapsed(*net));
-        }
-        let now = self.now();
-        self.ledger.done(now, action, failure);
-        if !matches!(action, Action::PutAddress { is_renewal: true, .. } | Action::PutRoute { is_renewal: true, .. }) {
-            tracing::debug!(?action, "asked of the kernel");
+            self.is_full |= !matches!(action, Action::PutAddress { .. } | Action::RemoveAddress { .. });
+            if let Action::RemoveAddress { index, net } = action
+                && failure.is_none()
+                && self.ledger.is_wanted(*index)
+                && self.seat.layout.stands.contains(net)
+            {
+                warn(Surprise::Lapsed(*net));
+            }
+            if !matches!(action, Action::PutAddress { is_renewal: true, .. }) || failure.is_some() {
+                self.is_stirred = true;
+                tracing::debug!(?action, "asked of the kernel");
+            }
+            let now = self.now();
+            self.ledger.done(now, action, failure);
         }
     }
 
@@ -494,28 +497,22 @@ impl Worker {
 
     /// Removes what is always there, as far as the kernel lets us: a tun takes its routes with it anyway.
     async fn leave(&mut self) {
-        for route in self.seat.layout.standing_routes.clone() {
-            if let Err(error) = self.netlink.remove_route(&route).await {
-                tracing::warn!(prefix = %route.prefix, %error, "a route of ours cannot be removed");
+        let routes = &self.seat.layout.standing_routes;
+        let steps: Vec<Action> = routes.iter().map(|route| Action::RemoveRoute(*route)).collect();
+        for (step, result) in steps.iter().zip(self.netlink.act(&steps).await) {
+            if let Err(error) = result {
+                tracing::warn!(?step, %error, "a route of ours cannot be removed");
             }
-        }
-    }
-
-    /// Logs a failure that is not the one before.
-    fn log_once(&mut self, failure: &str) {
-        if self.failure.as_deref() != Some(failure) {
-            tracing::warn!(%failure, "the kernel refused");
-            self.failure = Some(failure.to_owned());
         }
     }
 
     /// Tells the handle what was seen.
     fn tell(&self) {
-        self.seat.shared.tell(self.ledger.tell(self.is_settled, self.seat.dropped.load(Ordering::Relaxed)));
+        self.seat.shared.tell(self.ledger.tell(self.settled.is_some(), self.seat.dropped.load(Ordering::Relaxed)));
     }
 
     /// What the plan needs to know of each address.
-    fn wanted(&mut self, now: Duration) -> Vec<super::plan::Wanted> {
+    fn wanted(&mut self, now: Duration) -> Vec<Wanted> {
         let proof = &self.seat.proof;
         self.ledger.wanted(now, (0..proof.len()).map(|index| proof.last(index)))
     }
@@ -560,7 +557,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How long the last line may take to be written before the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(50);
-/// How often a lease is renewed, and how often all is read back.
+/// How often a lease is renewed.
 pub const RENEW_EVERY: Duration = Duration::from_millis(200);
 /// How long a withdrawal may take before the process ends for it.
 pub const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
@@ -568,8 +565,12 @@ pub const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
 pub const EXIT_FATAL: i32 = 70;
 /// How often it is looked whether something became due.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often the tables besides `local` are read though nothing was heard.
-const READ_FULLY_EVERY: Duration = Duration::from_secs(30);
+/// How often the kernel is read though nothing was done or heard.
+const READ_EVERY: Duration = Duration::from_secs(5);
+/// The same for tables that may be long.
+const READ_FULLY_EVERY: Duration = Duration::from_secs(60);
+/// How long what failed is not tried again.
+const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// How often one pass reads, plans and acts.
 const TRIES_MAX: usize = 4;
 /// The most passes within [`RENEW_EVERY`] that are not for a new wish.

@@ -293,7 +293,7 @@ impl Ledger {
                 self.seen.addresses[index].lease = lease;
             }
             Action::RemoveRoute(gone) => self.routes.retain(|route| *route != gone),
-            Action::RemoveAddress { .. } | Action::PutAddress { .. } | Action::Up(_) | Action::PutRoute { .. } => {}
+            Action::RemoveAddress { .. } | Action::PutAddress { .. } | Action::Up(_) | Action::PutRoute(_) => {}
         }
         let Some(failure) = failure else { return };
         self.seen.counters.requests_failed += 1;
@@ -301,7 +301,7 @@ impl Ledger {
             Action::RemoveAddress { index, .. } | Action::PutAddress { index, .. } => {
                 self.seen.addresses[index].error = Some((now, failure));
             }
-            Action::Up(_) | Action::PutRoute { .. } | Action::RemoveRoute(_) => self.seen.error = Some((now, failure)),
+            Action::Up(_) | Action::PutRoute(_) | Action::RemoveRoute(_) => self.seen.error = Some((now, failure)),
         }
     }
 

@@ -14,10 +14,12 @@
 //! a device without addresses (`NAMErx`, or `lo`): packets are taken and answered. The address stands on the announcing
 //! device only while it is announced. The kernel then has a local route of its own for it; neither touches the other.
 //!
-//! **Everything that announces ends by itself.** The tun ends with its descriptor, the address with its lease, an IPv4
-//! kernel route with the address that it prefers as source, an IPv6 one with an expiry.
+//! **Everything that announces ends by itself.** The tun ends with its descriptor, the address with its lease. A kernel route
+//! ends with the tun alone: IPv6 routes have an expiry too, but the kernel looks at it every 30 s, and nothing else that a lease
+//! takes away makes it remove a route in both families. So a kernel route and a lease exclude each other.
 
 mod driver;
+mod events;
 mod ledger;
 mod netlink;
 mod plan;
@@ -52,7 +54,7 @@ pub struct Settings {
     /// How much older than [`RENEW_EVERY`] the proof may be that pays for a renewal: the prover's interval and timeout,
     /// and what the machine may be late by.
     pub proof_slack: Duration,
-    /// A route for each announced prefix, only over a tun.
+    /// A route for each announced prefix, only over a tun and without a lease.
     pub kernel_route: Option<KernelRoute>,
     /// Whether nothing is to be done but to log what would be.
     pub is_dry_run: bool,
@@ -183,6 +185,12 @@ pub enum SettingFault {
     /// A kernel route over a device that outlives the process.
     #[error("a kernel route goes over a tun of ours only: remove it, or change `interface`")]
     KernelRouteNeedsTun,
+    /// A kernel route beside a lease.
+    #[error(
+        "a kernel route would outlive the lease, for IPv6 by up to 30 s, and routing daemons would announce it meanwhile: \
+         remove it, or set `lease = \"off\"`"
+    )]
+    KernelRouteOutlivesLease,
     /// One proof for each address is needed.
     #[error("the number of proofs is not that of the service addresses")]
     Proofs,

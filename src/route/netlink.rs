@@ -1,41 +1,55 @@
-//! The one place that speaks rtnetlink: requests, what the kernel has, and what it tells unasked.
+//! The one place that asks rtnetlink: requests, and what the kernel has.
 //!
-//! Owns two netlink sockets: one asks, so that replies never queue behind notifications, the other listens. Refuses to
-//! know what is wanted. Dumps are filtered by the kernel (`NETLINK_GET_STRICT_CHK`): by device, table and protocol.
+//! Owns the socket that asks; what the kernel tells unasked comes over another one (see [`super::events`]), so that replies
+//! never queue behind notifications. Refuses to know what is wanted.
+//!
+//! **What is ours is asked for, and nothing else**: a host may have a million routes. Dumps are filtered by the kernel
+//! (`NETLINK_GET_STRICT_CHK`) by device, table and protocol. That spares us the routes, but not the kernel: where nobody has
+//! made a rule, IPv4's tables `local` and `main` are one trie, and a dump walks it all. So our IPv4 routes of table `local` are
+//! looked up one by one, and dumped only where one is not found.
 
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use ipnet::IpNet;
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
-use netlink_packet_route::link::{LinkAttribute, LinkFlags};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
 };
-use rtnetlink::{Handle, LinkUnspec, MulticastGroup};
+use rtnetlink::proto::{self, ConnectionHandle};
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
+use rtnetlink::sys::{AsyncSocket, SocketAddr};
 
 use super::PROTOCOL;
-use super::plan::{Device, Kernel, Kind, Link, Route, TABLE_LOCAL, TABLE_MAIN};
+use super::plan::{Action, Device, Kernel, Kind, Layout, Link, Route, TABLE_LOCAL};
 
-/// The two sockets, and which devices are meant.
+/// The socket, and which devices are meant.
 pub(super) struct Netlink {
     /// Asks.
-    handle: Handle,
-    /// Hears what the kernel tells unasked; bounded by the socket's buffer, which the kernel says when it overflows.
-    events: BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+    handle: ConnectionHandle<RouteNetlinkMessage>,
     /// The announcing device's index.
     announcing: u32,
     /// The receiving device's index.
     receiving: u32,
     /// The families that are looked at.
     families: Vec<AddressFamily>,
+    /// Our IPv4 routes of table `local`, which are always to be there.
+    standing: Vec<Route>,
+    /// Which of them were last found.
+    found: Vec<Route>,
+    /// Whether looking them up finds them. Rules of the host, or another route of the same prefix on the same device, may hide
+    /// them.
+    is_lookup_good: bool,
     /// The tables besides `local` that hold routes of ours.
     tables: Vec<u32>,
     /// The routes outside `local` as they were last read.
@@ -44,18 +58,8 @@ pub(super) struct Netlink {
     lease: Option<Duration>,
 }
 
-/// What the kernel tells unasked, as far as it is our business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    /// An address now stands on the announcing device, or its lease was renewed.
-    AddressStands(IpNet),
-    /// An address, route or link of ours changed.
-    Changed,
-    /// Notifications were lost.
-    Lost,
-    /// There will be no more.
-    Ended,
-}
+/// A request to the kernel.
+type Request = NetlinkMessage<RouteNetlinkMessage>;
 
 /// An address of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,52 +75,50 @@ pub(super) struct HostAddress {
 }
 
 impl Netlink {
-    /// Opens both sockets in the calling thread's network namespace. Must be called inside the runtime.
+    /// Opens the socket in the calling thread's network namespace, to ask for what is in `layout` on these devices. Must be
+    /// called inside the runtime.
     ///
     /// # Errors
     /// What the kernel says.
-    pub(super) fn open(lease: Option<Duration>) -> io::Result<Self> {
-        let (connection, handle, _) = rtnetlink::new_connection_with_strict_check()?;
+    pub(super) fn open(
+        lease: Option<Duration>,
+        (announcing, receiving): (u32, u32),
+        layout: &Layout,
+    ) -> io::Result<Self> {
+        let (mut connection, handle, _) = proto::new_connection(NETLINK_ROUTE)?;
+        connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true)?;
+        connection.set_forward_ack(true);
         tokio::spawn(connection);
-        let (connection, _, events) = rtnetlink::new_multicast_connection(&[
-            MulticastGroup::Link,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-            MulticastGroup::Ipv4Route,
-            MulticastGroup::Ipv6Route,
-        ])?;
-        tokio::spawn(connection);
-        let events = events.map(|(message, _)| message).boxed();
-        let (families, tables, outside) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { handle, events, announcing: 0, receiving: 0, families, tables, outside, lease })
+        let has = |family| layout.stands.iter().any(|net| family_of(net.addr()) == family);
+        let families = [AddressFamily::Inet, AddressFamily::Inet6].into_iter().filter(|family| has(*family)).collect();
+        let is_standing = |route: &&Route| route.table == TABLE_LOCAL && route.prefix.addr().is_ipv4();
+        let standing = layout.standing_routes.iter().filter(is_standing).copied().collect();
+        let outside = layout.standing_routes.iter().map(|route| route.table).filter(|table| *table != TABLE_LOCAL);
+        let mut tables: Vec<u32> = outside.chain(layout.kernel_route.map(|route| route.table)).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        let (found, outside) = (Vec::new(), Vec::new());
+        let is_lookup_good = true;
+        Ok(Self { handle, announcing, receiving, families, standing, found, is_lookup_good, tables, outside, lease })
     }
 
-    /// Says which devices, families and tables are meant; `routes` has one of each that will be put.
-    pub(super) fn look_at(&mut self, announcing: u32, receiving: u32, nets: &[IpNet], table: Option<u32>) {
-        (self.announcing, self.receiving) = (announcing, receiving);
-        self.families.clear();
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            if nets.iter().any(|net| family_of(net.addr()) == family) {
-                self.families.push(family);
-            }
-        }
-        self.tables = vec![TABLE_MAIN];
-        self.tables.extend(table.filter(|table| *table != TABLE_MAIN && *table != TABLE_LOCAL));
-    }
-
-    /// Reads what the kernel has. Routes outside table `local` are read only if `is_full`, since the kernel walks the
-    /// whole table for that, which a router's may make long; otherwise they are those of the last time.
+    /// Reads what the kernel has. Where the kernel would have to walk a table that a router's may make long, that is done
+    /// only if `is_full`; otherwise those routes are what they were the last time.
     ///
     /// # Errors
     /// What the kernel says, or [`io::ErrorKind::TimedOut`] after [`REPLY_WITHIN`].
     pub(super) async fn read(&mut self, is_full: bool) -> io::Result<Kernel> {
         let announcing = self.link(self.announcing).await?;
         let receiving = self.link(self.receiving).await?;
-        let (mut addresses, mut routes) = (Vec::new(), Vec::new());
+        let mut addresses = Vec::new();
         for family in self.families.clone() {
             let found = self.host_addresses(family, self.announcing).await?;
             addresses.extend(found.into_iter().map(|address| address.net));
-            routes.extend(self.routes(family, TABLE_LOCAL).await?);
+        }
+        self.find_standing(is_full).await?;
+        let mut routes = self.found.clone();
+        if self.families.contains(&AddressFamily::Inet6) {
+            routes.extend(self.routes(AddressFamily::Inet6, TABLE_LOCAL).await?);
         }
         if is_full {
             let mut outside = Vec::new();
@@ -131,20 +133,61 @@ impl Netlink {
         Ok(Kernel { announcing, receiving, addresses, routes })
     }
 
+    /// Finds out which of our IPv4 routes are in table `local`.
+    async fn find_standing(&mut self, is_full: bool) -> io::Result<()> {
+        if self.is_lookup_good {
+            let requests = self.standing.iter().map(|route| self.lookup(route)).collect();
+            let replies = self.replies(requests).await?;
+            let is_there = |(route, reply): (&Route, &NetlinkPayload<_>)| match reply {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(message)) if is_marked(message) => {
+                    // The table is that in which the kernel looked, which may hold both.
+                    self.route_of(message).is_some_and(|found| Route { table: route.table, ..found } == *route)
+                }
+                _ => false,
+            };
+            if self.standing.iter().zip(&replies).all(is_there) {
+                self.found.clone_from(&self.standing);
+                return Ok(());
+            }
+        } else if !is_full {
+            return Ok(());
+        }
+        self.found = match self.standing.is_empty() {
+            true => Vec::new(),
+            false => self.routes(AddressFamily::Inet, TABLE_LOCAL).await?,
+        };
+        // What a lookup did not find though it is there, no lookup will find.
+        self.is_lookup_good &= !self.standing.iter().all(|route| self.found.contains(route));
+        Ok(())
+    }
+
+    /// Asks which route of table `local` takes packets for a prefix of ours on its device.
+    fn lookup(&self, route: &Route) -> Request {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family_of(route.prefix.addr());
+        message.header.destination_prefix_length = route.prefix.prefix_len();
+        message.header.flags = RouteFlags::FibMatch;
+        message.attributes.push(RouteAttribute::Destination(route.prefix.addr().into()));
+        message.attributes.push(RouteAttribute::Oif(self.index_of(route.device)));
+        request(RouteNetlinkMessage::GetRoute(message), 0)
+    }
+
     /// Tells how a device is.
     ///
     /// # Errors
     /// What the kernel says.
     pub(super) async fn link(&mut self, index: u32) -> io::Result<Link> {
-        let mut request = self.handle.link().get().match_index(index).execute().boxed();
-        match within(request.next()).await? {
-            Some(Ok(link)) if link.header.flags.contains(LinkFlags::Up) => Ok(Link::Up),
-            Some(Ok(_)) => Ok(Link::Down),
-            Some(Err(error)) => match io_error(error) {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        match self.replies(vec![request(RouteNetlinkMessage::GetLink(message), 0)]).await?.pop() {
+            Some(NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link))) => {
+                Ok(if link.header.flags.contains(LinkFlags::Up) { Link::Up } else { Link::Down })
+            }
+            Some(NetlinkPayload::Error(error)) => match error.to_io() {
                 error if error.raw_os_error() == Some(libc::ENODEV) => Ok(Link::Gone),
                 error => Err(error),
             },
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
@@ -153,14 +196,16 @@ impl Netlink {
     /// # Errors
     /// What the kernel says.
     pub(super) async fn names(&mut self) -> io::Result<Vec<(u32, String)>> {
-        let links = collect(self.handle.link().get().execute()).await?;
-        let name = |attribute: LinkAttribute| match attribute {
-            LinkAttribute::IfName(name) => Some(name),
-            _ => None,
+        let named = |message: RouteNetlinkMessage| {
+            let RouteNetlinkMessage::NewLink(link) = message else { return None };
+            let index = link.header.index;
+            link.attributes.into_iter().find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some((index, name)),
+                _ => None,
+            })
         };
-        let named =
-            links.into_iter().filter_map(|link| Some((link.header.index, link.attributes.into_iter().find_map(name)?)));
-        Ok(named.collect())
+        let links = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).await?;
+        Ok(links.into_iter().filter_map(named).collect())
     }
 
     /// Lists the addresses of one family on one device; 0 is all devices.
@@ -168,15 +213,20 @@ impl Netlink {
     /// # Errors
     /// What the kernel says.
     pub(super) async fn host_addresses(&mut self, family: AddressFamily, device: u32) -> io::Result<Vec<HostAddress>> {
-        let mut request = self.handle.address().get();
-        request.message_mut().header.family = family;
-        request.message_mut().header.index = device;
-        let found = match collect(request.execute()).await {
+        let mut message = AddressMessage::default();
+        message.header.family = family;
+        message.header.index = device;
+        let found = match self.dump(RouteNetlinkMessage::GetAddress(message)).await {
             // The kernel says so where the device is gone.
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Vec::new(),
             found => found?,
         };
-        Ok(found.iter().filter_map(host_address).filter(|address| device == 0 || address.device == device).collect())
+        let address = |message: &RouteNetlinkMessage| match message {
+            RouteNetlinkMessage::NewAddress(message) => host_address(message),
+            _ => None,
+        };
+        let is_meant = |address: &HostAddress| device == 0 || address.device == device;
+        Ok(found.iter().filter_map(address).filter(is_meant).collect())
     }
 
     /// Lists our routes of one family and table over our devices.
@@ -191,13 +241,17 @@ impl Netlink {
         message.header.address_family = family;
         message.header.protocol = RouteProtocol::Other(PROTOCOL);
         set_table(&mut message, table);
-        match collect(self.handle.route().get(message).execute()).await {
+        let found = match self.dump(RouteNetlinkMessage::GetRoute(message)).await {
             // A table that nobody put a route into does not exist.
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
-            Err(error) => Err(error),
-            // A kernel that does not filter sends all.
-            Ok(found) => Ok(found.into_iter().filter(is_marked).collect()),
-        }
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Vec::new(),
+            found => found?,
+        };
+        // A kernel that does not filter sends all.
+        let ours = |message| match message {
+            RouteNetlinkMessage::NewRoute(message) => Some(message).filter(is_marked),
+            _ => None,
+        };
+        Ok(found.into_iter().filter_map(ours).collect())
     }
 
     /// Removes every route that carries our protocol number and goes over one of `devices`. Returns how many.
@@ -209,7 +263,7 @@ impl Netlink {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             for message in self.marked(family, 0).await? {
                 if output_of(&message).is_some_and(|device| devices.contains(&device)) {
-                    self.ask(RouteNetlinkMessage::DelRoute(message), 0).await?;
+                    self.ask(vec![request(RouteNetlinkMessage::DelRoute(message), NLM_F_ACK)]).await.remove(0)?;
                     count += 1;
                 }
             }
@@ -217,71 +271,63 @@ impl Netlink {
         Ok(count)
     }
 
-    /// Sets a device up.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub(super) async fn up(&mut self, device: Device) -> io::Result<()> {
-        let message = LinkUnspec::new_with_index(self.index_of(device)).up().build();
-        self.ask(RouteNetlinkMessage::NewLink(message), 0).await
+    /// Takes all steps with one request, in their order, and tells how each ended. What is to be removed and is gone already is
+    /// no failure.
+    pub(super) async fn act(&mut self, actions: &[Action]) -> Vec<io::Result<()>> {
+        let requests = actions.iter().map(|action| self.request_of(action)).collect();
+        let results = self.ask(requests).await;
+        let judged = actions.iter().zip(results).map(|(action, result)| match action {
+            Action::RemoveRoute(_) | Action::RemoveAddress { .. } => absent_is_well(result),
+            Action::Up(_) | Action::PutRoute(_) | Action::PutAddress { .. } => result,
+        });
+        judged.collect()
     }
 
-    /// Adds a route, or renews its expiry.
+    /// Lays out the request for a step.
     ///
     /// An IPv4 route is appended: table `local` may already have the kernel's own route for an announced address, which
     /// must not be replaced. IPv6 routes of different origin differ in their metric.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub(super) async fn put_route(&mut self, route: &Route, is_renewal: bool) -> io::Result<()> {
-        let mut message = self.route_message(route);
-        let is_ipv6 = route.prefix.addr().is_ipv6();
-        if let (true, Device::Announcing, Some(lease)) = (is_ipv6, route.device, self.lease) {
-            message.attributes.push(RouteAttribute::Expires(seconds(lease)));
-        }
-        let how = match (is_ipv6, is_renewal) {
-            (true, true) => NLM_F_REPLACE,
-            (true, false) => NLM_F_EXCL,
-            (false, _) => NLM_F_APPEND,
+    fn request_of(&self, action: &Action) -> Request {
+        let (message, flags) = match action {
+            Action::Up(device) => {
+                let mut message = LinkMessage::default();
+                message.header.index = self.index_of(*device);
+                (message.header.flags, message.header.change_mask) = (LinkFlags::Up, LinkFlags::Up);
+                (RouteNetlinkMessage::NewLink(message), 0)
+            }
+            Action::PutRoute(route) => {
+                let how = if route.prefix.addr().is_ipv4() { NLM_F_APPEND } else { NLM_F_EXCL };
+                (RouteNetlinkMessage::NewRoute(self.route_message(route)), NLM_F_CREATE | how)
+            }
+            Action::RemoveRoute(route) => (RouteNetlinkMessage::DelRoute(self.route_message(route)), 0),
+            Action::PutAddress { net, .. } => {
+                (RouteNetlinkMessage::NewAddress(self.leased_address(*net)), NLM_F_CREATE | NLM_F_REPLACE)
+            }
+            Action::RemoveAddress { net, .. } => {
+                (RouteNetlinkMessage::DelAddress(address_message(*net, self.announcing)), 0)
+            }
         };
-        self.ask(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | how).await
+        request(message, NLM_F_ACK | flags)
     }
 
-    /// Removes a route. One that is gone already is no failure.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub(super) async fn remove_route(&mut self, route: &Route) -> io::Result<()> {
-        let message = self.route_message(route);
-        absent_is_well(self.ask(RouteNetlinkMessage::DelRoute(message), 0).await)
-    }
-
-    /// Adds an address to the announcing device, or renews its lease.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub(super) async fn put_address(&mut self, net: IpNet) -> io::Result<()> {
-        let mut message = self.address_message(net, self.announcing);
+    /// Lays out a service address with its lease, so that the host does not use it as a source of its own: for what it sends by
+    /// itself it takes an IPv6 address that is not deprecated (RFC 6724 §5, rule 3), and an IPv4 address whose scope is wider.
+    fn leased_address(&self, net: IpNet) -> AddressMessage {
+        let mut message = address_message(net, self.announcing);
         message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(PROTOCOL)));
-        if net.addr().is_ipv6() {
+        let is_ipv6 = net.addr().is_ipv6();
+        let valid = self.lease.map_or(u32::MAX, seconds);
+        let mut lifetime = CacheInfo::default();
+        (lifetime.ifa_preferred, lifetime.ifa_valid) = (if is_ipv6 { 0 } else { valid }, valid);
+        message.attributes.push(AddressAttribute::CacheInfo(lifetime));
+        if is_ipv6 {
             // Nobody else on a tun or on `lo` could have it, and an anycast address is meant to be had by others.
             message.header.flags = AddressHeaderFlags::Nodad;
             message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        } else {
+            message.header.scope = AddressScope::Link;
         }
-        if let Some(lease) = self.lease {
-            let mut lifetime = CacheInfo::default();
-            (lifetime.ifa_preferred, lifetime.ifa_valid) = (seconds(lease), seconds(lease));
-            message.attributes.push(AddressAttribute::CacheInfo(lifetime));
-        }
-        self.ask(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE).await
-    }
-
-    /// Removes an address from the announcing device. One that is gone already is no failure.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub(super) async fn remove_address(&mut self, net: IpNet) -> io::Result<()> {
-        self.remove_address_from(net, self.announcing).await
+        message
     }
 
     /// Removes an address from any device. One that is gone already is no failure.
@@ -289,57 +335,52 @@ impl Netlink {
     /// # Errors
     /// What the kernel says.
     pub(super) async fn remove_address_from(&mut self, net: IpNet, device: u32) -> io::Result<()> {
-        let message = self.address_message(net, device);
-        absent_is_well(self.ask(RouteNetlinkMessage::DelAddress(message), 0).await)
+        let message = RouteNetlinkMessage::DelAddress(address_message(net, device));
+        absent_is_well(self.ask(vec![request(message, NLM_F_ACK)]).await.remove(0))
     }
 
-    /// Waits for the kernel to tell something that is our business. May be dropped at any time and loses nothing.
-    pub(super) async fn event(&mut self) -> Event {
-        loop {
-            let Some(message) = self.events.next().await else { return Event::Ended };
-            if let Some(event) = self.sort(message.payload) {
-                return event;
-            }
-        }
-    }
-
-    /// Sorts a notification; `None` if it is not our business.
-    fn sort(&self, payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Event> {
-        let message = match payload {
-            NetlinkPayload::InnerMessage(message) => message,
-            NetlinkPayload::Overrun(_) => return Some(Event::Lost),
-            _ => return None,
+    /// Sends requests in one piece, which the kernel carries out in their order, and tells how each ended.
+    async fn ask(&mut self, requests: Vec<Request>) -> Vec<io::Result<()>> {
+        let count = requests.len();
+        let mut results: Vec<io::Result<()>> = match self.replies(requests).await {
+            Ok(replies) => replies.into_iter().map(outcome).collect(),
+            Err(error) => (0..count).map(|_| Err(again(&error))).collect(),
         };
-        let is_ours = |device: u32| device == self.announcing || device == self.receiving;
-        match message {
-            RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) => {
-                is_ours(link.header.index).then_some(Event::Changed)
-            }
-            RouteNetlinkMessage::NewAddress(message) => {
-                let address = host_address(&message).filter(|address| address.device == self.announcing)?;
-                Some(Event::AddressStands(address.net))
-            }
-            RouteNetlinkMessage::DelAddress(message) => {
-                (message.header.index == self.announcing).then_some(Event::Changed)
-            }
-            RouteNetlinkMessage::DelRoute(message) => is_marked(&message).then_some(Event::Changed),
-            _ => None,
-        }
+        results.resize_with(count, || Err(io::ErrorKind::UnexpectedEof.into()));
+        results
     }
 
-    /// Sends one request and waits for what the kernel says.
-    async fn ask(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        let mut request = NetlinkMessage::from(message);
-        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-        let mut replies = self.handle.request(request).map_err(io_error)?;
-        while let Some(reply) = within(replies.next()).await? {
+    /// Sends requests in one piece and waits for one reply to each.
+    ///
+    /// # Errors
+    /// The kernel does not reply in time, or the socket is gone.
+    async fn replies(&mut self, requests: Vec<Request>) -> io::Result<Vec<NetlinkPayload<RouteNetlinkMessage>>> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut replies = Vec::with_capacity(requests.len());
+        let mut stream = self.handle.request_batch(requests, SocketAddr::new(0, 0)).map_err(io::Error::other)?;
+        while let Some(reply) = within(stream.next()).await? {
+            replies.push(reply.payload);
+        }
+        Ok(replies)
+    }
+
+    /// Asks for all of a kind that the kernel has, of which at most [`DUMP_ENTRIES_MAX`] are kept.
+    async fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        let request = request(message, NLM_F_DUMP);
+        let mut stream = self.handle.request(request, SocketAddr::new(0, 0)).map_err(io::Error::other)?;
+        let mut found = Vec::new();
+        while let Some(reply) = within(stream.next()).await? {
             match reply.payload {
-                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                NetlinkPayload::Overrun(_) => return Err(io::ErrorKind::Interrupted.into()),
-                _ => {}
+                NetlinkPayload::InnerMessage(message) => found.push(message),
+                payload => outcome(payload)?,
+            }
+            if found.len() > DUMP_ENTRIES_MAX {
+                return Err(io::Error::other("the kernel has more addresses or routes than can be looked through"));
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// The index of a device.
@@ -348,17 +389,6 @@ impl Netlink {
             Device::Announcing => self.announcing,
             Device::Receiving => self.receiving,
         }
-    }
-
-    /// Lays out an address.
-    fn address_message(&self, net: IpNet, device: u32) -> AddressMessage {
-        let mut message = AddressMessage::default();
-        message.header.family = family_of(net.addr());
-        message.header.index = device;
-        message.header.prefix_len = net.prefix_len();
-        message.attributes.push(AddressAttribute::Local(net.addr()));
-        message.attributes.push(AddressAttribute::Address(net.addr()));
-        message
     }
 
     /// Lays out a route.
@@ -383,9 +413,6 @@ impl Netlink {
         if route.metric != 0 {
             message.attributes.push(RouteAttribute::Priority(route.metric));
         }
-        if let Some(source) = route.source {
-            message.attributes.push(RouteAttribute::PrefSource(source.into()));
-        }
         message
     }
 
@@ -404,23 +431,54 @@ impl Netlink {
             Kind::Local | Kind::Unicast if output == self.receiving => Device::Receiving,
             Kind::Local | Kind::Unicast => return None,
         };
-        let (mut address, mut table, mut metric, mut source) = (None, u32::from(message.header.table), 0, None);
+        let (mut address, mut table, mut metric) = (None, u32::from(message.header.table), 0);
         for attribute in &message.attributes {
             match attribute {
                 RouteAttribute::Destination(found) => address = ip_of(found),
                 RouteAttribute::Table(found) => table = *found,
                 RouteAttribute::Priority(found) => metric = *found,
-                RouteAttribute::PrefSource(found) => source = ip_of(found),
                 _ => {}
             }
         }
         let prefix = IpNet::new(address?, message.header.destination_prefix_length).ok()?;
-        Some(Route { prefix, table, metric, kind, device, source })
+        Some(Route { prefix, table, metric, kind, device })
     }
 }
 
+/// A request with these flags.
+fn request(message: RouteNetlinkMessage, flags: u16) -> Request {
+    let mut request = NetlinkMessage::from(message);
+    request.header.flags = NLM_F_REQUEST | flags;
+    request
+}
+
+/// How a request ended that asks for nothing.
+fn outcome(payload: NetlinkPayload<RouteNetlinkMessage>) -> io::Result<()> {
+    match payload {
+        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
+        NetlinkPayload::Overrun(_) => Err(io::ErrorKind::Interrupted.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The same error once more.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+/// Lays out an address.
+fn address_message(net: IpNet, device: u32) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family_of(net.addr());
+    message.header.index = device;
+    message.header.prefix_len = net.prefix_len();
+    message.attributes.push(AddressAttribute::Local(net.addr()));
+    message.attributes.push(AddressAttribute::Address(net.addr()));
+    message
+}
+
 /// Reads an address of the host; `None` if it is not one that could overlap.
-fn host_address(message: &AddressMessage) -> Option<HostAddress> {
+pub(super) fn host_address(message: &AddressMessage) -> Option<HostAddress> {
     let (mut address, mut local, mut is_marked, mut valid_seconds) = (None, None, false, u32::MAX);
     for attribute in &message.attributes {
         match attribute {
@@ -437,12 +495,12 @@ fn host_address(message: &AddressMessage) -> Option<HostAddress> {
 }
 
 /// Whether a route carries our protocol number.
-fn is_marked(message: &RouteMessage) -> bool {
+pub(super) fn is_marked(message: &RouteMessage) -> bool {
     u8::from(message.header.protocol) == PROTOCOL
 }
 
 /// The device that a route names.
-fn output_of(message: &RouteMessage) -> Option<u32> {
+pub(super) fn output_of(message: &RouteMessage) -> Option<u32> {
     message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Oif(device) => Some(*device),
         _ => None,
@@ -487,33 +545,21 @@ fn absent_is_well(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Turns an error of the wrapped crate into the system's.
-fn io_error(error: rtnetlink::Error) -> io::Error {
-    match error {
-        rtnetlink::Error::NetlinkError(error) => error.to_io(),
-        error => io::Error::other(error.to_string()),
-    }
-}
-
-/// Collects a dump, of which at most [`DUMP_ENTRIES_MAX`] are kept.
-async fn collect<T>(stream: impl futures_util::Stream<Item = Result<T, rtnetlink::Error>>) -> io::Result<Vec<T>> {
-    let mut stream = std::pin::pin!(stream);
-    let mut found = Vec::new();
-    while let Some(item) = within(stream.next()).await? {
-        found.push(item.map_err(io_error)?);
-        if found.len() > DUMP_ENTRIES_MAX {
-            return Err(io::Error::other("the kernel has more addresses or routes than can be looked through"));
-        }
-    }
-    Ok(found)
-}
-
 /// Waits for a reply, but not for ever: the kernel may have lost it for want of memory.
+///
+/// The kernel carries a request out within the call that sends it, and waits there for whoever else changes devices or routes.
+/// That may use up the time and more, and then the reply is there: so it is looked for once more.
 async fn within<T>(reply: impl Future<Output = T>) -> io::Result<T> {
-    tokio::time::timeout(REPLY_WITHIN, reply).await.map_err(|_| io::ErrorKind::TimedOut.into())
+    let mut reply = std::pin::pin!(reply);
+    if let Ok(reply) = tokio::time::timeout(REPLY_WITHIN, &mut reply).await {
+        return Ok(reply);
+    }
+    tokio::time::timeout(LAST_LOOK, reply).await.map_err(|_| io::ErrorKind::TimedOut.into())
 }
 
 /// How long a reply may take.
 const REPLY_WITHIN: Duration = Duration::from_millis(250);
+/// How long is left then for a reply that is there to be taken.
+const LAST_LOOK: Duration = Duration::from_millis(10);
 /// The most entries of one dump.
 const DUMP_ENTRIES_MAX: usize = 1 << 20;

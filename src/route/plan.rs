@@ -53,9 +53,6 @@ pub(super) struct Route {
     pub(super) kind: Kind,
     /// The device that it names.
     pub(super) device: Device,
-    /// The source address that it prefers. The kernel removes an IPv4 route together with this address, so that a
-    /// kernel route ends with the lease; an IPv6 route has an expiry of its own instead and names none.
-    pub(super) source: Option<IpAddr>,
 }
 
 /// What the kernel has, as far as it is our business.
@@ -118,13 +115,8 @@ pub(super) struct Layout {
 pub(super) enum Action {
     /// Sets one of our devices up.
     Up(Device),
-    /// Adds a route beside what others have there, or renews the expiry of ours.
-    PutRoute {
-        /// The route.
-        route: Route,
-        /// Whether it is there already.
-        is_renewal: bool,
-    },
+    /// Adds a route beside what others have there.
+    PutRoute(Route),
     /// Removes a route.
     RemoveRoute(Route),
     /// Adds a service address, or renews its lease.
@@ -161,7 +153,6 @@ impl Layout {
                 metric: standing_metric(*address),
                 kind: Kind::Local,
                 device: Device::Receiving,
-                source: None,
             })
             .collect();
         let probes = PROBE_SOURCES.into_iter().map(IpNet::from);
@@ -172,7 +163,6 @@ impl Layout {
             metric: standing_metric(prefix),
             kind: Kind::Unicast,
             device: Device::Receiving,
-            source: None,
         }));
         let stands = addresses.iter().map(|address| stands_as(*address, announce)).collect();
         Self { stands, standing_routes, kernel_route, is_tun }
@@ -192,17 +182,8 @@ impl Layout {
         let keeps: Vec<bool> =
             self.stands.iter().zip(wanted).map(|(net, want)| kernel.has(*net) && keeps(want)).collect();
         let routes = self.kernel_routes(wanted, &keeps);
-        // An IPv6 route carries a lease of its own, which is renewed with the address's.
-        let is_due = |route: &Route| {
-            let of_prefix = |(net, want): (&IpNet, &Wanted)| net.trunc() == route.prefix && is_renewal(want);
-            route.prefix.addr().is_ipv6() && self.stands.iter().zip(wanted).any(of_prefix)
-        };
-        for route in &routes {
-            let is_renewal = kernel.routes.contains(route);
-            if !is_renewal || is_due(route) {
-                actions.push(Action::PutRoute { route: *route, is_renewal });
-            }
-        }
+        let missing = routes.iter().filter(|route| !kernel.routes.contains(route));
+        actions.extend(missing.map(|route| Action::PutRoute(*route)));
         // On a device that is not ours alone, another process of ours may have routes. Ours from an earlier run were
         // purged at the start.
         let goes = |route: &&Route| self.is_tun && !self.standing_routes.contains(route) && !routes.contains(route);
@@ -223,7 +204,7 @@ impl Layout {
             }
         }
         let missing = self.standing_routes.iter().filter(|route| !kernel.routes.contains(route));
-        actions.extend(missing.map(|route| Action::PutRoute { route: *route, is_renewal: false }));
+        actions.extend(missing.map(|route| Action::PutRoute(*route)));
         for (index, (net, want)) in self.stands.iter().zip(wanted).enumerate() {
             let stands = kernel.has(*net);
             let is_payable = keeps(want) && want.freshness == Freshness::Fresh;
@@ -238,15 +219,9 @@ impl Layout {
         let Some(asked) = self.kernel_route else { return Vec::new() };
         let mut routes: Vec<Route> = Vec::new();
         for net in &self.stands {
-            let of_prefix = || {
-                let all = self.stands.iter().zip(wanted).zip(keeps);
-                all.filter(|((other, _), keeps)| **keeps && other.trunc() == net.trunc()).map(|(pair, _)| pair)
-            };
-            let (Some(best), Some(source)) =
-                (of_prefix().map(|(_, want)| want.stance).min(), of_prefix().map(|(other, _)| other.addr()).min())
-            else {
-                continue;
-            };
+            let all = self.stands.iter().zip(wanted).zip(keeps);
+            let of_prefix = all.filter(|((other, _), keeps)| **keeps && other.trunc() == net.trunc());
+            let Some(best) = of_prefix.map(|((_, want), _)| want.stance).min() else { continue };
             let raised = if best == Stance::Announce { 0 } else { DEGRADED_METRIC };
             let route = Route {
                 prefix: net.trunc(),
@@ -255,7 +230,6 @@ impl Layout {
                 metric: asked.metric.saturating_add(raised).max(u32::from(net.addr().is_ipv6())),
                 kind: Kind::Unicast,
                 device: Device::Announcing,
-                source: source.is_ipv4().then_some(source),
             };
             if !routes.contains(&route) {
                 routes.push(route);
@@ -271,11 +245,6 @@ fn keeps(want: &Wanted) -> bool {
         Stance::Announce | Stance::Degrade => want.freshness != Freshness::Lapsed,
         Stance::Withdraw => false,
     }
-}
-
-/// Whether a lease is to be renewed now.
-fn is_renewal(want: &Wanted) -> bool {
-    keeps(want) && want.freshness == Freshness::Fresh && want.is_renewal_due
 }
 
 /// How a service address stands while it is announced: with the longest covering prefix's length, or its own.

@@ -23,16 +23,14 @@ fn want(stance: Stance, freshness: Freshness, is_renewal_due: bool) -> Wanted {
     Wanted { stance, freshness, is_renewal_due }
 }
 
-/// Does to the kernel what an action does. A removed IPv4 address takes the routes that prefer it along.
+/// Does to the kernel what an action does.
 fn perform(kernel: &mut Kernel, action: &Action) {
     match action {
         Action::Up(Device::Announcing) => kernel.announcing = Link::Up,
         Action::Up(Device::Receiving) => kernel.receiving = Link::Up,
-        Action::PutRoute { route, is_renewal } => {
-            assert_eq!(kernel.routes.contains(route), *is_renewal, "{route:?}");
-            if !is_renewal {
-                kernel.routes.push(*route);
-            }
+        Action::PutRoute(route) => {
+            assert!(!kernel.routes.contains(route), "{route:?}");
+            kernel.routes.push(*route);
         }
         Action::RemoveRoute(route) => kernel.routes.retain(|other| other != route),
         Action::PutAddress { net, is_renewal, .. } => {
@@ -41,10 +39,7 @@ fn perform(kernel: &mut Kernel, action: &Action) {
                 kernel.addresses.push(*net);
             }
         }
-        Action::RemoveAddress { net, .. } => {
-            kernel.addresses.retain(|other| other != net);
-            kernel.routes.retain(|route| route.source != Some(net.addr()));
-        }
+        Action::RemoveAddress { net, .. } => kernel.addresses.retain(|other| other != net),
     }
 }
 
@@ -112,7 +107,7 @@ fn the_routes_that_are_always_there_are_there_whatever_the_stance() {
             settle(&layout, &wanted, &mut kernel);
             kernel.routes.retain(|route| route != gone);
             let actions = layout.plan(&wanted, &kernel);
-            assert_eq!(actions, [Action::PutRoute { route: *gone, is_renewal: false }], "{stance:?}");
+            assert_eq!(actions, [Action::PutRoute(*gone)], "{stance:?}");
         }
     }
 }
@@ -183,12 +178,10 @@ fn proofs_age() {
     }
 }
 
-/// The kernel routes that stand: prefix, metric and source.
-fn kernel_routes(kernel: &Kernel) -> Vec<(String, u32, Option<String>)> {
+/// The kernel routes that stand: prefix and metric.
+fn kernel_routes(kernel: &Kernel) -> Vec<(String, u32)> {
     let ours = kernel.routes.iter().filter(|route| route.device == Device::Announcing);
-    let mut all: Vec<_> = ours
-        .map(|route| (route.prefix.to_string(), route.metric, route.source.map(|source| source.to_string())))
-        .collect();
+    let mut all: Vec<_> = ours.map(|route| (route.prefix.to_string(), route.metric)).collect();
     all.sort();
     all
 }
@@ -199,17 +192,17 @@ fn a_kernel_route_stands_while_an_address_of_its_prefix_does() {
     let asked = KernelRoute { table: 254, metric: 10 };
     let addresses = ["192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128"];
     let layout = layout(&addresses, &["192.0.2.0/24"], Some(asked));
-    let four = |metric, source: &str| ("192.0.2.0/24".to_owned(), metric, Some(source.to_owned()));
-    let six = |metric| ("2001:db8::1/128".to_owned(), metric, None);
+    let four = |metric| ("192.0.2.0/24".to_owned(), metric);
+    let six = |metric| ("2001:db8::1/128".to_owned(), metric);
     let mut kernel = bare(&layout);
     // Each row follows the one before in the same kernel.
     for (stances, expected) in [
         ([Withdraw, Withdraw, Withdraw], vec![]),
-        ([Announce, Withdraw, Announce], vec![four(10, "192.0.2.1"), six(10)]),
-        ([Announce, Announce, Degrade], vec![four(10, "192.0.2.1"), six(1010)]),
-        ([Withdraw, Announce, Announce], vec![four(10, "192.0.2.2"), six(10)]),
-        ([Degrade, Announce, Withdraw], vec![four(10, "192.0.2.1")]),
-        ([Degrade, Degrade, Withdraw], vec![four(1010, "192.0.2.1")]),
+        ([Announce, Withdraw, Announce], vec![four(10), six(10)]),
+        ([Announce, Announce, Degrade], vec![four(10), six(1010)]),
+        ([Withdraw, Announce, Announce], vec![four(10), six(10)]),
+        ([Degrade, Announce, Withdraw], vec![four(10)]),
+        ([Degrade, Degrade, Withdraw], vec![four(1010)]),
         ([Withdraw, Withdraw, Announce], vec![six(10)]),
         ([Withdraw, Withdraw, Withdraw], vec![]),
     ] {
@@ -220,33 +213,17 @@ fn a_kernel_route_stands_while_an_address_of_its_prefix_does() {
 }
 
 #[test]
-fn another_source_takes_over_before_the_first_goes() {
-    let layout =
-        layout(&["192.0.2.1/32", "192.0.2.2/32"], &["192.0.2.0/24"], Some(KernelRoute { table: 254, metric: 1 }));
+fn a_kernel_route_goes_before_the_last_address_and_takes_its_new_shape_before_the_old_one_goes() {
+    let layout = layout(&["192.0.2.1/32"], &[], Some(KernelRoute { table: 254, metric: 1 }));
     let mut kernel = bare(&layout);
-    settle(&layout, &[want(Stance::Announce, Freshness::Fresh, false); 2], &mut kernel);
-    let wanted = [want(Stance::Withdraw, Freshness::Fresh, false), want(Stance::Announce, Freshness::Fresh, false)];
-    let actions = layout.plan(&wanted, &kernel);
-    let place = |is_it: fn(&Action) -> bool| actions.iter().position(is_it).expect("it is planned");
-    let put = place(|action| matches!(action, Action::PutRoute { .. }));
-    let remove = place(|action| matches!(action, Action::RemoveRoute(_)));
-    let address = place(|action| matches!(action, Action::RemoveAddress { index: 0, .. }));
-    assert!(put < remove && remove < address, "{actions:?}");
-}
-
-#[test]
-fn the_expiry_of_an_ipv6_kernel_route_is_renewed_with_its_address() {
-    let layout = layout(&["192.0.2.1/32", "2001:db8::1/128"], &[], Some(KernelRoute { table: 254, metric: 0 }));
-    let mut kernel = bare(&layout);
-    settle(&layout, &[want(Stance::Announce, Freshness::Fresh, false); 2], &mut kernel);
-    for (freshness, is_renewed) in [(Freshness::Fresh, true), (Freshness::Stale, false)] {
-        let actions = layout.plan(&[want(Stance::Announce, freshness, true); 2], &kernel);
-        let is_six = |action: &Action| matches!(action, Action::PutRoute { route, is_renewal: true } if route.prefix == net("2001:db8::1/128") && route.metric == 1);
-        assert_eq!(actions.iter().any(is_six), is_renewed, "{actions:?}");
-        let is_four =
-            |action: &Action| matches!(action, Action::PutRoute { route, .. } if route.prefix.addr().is_ipv4());
-        assert!(!actions.iter().any(is_four), "{actions:?}");
-    }
+    settle(&layout, &[want(Stance::Announce, Freshness::Fresh, false)], &mut kernel);
+    let actions = layout.plan(&[want(Stance::Degrade, Freshness::Fresh, false)], &kernel);
+    let is_changed =
+        matches!(actions[..], [Action::PutRoute(new), Action::RemoveRoute(old)] if new.metric > old.metric);
+    assert!(is_changed, "{actions:?}");
+    let actions = layout.plan(&[want(Stance::Withdraw, Freshness::Fresh, false)], &kernel);
+    let is_gone = matches!(actions[..], [Action::RemoveRoute(_), Action::RemoveAddress { index: 0, .. }]);
+    assert!(is_gone, "{actions:?}");
 }
 
 #[test]

@@ -61,6 +61,9 @@ pub(super) fn check(settings: &Settings, proofs: Option<&Proof>) -> Result<(), R
         Interface::Tun(name) if name.is_empty() || name.len() > TUN_NAME_BYTES_MAX => {
             Err(RouteError::DeviceName { name: name.clone() })
         }
+        Interface::Tun(_) if settings.kernel_route.is_some() && settings.lease.is_some() => {
+            fault(SettingFault::KernelRouteOutlivesLease)
+        }
         Interface::Tun(_) => Ok(()),
         Interface::Device(_) if settings.lease.is_none() => fault(SettingFault::LeaseOff),
         Interface::Device(_) if settings.kernel_route.is_some() => fault(SettingFault::KernelRouteNeedsTun),

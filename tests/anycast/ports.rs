@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::message::Query;
 use crate::common::name;
 use crate::common::site::{Family, Fault, NodeNumber, Routing, clock};
-use crate::scene::{PATIENCE, PROGRAM, Scene, WITHDRAWN, assert_taken_over, measured};
+use crate::scene::{LAPSED, PATIENCE, PROGRAM, Scene, WITHDRAWN, assert_taken_over, measured};
 
 /// Drops queries over UDP.
 const UDP: &str = "udp dport 53 drop";
@@ -163,12 +163,14 @@ fn flood(scene: &Scene) -> u64 {
 }
 
 #[test]
-fn with_frr_a_node_that_is_killed_muted_or_drained_is_replaced() {
-    let test = "with_frr_a_node_that_is_killed_muted_or_drained_is_replaced";
+fn with_frr_a_node_that_is_killed_stopped_muted_or_drained_is_replaced() {
+    let test = "with_frr_a_node_that_is_killed_stopped_muted_or_drained_is_replaced";
     let Some(mut scene) = Scene::build(test, Routing::Frr) else { return };
-    for fault in [Fault::Drain, Fault::Mute, Fault::Kill] {
+    let faults =
+        [(Fault::Drain, WITHDRAWN), (Fault::Mute, WITHDRAWN), (Fault::Freeze, LAPSED), (Fault::Kill, WITHDRAWN)];
+    for (fault, bound) in faults {
         let round = scene.site.round(fault, PATIENCE);
-        assert_taken_over(&scene, &round, WITHDRAWN);
+        assert_taken_over(&scene, &round, bound);
         if fault == Fault::Drain {
             assert_eq!((round.during.lost, round.after.lost), (0, 0), "{round:?}");
         }

@@ -125,6 +125,7 @@ fn settings_out_of_range_are_refused() {
         (Settings { lease: Some(Duration::ZERO), ..base.clone() }, "whole number of seconds"),
         (Settings { lease: None, interface: lo.clone(), ..base.clone() }, "needs a lease"),
         (Settings { kernel_route, interface: lo, ..base.clone() }, "over a tun of ours only"),
+        (Settings { kernel_route, ..base.clone() }, "a kernel route would outlive the lease, for IPv6 by up to 30 s"),
         (Settings { interface: Interface::Tun("a-name-too-long".into()), ..base.clone() }, "cannot name a tun"),
         (Settings { interface: Interface::Tun(String::new()), ..base.clone() }, "cannot name a tun"),
     ] {

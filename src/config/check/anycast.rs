@@ -71,7 +71,7 @@ impl Check<'_> {
         let announce = self.announce(&raw.announce, &addresses);
         let interface = self.interface(&raw.interface);
         let lease = self.lease(&raw.lease, &interface);
-        let kernel_route = raw.kernel_route.as_ref().map(|raw| self.kernel_route(raw, &interface));
+        let kernel_route = raw.kernel_route.as_ref().map(|raw| self.kernel_route(raw, &interface, lease));
         let health = self.health(&raw.health, workers, lease);
         let drain = self.duration("anycast.drain", &raw.drain, DRAIN, DRAIN_DEFAULT);
         let addresses = addresses.into_iter().map(|(address, _)| address).collect();
@@ -184,12 +184,22 @@ impl Check<'_> {
     }
 
     /// `[anycast.kernel-route]`.
-    fn kernel_route(&mut self, raw: &RawKernelRoute, interface: &str) -> KernelRoute {
+    fn kernel_route(&mut self, raw: &RawKernelRoute, interface: &str, lease: Option<Duration>) -> KernelRoute {
         if interface == "lo" {
             let help =
                 Some("name a tun device with `interface`, such as \"fated0\", or take the section out".to_owned());
             let message = "[anycast.kernel-route] needs a tun device of our own, but `anycast.interface` is \"lo\"";
             self.fault_outside(message.to_owned(), help);
+        } else if let Some(lease) = lease {
+            let message = format!(
+                "[anycast.kernel-route] and a lease exclude each other, but `anycast.lease` is {lease:?}: when the server \
+                 freezes, the lease takes the address away, but the kernel keeps an IPv6 route for up to 30 s longer, and \
+                 routing daemons announce it meanwhile"
+            );
+            let help = "take the section out and have the routing daemon announce the addresses themselves (BIRD `protocol \
+                        direct`, FRR `redistribute connected`); or give `lease = \"off\"`, and a frozen server keeps its routes \
+                        until it is killed";
+            self.fault_outside(message, Some(help.to_owned()));
         }
         let table = self.number("anycast.kernel-route.table", &raw.table, ROUTE_NUMBERS, TABLE_MAIN);
         if let Some(written) = raw.table.as_ref().filter(|_| table == TABLE_LOCAL) {

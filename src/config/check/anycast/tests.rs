@@ -39,9 +39,6 @@ announce = ["192.0.2.0/24", "2001:db8::/48"]
 interface = "any0"
 lease = "2s"
 drain = "10m"
-[anycast.kernel-route]
-table = 100
-metric = 7
 [anycast.health]
 interval = "100ms"
 timeout = "250ms"
@@ -60,7 +57,7 @@ on-shared-fault = "withdraw"
         interface: "any0".to_owned(),
         lease: Some(Duration::from_secs(2)),
         drain: Duration::from_secs(600),
-        kernel_route: Some(KernelRoute { table: 100, metric: 7 }),
+        kernel_route: None,
         health: Health {
             interval: Duration::from_millis(100),
             timeout: Duration::from_millis(250),
@@ -202,16 +199,23 @@ fn device_names_are_those_that_linux_takes() {
 }
 
 #[test]
-fn kernel_routes_stay_out_of_the_local_table_and_off_lo() {
-    let text = |lines: &str| format!("[anycast]\naddresses = [\"192.0.2.53\"]\n{lines}");
+fn kernel_routes_stay_out_of_the_local_table_and_off_lo_and_exclude_a_lease() {
+    let text = |lines: &str| format!("[anycast]\naddresses = [\"192.0.2.53\"]\nlease = \"off\"\n{lines}");
     let route = anycast(&text("[anycast.kernel-route]")).kernel_route;
     assert_eq!(route, Some(KernelRoute { table: 254, metric: 1024 }));
-    refused(&text("kernel-route.table = 255"), &["any table but 255", "etc/fated.toml:3:22"]);
+    let route = anycast(&text("[anycast.kernel-route]\ntable = 100\nmetric = 7")).kernel_route;
+    assert_eq!(route, Some(KernelRoute { table: 100, metric: 7 }));
+    refused(&text("kernel-route.table = 255"), &["any table but 255", "etc/fated.toml:4:22"]);
     for (key, value) in [("table", "0"), ("table", "4294967296"), ("metric", "0"), ("metric", "-1")] {
         let part = format!("`anycast.kernel-route.{key}` is {value}, but it must be 1 to 4294967295");
         refused(&text(&format!("kernel-route.{key} = {value}")), &[&part]);
     }
     refused(&text("interface = \"lo\"\n[anycast.kernel-route]"), &["needs a tun device of our own"]);
+    // By default there is a lease.
+    for lease in ["", "lease = \"1s\"", "lease = \"1h\""] {
+        let text = format!("[anycast]\naddresses = [\"192.0.2.53\"]\n{lease}\n[anycast.kernel-route]");
+        refused(&text, &["[anycast.kernel-route] and a lease exclude each other", "`lease = \"off\"`"]);
+    }
 }
 
 #[test]
