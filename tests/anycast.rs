@@ -17,8 +17,6 @@ mod restart;
 mod scene;
 #[path = "anycast/start.rs"]
 mod start;
-#[path = "anycast/strangers.rs"]
-mod strangers;
 #[path = "anycast/streams.rs"]
 mod streams;
 #[path = "anycast/threads.rs"]

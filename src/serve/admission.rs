@@ -27,16 +27,18 @@ use crate::metrics::TcpBlock;
 #[derive(Debug)]
 pub(super) struct Admission {
     /// How many a prefix may have, by its depth.
-    seats_max: [usize; DEPTHS],
+    connections_max: [usize; DEPTHS],
+    /// How many may be told to go and not be closed yet.
+    leaving_max: usize,
     /// What moments are counted from.
     origin: Instant,
     /// Who is there now.
-    census: Mutex<Census>,
+    registry: Mutex<Registry>,
 }
 
 /// Who is there now.
 #[derive(Debug, Default)]
-struct Census {
+struct Registry {
     /// The prefixes that have connections. The map's hash is seeded at random.
     groups: HashMap<Prefix, Group>,
     /// Counts the changes, so that of two groups it is known which changed last.
@@ -44,10 +46,10 @@ struct Census {
     /// Where the prover's next connection comes from.
     prover: Option<SocketAddr>,
     /// The prover's connections.
-    provers: Vec<Weak<Occupant>>,
+    provers: Vec<Weak<Tracked>>,
     /// Those that were told to go and may not be closed yet: they hold a descriptor for a moment more. Not those whose
     /// thread hangs and was replaced: nobody waits for it, and their descriptors are lost until it wakes.
-    leaving: Vec<Weak<Occupant>>,
+    leaving: Vec<Weak<Tracked>>,
 }
 
 /// The connections of one prefix.
@@ -60,7 +62,7 @@ struct Group {
     /// The prefixes right below, those with the most connections last, of equal ones the one that changed first.
     parts: BTreeSet<(usize, Reverse<u64>, Prefix)>,
     /// Of an address, the connections in the order in which they were last known to begin to wait.
-    seats: BTreeMap<Noted, Arc<Occupant>>,
+    connections: BTreeMap<Noted, Arc<Tracked>>,
 }
 
 /// Since when a connection was known to wait, in microseconds, and its number.
@@ -79,14 +81,14 @@ struct Prefix {
 
 /// A connection that is there.
 #[derive(Debug)]
-struct Occupant {
+struct Tracked {
     /// The connection.
     stream: TcpStream,
     /// The thread that serves it.
     duty: Arc<Duty<TcpBlock>>,
     /// When its last query was answered, or when it came; stored by its thread.
     since_us: AtomicU64,
-    /// What of that the census has noted; changed under its lock.
+    /// What of that the registry has noted; changed under its lock.
     noted_us: AtomicU64,
     /// Which admission it was.
     number: u64,
@@ -104,7 +106,7 @@ pub(super) struct Seat {
     /// Where it is given back.
     admission: Arc<Admission>,
     /// The connection.
-    occupant: Arc<Occupant>,
+    tracked: Arc<Tracked>,
     /// Who it is.
     client: IpAddr,
     /// Whether it is the prover.
@@ -116,9 +118,10 @@ impl Admission {
     pub(super) fn new(limits: &TcpLimits) -> Self {
         let TcpLimits { clients_max, clients_per_network_max, clients_per_address_max, .. } = *limits;
         Self {
-            seats_max: [clients_max, clients_max, clients_per_network_max, clients_per_address_max],
+            connections_max: [clients_max, clients_max, clients_per_network_max, clients_per_address_max],
+            leaving_max: leaving_max(clients_max),
             origin: Instant::now(),
-            census: Mutex::default(),
+            registry: Mutex::default(),
         }
     }
 
@@ -142,34 +145,34 @@ impl Admission {
         now: Instant,
     ) -> Result<Seat, Full> {
         let address = Prefix::of(client.ip());
-        let mut census = self.lock();
-        let is_prover = census.is_prover(client);
-        let evicted = if is_prover { None } else { census.make_room(address, &self.seats_max)? };
+        let mut registry = self.lock();
+        let is_prover = registry.is_prover(client);
+        let evicted = if is_prover { None } else { registry.make_room(address, self)? };
         let since = self.since(now);
-        census.change += 1;
-        let occupant = Arc::new(Occupant {
+        registry.change += 1;
+        let tracked = Arc::new(Tracked {
             stream,
             duty: Arc::clone(duty),
             since_us: since.into(),
             noted_us: since.into(),
-            number: census.change,
+            number: registry.change,
             is_evicted: false.into(),
         });
         if is_prover {
-            census.provers.push(Arc::downgrade(&occupant));
+            registry.provers.push(Arc::downgrade(&tracked));
         } else {
-            census.seat(address, Arc::clone(&occupant));
+            registry.insert(address, Arc::clone(&tracked));
         }
-        drop(census);
+        drop(registry);
         if let Some(old) = evicted {
             old.evict(duty.block());
         }
-        Ok(Seat { admission: Arc::clone(self), occupant, client: client.ip(), is_prover })
+        Ok(Seat { admission: Arc::clone(self), tracked, client: client.ip(), is_prover })
     }
 
     /// Closes the connection that would have to make room next, since descriptors have run out. Counted in `block`.
     pub(super) fn evict_one(&self, block: &TcpBlock) {
-        let evicted = self.lock().unseat_one(Prefix::EVERYBODY);
+        let evicted = self.lock().take_longest_waiting(Prefix::EVERYBODY, self.leaving_max);
         if let Some(old) = evicted {
             old.evict(block);
         }
@@ -180,13 +183,13 @@ impl Admission {
         u64::try_from(now.saturating_duration_since(self.origin).as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Takes the lock; the census is whole after every step, so that a poisoned lock can be used.
-    fn lock(&self) -> MutexGuard<'_, Census> {
-        self.census.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the lock; the registry is whole after every step, so that a poisoned lock can be used.
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Census {
+impl Registry {
     /// Whether a connection is the prover's, of whom more than [`PROVERS_MAX`] are not told from others.
     fn is_prover(&mut self, client: SocketAddr) -> bool {
         let is_same = |from: SocketAddr| (from.ip(), from.port()) == (client.ip(), client.port());
@@ -197,25 +200,26 @@ impl Census {
         self.provers.len() < PROVERS_MAX
     }
 
-    /// Takes a connection out if one more of `address` would be too many; it is to be evicted.
-    fn make_room(&mut self, address: Prefix, seats_max: &[usize; DEPTHS]) -> Result<Option<Arc<Occupant>>, Full> {
+    /// Takes a connection out if one more of `address` would be too many for `bounds`; it is to be evicted.
+    fn make_room(&mut self, address: Prefix, bounds: &Admission) -> Result<Option<Arc<Tracked>>, Full> {
         let count = |depth: usize| self.groups.get(&address.up_to(depth)).map_or(0, |group| group.count);
         // The narrowest one: a seat that is free there is free in all that it lies in.
-        let full = (0..DEPTHS).rev().find(|&depth| count(depth) >= seats_max[depth]);
-        full.map(|depth| self.unseat_one(address.up_to(depth)).ok_or(Full)).transpose()
+        let full = (0..DEPTHS).rev().find(|&depth| count(depth) >= bounds.connections_max[depth]);
+        let evicted = full.map(|depth| self.take_longest_waiting(address.up_to(depth), bounds.leaving_max).ok_or(Full));
+        evicted.transpose()
     }
 
-    /// Takes out the connection of a prefix that has to make room first. `None` where there is none, or where
-    /// [`LEAVING_MAX`] are leaving already.
-    fn unseat_one(&mut self, prefix: Prefix) -> Option<Arc<Occupant>> {
-        let is_leaving = |one: &Weak<Occupant>| one.upgrade().is_some_and(|one| !one.duty.is_relieved());
-        if self.leaving.len() >= LEAVING_MAX {
+    /// Takes out the connection of a prefix that has to make room first. `None` where there is none, or where `leaving_max`
+    /// are leaving already.
+    fn take_longest_waiting(&mut self, prefix: Prefix, leaving_max: usize) -> Option<Arc<Tracked>> {
+        let is_leaving = |one: &Weak<Tracked>| one.upgrade().is_some_and(|one| !one.duty.is_relieved());
+        if self.leaving.len() >= leaving_max {
             self.leaving.retain(is_leaving);
         }
-        let (address, noted) = self.longest_waiting(prefix).filter(|_| self.leaving.len() < LEAVING_MAX)?;
-        let occupant = self.unseat(address, noted)?;
-        self.leaving.push(Arc::downgrade(&occupant));
-        Some(occupant)
+        let (address, noted) = self.longest_waiting(prefix).filter(|_| self.leaving.len() < leaving_max)?;
+        let tracked = self.remove(address, noted)?;
+        self.leaving.push(Arc::downgrade(&tracked));
+        Some(tracked)
     }
 
     /// Finds the connection that has waited longest, there where there are most.
@@ -228,31 +232,31 @@ impl Census {
             while address.depth < ADDRESS {
                 address = self.groups.get(&address)?.parts.last()?.2;
             }
-            let seats = &mut self.groups.get_mut(&address)?.seats;
-            let (&noted, occupant) = seats.first_key_value()?;
-            let since = occupant.since_us.load(Ordering::Relaxed);
+            let connections = &mut self.groups.get_mut(&address)?.connections;
+            let (&noted, tracked) = connections.first_key_value()?;
+            let since = tracked.since_us.load(Ordering::Relaxed);
             if since <= noted.0 || look >= LOOKS_MAX {
                 return Some((address, noted));
             }
-            let occupant = seats.remove(&noted)?;
-            occupant.noted_us.store(since, Ordering::Relaxed);
-            seats.insert((since, noted.1), occupant);
+            let tracked = connections.remove(&noted)?;
+            tracked.noted_us.store(since, Ordering::Relaxed);
+            connections.insert((since, noted.1), tracked);
             self.recount(address, 0);
         }
         None
     }
 
     /// Takes a connection in.
-    fn seat(&mut self, address: Prefix, occupant: Arc<Occupant>) {
-        self.groups.entry(address).or_default().seats.insert(occupant.noted(), occupant);
+    fn insert(&mut self, address: Prefix, tracked: Arc<Tracked>) {
+        self.groups.entry(address).or_default().connections.insert(tracked.noted(), tracked);
         self.recount(address, 1);
     }
 
     /// Takes a connection out, if it is there.
-    fn unseat(&mut self, address: Prefix, noted: Noted) -> Option<Arc<Occupant>> {
-        let occupant = self.groups.get_mut(&address)?.seats.remove(&noted)?;
+    fn remove(&mut self, address: Prefix, noted: Noted) -> Option<Arc<Tracked>> {
+        let tracked = self.groups.get_mut(&address)?.connections.remove(&noted)?;
         self.recount(address, -1);
-        Some(occupant)
+        Some(tracked)
     }
 
     /// Changes the counts of an address and of all that it lies in, and their ranks.
@@ -279,8 +283,8 @@ impl Census {
     }
 }
 
-impl Occupant {
-    /// Where the census has it.
+impl Tracked {
+    /// Where the registry has it.
     fn noted(&self) -> Noted {
         (self.noted_us.load(Ordering::Relaxed), self.number)
     }
@@ -297,7 +301,7 @@ impl Occupant {
 impl Seat {
     /// The connection.
     pub(super) fn stream(&self) -> &TcpStream {
-        &self.occupant.stream
+        &self.tracked.stream
     }
 
     /// Who it is.
@@ -312,12 +316,12 @@ impl Seat {
 
     /// Whether it had to make room for another one.
     pub(super) fn is_evicted(&self) -> bool {
-        self.occupant.is_evicted.load(Ordering::Acquire)
+        self.tracked.is_evicted.load(Ordering::Acquire)
     }
 
     /// Notes that it was answered at `now`.
     pub(super) fn waits_since(&self, now: Instant) {
-        self.occupant.since_us.store(self.admission.since(now), Ordering::Relaxed);
+        self.tracked.since_us.store(self.admission.since(now), Ordering::Relaxed);
     }
 
     /// Has the kernel forget what the client has not taken when the connection is closed, and not keep it for minutes.
@@ -330,7 +334,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         if !self.is_prover {
-            self.admission.lock().unseat(Prefix::of(self.client), self.occupant.noted());
+            self.admission.lock().remove(Prefix::of(self.client), self.tracked.noted());
         }
     }
 }
@@ -373,8 +377,17 @@ const ADDRESS: usize = 3;
 /// How many depths there are.
 const DEPTHS: usize = 4;
 
-/// Connections that may be told to go and hold their descriptor still, as long as a turn of their thread takes.
-pub(super) const LEAVING_MAX: usize = 64;
+/// How many connections may be told to go and hold their descriptor still, as long as a round of turns of their thread takes,
+/// where there are `clients_max` in all.
+pub(super) fn leaving_max(clients_max: usize) -> usize {
+    (clients_max / LEAVING_PART).max(LEAVING_MIN)
+}
+
+/// One connection in so many may be leaving.
+pub(super) const LEAVING_PART: usize = 16;
+
+/// So many may in any case.
+pub(super) const LEAVING_MIN: usize = 64;
 
 /// The most connections of the prover at once: more than it has addresses to ask, twice over.
 pub(super) const PROVERS_MAX: usize = 128;

@@ -219,7 +219,8 @@ fn clients_max(limits: &TcpLimits, worker_count: usize) -> usize {
         }
     };
     let taken = limits::open_files().unwrap_or(0) + worker_count + OPEN_FILES_RESERVED;
-    let room = open_files_max.saturating_sub(taken).max(1);
+    let room = open_files_max.saturating_sub(taken);
+    let room = (room - room / (admission::LEAVING_PART + 1)).max(1);
     if room < limits.clients_max {
         tracing::warn!(
             open_files_max,
@@ -237,9 +238,9 @@ pub const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// TCP threads at most: TCP is a small part of the traffic, and UDP workers have the CPUs.
 const TCP_THREADS_MAX: usize = 4;
 
-/// Descriptors kept back for the prover's connections and those that are being closed, for zone files, logs, the route and
+/// Descriptors kept back for the prover's connections and some that are being closed, for zone files, logs, the route and
 /// the control plane.
-const OPEN_FILES_RESERVED: usize = 128 + admission::PROVERS_MAX + admission::LEAVING_MAX;
+const OPEN_FILES_RESERVED: usize = 128 + admission::PROVERS_MAX + admission::LEAVING_MIN;
 
 /// What is assumed where the limit cannot be read: the usual default of Linux.
 const OPEN_FILES_ASSUMED: usize = 1024;

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::TcpLimits;
+use super::Throttle;
 use super::admission::{Admission, Full};
 use crate::answer::Snapshot;
 use crate::metrics::TcpBlock;
@@ -94,8 +95,6 @@ struct Desk {
     now: Instant,
     /// Until when accepting rests after it failed; the listeners are not watched then.
     rest_end: Option<Instant>,
-    /// Whether a failed accept was logged and accepting has not worked since.
-    is_failure_told: bool,
     /// Whether it is time to end: each connection is read to its last octet and closed.
     is_closing: bool,
 }
@@ -137,7 +136,6 @@ impl Desk {
             bench: Bench::new(),
             now: Instant::now(),
             rest_end: None,
-            is_failure_told: false,
             is_closing: false,
         };
         desk.watch_listeners()?;
@@ -288,7 +286,6 @@ impl Desk {
             match socket::accept(listener.socket.as_fd()) {
                 Ok((stream, client)) => {
                     listener.accepted.fetch_add(1, Ordering::Relaxed);
-                    self.is_failure_told = false;
                     self.welcome(stream, client);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -307,8 +304,8 @@ impl Desk {
     /// that there is a descriptor for the next.
     fn rest_after(&mut self, error: &io::Error) {
         self.office.admission.evict_one(self.office.block());
-        if !std::mem::replace(&mut self.is_failure_told, true) {
-            tracing::warn!(%error, "TCP connections cannot be accepted for now");
+        if let Some(untold) = ACCEPT_LINES.admit(self.now) {
+            tracing::warn!(%error, untold, "TCP connections cannot be accepted for now");
         }
         self.forget_listeners();
         self.rest_end = Some(self.now + ACCEPT_PAUSE);
@@ -437,6 +434,9 @@ const EXPIRIES_MAX: usize = 64;
 
 /// How long clients may have their turns before the prover and new connections are seen to.
 const URGENT_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Counts the lines about accepting that failed, of all threads: one a second.
+static ACCEPT_LINES: Throttle = Throttle::new(1);
 
 /// How long accepting rests when the system has no descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

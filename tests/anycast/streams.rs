@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use crate::common::sign::{Denial, sign};
 use crate::common::site::fault::Wedge;
+use crate::common::site::strangers::{
+    FORGED_SYNS, address, ask, connect_and_leave, crowd, fill, framed, newcomers_are_served, route_strangers,
+    send_forged_syns, send_syns, storm,
+};
 use crate::common::site::subject::{Fated, threads_of};
 use crate::common::site::{Family, Fault, Routing, clock};
 use crate::scene::{PATIENCE, PROGRAM, Scene, measured};
-use crate::strangers::FORGED_SYNS;
-use crate::strangers::{
-    address, ask, fill, framed, knock, move_in, newcomers_are_served, send_forged_syns, send_syns, storm,
-};
 
 /// How long pressure lasts: time for eight queries of the prover over TCP, of which three are enough for a withdrawal.
 const PRESSURE: Duration = Duration::from_secs(9);
@@ -24,8 +24,10 @@ const PRESSURE: Duration = Duration::from_secs(9);
 const BUSY_CLIENTS: u16 = 60;
 /// Threads of a storm.
 const STORM_THREADS: u16 = 8;
-/// The share of UDP queries that may be lost while strangers take as much CPU as they can get: one in so many.
-const LOST_SHARE: usize = 50;
+/// The share of UDP queries that may take too long while strangers take as much CPU as they can get: one in so many.
+const LOST_SHARE: usize = 10;
+/// For so long, and no longer, no query at all may be answered then.
+const DARK_MAX: Duration = Duration::from_millis(500);
 /// The port that forged packets come from.
 const FORGED_PORT: u16 = 40_000;
 /// Where a test listens.
@@ -46,7 +48,11 @@ fn assert_unharmed(scene: &Scene, since: Duration, lost_share: usize) {
     scene.assert_route_untouched(since);
     let report = scene.report_since(since);
     let lost_max = report.sent.checked_div(lost_share).unwrap_or(0);
-    assert!(report.sent > 1000 && report.lost <= lost_max, "{report:?}: {}", scene.site.logs());
+    assert!(
+        report.sent > 1000 && report.lost <= lost_max && report.dark < DARK_MAX,
+        "{report:?}: {}",
+        scene.site.logs()
+    );
     assert!(!scene.log().contains("no answer over TCP"), "{}", scene.log());
 }
 
@@ -72,7 +78,7 @@ fn silent_clients_that_take_every_seat_withdraw_nothing() {
     let Some(mut scene) = Scene::build("silent_clients_that_take_every_seat_withdraw_nothing", Routing::BirdBgp) else {
         return;
     };
-    move_in(&scene.site);
+    route_strangers(&scene.site);
     let plain = fs::read_to_string(scene.node().folder.join("fated.toml")).expect("it was written");
     let _limit = fated::sys::limits::raise_open_files();
     // The limits, which none of them reaches by falling silent; who comes: family, networks, addresses in each, connections
@@ -90,9 +96,7 @@ fn silent_clients_that_take_every_seat_withdraw_nothing() {
     ] {
         set_tcp(&mut scene, &plain, &format!("{tcp}\n{idle}"));
         let from = clock::now();
-        let sources = (0..each).flat_map(|_| (0..networks).flat_map(move |n| (1..=hosts).map(move |host| (n, host))));
-        let sources = sources.map(|(network, host)| address(family, network, host));
-        let mut silent = fill(&scene.site, sources, &[]);
+        let mut silent = fill(&scene.site, crowd(family, networks, hosts, each), &[]);
         measured(&format!("{tcp:?}: {} clients have come", silent.len()), clock::now() - from);
         endure(&scene);
         assert_unharmed(&scene, from, 0);
@@ -111,7 +115,7 @@ fn clients_that_take_every_descriptor_withdraw_nothing() {
     fs::write(&script, format!("#!/bin/sh\nulimit -n 1024\nexec {PROGRAM} \"$@\"\n")).expect("it can be written to");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, Fated::new(&script)) else { return };
-    move_in(&scene.site);
+    route_strangers(&scene.site);
     assert!(scene.log().contains("lowers the number of TCP clients"), "{}", scene.log());
     let from = clock::now();
     let silent = fill(&scene.site, (0..800).map(|host| address(Family::V4, host / 200, host % 200 + 1)), &[]);
@@ -144,7 +148,7 @@ fn clients_that_keep_tcp_busy_withdraw_nothing() {
     let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, Fated { more, ..Fated::new(PROGRAM) }) else {
         return;
     };
-    move_in(&scene.site);
+    route_strangers(&scene.site);
     let from = clock::now();
     // Each asks for names that are not there, far more than one turn can answer, and reads what comes.
     let queries = framed("absent.heavy.test.", 1).repeat(2000);
@@ -165,7 +169,7 @@ fn clients_that_keep_tcp_busy_withdraw_nothing() {
     drop(stalled);
     // Those who come and go as fast as they can.
     let from = clock::now();
-    storm(&scene.site, STORM_THREADS, PRESSURE, knock, || assert!(newcomers_are_served(&scene.site)));
+    storm(&scene.site, STORM_THREADS, PRESSURE, connect_and_leave, || assert!(newcomers_are_served(&scene.site)));
     assert_unharmed(&scene, from, LOST_SHARE);
     // Handshakes that nobody finishes, with cookies and without: without, the queue is full, and TCP waits for its end.
     scene.site.router.ip("route add blackhole 203.0.113.0/24");
@@ -244,7 +248,7 @@ fn a_long_answer_passes_a_path_that_is_narrow_and_does_not_say_so() {
     let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, Fated { more, ..Fated::new(PROGRAM) }) else {
         return;
     };
-    move_in(&scene.site);
+    route_strangers(&scene.site);
     // The router's way to the client carries 1280 octets, which neither end knows; what is too long is lost without a word.
     scene.site.router.ip("link set client mtu 1280");
     let silence = "table inet narrow { chain output { type filter hook output priority 0; \

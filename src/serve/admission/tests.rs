@@ -5,8 +5,8 @@ use std::net::TcpListener;
 
 use super::*;
 
-/// A house with seats, and a thread that serves them.
-struct House {
+/// A world with seats, and a thread that serves them.
+struct World {
     admission: Arc<Admission>,
     listener: TcpListener,
     duty: Arc<Duty<TcpBlock>>,
@@ -14,7 +14,7 @@ struct House {
     now: Instant,
 }
 
-impl House {
+impl World {
     /// Opens with small limits.
     fn open(clients_max: usize, clients_per_network_max: usize, clients_per_address_max: usize) -> Self {
         let limits =
@@ -78,88 +78,88 @@ fn each_prefix_makes_room_for_its_own_and_the_longest_waiting_goes() {
         // An address of IPv4 within IPv6 is the same client.
         ((9, 9, 1), &["192.0.2.1", "::ffff:192.0.2.1"], &[0]),
     ] {
-        let mut house = House::open(limits.0, limits.1, limits.2);
-        let seats: Vec<Seat> = clients.iter().map(|client| house.admit(client)).collect();
+        let mut world = World::open(limits.0, limits.1, limits.2);
+        let seats: Vec<Seat> = clients.iter().map(|client| world.admit(client)).collect();
         assert_eq!(evicted(&seats), gone, "{limits:?} {clients:?}");
-        assert_eq!(house.evicted(), gone.len() as u64);
+        assert_eq!(world.evicted(), gone.len() as u64);
         drop(seats);
-        let census = house.admission.lock();
-        assert!(census.groups.is_empty(), "nothing is left behind: {census:?}");
+        let registry = world.admission.lock();
+        assert!(registry.groups.is_empty(), "nothing is left behind: {registry:?}");
     }
 }
 
 #[test]
 fn a_connection_that_is_in_use_outlasts_one_that_waits() {
-    let mut house = House::open(3, 3, 3);
-    let mut seats = vec![house.admit("192.0.2.1"), house.admit("192.0.2.1"), house.admit("192.0.2.1")];
+    let mut world = World::open(3, 3, 3);
+    let mut seats = vec![world.admit("192.0.2.1"), world.admit("192.0.2.1"), world.admit("192.0.2.1")];
     for turn in [0, 1, 0] {
-        let now = house.tick();
+        let now = world.tick();
         seats[turn].waits_since(now);
     }
     for gone in [&[2][..], &[1, 2]] {
-        seats.push(house.admit("192.0.2.1"));
+        seats.push(world.admit("192.0.2.1"));
         assert_eq!(evicted(&seats), gone);
     }
     // Equal prefixes: of clients with one connection each, those that ask stay.
-    let mut house = House::open(3, 3, 3);
-    let mut seats = vec![house.admit("192.0.2.1"), house.admit("198.51.100.1"), house.admit("203.0.113.1")];
+    let mut world = World::open(3, 3, 3);
+    let mut seats = vec![world.admit("192.0.2.1"), world.admit("198.51.100.1"), world.admit("203.0.113.1")];
     for _ in 0..4 {
-        let now = house.tick();
+        let now = world.tick();
         seats[0].waits_since(now);
-        seats.push(house.admit(&format!("10.0.{}.1", seats.len())));
+        seats.push(world.admit(&format!("10.0.{}.1", seats.len())));
     }
     assert_eq!(evicted(&seats), [1, 2, 3, 4]);
 }
 
 #[test]
 fn a_client_is_told_that_it_was_evicted_by_the_end_of_its_connection() {
-    let mut house = House::open(1, 1, 1);
-    let mut own = TcpStream::connect(house.listener.local_addr().expect("bound")).expect("it listens");
-    let (stream, client) = house.listener.accept().expect("somebody waits");
-    let (now, duty) = (house.tick(), Arc::clone(&house.duty));
-    let seat = house.admission.admit(stream, client, &duty, now).expect("there is room");
-    let _other = house.admit("192.0.2.1");
+    let mut world = World::open(1, 1, 1);
+    let mut own = TcpStream::connect(world.listener.local_addr().expect("bound")).expect("it listens");
+    let (stream, client) = world.listener.accept().expect("somebody waits");
+    let (now, duty) = (world.tick(), Arc::clone(&world.duty));
+    let seat = world.admission.admit(stream, client, &duty, now).expect("there is room");
+    let _other = world.admit("192.0.2.1");
     assert_eq!(io::Read::read(&mut own, &mut [0; 1]).expect("it is an orderly end"), 0);
     assert!(seat.is_evicted());
 }
 
 #[test]
 fn the_prover_has_a_seat_whoever_has_the_others() {
-    let mut house = House::open(1, 1, 1);
+    let mut world = World::open(1, 1, 1);
     let from: SocketAddr = "192.0.2.53:40000".parse().expect("an address");
-    let seat = house.admit("192.0.2.53");
-    house.admission.expect_prover(from);
-    let provers: Vec<Seat> = (0..PROVERS_MAX).map(|_| house.try_admit(from).expect("a seat is kept")).collect();
-    assert!(provers.iter().all(Seat::is_prover) && !seat.is_evicted() && house.evicted() == 0);
+    let seat = world.admit("192.0.2.53");
+    world.admission.expect_prover(from);
+    let provers: Vec<Seat> = (0..PROVERS_MAX).map(|_| world.try_admit(from).expect("a seat is kept")).collect();
+    assert!(provers.iter().all(Seat::is_prover) && !seat.is_evicted() && world.evicted() == 0);
     // Another port is another client, and so is what is too much for the prover.
     for (client, gone) in [("192.0.2.53:40001", 1), ("192.0.2.53:40000", 2)] {
-        let other = house.try_admit(client.parse().expect("an address")).expect("room is made");
+        let other = world.try_admit(client.parse().expect("an address")).expect("room is made");
         assert!(!other.is_prover());
-        assert_eq!(house.evicted(), gone);
+        assert_eq!(world.evicted(), gone);
         std::mem::forget(other);
     }
     drop(provers);
-    assert!(house.try_admit(from).expect("a seat is kept").is_prover());
+    assert!(world.try_admit(from).expect("a seat is kept").is_prover());
 }
 
 #[test]
 fn connections_that_do_not_go_are_bounded_and_those_of_a_thread_that_hangs_are_given_up() {
-    let mut house = House::open(LEAVING_MAX + 2, 1000, 1000);
-    let mut seats: Vec<Seat> = (0..2 * LEAVING_MAX + 2).map(|_| house.admit("192.0.2.1")).collect();
-    assert_eq!(evicted(&seats).len(), LEAVING_MAX);
+    let mut world = World::open(LEAVING_MIN + 2, 1000, 1000);
+    let mut seats: Vec<Seat> = (0..2 * LEAVING_MIN + 2).map(|_| world.admit("192.0.2.1")).collect();
+    assert_eq!(evicted(&seats).len(), LEAVING_MIN);
     let next: SocketAddr = "203.0.113.1:1".parse().expect("an address");
-    assert_eq!(house.try_admit(next).err(), Some(Full), "their descriptors are still held");
+    assert_eq!(world.try_admit(next).err(), Some(Full), "their descriptors are still held");
     drop(seats.remove(0));
-    seats.push(house.try_admit(next).expect("one is closed"));
-    assert_eq!(house.try_admit(next).err(), Some(Full));
+    seats.push(world.try_admit(next).expect("one is closed"));
+    assert_eq!(world.try_admit(next).err(), Some(Full));
     // Their thread is replaced by another one: nobody waits for what it holds.
-    house.duty.relieve().expect("no thread is there to be told");
-    house.duty = Arc::new(Duty::new(Arc::default()));
-    for _ in 0..3 * LEAVING_MAX {
-        seats.push(house.try_admit(next).expect("room is made"));
-        seats.retain(|seat| !seat.is_evicted() || seat.occupant.duty.is_relieved());
+    world.duty.relieve().expect("no thread is there to be told");
+    world.duty = Arc::new(Duty::new(Arc::default()));
+    for _ in 0..3 * LEAVING_MIN {
+        seats.push(world.try_admit(next).expect("room is made"));
+        seats.retain(|seat| !seat.is_evicted() || seat.tracked.duty.is_relieved());
     }
-    assert_eq!(house.count(Prefix::EVERYBODY), LEAVING_MAX + 2);
+    assert_eq!(world.count(Prefix::EVERYBODY), LEAVING_MIN + 2);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn whoever_comes_and_goes_the_limits_hold_and_the_greediest_pays() {
         (random >> 33) % bound
     };
     let (all_max, network_max, address_max) = (40, 12, 5);
-    let mut house = House::open(all_max, network_max, address_max);
+    let mut world = World::open(all_max, network_max, address_max);
     let mut seats: Vec<(Seat, Instant)> = Vec::new();
     for _ in 0..4000 {
         match below(8) {
@@ -180,7 +180,7 @@ fn whoever_comes_and_goes_the_limits_hold_and_the_greediest_pays() {
             1..4 if !seats.is_empty() => {
                 let index = below(seats.len() as u64) as usize;
                 let (seat, since) = &mut seats[index];
-                *since = house.tick();
+                *since = world.tick();
                 seat.waits_since(*since);
             }
             _ => {
@@ -190,7 +190,7 @@ fn whoever_comes_and_goes_the_limits_hold_and_the_greediest_pays() {
                     0 => format!("2001:db8:{network}:{address}::1").parse().expect("an address"),
                     _ => format!("10.0.{network}.{address}").parse().expect("an address"),
                 };
-                let (own, before) = (Prefix::of(client), house.evicted());
+                let (own, before) = (Prefix::of(client), world.evicted());
                 let counts: HashMap<Prefix, usize> = (seats.iter().map(|(seat, _)| Prefix::of(seat.client())))
                     .flat_map(|prefix| (0..DEPTHS).map(move |depth| prefix.up_to(depth)))
                     .fold(HashMap::new(), |mut counts, prefix| {
@@ -198,9 +198,9 @@ fn whoever_comes_and_goes_the_limits_hold_and_the_greediest_pays() {
                         counts
                     });
                 let count = |prefix: Prefix| counts.get(&prefix).copied().unwrap_or(0);
-                let seat = house.try_admit(SocketAddr::new(client, 1)).expect("room is made");
+                let seat = world.try_admit(SocketAddr::new(client, 1)).expect("room is made");
                 let gone = seats.iter().position(|(seat, _)| seat.is_evicted());
-                assert_eq!(house.evicted() - before, u64::from(gone.is_some()));
+                assert_eq!(world.evicted() - before, u64::from(gone.is_some()));
                 let maxima = [all_max, all_max, network_max, address_max];
                 let full = (0..DEPTHS).rev().find(|&depth| count(own.up_to(depth)) >= maxima[depth]);
                 assert_eq!(gone.is_some(), full.is_some());
@@ -218,12 +218,12 @@ fn whoever_comes_and_goes_the_limits_hold_and_the_greediest_pays() {
                     let waited = |(seat, at): &&(Seat, Instant)| Prefix::of(seat.client()) == paid && *at < since;
                     assert!(seats.iter().find(waited).is_none(), "the one that has waited longest");
                 }
-                seats.push((seat, house.now));
+                seats.push((seat, world.now));
             }
         }
-        assert_eq!(house.count(Prefix::EVERYBODY), seats.len());
+        assert_eq!(world.count(Prefix::EVERYBODY), seats.len());
     }
-    assert!(house.evicted() > 500, "{}", house.evicted());
+    assert!(world.evicted() > 500, "{}", world.evicted());
     drop(seats);
-    assert!(house.admission.lock().groups.is_empty());
+    assert!(world.admission.lock().groups.is_empty());
 }

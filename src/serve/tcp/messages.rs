@@ -22,7 +22,7 @@ pub(super) struct Answered {
 /// Takes the messages off `input` and puts the replies into `output`, each behind its length.
 ///
 /// `respond` gets a message and [`REPLY_BYTES_MAX`] octets for the reply, and returns how many of them it is. `is_late` is
-/// asked behind each: once it says so, the rest waits.
+/// asked behind every [`MESSAGES_PER_LOOK`]: once it says so, the rest waits.
 pub(super) fn fill(
     input: &[u8],
     output: &mut [u8],
@@ -30,6 +30,7 @@ pub(super) fn fill(
     is_late: impl Fn() -> bool,
 ) -> Answered {
     let mut answered = Answered { consumed: 0, length: 0, is_full: false, is_late: false, is_malformed: false };
+    let mut count = 0_usize;
     while let Some((prefix, rest)) = input.get(answered.consumed..).and_then(|input| input.split_first_chunk()) {
         let message_bytes = usize::from(u16::from_be_bytes(*prefix));
         if message_bytes < HEADER_BYTES {
@@ -49,13 +50,17 @@ pub(super) fn fill(
             answered.length += PREFIX_BYTES + length;
         }
         answered.consumed += PREFIX_BYTES + message_bytes;
-        if is_late() {
+        count += 1;
+        if count.is_multiple_of(MESSAGES_PER_LOOK) && is_late() {
             answered.is_late = true;
             break;
         }
     }
     answered
 }
+
+/// How many messages are answered between two looks at the clock, which cost something each.
+const MESSAGES_PER_LOOK: usize = 4;
 
 /// Octets of the length in front of a message.
 const PREFIX_BYTES: usize = 2;
@@ -138,6 +143,16 @@ mod tests {
         assert!(answered.is_full && answered.length <= OUTPUT_BYTES, "{answered:?}");
         assert_eq!(answered.consumed % MESSAGE_BYTES_MAX, 0);
         assert!(answered.consumed > 0);
+    }
+
+    #[test]
+    fn once_it_is_late_the_rest_waits() {
+        let input = message(12, 1).repeat(9);
+        let mut output = vec![0; OUTPUT_BYTES];
+        let answered = fill(&input, &mut output, |_, _| Some(12), || true);
+        assert_eq!((answered.is_late, answered.consumed, answered.length), (true, 4 * 14, 4 * 14));
+        let answered = fill(&input[..3 * 14], &mut output, |_, _| Some(12), || true);
+        assert_eq!((answered.is_late, answered.consumed), (false, 3 * 14));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) mod load;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod routing;
+pub(crate) mod strangers;
 pub(crate) mod subject;
 pub(crate) mod watch;
 

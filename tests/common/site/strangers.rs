@@ -1,4 +1,4 @@
-//! Clients over TCP from a great many addresses, in the client's namespace: silent ones, busy ones, ones that only knock.
+//! Clients over TCP from a great many addresses, in the client's namespace: silent ones, busy ones, ones that only connect_and_leave.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -9,9 +9,9 @@ use std::time::Duration;
 use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::common::message::{Edns, Message, Query};
-use crate::common::name;
-use crate::common::site::{Family, NodeNumber, Site, clock};
+use super::super::message::{Edns, Message, Query};
+use super::super::name;
+use super::{Family, NodeNumber, Site, clock};
 
 /// How long a client waits for an answer over TCP: a new client is served at once, with a second for a busy machine; and
 /// where strangers take the CPU, one SYN may be lost, which is sent again after a second.
@@ -19,10 +19,10 @@ const TCP_TIME: Duration = Duration::from_secs(3);
 /// What takes longer is told.
 const TOLD_TIME: Duration = Duration::from_millis(200);
 /// How long somebody who only connects waits for that.
-const KNOCK_TIME: Duration = Duration::from_secs(5);
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// Routes networks full of strangers to the client.
-pub(crate) fn move_in(site: &Site) {
+pub(crate) fn route_strangers(site: &Site) {
     let client = NodeNumber(0);
     site.router.ip(&format!("route add 198.18.0.0/15 via {}", client.own4()));
     site.router.ip(&format!("-6 route add 2001:db8:8000::/33 via {}", client.own6()));
@@ -37,6 +37,12 @@ pub(crate) fn address(family: Family, network: u16, host: u16) -> IpAddr {
         Family::V4 => Ipv4Addr::from_bits(0xC612_0000 | u32::from(network) << 8 | u32::from(host)).into(),
         Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0x8000 | network, host, 0, 0, 0, 1).into(),
     }
+}
+
+/// A crowd, so many connections from each of so many addresses in each of so many networks.
+pub(crate) fn crowd(family: Family, networks: u16, hosts: u16, each: u16) -> impl Iterator<Item = IpAddr> + Send {
+    let places = move || (0..networks).flat_map(move |network| (1..=hosts).map(move |host| (network, host)));
+    (0..each).flat_map(move |_| places().map(move |(network, host)| address(family, network, host)))
 }
 
 /// Connects to a service address, in the namespace of the calling thread.
@@ -56,7 +62,7 @@ fn connect(from: IpAddr, time: Duration) -> std::io::Result<TcpStream> {
 pub(crate) fn fill(site: &Site, from: impl Iterator<Item = IpAddr> + Send, words: &[u8]) -> Vec<TcpStream> {
     site.client.run(|| {
         from.map(|from| {
-            let mut stream = connect(from, KNOCK_TIME).unwrap_or_else(|error| panic!("{from}: {error}"));
+            let mut stream = connect(from, CONNECT_TIME).unwrap_or_else(|error| panic!("{from}: {error}"));
             // Where others have pushed it out already, that is what is to be seen.
             let _written = stream.write_all(words);
             stream
@@ -133,9 +139,9 @@ pub(crate) fn storm(
 }
 
 /// Connects and goes at once, from an address of the stranger's own network; in the namespace of the calling thread.
-pub(crate) fn knock(number: u16) {
+pub(crate) fn connect_and_leave(number: u16) {
     for family in Family::ALL {
-        drop(connect(address(family, number, 1), KNOCK_TIME));
+        drop(connect(address(family, number, 1), CONNECT_TIME));
     }
 }
 
