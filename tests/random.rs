@@ -70,7 +70,8 @@ fn random_zones_are_answered_as_a_peer_answers() {
     }
     let (seed, rounds) = (number("FATED_RANDOM_SEED", SEED), number("FATED_RANDOM_ROUNDS", ROUNDS));
     let questions = number("FATED_RANDOM_QUESTIONS", QUESTIONS) as usize;
-    let wanted = std::env::var_os("FATED_RANDOM_KEEP").map(PathBuf::from);
+    // Absolute, since servers run in folders of their own.
+    let wanted = std::env::var_os("FATED_RANDOM_KEEP").and_then(|folder| std::path::absolute(folder).ok());
     let keep = wanted.clone().unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("random"));
     let mut all = Tally::default();
     for seed in seed..seed + rounds {
