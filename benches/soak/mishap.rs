@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use fated::admin::Request;
 use fated::admin::reply::{Reload, State};
+use fated::admin::{self, Request};
 use nix::sys::signal::Signal;
 
 use crate::common::Dice;
@@ -354,7 +354,8 @@ fn write_zone(folder: &Path, text: &str) {
 
 /// Reloads; whether nothing was found to be broken.
 fn reload(node: &Node) -> bool {
-    run::ask::<Reload>(node, &Request::Reload(None)).is_some_and(|reload| reload.kept + reload.refused == 0)
+    run::ask::<Reload>(node, &Request::Reload(admin::Reload::default()))
+        .is_some_and(|reload| reload.kept + reload.refused == 0)
 }
 
 /// Reloads a changed zone on both nodes; whether it is served.
@@ -371,6 +372,6 @@ fn reload_broken(node: &Node, serial: u32) -> bool {
     assert_eq!(node.number, NodeNumber::FIRST, "only node1 is meant to suffer");
     let text = zone_text(serial).replacen("ns A 192.0.2.53", "ns A 192.0.2.530\n@@ \"", 1);
     write_zone(&node.folder, &text);
-    let told = run::ask::<Reload>(node, &Request::Reload(None));
+    let told = run::ask::<Reload>(node, &Request::Reload(admin::Reload::default()));
     told.is_some_and(|reload| reload.kept == 1) && run::zone_is(node, State::Kept, 0)
 }
