@@ -12,8 +12,6 @@ mod common;
 mod compare;
 #[path = "peers/meant.rs"]
 mod meant;
-#[path = "peers/proof.rs"]
-mod proof;
 #[path = "peers/questions.rs"]
 mod questions;
 #[path = "peers/suite.rs"]

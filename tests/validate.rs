@@ -3,6 +3,8 @@
 //! A second opinion on every proof of DNSSEC (RFC 4035 §5, RFC 5155 §8), by a validator that shares no line with us.
 
 mod common;
+#[path = "validate/wildcards.rs"]
+mod wildcards;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -71,6 +73,16 @@ $TTL 1800
   IN NS ns
 ns IN A 127.0.0.1
 www IN A 192.0.2.130
+";
+
+/// A zone of somebody else, which aliases lead to.
+const OUTSIDE: &str = "\
+$ORIGIN outside.test.
+$TTL 1800
+@ IN SOA ns hostmaster 1 7200 3600 1209600 300
+  IN NS ns
+ns IN A 127.0.0.1
+www IN A 192.0.2.140
 ";
 
 /// What the validator must find: name, type, RCODE, whether it is authentic, how many answers besides signatures.
@@ -166,7 +178,7 @@ fn rests_on_opt_out(qname: &str, rcode: u16) -> bool {
 /// fated with three zones, unbound in front of it.
 struct Site {
     /// fated, or a peer in its stead.
-    _server: Server,
+    server: Server,
     /// Where unbound answers.
     resolver: SocketAddr,
     /// unbound; stopped when this value is dropped.
@@ -180,13 +192,15 @@ impl Site {
     fn start(denial: Denial, tamper: impl Fn(&str) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let child = sign(folder.path(), "child.valid.test.", CHILD, denial);
-        let parent = common::zonetext::written_out(&PARENT.replace("CHILD-DS", &child.ds));
+        let parent = format!("{}\n{}", PARENT.replace("CHILD-DS", &child.ds), wildcards::records());
+        let parent = common::zonetext::written_out(&parent);
         let parent = sign(folder.path(), "valid.test.", &parent, denial);
         let mut zones = Vec::new();
         for (origin, text) in [
             ("valid.test.", tamper(&parent.text)),
             ("child.valid.test.", child.text),
             ("insecure.valid.test.", INSECURE.to_owned()),
+            ("outside.test.", OUTSIDE.to_owned()),
         ] {
             let file = folder.path().join(format!("{origin}zone"));
             fs::write(&file, text).expect("the folder can be written to");
@@ -195,7 +209,7 @@ impl Site {
         let server = Server::start(Kind::under_test(), &zones);
         fs::write(folder.path().join("anchors"), &parent.anchors).expect("the folder can be written to");
         let (resolver, unbound) = start_unbound(folder.path(), server.address);
-        Self { _server: server, resolver, _unbound: unbound, _folder: folder }
+        Self { server, resolver, _unbound: unbound, _folder: folder }
     }
 
     /// Asks unbound.
@@ -231,7 +245,8 @@ fn start_unbound(folder: &Path, server: SocketAddr) -> (SocketAddr, Process) {
          remote-control:\n  control-enable: no\n\
          stub-zone:\n  name: \"valid.test.\"\n  stub-addr: {stub}\n\
          stub-zone:\n  name: \"child.valid.test.\"\n  stub-addr: {stub}\n\
-         stub-zone:\n  name: \"insecure.valid.test.\"\n  stub-addr: {stub}\n"
+         stub-zone:\n  name: \"insecure.valid.test.\"\n  stub-addr: {stub}\n\
+         stub-zone:\n  name: \"outside.test.\"\n  stub-addr: {stub}\n"
     );
     let file = folder.join("unbound.conf");
     fs::write(&file, config).expect("the folder can be written to");

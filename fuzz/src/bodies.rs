@@ -76,6 +76,8 @@ pub(crate) fn packet(input: &[u8]) {
     assert_eq!(end_of_records(reply), Some(length), "the records end where the reply ends");
     let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("the reply cannot be read: {error}"));
     assert_eq!(u16::from(message.metadata.response_code), rcode, "the RCODE, its upper bits in the OPT record");
+    let record_count = message.answers.len() + message.authorities.len() + message.additionals.len();
+    assert!(!is_truncated || record_count == 0, "what is truncated carries no records");
 }
 
 /// The snapshots that queries are put to: one with the default settings, one with names and a large size.
@@ -87,6 +89,7 @@ fn snapshots() -> &'static [Snapshot; 2] {
             identity: Some(b"fuzz".to_vec()),
             version: Some(b"fated".to_vec()),
             udp_payload_bytes_max: 4096,
+            follow_across_zones: true,
             canary: Some(Canary { nonce: SEED.0[0], sources: vec![CANARY_SOURCE] }),
             ..Settings::default()
         };

@@ -28,8 +28,6 @@ pub(super) struct Place<'z, 'n> {
 #[derive(Default)]
 pub(super) struct Proofs<'z> {
     noted: ArrayVec<(Node<'z>, Type), PROOFS_MAX>,
-    /// How many of them were put.
-    put_count: usize,
 }
 
 impl<'z> Proofs<'z> {
@@ -75,17 +73,9 @@ impl<'z> Proofs<'z> {
         }
     }
 
-    /// What was answered comes from a wildcard, if `missing` says so: no closer match exists (RFC 4035 §3.1.3.3,
+    /// What is answered comes from a wildcard: no name stands closer than the closest encloser (RFC 4035 §3.1.3.3,
     /// RFC 5155 §7.2.6).
-    #[inline]
-    pub(super) fn synthesis(&mut self, place: &Place<'z, '_>, missing: Option<&Missing<'z>>, reply: &Reply<'_>) {
-        if let Some(missing) = missing {
-            self.no_closer_match(place, missing, reply);
-        }
-    }
-
-    /// No name stands closer to that of `place` than the closest encloser.
-    fn no_closer_match(&mut self, place: &Place<'z, '_>, missing: &Missing<'z>, reply: &Reply<'_>) {
+    pub(super) fn synthesis(&mut self, place: &Place<'z, '_>, missing: &Missing<'z>, reply: &Reply<'_>) {
         match chain_of(place, reply) {
             Denial::None => {}
             Denial::Nsec(_) => self.cover(place, place.name.name()),
@@ -168,21 +158,21 @@ impl<'z> Proofs<'z> {
         }
     }
 
-    /// Puts into the authority section what was noted since the last time: all answers are there by then.
+    /// Puts into the authority section what was noted: all answers are there by then.
     ///
     /// Each owner shares what it can with the name at `spot`.
     ///
     /// # Errors
     /// [`Full`].
     #[inline]
-    pub(super) fn put(&mut self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
-        if self.put_count == self.noted.len() { Ok(()) } else { self.put_rest(spot, reply) }
+    pub(super) fn put(&self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
+        if self.noted.is_empty() { Ok(()) } else { self.put_all(spot, reply) }
     }
 
-    /// Puts those that were not put yet.
-    fn put_rest(&mut self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
+    /// Puts them where there are any.
+    fn put_all(&self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
         let name = reply.name_at(spot.at);
-        for (node, rtype) in &self.noted[self.put_count..] {
+        for (node, rtype) in &self.noted {
             let Some(rrset) = node.rrset(*rtype) else { continue };
             let owner = node.name();
             let is_shared = |suffix: &NameRef<'_>| name.as_ref().is_at_or_below(*suffix);
@@ -191,11 +181,9 @@ impl<'z> Proofs<'z> {
             if shared == owner.len() {
                 reply.put(Section::Authority, at, &rrset)?;
             } else {
-                let prefix = &owner.as_bytes()[..owner.len() - shared];
-                reply.put_written(Section::Authority, prefix, (shared > 1).then(|| at.pointer()), &rrset)?;
+                reply.put_written(Section::Authority, owner, (shared > 1).then_some(at), &rrset)?;
             }
         }
-        self.put_count = self.noted.len();
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ use crate::zone::{Bucket, Entry, Located, Names, Place, Trail, Zone, ZoneSet};
 use code::{ExtendedError, Rcode};
 use opt::Opt;
 use reply::Reply;
-use walk::Outcome;
+use walk::{Outcome, Scope};
 
 pub use crate::wire::message::MESSAGE_BYTES_MAX;
 pub use canary::{Canary, NAME_BYTES as CANARY_NAME_BYTES, TRAILER_BYTES as STEER_TRAILER_BYTES};
@@ -52,11 +52,20 @@ pub struct Settings {
     pub tcp_idle_timeout_100ms: u16,
     /// What proves that a worker answers; `None` where nobody asks for it.
     pub canary: Option<Canary>,
+    /// Whether an alias of one zone is followed into another that is served too: for those who own them all.
+    pub follow_across_zones: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { identity: None, version: None, udp_payload_bytes_max: 1232, tcp_idle_timeout_100ms: 100, canary: None }
+        Self {
+            identity: None,
+            version: None,
+            udp_payload_bytes_max: 1232,
+            tcp_idle_timeout_100ms: 100,
+            follow_across_zones: false,
+            canary: None,
+        }
     }
 }
 
@@ -296,7 +305,8 @@ fn answer(snapshot: &Snapshot, message: &Message<'_, '_>, asker: &Asker, draft: 
             Outcome { extended_error: Some(ExtendedError::PROHIBITED), ..Outcome::refused() }
         }
         (class @ (Class::IN | Class::ANY), qtype, Search::Within(zone, trail)) => {
-            let outcome = walk::walk(&snapshot.zones, (zone, trail), &message.name, qtype, draft);
+            let scope = Scope { zones: &snapshot.zones, is_across: snapshot.settings.follow_across_zones };
+            let outcome = walk::walk(scope, (zone, trail), &message.name, qtype, draft);
             // RFC 1035 §6.2: what stands for several classes is never authoritative.
             Outcome { is_authoritative: outcome.is_authoritative && class == Class::IN, ..outcome }
         }

@@ -2,14 +2,19 @@
 //!
 //! Knows nothing of why a record is put. RFC 1035 §4.1, RFC 2181 §5.1 (whole RRsets or none), RFC 6891 §6.1.2.
 
+mod packed;
+
 use crate::answer::opt::Opt;
 use crate::wire::message::{HEADER_BYTES, Question};
-use crate::wire::name::{NAME_BYTES_MAX, is_same};
-use crate::wire::{Class, Name, Type};
-use crate::zone::node::{POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, Records, Rrset, Target};
+use crate::wire::name::{NAME_BYTES_MAX, encoded_bytes, is_at};
+use crate::wire::{Class, Name, NameRef, Type};
+use crate::zone::compress::{POINTER_MAX, Suffixes};
+use crate::zone::node::{
+    Node, POINTER_REACH_BYTES, QNAME_OFFSET, QUESTION_TAIL_BYTES, RECORD_FIXED_BYTES, Records, Rrset, Target,
+};
 
-/// The furthest that a compression pointer reaches (RFC 1035 §4.1.4).
-const POINTER_MAX: usize = 0x3FFF;
+pub(super) use packed::put_compressed;
+
 /// What marks two octets as a pointer.
 const POINTER_MARK: u16 = 0xC000;
 
@@ -43,6 +48,19 @@ pub(super) struct Owner {
     spot: Spot,
     /// … of which the node's own name stands behind that many octets.
     skip: usize,
+    /// Octets of that name in front of the owner.
+    prefix: usize,
+}
+
+/// Where a name is found that an RRset leads to. Never kept, so that its size is nothing.
+#[allow(clippy::large_enum_variant)]
+pub(super) enum TargetName {
+    /// In the reply.
+    At(usize),
+    /// It was read from the zone.
+    Read(Name),
+    /// Out of reach.
+    Unknown,
 }
 
 /// A reply that is being written.
@@ -54,13 +72,10 @@ pub(super) struct Reply<'b> {
     counts: [u16; 3],
     /// Whether signatures are put beside what they cover: DO was set.
     pub(super) wants_signatures: bool,
-}
-
-impl Owner {
-    /// The offset that records point at.
-    pub(super) fn pointer(self) -> usize {
-        self.pointer
-    }
+    /// Octets that the RRset takes at least for which there was no room.
+    missing: usize,
+    /// Where suffixes stand, if names are compressed as far as they can be; see [`packed`].
+    suffixes: Option<&'b mut Suffixes>,
 }
 
 impl<'b> Reply<'b> {
@@ -70,7 +85,7 @@ impl<'b> Reply<'b> {
         let length = question.end();
         octets[HEADER_BYTES..length].copy_from_slice(&query[HEADER_BYTES..length]);
         let limit = limit.min(octets.len());
-        Self { octets, length, limit, counts: [0; 3], wants_signatures: false }
+        Self { octets, length, limit, counts: [0; 3], wants_signatures: false, missing: 0, suffixes: None }
     }
 
     /// Octets so far.
@@ -87,12 +102,12 @@ impl<'b> Reply<'b> {
     #[inline]
     pub(super) fn owner(&self, spot: Spot, bytes: usize) -> Owner {
         let skip = spot.bytes - bytes;
-        Owner { pointer: self.offset_behind(spot.at, skip), spot, skip }
+        Owner { pointer: self.offset_behind(spot.at, skip), spot, skip, prefix: skip }
     }
 
     /// The owner of what is synthesised for the name at `spot` from a wildcard whose name has `bytes` octets.
     pub(super) fn synthesised_owner(&self, spot: Spot, bytes: usize) -> Owner {
-        Owner { pointer: self.offset_behind(spot.at, 0), spot, skip: spot.bytes - bytes }
+        Owner { pointer: self.offset_behind(spot.at, 0), spot, skip: spot.bytes - bytes, prefix: 0 }
     }
 
     /// Where the name stands that is left of the name at `at` when `skip` octets, whole labels, are taken from it.
@@ -117,9 +132,12 @@ impl<'b> Reply<'b> {
     /// [`Full`]. Cost: one copy where the RRset is the first record of the reply and its owner is the question's name.
     #[inline]
     pub(super) fn put(&mut self, section: Section, owner: Owner, rrset: &Rrset<'_>) -> Result<usize, Full> {
+        if self.suffixes.is_some() {
+            return self.put_packed(section, owner, rrset);
+        }
         let start = self.length;
         if rrset.has_moves() && start > POINTER_MAX - POINTER_REACH_BYTES {
-            return Err(Full);
+            return Err(self.full(0));
         }
         self.copy(section, rrset)?;
         if owner.pointer != QNAME_OFFSET {
@@ -146,7 +164,7 @@ impl<'b> Reply<'b> {
         let signatures = if self.wants_signatures { rrset.signatures } else { &[] };
         let end = self.length + rrset.body.len() + signatures.len();
         if end > self.limit {
-            return Err(Full);
+            return Err(self.full_of(rrset));
         }
         let (body, behind) = self.octets[self.length..end].split_at_mut(rrset.body.len());
         body.copy_from_slice(rrset.body);
@@ -201,25 +219,29 @@ impl<'b> Reply<'b> {
         self.counts[section as usize] += rrset.record_count + signatures;
     }
 
-    /// Puts an RRset, with signatures where wanted, whose owner is written out: `prefix` in whole labels, then a
-    /// pointer to `suffix`, or the root.
+    /// Puts an RRset, with signatures where wanted, whose `owner` is written out, but for what stands at `suffix` already.
     ///
     /// # Errors
     /// [`Full`].
     pub(super) fn put_written(
         &mut self,
         section: Section,
-        prefix: &[u8],
-        suffix: Option<usize>,
+        owner: NameRef<'_>,
+        suffix: Option<Owner>,
         rrset: &Rrset<'_>,
     ) -> Result<(), Full> {
+        if self.suffixes.is_some() {
+            return self.put_packed_at(section, owner, owner.as_bytes(), rrset);
+        }
+        let shared = suffix.map_or(1, |suffix| suffix.spot.bytes - suffix.skip);
+        let prefix = &owner.as_bytes()[..owner.len() - shared];
         let owner_at = self.length;
         let signatures = if self.wants_signatures { rrset.signature_records() } else { Records::default() };
         let bodies = [(rrset.body, rrset.records()), (rrset.signatures, signatures)];
         for (template, records) in bodies {
             for record in records {
                 let written = if self.length == owner_at || owner_at > POINTER_MAX {
-                    self.push(prefix).and_then(|()| self.push_end(suffix))
+                    self.push(prefix).and_then(|()| self.push_end(suffix.map(|suffix| suffix.pointer)))
                 } else {
                     self.push_end(Some(owner_at))
                 };
@@ -227,7 +249,7 @@ impl<'b> Reply<'b> {
                     &template[record.start + record.owner_bytes..record.rdata_start() + record.rdata.len()];
                 if written.and_then(|()| self.push(fixed_and_rdata)).is_err() {
                     self.length = owner_at;
-                    return Err(Full);
+                    return Err(self.full_of(rrset));
                 }
             }
         }
@@ -259,6 +281,9 @@ impl<'b> Reply<'b> {
     /// # Errors
     /// [`Full`]. Source: RFC 6672 §2.2, §3.1.
     pub(super) fn put_cname(&mut self, spot: Spot, ttl: u32, prefix: &[u8], target: usize) -> Result<usize, Full> {
+        if self.suffixes.is_some() {
+            return self.put_packed_cname(spot, ttl, prefix, target);
+        }
         let pointer = self.offset_behind(spot.at, 0);
         let start = self.length;
         let mut head = [0, 0, 0, Type::CNAME.0 as u8, 0, 1, 0, 0, 0, 0, 0, 0];
@@ -269,7 +294,7 @@ impl<'b> Reply<'b> {
         let put = self.push(&head).and_then(|()| self.push(prefix)).and_then(|()| self.push_end(Some(target)));
         if put.is_err() || target > POINTER_MAX {
             self.length = start;
-            return Err(Full);
+            return Err(self.full(0));
         }
         self.counts[Section::Answer as usize] += 1;
         Ok(rdata_at)
@@ -293,44 +318,78 @@ impl<'b> Reply<'b> {
         Ok(())
     }
 
-    /// Where the target of an RRset stands that was put at `start`; `None` if no pointer reaches it.
-    pub(super) fn target_at(&self, target: Target, start: usize, owner: Owner) -> Option<usize> {
-        let at = self.moved(target.place()?, start, owner);
-        (at <= POINTER_MAX).then_some(at)
+    /// Where the RDATA of the record at `start` stands.
+    pub(super) fn rdata_at(&self, start: usize) -> usize {
+        let owner = encoded_bytes(&self.octets[start..self.length]).expect("a record was written by us");
+        start + owner + RECORD_FIXED_BYTES
     }
 
-    /// Whether the name at `at`, and each of its suffixes, can still be pointed at.
-    pub(super) fn is_in_reach(at: usize) -> bool {
-        at <= POINTER_MAX - NAME_BYTES_MAX
+    /// Where a name is found that an RRset leads to, which was put at `start`.
+    #[inline]
+    pub(super) fn target(&self, rrset: &Rrset<'_>, target: Target, start: usize, owner: Owner) -> TargetName {
+        let Some(place) = target.place() else { return TargetName::Unknown };
+        if self.suffixes.is_some() {
+            return TargetName::Read(self.name_in_template(rrset, place, owner));
+        }
+        let at = self.moved(place, start, owner);
+        if at <= POINTER_MAX { TargetName::At(at) } else { TargetName::Unknown }
     }
 
-    /// Whether the name at `at` is the one whose octets are `name`.
-    pub(super) fn is_name_at(&self, mut at: usize, mut name: &[u8]) -> bool {
-        loop {
-            let length = usize::from(self.octets[at]);
-            if length >= 0xC0 {
-                at = (length & 0x3F) << 8 | usize::from(self.octets[at + 1]);
-                continue;
-            }
-            let label = &self.octets[at..=at + length];
-            let Some((other, rest)) = name.split_at_checked(label.len()) else { return false };
-            if !is_same(label, other) {
-                return false;
-            }
-            if length == 0 {
-                return true;
-            }
-            (at, name) = (at + label.len(), rest);
+    /// Whether the name is the one whose octets are `name`; one that is out of reach may be.
+    #[inline]
+    pub(super) fn is_target(&self, target: &TargetName, name: &[u8]) -> bool {
+        match target {
+            TargetName::At(at) => is_at(&self.octets[..self.length], *at, name),
+            TargetName::Read(read) => read.as_ref().as_bytes().eq_ignore_ascii_case(name), // Length octets are below `A`.
+            TargetName::Unknown => true,
         }
     }
 
-    /// Points all owners of an RRset at `pointer` and puts it: for what stands at a name already in the reply.
+    /// The name, unless it is out of reach.
+    pub(super) fn name_of(&self, target: &TargetName) -> Option<Name> {
+        match target {
+            TargetName::At(at) => Some(self.name_at(*at)),
+            TargetName::Read(read) => Some(*read),
+            TargetName::Unknown => None,
+        }
+    }
+
+    /// Puts an RRset of `node`, which has the name or stands for it, into the additional section.
     ///
     /// # Errors
     /// [`Full`].
-    pub(super) fn put_at(&mut self, section: Section, pointer: usize, rrset: &Rrset<'_>) -> Result<(), Full> {
-        let spot = Spot { at: pointer, bytes: 0 };
-        self.put(section, Owner { pointer, spot, skip: 0 }, rrset).map(|_| ())
+    #[inline]
+    pub(super) fn put_target(&mut self, target: &TargetName, node: Node<'_>, rrset: &Rrset<'_>) -> Result<(), Full> {
+        match target {
+            TargetName::At(at) => {
+                let owner = Owner { pointer: *at, spot: Spot { at: *at, bytes: 0 }, skip: 0, prefix: 0 };
+                self.put(Section::Additional, owner, rrset).map(|_| ())
+            }
+            TargetName::Read(name) => {
+                self.put_packed_at(Section::Additional, name.as_ref(), node.name_octets(), rrset).map(|_| ())
+            }
+            TargetName::Unknown => self.put_written(Section::Additional, node.name(), None, rrset),
+        }
+    }
+
+    /// The owner of what was put for a name there, in which no pointer leads to it; `None` if the owner was written out.
+    pub(super) fn target_owner(&self, target: &TargetName, node: Node<'_>) -> Option<Owner> {
+        let at = match target {
+            TargetName::At(at) => *at,
+            TargetName::Read(_) => QNAME_OFFSET,
+            TargetName::Unknown => return None,
+        };
+        let spot = Spot { at, bytes: node.name_octets().len() };
+        Some(Owner { pointer: at, spot, skip: 0, prefix: 0 })
+    }
+
+    /// Makes sure that the name at `at`, and each of its suffixes, can be pointed at, if pointers are needed.
+    ///
+    /// # Errors
+    /// [`Full`].
+    #[inline]
+    pub(super) fn reach(&mut self, at: usize) -> Result<(), Full> {
+        if at <= POINTER_MAX - NAME_BYTES_MAX || self.suffixes.is_some() { Ok(()) } else { Err(self.full(0)) }
     }
 
     /// Writes the header, and OPT where there is one, and returns the length of the message.

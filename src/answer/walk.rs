@@ -1,16 +1,20 @@
 //! From the question to the records: RFC 1034 §4.3.2 as RFC 2308, 4035, 4592, 5155, 6604, 6672 and 9471 have it.
 //!
-//! One step looks a name up in the zone that is to answer for it; an alias leads to the next step, perhaps in another
-//! zone that is served too.
+//! One step looks a name up in the zone that is to answer for it; an alias leads to the next step, in the same zone or, where
+//! the operator owns them all, in another one. Steps put answers, and note what belongs behind them: proofs and what leads on to
+//! additional records. Both are put in one place behind the walk, so that no way to end one can forget them.
+
+mod additional;
 
 use arrayvec::ArrayVec;
 
 use crate::answer::code::{ExtendedError, Rcode};
 use crate::answer::denial::{Place, Proofs};
-use crate::answer::reply::{Full, Owner, Reply, Section, Spot};
+use crate::answer::reply::{Full, Owner, Reply, Section, Spot, put_compressed};
+use crate::answer::walk::additional::Lead;
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
-use crate::zone::node::{Node, QNAME_OFFSET, Rrset, Target};
+use crate::zone::node::{Node, QNAME_OFFSET, Rrset};
 use crate::zone::{Entry, Found, Located, Missing, Trail, Zone, ZoneSet};
 
 /// The most aliases that are followed. A chain over it is answered as far as it goes.
@@ -32,22 +36,19 @@ impl Outcome {
         Self { rcode, is_authoritative: true, is_truncated: false, extended_error: None }
     }
 
+    /// Nothing that a zone says.
+    pub(super) fn error(rcode: Rcode) -> Self {
+        Self { is_authoritative: false, ..Self::authoritative(rcode) }
+    }
+
     /// No zone of ours, or nothing that we tell.
     pub(super) fn refused() -> Self {
-        Self {
-            is_authoritative: false,
-            extended_error: Some(ExtendedError::NOT_AUTHORITATIVE),
-            ..Self::authoritative(Rcode::REFUSED)
-        }
+        Self { extended_error: Some(ExtendedError::NOT_AUTHORITATIVE), ..Self::error(Rcode::REFUSED) }
     }
 
     /// A zone that should be served and can't.
     pub(super) fn broken() -> Self {
-        Self {
-            is_authoritative: false,
-            extended_error: Some(ExtendedError::INVALID_DATA),
-            ..Self::authoritative(Rcode::SERVFAIL)
-        }
+        Self { extended_error: Some(ExtendedError::INVALID_DATA), ..Self::error(Rcode::SERVFAIL) }
     }
 }
 
@@ -59,28 +60,91 @@ enum Step {
     Alias(usize),
 }
 
+/// Where aliases may lead.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'z> {
+    /// The zones that are served.
+    pub(super) zones: &'z ZoneSet,
+    /// Whether an alias is followed into another of them.
+    pub(super) is_across: bool,
+}
+
+impl<'z> Scope<'z> {
+    /// Where the target of an alias of `zone` stands, with its hash; `None` where it is not looked for.
+    ///
+    /// In a zone of its own it is looked for only where that is allowed. What `zone` delegates it refers to as it would if nobody
+    /// served the child here; but about a zone below it without a cut it can say nothing.
+    fn target(
+        &self,
+        zone: &'z Zone,
+        name: &LookupName<'_>,
+        qtype: Type,
+        last: &mut Option<&'z Entry>,
+    ) -> Option<(&'z Zone, Found<'z>, NameHash)> {
+        let located =
+            if self.is_across { locate(self.zones, name, qtype, last)? } else { self.zones.locate(name, last)? };
+        if let Located::Within(deepest, trail) = located
+            && (self.is_across || core::ptr::eq(deepest, zone))
+        {
+            return Some((deepest, deepest.lookup_along(name, &trail), deepest.hash_along(name, &trail)));
+        }
+        // What is broken is for whoever asks for the target itself.
+        let is_below = !self.is_across && name.name().is_below(zone.apex());
+        let found = is_below.then(|| zone.lookup(name))?;
+        matches!(found, Found::Delegation { .. }).then(|| (zone, found, name.hash(zone.seed())))
+    }
+}
+
 /// What is kept from step to step.
 struct Progress<'z> {
     proofs: Proofs<'z>,
     /// What the walk comes to, also where the records that say so do not fit.
     rcode: Rcode,
+    /// An alias was followed.
+    is_alias: bool,
     /// The name belongs to a delegated zone.
     is_referral: bool,
     /// The DNAMEs in the reply, by their owners, and where the target of each stands.
     redirects: ArrayVec<(&'z [u8], usize), { CHAIN_MAX + 1 }>,
+    /// Where the last name stands.
+    spot: Spot,
+    /// What leads on to additional records.
+    lead: Option<Lead<'z>>,
 }
 
-impl Progress<'_> {
+impl<'z> Progress<'z> {
+    /// Starts at a name that stands at `spot`.
+    fn new(spot: Spot) -> Self {
+        Self {
+            proofs: Proofs::default(),
+            rcode: Rcode::NOERROR,
+            is_alias: false,
+            is_referral: false,
+            redirects: ArrayVec::new(),
+            spot,
+            lead: None,
+        }
+    }
+
     /// Where the target of a DNAME stands that was put.
     fn redirect_of(&self, node: Node<'_>) -> Option<usize> {
         let mut put = self.redirects.iter();
         put.find(|(owner, _)| core::ptr::eq(*owner, node.name_octets())).map(|(_, target_at)| *target_at)
     }
+
+    /// Puts what was noted, however the walk ended.
+    ///
+    /// # Errors
+    /// [`Full`] where a proof or required glue does not fit.
+    fn conclude(&self, reply: &mut Reply<'_>) -> Result<(), Full> {
+        self.proofs.put(self.spot, reply)?;
+        self.lead.as_ref().map_or(Ok(()), |lead| lead.put(reply))
+    }
 }
 
-/// Puts all that answers a question for `name` into `reply`; [`locate`] found the zone.
+/// Puts all that answers a question for `name` into `reply`; [`locate`] found the zone. A reply that is truncated has no records.
 pub(super) fn walk<'z>(
-    zones: &'z ZoneSet,
+    scope: Scope<'z>,
     (zone, trail): (&'z Zone, &Trail<'z>),
     name: &LookupName<'_>,
     qtype: Type,
@@ -96,52 +160,69 @@ pub(super) fn walk<'z>(
         return Outcome::authoritative(Rcode::NOERROR);
     }
     let spot = Spot { at: QNAME_OFFSET, bytes: name.name().len() };
-    walk_on(zones, &Place { zone, name, spot, qtype }, found, reply)
+    let place = Place { zone, name, spot, qtype };
+    let outcome = walk_on(scope, &place, found, reply);
+    if outcome.is_truncated { walk_again(scope, &place, found, outcome, reply) } else { outcome }
+}
+
+/// Does what [`walk_on`] did in vain, with all names compressed as far as they can be. What then still does not fit is truncated:
+/// nobody may use what such a reply holds, and nobody is to be flooded with it (RFC 2181 §9).
+#[cold]
+fn walk_again<'z>(
+    scope: Scope<'z>,
+    place: &Place<'z, '_>,
+    found: Found<'z>,
+    truncated: Outcome,
+    reply: &mut Reply<'_>,
+) -> Outcome {
+    let again = reply
+        .might_fit()
+        .then(|| put_compressed(reply, place.zone.seed(), |reply| walk_on(scope, place, found, reply)));
+    again.filter(|outcome| !outcome.is_truncated).unwrap_or_else(|| {
+        reply.clear();
+        truncated
+    })
 }
 
 /// Does that where it takes more; the name of `place` stands where `found` says.
-fn walk_on<'z>(zones: &'z ZoneSet, place: &Place<'z, '_>, found: Found<'z>, reply: &mut Reply<'_>) -> Outcome {
-    let mut progress =
-        Progress { proofs: Proofs::default(), rcode: Rcode::NOERROR, is_referral: false, redirects: ArrayVec::new() };
-    let (is_alias, put) = match step(place, found, reply, &mut progress) {
-        Ok(Step::Done) => (false, Ok(())),
-        Ok(Step::Alias(at)) => (true, follow(zones, place, at, reply, &mut progress)),
-        Err(Full) => (false, Err(Full)),
+fn walk_on<'z>(scope: Scope<'z>, place: &Place<'z, '_>, found: Found<'z>, reply: &mut Reply<'_>) -> Outcome {
+    let mut progress = Progress::new(place.spot);
+    let walked = match step(place, found, reply, &mut progress) {
+        Ok(Step::Done) => Ok(()),
+        Ok(Step::Alias(at)) => follow(scope, place, at, reply, &mut progress),
+        Err(Full) => Err(Full),
     };
+    let put = walked.and_then(|()| progress.conclude(reply));
     // Where an alias was followed, that much is ours (RFC 1035 §4.1.1).
-    let is_authoritative = is_alias || !progress.is_referral;
+    let is_authoritative = progress.is_alias || !progress.is_referral;
     Outcome { rcode: progress.rcode, is_authoritative, is_truncated: put.is_err(), extended_error: None }
 }
 
 /// Follows the alias of `first`, whose target stands at `at` in the reply, and those behind it.
 fn follow<'z>(
-    zones: &'z ZoneSet,
+    scope: Scope<'z>,
     first: &Place<'z, '_>,
     mut at: usize,
     reply: &mut Reply<'_>,
     progress: &mut Progress<'z>,
 ) -> Result<(), Full> {
-    let (qtype, mut last) = (first.qtype, zones.only());
+    progress.is_alias = true;
+    let (qtype, mut zone, mut last) = (first.qtype, first.zone, scope.zones.only());
     let mut seen: ArrayVec<NameHash, { CHAIN_MAX + 1 }> = ArrayVec::new();
-    seen.push(first.name.hash(first.zone.seed()));
-    let mut spot = first.spot;
+    seen.push(first.name.hash(zone.seed()));
     loop {
         let target = reply.name_at(at);
         let name = LookupName::of(&target);
-        let located = locate(zones, &name, qtype, &mut last).filter(|_| Reply::is_in_reach(at));
-        let located = match located {
-            Some(Located::Within(zone, trail)) => Some((zone, trail, zone.hash_along(&name, &trail))),
-            // As far as the chain goes: what is behind it is for whoever asks for the target itself.
-            Some(Located::Broken) | None => None,
-        };
+        let Some((next, found, hash)) = scope.target(zone, &name, qtype, &mut last) else { return Ok(()) };
         // In a loop, what is in the reply already would be put again.
-        let is_new = |hash: &NameHash| !seen.is_full() && !seen.contains(hash);
-        let Some((zone, trail, hash)) = located.filter(|(.., hash)| is_new(hash)) else {
-            return progress.proofs.put(spot, reply);
-        };
+        if seen.is_full() || seen.contains(&hash) {
+            return Ok(());
+        }
+        reply.reach(at)?;
         seen.push(hash);
-        spot = Spot { at, bytes: target.as_ref().len() };
-        match step(&Place { zone, name: &name, spot, qtype }, zone.lookup_along(&name, &trail), reply, progress)? {
+        zone = next;
+        progress.spot = Spot { at, bytes: target.as_ref().len() };
+        match step(&Place { zone, name: &name, spot: progress.spot, qtype }, found, reply, progress)? {
             Step::Done => return Ok(()),
             Step::Alias(next) => at = next,
         }
@@ -190,14 +271,15 @@ fn step<'z>(
         Found::Redirected { owner, labels } => redirect(place, owner, labels, reply, progress),
         Found::Missing(missing) => match place.zone.wildcard(&missing) {
             Some(node) => {
+                // What is answered from here on comes from a wildcard, and that nothing stands closer is to be proved.
+                progress.proofs.synthesis(place, &missing, reply);
                 let owner = reply.synthesised_owner(place.spot, node.name_octets().len());
                 answer_from(place, node, owner, Some(&missing), reply, progress)
             }
             None => {
                 progress.rcode = Rcode::NXDOMAIN;
-                put_soa(place, reply)?;
                 progress.proofs.name_error(place, &missing, reply);
-                progress.proofs.put(place.spot, reply).map(|()| Step::Done)
+                put_soa(place, reply).map(|()| Step::Done)
             }
         },
     }
@@ -213,12 +295,8 @@ fn answer_from<'z>(
     progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
     let found = match place.qtype {
-        // One RRset is enough (RFC 8482 §4.1); rather data than a proof.
-        Type::ANY => {
-            let mut present = node.rrsets().filter(|rrset| rrset.record_count > 0);
-            present.clone().find(|rrset| rrset.rtype != Type::NSEC).or_else(|| present.next())
-        }
-        Type::RRSIG => return all_signatures(place, node, owner, missing, reply, progress),
+        Type::ANY => one_of(node.rrsets().filter(|rrset| rrset.record_count > 0)),
+        Type::RRSIG => one_of(node.rrsets().filter(|rrset| rrset.signature_count > 0)).map(Rrset::as_signatures),
         qtype => node.rrset(qtype),
     };
     if let Some(rrset) = found {
@@ -226,40 +304,24 @@ fn answer_from<'z>(
             return Ok(Step::Done); // It led here, and stands in the reply.
         }
         let start = reply.put(Section::Answer, owner, &rrset)?;
-        progress.proofs.synthesis(place, missing, reply);
-        progress.proofs.put(place.spot, reply)?;
         if rrset.has_targets() {
-            put_additional(place.zone, &rrset, start, owner, false, reply)?;
+            progress.lead = Some(Lead { zone: place.zone, rrset, start, owner, is_referral: false });
         }
         return Ok(Step::Done);
     }
-    if let Some(cname) = node.rrset(Type::CNAME) {
-        let start = reply.put(Section::Answer, owner, &cname)?;
-        progress.proofs.synthesis(place, missing, reply);
-        let record = cname.records().next().expect("an RRset has a record");
-        return Ok(Step::Alias(start + record.rdata_start()));
+    // Signatures are asked for where they stand.
+    match node.rrset(Type::CNAME).filter(|_| place.qtype != Type::RRSIG) {
+        Some(cname) => {
+            let start = reply.put(Section::Answer, owner, &cname)?;
+            Ok(Step::Alias(reply.rdata_at(start)))
+        }
+        None => no_data(place, node, missing, reply, progress),
     }
-    no_data(place, node, missing, reply, progress)
 }
 
-/// Answers QTYPE RRSIG with every signature at the name.
-fn all_signatures<'z>(
-    place: &Place<'z, '_>,
-    node: Node<'z>,
-    owner: Owner,
-    missing: Option<&Missing<'z>>,
-    reply: &mut Reply<'_>,
-    progress: &mut Progress<'z>,
-) -> Result<Step, Full> {
-    let mut signed = node.rrsets().filter(|rrset| rrset.signature_count > 0).peekable();
-    if signed.peek().is_none() {
-        return no_data(place, node, missing, reply, progress);
-    }
-    for rrset in signed {
-        reply.put(Section::Answer, owner, &rrset.as_signatures())?;
-    }
-    progress.proofs.synthesis(place, missing, reply);
-    progress.proofs.put(place.spot, reply).map(|()| Step::Done)
+/// One RRset, which is enough for those who ask for any (RFC 8482 §4.1); rather data than a proof.
+fn one_of<'z>(mut rrsets: impl Iterator<Item = Rrset<'z>> + Clone) -> Option<Rrset<'z>> {
+    rrsets.clone().find(|rrset| rrset.rtype != Type::NSEC).or_else(|| rrsets.next())
 }
 
 /// Says that the name has no records of the type (RFC 2308 §2.2).
@@ -270,9 +332,8 @@ fn no_data<'z>(
     reply: &mut Reply<'_>,
     progress: &mut Progress<'z>,
 ) -> Result<Step, Full> {
-    put_soa(place, reply)?;
     progress.proofs.no_data(place, node, missing, reply);
-    progress.proofs.put(place.spot, reply).map(|()| Step::Done)
+    put_soa(place, reply).map(|()| Step::Done)
 }
 
 /// Puts the SOA that a negative answer carries (RFC 2308 §3).
@@ -296,19 +357,15 @@ fn refer<'z>(
     let wants_signatures = core::mem::replace(&mut reply.wants_signatures, false);
     let start = reply.put(Section::Authority, owner, &servers);
     reply.wants_signatures = wants_signatures;
-    let start = start?;
+    progress.lead = Some(Lead { zone: place.zone, rrset: servers, start: start?, owner, is_referral: true });
     if wants_signatures && place.zone.is_signed() {
         match cut.rrset(Type::DS) {
             Some(ds) => {
                 reply.put(Section::Authority, owner, &ds)?;
             }
-            None => {
-                progress.proofs.no_ds(place, cut, labels, reply);
-            }
+            None => progress.proofs.no_ds(place, cut, labels, reply),
         }
     }
-    progress.proofs.put(place.spot, reply)?;
-    put_additional(place.zone, &servers, start, owner, true, reply)?;
     Ok(Step::Done)
 }
 
@@ -332,7 +389,8 @@ fn redirect<'z>(
         Some(target_at) => target_at,
         None => {
             let owner = reply.owner(place.spot, node.name_octets().len());
-            let target_at = reply.put(Section::Answer, owner, &dname)? + record.rdata_start();
+            let start = reply.put(Section::Answer, owner, &dname)?;
+            let target_at = reply.rdata_at(start);
             progress.redirects.push((node.name_octets(), target_at));
             target_at
         }
@@ -343,71 +401,4 @@ fn redirect<'z>(
     let alias = reply.put_cname(place.spot, record.ttl, prefix, target_at)?;
     // Where the CNAME itself is asked for, it is the answer.
     Ok(if place.qtype == Type::CNAME { Step::Done } else { Step::Alias(alias) })
-}
-
-/// Puts the addresses of the names that an RRset leads to, which was put at `start`.
-///
-/// In a referral, those of servers at or below the cut are required (RFC 9471 §3); all others are put as
-/// far as there is room.
-///
-/// # Errors
-/// [`Full`] where required glue does not fit.
-fn put_additional(
-    zone: &Zone,
-    rrset: &Rrset<'_>,
-    start: usize,
-    owner: Owner,
-    is_referral: bool,
-    reply: &mut Reply<'_>,
-) -> Result<(), Full> {
-    for is_required in [true, false] {
-        for target in rrset.targets() {
-            if is_required == (is_referral && target.is_below_owner()) {
-                let at = reply.target_at(target, start, owner);
-                put_addresses(zone, target, at, is_required, reply)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Puts the addresses of one such name, which stands at `at` in the reply, if it can be pointed at.
-///
-/// # Errors
-/// [`Full`] where they are required and do not fit. Others are left out then; a shorter RRset behind them may fit.
-fn put_addresses(
-    zone: &Zone,
-    target: Target,
-    at: Option<usize>,
-    is_required: bool,
-    reply: &mut Reply<'_>,
-) -> Result<(), Full> {
-    let is_it = |node: Node<'_>| at.is_none_or(|at| reply.is_name_at(at, node.name_octets()));
-    let node = zone.names().find_by(target.hash, is_it).or_else(|| wildcard_for(zone, &reply.name_at(at?)));
-    let Some(node) = node else { return Ok(()) };
-    for rtype in [Type::A, Type::AAAA] {
-        let Some(addresses) = node.rrset(rtype) else { continue };
-        let put = match at {
-            Some(at) => reply.put_at(Section::Additional, at, &addresses),
-            None => {
-                let octets = node.name_octets();
-                reply.put_written(Section::Additional, &octets[..octets.len() - 1], None, &addresses)
-            }
-        };
-        if is_required {
-            put?;
-        }
-    }
-    Ok(())
-}
-
-/// The wildcard that stands for a target that does not exist.
-fn wildcard_for<'z>(zone: &'z Zone, target: &Name) -> Option<Node<'z>> {
-    if !zone.has_wildcards() || !target.as_ref().is_at_or_below(zone.apex()) {
-        return None;
-    }
-    match zone.lookup(&LookupName::new(target.as_ref())) {
-        Found::Missing(missing) => zone.wildcard(&missing),
-        Found::Exact(_) | Found::Delegation { .. } | Found::Redirected { .. } => None,
-    }
 }

@@ -266,6 +266,7 @@ impl Check<'_> {
             version: self.text("server.version", &server.version, Some(version_default())),
             udp_payload_bytes_max: u16::try_from(payload).unwrap_or(default.udp_payload_bytes_max),
             tcp_idle_timeout_100ms: u16::try_from(tcp.idle_timeout.as_millis() / 100).unwrap_or(u16::MAX),
+            follow_across_zones: server.follow_across_zones.unwrap_or(default.follow_across_zones),
             canary: None,
         }
     }

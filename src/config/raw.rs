@@ -52,6 +52,8 @@ pub(super) struct RawServer {
     pub(super) strict: Option<bool>,
     /// What one reload may take away: a number of zones, or a share in percent.
     pub(super) reload_loss_max: Option<Spanned<toml::Value>>,
+    /// Whether aliases are followed into other zones.
+    pub(super) follow_across_zones: Option<bool>,
     /// The largest UDP reply.
     pub(super) udp_payload_max: Option<Spanned<i64>>,
     /// `[server.tcp]`.

@@ -60,6 +60,47 @@ pub struct Name {
     bytes: [u8; NAME_BYTES_MAX],
 }
 
+/// Whether the name at `at` in `message`, which may be compressed, is the one whose octets are `name`.
+#[inline]
+pub fn is_at(message: &[u8], mut at: usize, mut name: &[u8]) -> bool {
+    loop {
+        let Some(&length) = message.get(at) else { return false };
+        if length >= 0xC0 {
+            let Some(&low) = message.get(at + 1) else { return false };
+            let target = usize::from(length & 0x3F) << 8 | usize::from(low);
+            if target >= at {
+                return false;
+            }
+            at = target;
+            continue;
+        }
+        let end = at + 1 + usize::from(length);
+        let (Some(label), Some((other, rest))) = (message.get(at..end), name.split_at_checked(end - at)) else {
+            return false;
+        };
+        if !is_same(label, other) {
+            return false;
+        }
+        if length == 0 {
+            return true;
+        }
+        (at, name) = (end, rest);
+    }
+}
+
+/// Octets of the name at the start of `bytes`, a compression pointer ending it; `None` where it is cut short.
+pub fn encoded_bytes(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            0xC0.. => return Some(at + 2),
+            _ => return None,
+        }
+    }
+}
+
 /// Octets that are looked at as one word.
 pub(crate) const WORD_BYTES: usize = size_of::<u64>();
 

@@ -276,6 +276,18 @@ pub enum FaultKind {
         /// How much it takes.
         bytes: usize,
     },
+    /// An RRset that can only be sent without EDNS, or without its signatures, if at all.
+    #[error(
+        "the {rtype} records at {owner} take {bytes} octets in a reply with EDNS, of which no message has more than 65535"
+    )]
+    RrsetWithoutRoom {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: Type,
+        /// What the reply takes, header, question and signatures included.
+        bytes: usize,
+    },
     /// NSEC3 with more iterations than a validator would do.
     #[error("NSEC3 with {iterations} iterations; at most {max} are served")]
     Nsec3TooManyIterations {
@@ -477,6 +489,7 @@ impl FaultKind {
             Self::CnameAndOtherData { .. } => (Error, "cname-and-other-data"),
             Self::BelowDname { .. } => (Error, "below-dname"),
             Self::RrsetTooLarge { .. } => (Error, "rrset-too-large"),
+            Self::RrsetWithoutRoom { .. } => (Warning, "rrset-without-room"),
             Self::Nsec3TooManyIterations { .. } => (Error, "nsec3-too-many-iterations"),
             Self::OutOfZone { .. } => (Warning, "out-of-zone"),
             Self::TtlsDiffer { .. } => (Warning, "ttls-differ"),

@@ -149,7 +149,7 @@ impl Layout<'_> {
     fn write_shard(&self, names: &Index, shard: usize, pieces: &Pieces, desk: &mut Desk<'_>) {
         let is_same = |a: Run, b: Run| pieces.owner(a) == pieces.owner(b);
         let is_zone = core::ptr::eq(names, self.index);
-        let (mut records, mut maker) = (Vec::new(), RrsetMaker::default());
+        let (mut records, mut maker) = (Vec::new(), RrsetMaker::new(self.seed));
         let mut ahead = names.runs(shard);
         let mut groups = Groups { runs: ahead, empties: names.empties(shard), is_same };
         while let Some(group) = groups.next() {

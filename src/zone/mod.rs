@@ -6,6 +6,7 @@
 mod build;
 mod check;
 mod collect;
+pub mod compress;
 mod crew;
 pub mod fault;
 pub mod hash;

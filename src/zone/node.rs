@@ -15,14 +15,18 @@
 //! sigs:    the RRSIG records that cover the body's type, laid out likewise
 //! moves:   u16 each: where in the body a compression pointer stands inside RDATA
 //! targets: u16 + u64 each: a pointer to the name, or 0, its highest bit set if the name stands at or below the owner,
-//!          and the hash of a name whose addresses belong in the additional section
+//!          the next one if the record is an alias to a service there, and the hash of a name whose addresses belong in
+//!          the additional section
 //! ```
 //!
 //! A pointer in a template counts as in that first reply: below [`QNAME_OFFSET`] + n + 4 it points into the question,
 //! from there on into the body.
 
-use crate::wire::rdata;
-use crate::wire::{NameRef, Type};
+use arrayvec::ArrayVec;
+
+use crate::wire::name::NAME_BYTES_MAX;
+use crate::wire::rdata::{self, Piece};
+use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash, Seed};
 
 /// Where the question's name starts in a message (RFC 1035 §4.1.1).
@@ -36,6 +40,8 @@ pub const RECORD_FIXED_BYTES: usize = 10;
 pub const POINTER_REACH_BYTES: usize = 0x1000;
 /// Suffixes of earlier names that one template is compressed against: bounds the work of loading one RRset.
 const SUFFIXES_MAX: usize = 64;
+/// The most octets of plain RDATA in which names may be compressed: SOA has two names and five numbers (RFC 1035 §3.3.13).
+pub const NAMED_RDATA_BYTES_MAX: usize = 2 * NAME_BYTES_MAX + 20;
 /// An NSEC3 hash in octets: SHA-1 is the only algorithm (RFC 5155 §11).
 pub const NSEC3_HASH_BYTES: usize = 20;
 
@@ -125,7 +131,7 @@ pub struct TemplateRecord<'z> {
 /// A name in an RRset whose addresses belong in the additional section.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// A pointer to the name as templates count them, 0 where no pointer can reach it; and [`IS_BELOW_OWNER`].
+    /// A pointer to the name as templates count them, 0 where no pointer can reach it; and [`IS_BELOW_OWNER`], [`IS_ALIAS`].
     pointer: u16,
     /// The hash of the name.
     pub hash: NameHash,
@@ -133,17 +139,25 @@ pub struct Target {
 
 /// The bit of a target's pointer that says that the name stands at or below the owner of the RRset.
 const IS_BELOW_OWNER: u16 = 0x8000;
+/// The bit that says that the record is an alias to the service there (RFC 9460 §2.4.2). Pointers stay below both.
+const IS_ALIAS: u16 = 0x4000;
 
 impl Target {
     /// Where the name stands, as templates count; `None` where no pointer can reach it.
     pub fn place(self) -> Option<usize> {
-        let pointer = usize::from(self.pointer & !IS_BELOW_OWNER);
+        let pointer = usize::from(self.pointer & !(IS_BELOW_OWNER | IS_ALIAS));
         (pointer != 0).then_some(pointer)
     }
 
     /// Whether the name stands at or below the owner of the RRset: of a delegation, whether its addresses are required.
     pub fn is_below_owner(self) -> bool {
         self.pointer & IS_BELOW_OWNER != 0
+    }
+
+    /// Whether the record is an alias to the service at the name, so that its RRset of the same type belongs in the additional
+    /// section too (RFC 9460 §4.1).
+    pub fn is_alias(self) -> bool {
+        self.pointer & IS_ALIAS != 0
     }
 }
 
@@ -325,6 +339,53 @@ impl<'z> Rrset<'z> {
         }
     }
 
+    /// The RDATA of one record of the body with its names in full, which `scratch` holds where they are compressed.
+    ///
+    /// `question` is the name at [`QNAME_OFFSET`] in the reply that the template is laid out for, as far as it is pointed at.
+    pub fn plain_rdata<'s>(
+        self,
+        question: &[u8],
+        record: &TemplateRecord<'s>,
+        scratch: &'s mut ArrayVec<u8, NAMED_RDATA_BYTES_MAX>,
+    ) -> &'s [u8] {
+        if !self.has_moves() {
+            return record.rdata;
+        }
+        scratch.clear();
+        for piece in rdata::pieces(self.rtype, record.rdata) {
+            let pushed = match piece {
+                Piece::Octets(octets) => scratch.try_extend_from_slice(octets),
+                Piece::Name(at) => {
+                    let base = QNAME_OFFSET + question.len() + QUESTION_TAIL_BYTES;
+                    let name = self.name_at(question, base + record.rdata_start() + at);
+                    scratch.try_extend_from_slice(name.as_ref().as_bytes())
+                }
+            };
+            pushed.expect("two names and their numbers have room");
+        }
+        scratch
+    }
+
+    /// The name at `place`, as templates count; `question` as in [`Self::plain_rdata`].
+    pub fn name_at(self, question: &[u8], mut place: usize) -> Name {
+        let base = QNAME_OFFSET + question.len() + QUESTION_TAIL_BYTES;
+        let mut labels: ArrayVec<u8, NAME_BYTES_MAX> = ArrayVec::new();
+        let rest = loop {
+            let Some(at) = place.checked_sub(base) else { break &question[place - QNAME_OFFSET..] };
+            match self.body[at] {
+                0 => break &[0],
+                length @ 1..=63 => {
+                    let label = &self.body[at..=at + usize::from(length)];
+                    labels.try_extend_from_slice(label).expect("a template holds names");
+                    place += label.len();
+                }
+                high => place = usize::from(u16::from_be_bytes([high & 0x3F, self.body[at + 1]])),
+            }
+        };
+        let rest = NameRef::parse(rest).expect("a template points at whole labels");
+        Name::join(&labels, rest).expect("a template holds names")
+    }
+
     /// Writes the RDATA of one record of the body with its names in full.
     ///
     /// `owner` is the name of the node that the RRset belongs to.
@@ -435,6 +496,9 @@ fn push_record_head(out: &mut Vec<u8>, owner: NameRef<'_>, rtype: Type, ttl: u32
     out.extend_from_slice(&fixed);
 }
 
+/// SvcPriority of AliasMode (RFC 9460 §2.4.2).
+const ALIAS_MODE: [u8; 2] = [0; 2];
+
 /// What is to be known of the template that was written last; its buffers are used again for the next.
 #[derive(Default)]
 struct Template<'n> {
@@ -473,8 +537,10 @@ impl<'n> Template<'n> {
                 };
                 if has_additional(source.rtype) {
                     let pointer = if pointer < base + POINTER_REACH_BYTES { pointer as u16 } else { 0 };
-                    let bit = if embedded.name.is_at_or_below(owner) { IS_BELOW_OWNER } else { 0 };
-                    self.add_target(seed, embedded.name, pointer | bit);
+                    let is_alias = matches!(source.rtype, Type::SVCB | Type::HTTPS) && rdata.starts_with(&ALIAS_MODE);
+                    let bits = if embedded.name.is_at_or_below(owner) { IS_BELOW_OWNER } else { 0 }
+                        | if is_alias { IS_ALIAS } else { 0 };
+                    self.add_target(seed, embedded.name, pointer | bits);
                 }
             }
             out.extend_from_slice(&rdata[copied..]);
@@ -487,8 +553,12 @@ impl<'n> Template<'n> {
     /// brings no addresses along in NSD and Knot either (RFC 9460 §2.5).
     fn add_target(&mut self, seed: Seed, name: NameRef<'_>, pointer: u16) {
         let hash = LookupName::new(name).hash(seed);
-        if !name.is_root() && self.targets.iter().all(|target| target.hash != hash) {
-            self.targets.push(Target { pointer, hash });
+        if name.is_root() {
+            return;
+        }
+        match self.targets.iter_mut().find(|target| target.hash == hash) {
+            Some(known) => known.pointer |= pointer & IS_ALIAS,
+            None => self.targets.push(Target { pointer, hash }),
         }
     }
 }

@@ -3,15 +3,17 @@
 
 use std::borrow::Cow;
 
-use crate::wire::message::MESSAGE_BYTES_MAX;
+use crate::wire::message::{MESSAGE_BYTES_MAX, OPT_BYTES};
 use crate::wire::{NameRef, Type, rdata};
 use crate::zone::collect::Stored;
+use crate::zone::compress::measure;
 use crate::zone::fault::{FaultKind, Faults, Place};
-use crate::zone::node::{RECORD_FIXED_BYTES, RrsetSource};
+use crate::zone::hash::Seed;
+use crate::zone::node::{QNAME_OFFSET, QUESTION_TAIL_BYTES, RECORD_FIXED_BYTES, RrsetSource};
 
 /// Turns the records of one owner into RRsets; its buffers are used again for the next.
-#[derive(Default)]
 pub(super) struct RrsetMaker<'a> {
+    seed: Seed,
     parts: Vec<Part>,
     rdatas: Vec<&'a [u8]>,
     signatures: Vec<(u32, &'a [u8])>,
@@ -31,6 +33,11 @@ fn home(record: &Stored<'_>) -> Type {
 }
 
 impl<'a> RrsetMaker<'a> {
+    /// Starts with nothing; `seed` is that of the zone's name hash.
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { seed, parts: Vec::new(), rdatas: Vec::new(), signatures: Vec::new() }
+    }
+
     /// Makes the RRsets of `owner` from its records, which stand in the order of the file.
     pub(super) fn make(&mut self, owner: NameRef<'_>, apex: NameRef<'_>, records: &[Stored<'a>], faults: &mut Faults) {
         let order = |record: &Stored<'_>| (home(record), record.rtype == Type::RRSIG);
@@ -55,9 +62,31 @@ impl<'a> RrsetMaker<'a> {
                 signatures: signatures_start..self.signatures.len(),
             };
             tell_of_rrset(owner, apex, &part, own, signing, faults);
+            self.tell_of_size(owner, &part, group[0].place, faults);
             self.parts.push(part);
         }
         tell_of_owner(owner, &sorted, faults);
+    }
+
+    /// Tells of an RRset that no reply can hold, or none with EDNS and its signatures: measured as it would be sent.
+    fn tell_of_size(&self, owner: NameRef<'_>, part: &Part, place: Place, faults: &mut Faults) {
+        let (rtype, rdatas) = (part.rtype, &self.rdatas[part.rdatas.clone()]);
+        let in_records = |owner_bytes: usize, bytes: usize| owner_bytes + RECORD_FIXED_BYTES + bytes;
+        let owner_bytes = if owner.is_root() { 1 } else { 2 };
+        let signatures = self.signatures[part.signatures.clone()].iter();
+        let signatures: usize = signatures.map(|(_, rdata)| in_records(owner_bytes, rdata.len())).sum();
+        let around = QNAME_OFFSET + owner.len() + QUESTION_TAIL_BYTES + OPT_BYTES;
+        let plain: usize = rdatas.iter().map(|rdata| in_records(owner_bytes, rdata.len())).sum();
+        if around + plain + signatures <= MESSAGE_BYTES_MAX {
+            return;
+        }
+        let records = measure(self.seed, owner, rtype, rdatas);
+        let (owner, bytes) = (owner.to_name(), around + records + signatures);
+        if records > MESSAGE_BYTES_MAX - owner.as_ref().len() {
+            faults.add(FaultKind::RrsetTooLarge { owner, rtype, bytes: records }, place, 0);
+        } else if bytes > MESSAGE_BYTES_MAX {
+            faults.add(FaultKind::RrsetWithoutRoom { owner, rtype, bytes }, place, 0);
+        }
     }
 
     /// Records of the RRsets that were made last, signatures included.
@@ -146,10 +175,6 @@ fn tell_of_rrset(
     }
     if owner.is_wildcard() && matches!(rtype, Type::NS | Type::DNAME) {
         faults.add(FaultKind::AtWildcard { owner: owner.to_name(), rtype }, first.place, 0);
-    }
-    let bytes = own.iter().chain(signing).map(|record| 2 + RECORD_FIXED_BYTES + record.rdata.len()).sum();
-    if bytes > MESSAGE_BYTES_MAX - owner.len() {
-        faults.add(FaultKind::RrsetTooLarge { owner: owner.to_name(), rtype, bytes }, first.place, 0);
     }
 }
 

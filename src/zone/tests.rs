@@ -335,3 +335,33 @@ fn a_zone_is_the_same_in_one_shard_and_in_many_and_with_any_crew() {
     assert_eq!(told(&few_faults), told(&many_faults), "few enough that all are kept");
     assert_eq!(few.map(|zone| written(&zone)), many.map(|zone| written(&zone)));
 }
+
+#[test]
+fn an_rrset_that_no_reply_with_edns_holds_is_told_of() {
+    // 65,486 octets of RDATA with header, question, the rest of the record and OPT are one octet too many.
+    for (octets, told) in [
+        (65_485, None),
+        (65_486, Some("rrset-without-room")),
+        (65_512, Some("rrset-without-room")),
+        (65_513, Some("rrset-too-large")),
+    ] {
+        let (whole, rest) = (octets / 256, octets % 256);
+        let text =
+            format!("bg TXT {}\"{}\"\n", format!("\"{}\" ", "x".repeat(255)).repeat(whole), "x".repeat(rest - 1));
+        let (zone, faults) = load_text("e.test.", &text, None);
+        assert_eq!(faults.iter().next().map(|fault| fault.kind.code()), told, "{octets}");
+        assert_eq!(zone.is_some(), told != Some("rrset-too-large"), "{octets}");
+    }
+}
+
+#[test]
+fn an_rrset_is_measured_with_its_names_compressed() {
+    let many = |count: usize| {
+        (0..count).map(|index| format!("p PTR h{index:07}.customers.of.a.long.domain.name.test.\n")).collect::<String>()
+    };
+    let (zone, faults) = load_text("e.test.", &many(1500), None);
+    assert!(zone.is_some() && faults.iter().next().is_none());
+    let (zone, faults) = load_text("e.test.", &many(3000), None);
+    let codes: Vec<_> = faults.iter().map(|fault| fault.kind.code()).collect();
+    assert!(zone.is_none() && codes == ["rrset-too-large"], "{codes:?}");
+}

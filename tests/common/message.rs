@@ -50,6 +50,11 @@ impl Edns {
         Self { payload_bytes, ttl: if is_do { 0x8000 } else { 0 }, options: Vec::new() }
     }
 
+    /// Whether DO is set.
+    pub(crate) fn is_do(&self) -> bool {
+        self.ttl & 0x8000 != 0
+    }
+
     /// Adds an option.
     pub(crate) fn with_option(mut self, code: u16, octets: &[u8]) -> Self {
         self.options.extend_from_slice(&code.to_be_bytes());

@@ -9,6 +9,7 @@ pub(crate) mod ask;
 pub(crate) mod interrupt;
 pub(crate) mod message;
 pub(crate) mod name;
+pub(crate) mod proof;
 pub(crate) mod server;
 pub(crate) mod sign;
 pub(crate) mod site;

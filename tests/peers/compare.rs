@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use fated::wire::Type;
 
-use super::common::ask;
-use super::common::message::{AA, AD, CD, Message, QR, Query, RA, RD, Record, Sets, TC, Z};
+use super::common::message::{AA, AD, CD, Edns, Message, QR, Query, RA, RD, Record, Sets, TC, Z};
+use super::common::{ask, proof};
 use super::meant::{self, Entry};
 use super::questions::Ways;
 
@@ -108,7 +108,12 @@ fn malformed(case: &Case<'_>) -> Option<String> {
     if records != opts + sets.iter().map(BTreeSet::len).sum::<usize>() {
         return Some("a record stands twice in a section".to_owned());
     }
-    None
+    if reply.has(TC) && records > opts {
+        return Some("TC, and records all the same".to_owned());
+    }
+    // Who asks for RRSIG without DO gets signatures, but no proofs.
+    let unproved = if case.query.edns.as_ref().is_some_and(Edns::is_do) { proof::unproved(reply) } else { Vec::new() };
+    (!unproved.is_empty()).then(|| format!("nothing proves {unproved:?}"))
 }
 
 /// What differs between two replies, in few words.

@@ -10,6 +10,8 @@ use crate::model::{Content, Labels, Model, is_at_or_below};
 
 /// The zone's name.
 pub(crate) const APEX: &str = "test.";
+/// The name of another zone that is served beside it.
+pub(crate) const NEIGHBOUR: &str = "elsewhere.";
 /// The TTL of every record.
 const TTL: u32 = 300;
 /// The SOA's MINIMUM.
@@ -24,8 +26,8 @@ enum Kind {
     Cut(Vec<Labels>),
 }
 
-/// The labels of a name in the zone.
-fn labels(text: &str) -> Labels {
+/// The labels of a name.
+pub(crate) fn labels(text: &str) -> Labels {
     text.trim_end_matches('.').split('.').map(str::to_owned).collect()
 }
 
@@ -113,6 +115,13 @@ pub(crate) fn text(model: &Model) -> String {
         }
     }
     text
+}
+
+/// The other zone as a file: it has an answer for every name.
+pub(crate) fn neighbour() -> String {
+    format!(
+        "$TTL {TTL}\n@ SOA ns admin 1 3600 600 86400 {MINIMUM}\n@ NS ns\nns A 192.0.2.1\n* A 192.0.2.2\n* AAAA 2001:db8::2\n"
+    )
 }
 
 /// A name as text.

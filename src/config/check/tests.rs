@@ -27,6 +27,7 @@ zones-dir = "zones"
 control = "/run/c.sock"
 state-dir = "/var/lib/fated"
 udp-payload-max = 4096
+follow-across-zones = true
 [server.tcp]
 clients-max = 100
 idle-timeout = "2m"
@@ -49,6 +50,7 @@ file = "a.zone"
     assert_eq!(config.settings.version, None);
     assert_eq!(config.settings.udp_payload_bytes_max, 4096);
     assert_eq!(config.settings.tcp_idle_timeout_100ms, 1200);
+    assert!(config.settings.follow_across_zones);
     assert_eq!(config.tcp.clients_max, 100);
     assert_eq!(config.tcp.clients_per_address_max, 100);
     assert_eq!(config.tcp.io_timeout, Duration::from_millis(250));
@@ -71,6 +73,7 @@ fn nothing_written_means_the_laptop_defaults() {
     assert_eq!(config.zones.dir.as_deref(), Some(Path::new("zones")));
     assert!(!config.zones.is_dir_named);
     assert_eq!(config.settings.udp_payload_bytes_max, 1232);
+    assert!(!config.settings.follow_across_zones, "zones may be of owners who do not trust each other");
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub use error::{TextCause, TextError, WireError};
 pub use time::{TtlError, parse_ttl};
 pub use tokens::Token;
 
-use super::name::{Name, NameRef};
+use super::name::{Name, NameRef, encoded_bytes};
 use super::rtype::Type;
 use field::{Field, NameKind};
 use rows::Row;
@@ -183,6 +183,40 @@ fn kinds_and_names(rtype: Type, rdata: &[u8]) -> impl Iterator<Item = (NameKind,
             }
         }
         None
+    })
+}
+
+/// Whether a sender may compress names in the RDATA of the type: the types of RFC 1035 only (RFC 3597 §4).
+pub fn is_compressible(rtype: Type) -> bool {
+    rows::row(rtype).is_some_and(|row| row.fields.iter().any(|field| matches!(field, Field::Name(NameKind::WellKnown))))
+}
+
+/// A piece of RDATA as it stands in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Octets that hold no name.
+    Octets(&'a [u8]),
+    /// A name that may be compressed, and where it starts in the RDATA.
+    Name(usize),
+}
+
+/// The pieces of RDATA in which the names that may be compressed perhaps are.
+pub fn pieces(rtype: Type, rdata: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+    let mut fields = rows::row(rtype).map_or(&[][..], |row| row.fields);
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        let rest = rdata.get(at..).filter(|rest| !rest.is_empty())?;
+        let (field, later) = fields.split_first().map_or((None, fields), |(field, later)| (Some(field), later));
+        fields = later;
+        let (bytes, piece) = match field {
+            Some(Field::Name(NameKind::WellKnown)) => (encoded_bytes(rest)?, Piece::Name(at)),
+            _ => {
+                let bytes = field.map_or(Ok(rest.len()), |field| field.span(rest)).ok()?;
+                (bytes, Piece::Octets(rest.get(..bytes)?))
+            }
+        };
+        at += bytes;
+        Some(piece)
     })
 }
 

@@ -1,0 +1,163 @@
+//! Names compressed as far as they can be: against all that a message holds already (RFC 1035 §4.1.4, RFC 3597 §4).
+//!
+//! The slow way, for what would not fit otherwise, and to measure at load what can be sent at all: names are hashed and looked for,
+//! and letter case is that of what stood there first (RFC 4343 §4.1). What no pointer reaches is written out.
+
+use arrayvec::ArrayVec;
+
+use crate::wire::name::{LABELS_MAX, is_at};
+use crate::wire::{NameRef, Type, rdata};
+use crate::zone::hash::{LookupName, NameHash, Seed};
+use crate::zone::node::{QNAME_OFFSET, QUESTION_TAIL_BYTES};
+
+/// The furthest that a compression pointer reaches (RFC 1035 §4.1.4).
+pub const POINTER_MAX: usize = 0x3FFF;
+/// Places for suffixes: twice as many as can be pointed at, each being two octets long at least.
+const PLACES: usize = POINTER_MAX + 1;
+/// Places that are looked at for one suffix. What finds none is not pointed at.
+const PROBES_MAX: usize = 32;
+
+/// Type, class and TTL of a record.
+pub type RecordHead = [u8; 8];
+
+/// Where each suffix of the names in a message stands, by hash: 32 KiB, for the stack.
+pub struct Suffixes {
+    seed: Seed,
+    /// Offsets in the message; 0 is none.
+    places: [u16; PLACES],
+}
+
+impl Suffixes {
+    /// Knows no name yet.
+    pub fn new(seed: Seed) -> Self {
+        Self { seed, places: [0; PLACES] }
+    }
+
+    /// The place of a suffix in `message`: where it stands, or else where that is to be noted.
+    fn find(&mut self, message: &[u8], hash: NameHash, suffix: &[u8]) -> Result<usize, Option<&mut u16>> {
+        let places = (hash.0 as usize..).map(|at| at % PLACES).take(PROBES_MAX);
+        for at in places {
+            match usize::from(self.places[at]) {
+                0 => return Err(Some(&mut self.places[at])),
+                // What was taken back may have left its place behind.
+                known if known < message.len() && is_at(message, known, suffix) => return Ok(known),
+                _ => {}
+            }
+        }
+        Err(None)
+    }
+
+    /// Notes a name that stands in full at `at` in `message`, as far as it has not been noted before.
+    pub fn note(&mut self, message: &[u8], at: usize, name: NameRef<'_>) {
+        let name = LookupName::new(name);
+        let mut hash = LookupName::root_hash(self.seed);
+        for labels in 1..=name.label_count() {
+            hash = name.descend(self.seed, hash, labels - 1, labels);
+            let suffix = name.suffix_octets(labels);
+            let place = at + name.name().len() - suffix.len();
+            if let Err(Some(free)) = self.find(message, hash, suffix)
+                && place <= POINTER_MAX
+            {
+                *free = place as u16;
+            }
+        }
+    }
+}
+
+/// A message that is written with its names compressed as far as they can be. Whoever gets `None` finds it full.
+pub struct Packer<'m> {
+    /// The message, as long as it may get.
+    message: &'m mut [u8],
+    length: usize,
+    suffixes: &'m mut Suffixes,
+}
+
+impl<'m> Packer<'m> {
+    /// Goes on behind `length` octets of a message.
+    pub fn new(message: &'m mut [u8], length: usize, suffixes: &'m mut Suffixes) -> Self {
+        Self { message, length, suffixes }
+    }
+
+    /// Octets so far.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Appends a record with plain RDATA.
+    pub fn push_record(&mut self, owner: NameRef<'_>, head: &RecordHead, rdata: &[u8]) -> Option<()> {
+        self.push_name(owner)?;
+        self.push(head)?;
+        let length_at = self.length;
+        self.push(&[0; 2])?;
+        let mut copied = 0;
+        let names = rdata::names(Type(u16::from_be_bytes([head[0], head[1]])), rdata);
+        for embedded in names.filter(|embedded| embedded.is_compressible) {
+            self.push(&rdata[copied..embedded.offset])?;
+            self.push_name(embedded.name)?;
+            copied = embedded.offset + embedded.name.len();
+        }
+        self.push(&rdata[copied..])?;
+        let length = (self.length - length_at - 2) as u16; // RDATA does not grow by compression.
+        self.message[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        Some(())
+    }
+
+    /// Appends a name, ending in a pointer to the longest suffix that stands in the message already.
+    fn push_name(&mut self, name: NameRef<'_>) -> Option<()> {
+        let (at, seed) = (self.length, self.suffixes.seed);
+        let name = LookupName::new(name);
+        let count = name.label_count();
+        let mut hashes: ArrayVec<NameHash, { LABELS_MAX + 1 }> = ArrayVec::new();
+        hashes.push(LookupName::root_hash(seed));
+        for labels in 0..count {
+            hashes.push(name.descend(seed, hashes[labels], labels, labels + 1));
+        }
+        let message = &self.message[..at];
+        let mut known = (1..=count).rev().filter_map(|labels| {
+            Some((labels, self.suffixes.find(message, hashes[labels], name.suffix_octets(labels)).ok()?))
+        });
+        let found = known.next();
+        match found {
+            Some((labels, pointer)) => {
+                self.push(name.prefix_octets(labels))?;
+                self.push(&(0xC000 | pointer as u16).to_be_bytes())?;
+            }
+            None => self.push(name.name().as_bytes())?,
+        }
+        let message = &self.message[..self.length];
+        for labels in found.map_or(0, |(labels, _)| labels) + 1..=count {
+            let suffix = name.suffix_octets(labels);
+            let place = at + name.name().len() - suffix.len();
+            if place <= POINTER_MAX
+                && let Err(Some(free)) = self.suffixes.find(message, hashes[labels], suffix)
+            {
+                *free = place as u16;
+            }
+        }
+        Some(())
+    }
+
+    /// Appends octets.
+    fn push(&mut self, octets: &[u8]) -> Option<()> {
+        let end = self.length + octets.len();
+        self.message.get_mut(self.length..end)?.copy_from_slice(octets);
+        self.length = end;
+        Some(())
+    }
+}
+
+/// The octets that the records of an RRset take in the answer to the question for it, which is what is looked for first.
+pub(super) fn measure(seed: Seed, owner: NameRef<'_>, rtype: Type, rdatas: &[&[u8]]) -> usize {
+    let start = QNAME_OFFSET + owner.len() + QUESTION_TAIL_BYTES;
+    let plain: usize = rdatas.iter().map(|rdata| owner.len() + size_of::<RecordHead>() + 2 + rdata.len()).sum();
+    let mut message = vec![0; start + plain];
+    message[QNAME_OFFSET..QNAME_OFFSET + owner.len()].copy_from_slice(owner.as_bytes());
+    let mut suffixes = Suffixes::new(seed);
+    suffixes.note(&message[..start], QNAME_OFFSET, owner);
+    let mut packer = Packer::new(&mut message, start, &mut suffixes);
+    let [high, low] = rtype.0.to_be_bytes();
+    for rdata in rdatas {
+        packer.push_record(owner, &[high, low, 0, 1, 0, 0, 0, 0], rdata).expect("there is room for all written out");
+    }
+    packer.len() - start
+}
