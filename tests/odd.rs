@@ -11,6 +11,8 @@ mod edns;
 mod packets;
 #[path = "odd/table.rs"]
 mod table;
+#[path = "odd/tsig.rs"]
+mod tsig;
 
 use std::fs;
 

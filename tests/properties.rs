@@ -143,7 +143,13 @@ fn nearly_a_query() -> impl Strategy<Value = Vec<u8>> {
         Just(""),
     ];
     let qtype = prop_oneof![any::<u16>(), 0_u16..66, 249_u16..260];
+    let tsig = b"\x03key\0\0\xFA\0\xFF\0\0\0\0\0\x13\x01h\0\0\0\x65\x53\xF1\0\x01\x2C\0\0\x43\x21\0\0\0\0";
     let opt = prop_oneof![
+        1 => (any::<u8>(), 0..tsig.len()).prop_map(|(octet, at)| {
+            let mut odd = tsig.to_vec();
+            odd[at] = octet;
+            odd
+        }),
         2 => Just(Vec::new()),
         4 => (any::<u16>(), any::<bool>(), vec(any::<u8>(), 0..12)).prop_map(|(size, is_dnssec_ok, options)| {
             let mut opt = vec![0, 0, 41];

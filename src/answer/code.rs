@@ -19,6 +19,8 @@ impl Rcode {
     pub(super) const REFUSED: Self = Self(5);
     /// What a DNAME makes is too long (RFC 6672 §2.2).
     pub(super) const YXDOMAIN: Self = Self(6);
+    /// What is signed by a key is not to be answered (RFC 8945 §5.2).
+    pub(super) const NOTAUTH: Self = Self(9);
     /// The EDNS version is not known (RFC 6891 §6.1.3).
     pub(super) const BADVERS: Self = Self(16);
 

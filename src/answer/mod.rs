@@ -14,10 +14,12 @@ mod tests;
 mod walk;
 
 use core::net::IpAddr;
+use core::num::NonZeroU16;
 
 use crate::wire::message::{
-    Edns, HEADER_BYTES, Header, OPCODE_QUERY, PLAIN_UDP_BYTES_MAX, Question, Trailer, flag, read_trailer,
+    Edns, HEADER_BYTES, Header, OPCODE_QUERY, OPT_BYTES, PLAIN_UDP_BYTES_MAX, Question, Trailer, flag, read_trailer,
 };
+use crate::wire::tsig::{BADKEY, Tsig};
 use crate::wire::{Class, Type};
 use crate::zone::hash::{LookupName, NameHash, Starts};
 use crate::zone::node::Node;
@@ -50,10 +52,10 @@ pub struct Settings {
     pub udp_payload_bytes_max: u16,
     /// The idle timeout that TCP clients are told (RFC 7828), in units of 100 ms.
     pub tcp_idle_timeout_100ms: u16,
-    /// What proves that a worker answers; `None` where nobody asks for it.
-    pub canary: Option<Canary>,
     /// Whether an alias of one zone is followed into another that is served too: for those who own them all.
     pub follow_across_zones: bool,
+    /// What proves that a worker answers; `None` where nobody asks for it.
+    pub canary: Option<Canary>,
 }
 
 impl Default for Settings {
@@ -139,6 +141,8 @@ struct Message<'q, 'z> {
     qtype: Type,
     qclass: Class,
     edns: Option<Edns>,
+    /// Where the TSIG record starts in the query.
+    tsig_at: Option<NonZeroU16>,
     search: Search<'z>,
 }
 
@@ -169,10 +173,10 @@ impl<'q, 'z> Message<'q, 'z> {
         }
         let mut starts = Starts::default();
         let question = Question::read(query, |start| starts.note(start)).ok_or(Rcode::FORMERR)?;
-        let Trailer { edns } = read_trailer(query, header, question.end()).map_err(|_| Rcode::FORMERR)?;
+        let Trailer { edns, tsig_at } = read_trailer(query, header, question.end()).map_err(|_| Rcode::FORMERR)?;
         let Question { name, qtype, qclass } = question;
         let name = LookupName::noted(name, starts, &query[HEADER_BYTES..]);
-        Ok(Self { name, qtype, qclass, edns, search: Search::Ahead })
+        Ok(Self { name, qtype, qclass, edns, tsig_at, search: Search::Ahead })
     }
 
     /// The question.
@@ -258,14 +262,17 @@ impl<'q, 'z> Asked<'q, 'z> {
             Err(rcode) => return self.refuse(*rcode, reply),
         };
         let (settings, transport, edns) = (&snapshot.settings, asker.transport, message.edns.as_ref());
+        if let Some(at) = message.tsig_at
+            && edns.is_none_or(is_known_version)
+        {
+            return self.refuse_key(at, settings, asker, reply);
+        }
         let question = message.question();
         let limit = reply_bytes_max(settings, edns, transport);
         let mut opt = Opt::new(edns, settings, transport, limit - question.end());
         let mut draft = Reply::new(reply, self.query, &question, limit - opt.len());
         let outcome = match edns {
-            Some(Edns { version: 1.., .. }) => {
-                Outcome { is_authoritative: false, ..Outcome::authoritative(Rcode::BADVERS) }
-            }
+            Some(edns) if !is_known_version(edns) => Outcome::error(Rcode::BADVERS),
             _ => {
                 draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
                 answer(snapshot, message, asker, &mut draft)
@@ -277,6 +284,30 @@ impl<'q, 'z> Asked<'q, 'z> {
             | if outcome.is_truncated { flag::TC } else { 0 };
         let length = draft.finish(self.id, flags, &opt);
         Verdict::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
+    }
+
+    /// Replies to a query that is signed with a key, of which none is known: NOTAUTH, and why in a TSIG record that is not signed
+    /// (RFC 8945 §5.2.1, §5.3.2). Where that has no room, TC tells to ask over TCP.
+    #[cold]
+    fn refuse_key(&self, at: NonZeroU16, settings: &Settings, asker: &Asker, reply: &mut [u8]) -> Verdict {
+        let (Ok(message), Some(tsig)) = (&self.message, Tsig::read(self.query, at.get().into())) else {
+            return self.refuse(Rcode::FORMERR, reply);
+        };
+        let (question, edns) = (message.question(), message.edns.as_ref());
+        let limit = reply_bytes_max(settings, edns, asker.transport);
+        let room = (limit - question.end()).checked_sub(tsig.refusal_bytes());
+        let is_truncated = room.is_none_or(|room| room < OPT_BYTES);
+        let opt = Opt::new(edns, settings, asker.transport, room.filter(|_| !is_truncated).unwrap_or(OPT_BYTES));
+        let draft = Reply::new(reply, self.query, &question, limit - opt.len());
+        let flags = self.reply_flags(Rcode::NOTAUTH) | if is_truncated { flag::TC } else { 0 };
+        let mut length = draft.finish(self.id, flags, &opt);
+        if !is_truncated {
+            let end = length + tsig.refusal_bytes();
+            tsig.write_refusal(BADKEY, &mut reply[length..end]);
+            reply[HEADER_BYTES - 1] += 1; // ARCOUNT: OPT at most stood there.
+            length = end;
+        }
+        Verdict::Reply { length, rcode: Rcode::NOTAUTH.0, qtype: message.qtype.0, is_truncated }
     }
 
     /// The second word of a reply's header: QR set, OPCODE and RD as they came, all else clear (RFC 1035 §4.1.1).
@@ -313,6 +344,11 @@ fn answer(snapshot: &Snapshot, message: &Message<'_, '_>, asker: &Asker, draft: 
         (Class::IN | Class::ANY, _, Search::Broken) => Outcome::broken(),
         _ => Outcome::refused(),
     }
+}
+
+/// Whether what the query says by EDNS can be understood (RFC 6891 §6.1.3).
+fn is_known_version(edns: &Edns) -> bool {
+    edns.version == 0
 }
 
 /// The most octets that the client takes and we send (RFC 1035 §4.2.1, RFC 6891 §6.2.3).

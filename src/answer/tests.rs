@@ -1,6 +1,7 @@
 //! What `respond` makes of queries, told as text.
 
 mod fit;
+mod keys;
 mod walks;
 
 use core::net::IpAddr;

@@ -2,6 +2,10 @@
 //!
 //! Owns reading queries. Writing replies is `answer`'s; what an RCODE means is, too.
 
+use core::num::NonZeroU16;
+
+use crate::wire::name::encoded_bytes;
+use crate::wire::tsig::Tsig;
 use crate::wire::{Class, NameRef, Type};
 
 /// Octets of the header.
@@ -132,6 +136,8 @@ pub struct Edns {
 pub struct Trailer {
     /// The OPT record, if there is one.
     pub edns: Option<Edns>,
+    /// Where the TSIG record starts in the message, if there is one: [`Tsig::read`] reads it.
+    pub tsig_at: Option<NonZeroU16>,
 }
 
 /// The records behind the question cannot be read, or say what they must not: FORMERR.
@@ -144,19 +150,19 @@ pub struct BadTrailer;
 ///
 /// # Errors
 /// [`BadTrailer`] where a record is cut short, OPT is not in the additional section, not owned by the root, there
-/// twice (RFC 6891 §6.1.1), or its options are cut short.
+/// twice (RFC 6891 §6.1.1), or its options are cut short; and where TSIG is not the last record of all, or malformed
+/// (RFC 8945 §5.2).
 pub fn read_trailer(message: &[u8], header: Header, start: usize) -> Result<Trailer, BadTrailer> {
     let rest = message.get(start..).ok_or(BadTrailer)?;
     match (header.counts, rest) {
-        ([_, 0, 0, 0], _) => Ok(Trailer { edns: None }),
+        ([_, 0, 0, 0], _) => Ok(Trailer { edns: None, tsig_at: None }),
         // As nearly every query ends: OPT is the only record.
-        ([_, 0, 0, 1], [0, record @ ..]) => {
+        ([_, 0, 0, 1], [0, record @ ..]) if record.starts_with(&Type::OPT.0.to_be_bytes()) => {
             let (head, tail) = record.split_first_chunk().ok_or(BadTrailer)?;
             let rdata = tail.get(..rdata_bytes(head)).ok_or(BadTrailer)?;
-            let edns = if record_type(head) == Type::OPT { Some(read_opt(head, rdata)?) } else { None };
-            Ok(Trailer { edns })
+            Ok(Trailer { edns: Some(read_opt(head, rdata)?), tsig_at: None })
         }
-        (counts, _) => read_records(rest, counts),
+        (counts, _) => read_records(message, start, counts),
     }
 }
 
@@ -174,12 +180,21 @@ fn rdata_bytes(head: &RecordHead) -> usize {
 }
 
 /// Reads any records behind the question, for [`read_trailer`].
-fn read_records(mut rest: &[u8], [_, answers, authorities, additionals]: [u16; 4]) -> Result<Trailer, BadTrailer> {
-    let mut trailer = Trailer { edns: None };
+fn read_records(
+    message: &[u8],
+    start: usize,
+    [_, answers, authorities, additionals]: [u16; 4],
+) -> Result<Trailer, BadTrailer> {
+    let mut rest = message.get(start..).ok_or(BadTrailer)?;
+    let mut trailer = Trailer { edns: None, tsig_at: None };
     for (section, count) in [(1, answers), (2, authorities), (3, additionals)] {
         for _ in 0..count {
+            if trailer.tsig_at.is_some() {
+                return Err(BadTrailer);
+            }
+            let at = message.len() - rest.len();
             let is_root = rest.first() == Some(&0);
-            let owner = if is_root { 1 } else { skip_name(rest).ok_or(BadTrailer)? };
+            let owner = if is_root { 1 } else { encoded_bytes(rest).ok_or(BadTrailer)? };
             rest = rest.get(owner..).ok_or(BadTrailer)?;
             let (head, tail) = rest.split_first_chunk().ok_or(BadTrailer)?;
             let (rdata, tail) = tail.split_at_checked(rdata_bytes(head)).ok_or(BadTrailer)?;
@@ -190,22 +205,13 @@ fn read_records(mut rest: &[u8], [_, answers, authorities, additionals]: [u16; 4
                 }
                 trailer.edns = Some(read_opt(head, rdata)?);
             }
+            if record_type(head) == Type::TSIG {
+                let _whole = Tsig::read(message, at).filter(|_| section == 3).ok_or(BadTrailer)?;
+                trailer.tsig_at = u16::try_from(at).ok().and_then(NonZeroU16::new);
+            }
         }
     }
     Ok(trailer)
-}
-
-/// Octets of the name at the start of `bytes`, a compression pointer ending it; `None` where it is cut short.
-fn skip_name(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        match *bytes.get(at)? {
-            0 => return Some(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xC0.. => return Some(at + 2),
-            _ => return None,
-        }
-    }
 }
 
 /// Reads an OPT record: `head` is type, class, TTL and RDLENGTH.

@@ -5,6 +5,7 @@ pub mod name;
 pub mod rdata;
 pub mod rtype;
 pub mod shown;
+pub mod tsig;
 
 pub use name::{Name, NameError, NameRef, SharedName};
 pub use rtype::{Class, Type};
