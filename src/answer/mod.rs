@@ -303,7 +303,7 @@ impl<'q, 'z> Asked<'q, 'z> {
         let mut length = draft.finish(self.id, flags, &opt);
         if !is_truncated {
             let end = length + tsig.refusal_bytes();
-            tsig.write_refusal(BADKEY, &mut reply[length..end]);
+            tsig.write_refusal(self.id, BADKEY, &mut reply[length..end]);
             reply[HEADER_BYTES - 1] += 1; // ARCOUNT: OPT at most stood there.
             length = end;
         }

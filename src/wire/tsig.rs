@@ -28,7 +28,6 @@ pub struct Tsig {
     pub algorithm: Name,
     /// Time Signed and Fudge.
     time: [u8; TIME_BYTES],
-    original_id: [u8; 2],
 }
 
 impl Tsig {
@@ -44,9 +43,8 @@ impl Tsig {
         let fields = message.get(fields_at..end)?;
         let (time, fields) = fields.split_first_chunk::<TIME_BYTES>()?;
         let fields = behind_sized(fields)?;
-        let ([id_high, id_low, ..], fields) = fields.split_first_chunk::<ID_BYTES>()?;
-        let original_id = [*id_high, *id_low];
-        behind_sized(fields)?.is_empty().then_some(Self { key, algorithm, time: *time, original_id })
+        let (_id_and_error, fields) = fields.split_first_chunk::<ID_BYTES>()?;
+        behind_sized(fields)?.is_empty().then_some(Self { key, algorithm, time: *time })
     }
 
     /// Octets of the record that says why this one is refused.
@@ -59,8 +57,9 @@ impl Tsig {
         self.algorithm.as_ref().len() + TIME_BYTES + 2 + ID_BYTES + 2
     }
 
-    /// Writes the record that says why this one is refused, unsigned (RFC 8945 §5.3.2): `out` has [`Self::refusal_bytes`] octets.
-    pub fn write_refusal(&self, error: u16, out: &mut [u8]) {
+    /// Writes the record that says why this one is refused, unsigned (RFC 8945 §5.3.2), into a reply with this ID: `out` has
+    /// [`Self::refusal_bytes`] octets.
+    pub fn write_refusal(&self, id: u16, error: u16, out: &mut [u8]) {
         let [length, class, rtype] =
             [self.refusal_rdata_bytes() as u16, Class::ANY.0, Type::TSIG.0].map(u16::to_be_bytes);
         let mut rest = out;
@@ -72,8 +71,8 @@ impl Tsig {
             &length,
             self.algorithm.as_ref().as_bytes(),
             &self.time,
-            &[0; 2], // MAC Size
-            &self.original_id,
+            &[0; 2],           // MAC Size
+            &id.to_be_bytes(), // Original ID
             &error.to_be_bytes(),
             &[0; 2], // Other Len
         ] {

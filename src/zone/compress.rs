@@ -79,7 +79,7 @@ impl<'m> Packer<'m> {
     }
 
     /// Octets so far.
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.length
     }
 
@@ -159,5 +159,5 @@ pub(super) fn measure(seed: Seed, owner: NameRef<'_>, rtype: Type, rdatas: &[&[u
     for rdata in rdatas {
         packer.push_record(owner, &[high, low, 0, 1, 0, 0, 0, 0], rdata).expect("there is room for all written out");
     }
-    packer.len() - start
+    packer.length() - start
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::common::ask;
-use super::common::message::{Edns, IN, Message, RD, header, read_name};
+use super::common::message::{Edns, IN, Message, RD, Record, header, read_name};
 use super::common::name::{lower, name};
 use super::common::server::{Kind, Server, ZoneFile};
 use super::table::{opt, question, record};
@@ -71,8 +71,8 @@ struct Meaning {
     rcode: u16,
     answers: usize,
     has_opt: bool,
-    /// Key, algorithm, class, TTL, and all behind Time Signed.
-    tsig: Option<(Vec<u8>, Vec<u8>, u16, u32, Vec<u8>)>,
+    /// The record, without Time Signed.
+    tsig: Option<Record>,
 }
 
 /// Reads a reply.
@@ -82,13 +82,8 @@ fn meaning(reply: &[u8]) -> Meaning {
     let tsig = last.map(|record| {
         let (algorithm, fields) = read_name(&record.rdata, 0).expect("an algorithm");
         let time_bytes = 6;
-        (
-            lower(&record.owner),
-            lower(&algorithm),
-            record.class,
-            record.ttl,
-            record.rdata[fields + time_bytes..].to_vec(),
-        )
+        let rdata = [lower(&algorithm), record.rdata[fields + time_bytes..].to_vec()].concat();
+        Record { owner: lower(&record.owner), rdata, ..*record }
     });
     let has_opt = message.opt().is_some();
     Meaning { rcode: message.rcode(), answers: message.sections[0].len(), has_opt, tsig }

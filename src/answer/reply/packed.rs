@@ -115,7 +115,7 @@ impl Reply<'_> {
                 packer.push_record(owner, head.expect("a record is whole"), rdata).ok_or(Full)?;
             }
         }
-        self.length = packer.len();
+        self.length = packer.length();
         self.count(section, rrset, with_signatures);
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Reply<'_> {
         head[4..].copy_from_slice(&ttl.to_be_bytes());
         let mut packer = self.packer().ok_or(Full)?;
         packer.push_record(owner.as_ref(), &head, target.as_ref().as_bytes()).ok_or(Full)?;
-        self.length = packer.len();
+        self.length = packer.length();
         self.counts[Section::Answer as usize] += 1;
         Ok(self.rdata_at(start))
     }

@@ -49,7 +49,7 @@ fn a_key_that_nobody_knows_is_refused_unsigned() {
         let mac = rdata.len() - 10 - 2;
         rdata.splice(mac..mac + 6, [0; 2]);
         let error = rdata.len() - 4;
-        rdata[error..error + 2].copy_from_slice(&[0, 17]);
+        rdata[error - 2..error + 2].copy_from_slice(&[0x12, 0x34, 0, 17]);
     });
     for transport in [Transport::Udp, Transport::Tcp] {
         let plain = refusal(&query(Ask::new("www.example. A"), &good(), [0, 0, 1]), transport);
