@@ -35,8 +35,8 @@ impl Suffixes {
 
     /// The place of a suffix in `message`: where it stands, or else where that is to be noted.
     fn find(&mut self, message: &[u8], hash: NameHash, suffix: &[u8]) -> Result<usize, Option<&mut u16>> {
-        let places = (hash.0 as usize..).map(|at| at % PLACES).take(PROBES_MAX);
-        for at in places {
+        for step in 0..PROBES_MAX {
+            let at = (hash.0 as usize).wrapping_add(step) % PLACES;
             match usize::from(self.places[at]) {
                 0 => return Err(Some(&mut self.places[at])),
                 // What was taken back may have left its place behind.
@@ -45,22 +45,6 @@ impl Suffixes {
             }
         }
         Err(None)
-    }
-
-    /// Notes a name that stands in full at `at` in `message`, as far as it has not been noted before.
-    pub fn note(&mut self, message: &[u8], at: usize, name: NameRef<'_>) {
-        let name = LookupName::new(name);
-        let mut hash = LookupName::root_hash(self.seed);
-        for labels in 1..=name.label_count() {
-            hash = name.descend(self.seed, hash, labels - 1, labels);
-            let suffix = name.suffix_octets(labels);
-            let place = at + name.name().len() - suffix.len();
-            if let Err(Some(free)) = self.find(message, hash, suffix)
-                && place <= POINTER_MAX
-            {
-                *free = place as u16;
-            }
-        }
     }
 }
 
@@ -73,6 +57,14 @@ pub struct Packer<'m> {
 }
 
 impl<'m> Packer<'m> {
+    /// Begins a message with its question, of which type and class stand there already; `suffixes` knows no name yet.
+    pub fn begin(message: &'m mut [u8], question: NameRef<'_>, suffixes: &'m mut Suffixes) -> Self {
+        let mut packer = Self { message, length: QNAME_OFFSET, suffixes };
+        packer.push_name(question).expect("there is room for the question");
+        packer.length += QUESTION_TAIL_BYTES;
+        packer
+    }
+
     /// Goes on behind `length` octets of a message.
     pub fn new(message: &'m mut [u8], length: usize, suffixes: &'m mut Suffixes) -> Self {
         Self { message, length, suffixes }
@@ -150,11 +142,8 @@ impl<'m> Packer<'m> {
 pub(super) fn measure(seed: Seed, owner: NameRef<'_>, rtype: Type, rdatas: &[&[u8]]) -> usize {
     let start = QNAME_OFFSET + owner.len() + QUESTION_TAIL_BYTES;
     let plain: usize = rdatas.iter().map(|rdata| owner.len() + size_of::<RecordHead>() + 2 + rdata.len()).sum();
-    let mut message = vec![0; start + plain];
-    message[QNAME_OFFSET..QNAME_OFFSET + owner.len()].copy_from_slice(owner.as_bytes());
-    let mut suffixes = Suffixes::new(seed);
-    suffixes.note(&message[..start], QNAME_OFFSET, owner);
-    let mut packer = Packer::new(&mut message, start, &mut suffixes);
+    let (mut message, mut suffixes) = (vec![0; start + plain], Suffixes::new(seed));
+    let mut packer = Packer::begin(&mut message, owner, &mut suffixes);
     let [high, low] = rtype.0.to_be_bytes();
     for rdata in rdatas {
         packer.push_record(owner, &[high, low, 0, 1, 0, 0, 0, 0], rdata).expect("there is room for all written out");

@@ -1,7 +1,5 @@
 //! Four replies, one verdict: real is what no peer says.
 
-use std::collections::BTreeSet;
-
 use fated::wire::Type;
 
 use super::common::ask;
@@ -33,10 +31,9 @@ pub(crate) enum Verdict {
 type Allows = fn(&Case<'_>, &Message) -> bool;
 
 /// Where an answer is as none of the peers' and right all the same, besides [`super::meant`].
-const MEANT: [(&str, Allows); 3] = [
+const MEANT: [(&str, Allows); 2] = [
     ("ANY: another RRset of the name (RFC 8482 §4.1)", is_other_rrset_of_any),
     ("all that a peer says, and more denial beside it (RFC 4035 §3.1.3, RFC 5155 §7.2)", proves_more),
-    ("as NSD over zones, where Knot and BIND stop at the alias; other denial", is_followed),
 ];
 
 /// Judges the reply of the tested server against three peers.
@@ -120,17 +117,4 @@ fn proves_more(case: &Case<'_>, named: &Message) -> bool {
             && sets[1].is_subset(&tested[1])
             && tested[1].difference(&sets[1]).all(is_denial)
     })
-}
-
-/// Knot and BIND stop at the alias; NSD goes on, and so does the tested server: to the same end, denial apart, or further
-/// along DNAMEs that lead below themselves.
-fn is_followed(case: &Case<'_>, named: &Message) -> bool {
-    let without_denial = |set: &BTreeSet<Record>| -> BTreeSet<Record> {
-        set.iter().filter(|record| !is_denial(record)).cloned().collect()
-    };
-    let (nsd, knot, tested) = (case.nsd.sets(), case.knot.sets(), case.tested.sets());
-    let is_stopped = knot[0].iter().any(is_alias) && core_difference(case.knot, named).is_none();
-    let is_same_end = case.nsd.rcode() == case.tested.rcode() && without_denial(&nsd[1]) == without_denial(&tested[1]);
-    let goes_on = nsd[0].len() > knot[0].len() && nsd[0].len() < tested[0].len();
-    is_stopped && nsd[0].is_subset(&tested[0]) && (goes_on || (nsd[0] == tested[0] && is_same_end))
 }

@@ -26,7 +26,7 @@ pub(in crate::answer) fn put_compressed<T>(
     reply.clear();
     let mut suffixes = Suffixes::new(seed);
     let question = reply.name_at(HEADER_BYTES);
-    suffixes.note(&reply.octets[..reply.length], HEADER_BYTES, question.as_ref());
+    Packer::begin(&mut reply.octets[..reply.length], question.as_ref(), &mut suffixes);
     let mut packed = Reply { octets: &mut *reply.octets, suffixes: Some(&mut suffixes), ..*reply };
     let result = put(&mut packed);
     (reply.length, reply.counts) = (packed.length, packed.counts);

@@ -60,7 +60,7 @@ file = "a.zone"
     assert_eq!(config.state_dir.as_deref(), Some(Path::new("/var/lib/fated")));
     assert_eq!(config.zones.dir.as_deref(), Some(Path::new("etc/zones")));
     assert_eq!(config.zones.files[0].path, Path::new("etc/a.zone"));
-    assert_eq!(config.zones.files[0].said_at, "etc/fated.toml:20:8");
+    assert_eq!(config.zones.files[0].said_at, "etc/fated.toml:21:8");
 }
 
 #[test]
