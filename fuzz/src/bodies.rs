@@ -87,7 +87,7 @@ fn snapshots() -> &'static [Snapshot; 2] {
             identity: Some(b"fuzz".to_vec()),
             version: Some(b"fated".to_vec()),
             udp_payload_bytes_max: 4096,
-            canary: Some(Canary { nonce: SEED.0[0], sources: vec![CANARY_SOURCE] }),
+            canary: Some(Canary { nonce: SEED.0[0], sources: vec![CANARY_SOURCE], reserved: Vec::new() }),
             ..Settings::default()
         };
         [Snapshot { zones: zones(), settings: Settings::default() }, Snapshot { zones: zones(), settings }]
