@@ -176,11 +176,13 @@ pub struct UdpBlock {
     pub batches: Counter,
     /// Datagrams from port 0, which nobody could answer.
     pub port_zero: Counter,
+    /// Datagrams that come from where probes come from and are none.
+    pub forged: Counter,
     /// Datagrams that were longer than the receive buffer.
     pub oversized: Counter,
     /// Replies that the kernel refused to send (no route, filtered, too long).
     pub send_refused: Counter,
-    /// Replies that were given up because the socket took no output for too long.
+    /// Replies that were given up because the socket was full.
     pub send_stalled: Counter,
     /// Receive or wait calls that failed.
     pub receive_errors: Counter,
@@ -329,9 +331,10 @@ const ANSWER_FAMILIES: [Family<Answers>; 6] = [
 ];
 
 /// What is told of [`UdpBlock`].
-const UDP_FAMILIES: [Family<UdpBlock>; 6] = [
+const UDP_FAMILIES: [Family<UdpBlock>; 7] = [
     ("fated_udp_batches_total", |block| &block.batches),
     ("fated_udp_port_zero_total", |block| &block.port_zero),
+    ("fated_udp_forged_total", |block| &block.forged),
     ("fated_udp_oversized_total", |block| &block.oversized),
     ("fated_udp_send_refused_total", |block| &block.send_refused),
     ("fated_udp_send_stalled_total", |block| &block.send_stalled),

@@ -7,6 +7,8 @@
 mod common;
 #[path = "anycast/operator.rs"]
 mod operator;
+#[path = "anycast/path.rs"]
+mod path;
 #[path = "anycast/ports.rs"]
 mod ports;
 #[path = "anycast/process.rs"]

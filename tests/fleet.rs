@@ -11,9 +11,13 @@ const NODES: usize = 1000;
 /// A round in which both workers answer.
 const GOOD: Observation = Observation {
     proven: 2,
+    detoured: 0,
+    served: 0,
+    busy: 0,
     late: 0,
     starved: 0,
     wrong: 0,
+    clients: 0,
     is_tcp_well: None,
     shared: None,
     is_overloaded: false,
@@ -125,6 +129,48 @@ fn a_flood_darkens_no_node() {
         fleet.run(Duration::from_secs(60), |_, _| flood(&mut dice));
         assert_eq!(fleet.count(expected), NODES, "{on_overload:?}");
         assert!(fleet.changes.iter().flatten().all(|change| change.to != Stance::Withdraw), "{on_overload:?}");
+    }
+}
+
+/// A filter that is rolled out over the whole fleet drops all probes, and no client: nobody withdraws. One that drops the clients
+/// too takes away who has it, and nobody else.
+#[test]
+fn a_filter_that_is_rolled_out_withdraws_only_whose_clients_it_drops() {
+    let settings = Settings::default();
+    let lost = Observation { proven: 0, detoured: 2, ..GOOD };
+    for (seed, is_dropping_clients) in [(11, false), (12, true)] {
+        let (mut fleet, mut dice) = (Fleet::announced(settings), Dice(seed));
+        let usual = |node: usize| Observation { clients: if node.is_multiple_of(10) { 0 } else { 50 }, ..GOOD };
+        fleet.run(Duration::from_secs(60), |node, _| usual(node));
+        // Node by node, within a minute; every tenth has no clients at all.
+        let from: Vec<Duration> = (0..NODES).map(|_| fleet.now + Duration::from_millis(dice.below(60_000))).collect();
+        let end = fleet.now + Duration::from_secs(300);
+        while fleet.now < end {
+            let now = fleet.now + settings.interval;
+            fleet.step(|node, _| {
+                let is_filtered = now >= from[node];
+                let round = with_noise(&mut dice, if is_filtered { lost } else { GOOD });
+                Observation {
+                    clients: if is_filtered && is_dropping_clients { 0 } else { usual(node).clients },
+                    ..round
+                }
+            });
+        }
+        let withdrawn =
+            (0..NODES).filter(|node| fleet.changes[*node].iter().any(|change| change.to == Stance::Withdraw));
+        let withdrawn: Vec<usize> = withdrawn.collect();
+        if is_dropping_clients {
+            assert_eq!(withdrawn.len(), NODES - NODES / 10);
+            assert!(withdrawn.iter().all(|node| node % 10 != 0), "who has no clients learns nothing of their silence");
+            for node in withdrawn {
+                let fallen = fleet.changes[node].iter().find(|change| change.to == Stance::Withdraw).expect("it fell");
+                assert_eq!(fallen.reason, Reason::PathBlocked);
+                assert!(fallen.at - from[node] < Duration::from_secs(1), "{:?}", fallen.at - from[node]);
+            }
+        } else {
+            assert_eq!(withdrawn, [0_usize; 0]);
+            assert_eq!(fleet.count(Stance::Degrade), NODES);
+        }
     }
 }
 

@@ -35,7 +35,8 @@ fn response() -> impl Strategy<Value = Response> {
 fn settings() -> impl Strategy<Value = Settings> {
     let counts = (0_u32..4, 0_u32..7, 0_u16..3);
     let times = (millis(10..100), millis(1..100), millis(0..1500), millis(0..6000), millis(0..20_000));
-    (counts, times, response(), response()).prop_map(|(counts, times, on_overload, on_shared)| {
+    (counts, times, (response(), response(), response(), any::<bool>())).prop_map(|(counts, times, responses)| {
+        let (on_overload, on_shared, on_path, is_degrade_seen) = responses;
         let ((fall, rise, min_workers), (interval, timeout, hold_down, hold_down_max, hold_down_memory)) =
             (counts, times);
         Settings {
@@ -46,6 +47,8 @@ fn settings() -> impl Strategy<Value = Settings> {
             min_workers,
             on_overload,
             on_shared,
+            on_path,
+            is_degrade_seen,
             hold_down,
             hold_down_max,
             hold_down_memory,
@@ -63,6 +66,10 @@ fn round() -> impl Strategy<Value = Observation> {
         1 => (0_u16..2).prop_map(move |proven| Observation { proven, starved: 2 - proven, ..good }),
         1 => (0_u16..2).prop_map(move |proven| Observation { proven, wrong: 2 - proven, ..good }),
         1 => (0_u16..3).prop_map(move |proven| Observation { proven, late: 2 - proven, is_overloaded: true, ..good }),
+        2 => (0_u16..2, 0_u32..3).prop_map(move |(proven, clients)| Observation { proven, detoured: 2 - proven, clients, ..good }),
+        1 => (0_u16..2).prop_map(move |proven| Observation { proven, served: 2 - proven, clients: 1, ..good }),
+        1 => (0_u16..2).prop_map(move |proven| Observation { proven, busy: 2 - proven, ..good }),
+        1 => Just(Observation { clients: 50, ..good }),
         1 => any::<bool>().prop_map(move |is_well| Observation { is_tcp_well: Some(is_well), ..good }),
         1 => shared.prop_map(move |fault| Observation { shared: Some(fault), ..good }),
         1 => Just(Observation { is_zoneless: true, ..good }),
@@ -125,7 +132,8 @@ fn is_fit(round: &Observation, settings: &Settings, to: Stance) -> bool {
         Response::Withdraw => false,
     };
     round.is_judged
-        && round.proven >= settings.min_workers.max(1)
+        && round.answered() >= settings.min_workers.max(1)
+        && (!round.is_path_fault(settings.min_workers) || allows(settings.on_path))
         && round.wrong == 0
         && !round.is_zoneless
         && (!round.is_overloaded || allows(settings.on_overload))

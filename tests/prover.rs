@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use fated::health::{
-    Path, Prover, SOURCE_PORT, SOURCE_V4, SOURCE_V6, STEER_OPTION, Settings, Staff, WorkerState, Wrong, Zones,
+    Path, Prover, SOURCE_PORT, SOURCE_V4, SOURCE_V6, STEER_OPTION, Settings, Sources, Staff, WorkerState, Wrong, Zones,
 };
 use fated::policy::{Observation, Proof, SharedFault};
 use fated::wire::{Name, NameRef};
@@ -90,10 +90,13 @@ impl World {
         let query = Message::from_vec(query).ok()?;
         let asked = query.queries.first()?.clone();
         let option = query.edns.as_ref()?.option(EdnsCode::Unknown(STEER_OPTION));
+        // Behind the reply, as workers put it.
+        let mut token = Vec::new();
         let worker = match option {
             Some(EdnsOption::Unknown(_, value)) => {
-                assert_eq!((value.len(), &value[..8]), (10, &NONCE.to_be_bytes()[..]));
-                u16::from_be_bytes([value[8], value[9]])
+                assert_eq!((value.len(), &value[8..16]), (18, &NONCE.to_be_bytes()[..]));
+                token = value[..8].to_vec();
+                u16::from_be_bytes([value[16], value[17]])
             }
             _ => 0,
         };
@@ -110,7 +113,7 @@ impl World {
         let mut reply = Message::response(query.metadata.id, OpCode::Query);
         reply.metadata.authoritative = true;
         reply.add_query(asked).add_answer(record).set_edns(edns);
-        if is_silent { None } else { reply.to_vec().ok() }
+        if is_silent { None } else { Some([reply.to_vec().ok()?, token].concat()) }
     }
 
     /// Answers over UDP until an empty datagram comes.
@@ -337,7 +340,12 @@ fn packets_through_a_tun_prove_both_families_and_strays_are_counted() {
         };
         scope.spawn(serve);
         let _ender = Ender(&is_over);
-        let run = Run::start(&world, Path::Tun(OwnedFd::from(device)), &addresses, Duration::from_secs(5));
+        let run = Run::start(
+            &world,
+            Path::Tun(OwnedFd::from(device), Sources::default()),
+            &addresses,
+            Duration::from_secs(5),
+        );
         run.wait_for("all well", |seen| seen.iter().all(|seen| seen.proven == 2));
         run.wait_for("a second round", |seen| seen.iter().all(|seen| seen.proven == 2));
         let report = run.prover.report();

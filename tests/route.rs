@@ -16,8 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use fated::health::{SOURCE_V4, SOURCE_V6};
 use fated::policy::Stance;
-use fated::route::{Interface, KernelRoute, LeaseState, PROBE_SOURCES, drop_elsewhere};
+use fated::route::{Interface, KernelRoute, LeaseState, drop_elsewhere};
 use socket2::{Domain, Socket, Type};
 
 use ground::{Node, PATIENCE, Process, in_namespace, ip, local_routes, settings, stands, try_ip, until};
@@ -181,8 +182,8 @@ fn what_somebody_removes_is_put_back() {
             let took = until(what, || local_routes().contains(route));
             assert!(took < Duration::from_secs(1), "{what}: {took:?}");
         }
-        ip("route del 192.0.0.100 dev fated0rx");
-        until("the probe's way back", || ip("route").contains("192.0.0.100 dev fated0rx"));
+        ip("route del 192.0.0.100 dev fated0rx table local");
+        until("the probe's way back", || local_routes().contains("192.0.0.100 dev fated0rx"));
         assert!(node.driver.wait(PATIENCE, |seen| seen.is_settled && seen.counters.routes_removed >= 3));
         assert!(stands("fated0", V4) && stands("fated0", V6));
     });
@@ -373,40 +374,56 @@ fn the_host_takes_another_address_for_what_it_sends_by_itself() {
 
 #[test]
 fn a_packet_written_into_the_probe_tun_is_answered_out_of_it() {
-    in_namespace(|| {
-        let node = Node::start(settings(&[V4, V6]));
-        for is_announced in [false, true, false] {
-            if is_announced {
-                node.announce()
-            } else {
-                node.withdraw()
+    for rp_filter in ["0", "1", "2"] {
+        in_namespace(move || {
+            // The host sends what comes from the service addresses by a table of its own: replies to probes keep their way.
+            std::fs::write("/proc/sys/net/ipv4/conf/default/rp_filter", rp_filter).expect("it is our namespace");
+            std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", rp_filter).expect("it is our namespace");
+            ip("link add uplink type veth peer name router");
+            ip("link set uplink up");
+            for (family, address) in [("-4", "192.0.2.53"), ("-6", "2001:db8::53")] {
+                ip(&format!("{family} route add default dev uplink table 100"));
+                ip(&format!("{family} rule add from {address} lookup 100"));
             }
-            for (address, source) in ["192.0.2.53", "2001:db8::53"].into_iter().zip(PROBE_SOURCES) {
-                let socket = bound_before_it_exists(address);
-                socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-                let port = socket.local_addr().expect("it is bound").port();
-                let target: std::net::IpAddr = address.parse().expect("an address");
-                let builder = match (source, target) {
-                    (std::net::IpAddr::V4(from), std::net::IpAddr::V4(to)) => {
-                        PacketBuilder::ipv4(from.octets(), to.octets(), 64)
-                    }
-                    (std::net::IpAddr::V6(from), std::net::IpAddr::V6(to)) => {
-                        PacketBuilder::ipv6(from.octets(), to.octets(), 64)
-                    }
-                    _ => unreachable!("the lists have one order"),
-                };
-                let mut packet = Vec::new();
-                builder.udp(PROBE_PORT, port).write(&mut packet, b"ask").expect("a short packet");
-                let tun = node.driver.probe_tun().expect("there is a tun");
-                tun.write(&packet).expect("the device is up");
-                let mut octets = [0; 16];
-                let (length, from) = socket.recv_from(&mut octets).expect("the kernel takes it");
-                assert_eq!((&octets[..length], from.ip()), (&b"ask"[..], source));
-                socket.send_to(b"reply", from).expect("there is a way back");
-                assert_eq!(read_udp(&tun), (port, b"reply".to_vec()), "{address}");
-            }
+            assert_probes_are_answered();
+        });
+    }
+}
+
+/// Writes probes into the tun of a node, before, while and after it announces, and reads the replies.
+fn assert_probes_are_answered() {
+    let node = Node::start(settings(&[V4, V6]));
+    for is_announced in [false, true, false] {
+        if is_announced {
+            node.announce()
+        } else {
+            node.withdraw()
         }
-    });
+        for (address, source) in ["192.0.2.53", "2001:db8::53"].into_iter().zip([SOURCE_V4.into(), SOURCE_V6.into()]) {
+            let socket = bound_before_it_exists(address);
+            socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+            let port = socket.local_addr().expect("it is bound").port();
+            let target: std::net::IpAddr = address.parse().expect("an address");
+            let builder = match (source, target) {
+                (std::net::IpAddr::V4(from), std::net::IpAddr::V4(to)) => {
+                    PacketBuilder::ipv4(from.octets(), to.octets(), 64)
+                }
+                (std::net::IpAddr::V6(from), std::net::IpAddr::V6(to)) => {
+                    PacketBuilder::ipv6(from.octets(), to.octets(), 64)
+                }
+                _ => unreachable!("the lists have one order"),
+            };
+            let mut packet = Vec::new();
+            builder.udp(PROBE_PORT, port).write(&mut packet, b"ask").expect("a short packet");
+            let tun = node.driver.probe_tun().expect("there is a tun");
+            tun.write(&packet).expect("the device is up");
+            let mut octets = [0; 16];
+            let (length, from) = socket.recv_from(&mut octets).expect("the kernel takes it");
+            assert_eq!((&octets[..length], from.ip()), (&b"ask"[..], source));
+            socket.send_to(b"reply", from).expect("there is a way back");
+            assert_eq!(read_udp(&tun), (port, b"reply".to_vec()), "{address}");
+        }
+    }
 }
 
 /// Binds a UDP socket to an address that may stand nowhere, as the server does.

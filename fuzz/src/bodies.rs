@@ -90,7 +90,7 @@ fn snapshots() -> &'static [Snapshot; 2] {
             version: Some(b"fated".to_vec()),
             udp_payload_bytes_max: 4096,
             follow_across_zones: true,
-            canary: Some(Canary { nonce: SEED.0[0], sources: vec![CANARY_SOURCE] }),
+            canary: Some(Canary { nonce: SEED.0[0], sources: vec![CANARY_SOURCE], reserved: Vec::new() }),
             ..Settings::default()
         };
         [Snapshot { zones: zones(), settings: Settings::default() }, Snapshot { zones: zones(), settings }]

@@ -90,10 +90,13 @@ impl Page {
             let announced = if address.announced { format!("yes, as {}", address.prefix) } else { "no".to_owned() };
             let since = format!("{} s", address.since_s);
             let (lease, proof) = (ms(address.lease_age_ms), ms(address.proof_age_ms));
-            let stance = address.stance.word().to_owned();
-            [address.address.clone(), stance, since, announced, lease, proof, address.reason.clone()]
+            let (stance, path) = (address.stance.word().to_owned(), address.path.word().to_owned());
+            [address.address.clone(), stance, since, announced, lease, proof, path, address.reason.clone()]
         });
-        self.table(["address", "stance", "for", "announced", "lease renewed", "last proof", "reason"], addresses);
+        self.table(
+            ["address", "stance", "for", "announced", "lease renewed", "last proof", "path", "reason"],
+            addresses,
+        );
         let workers = anycast.workers.iter().map(|worker| {
             let latency = worker.latency_us.map_or_else(|| "-".to_owned(), |latency| format!("{latency} µs"));
             let (number, repairs) = (worker.worker.to_string(), worker.repairs.to_string());

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::exposition::{Reading, Value};
-use super::reply::{Anycast, Prover, Route, Stance, Status, WorkerState, Zone, ZoneCounts};
+use super::reply::{Anycast, PathState, Prover, Route, Stance, Status, WorkerState, Zone, ZoneCounts};
 
 /// The most zones of which the serial is told: every one is a time series.
 pub(super) const ZONES_MAX: usize = 1000;
@@ -67,6 +67,7 @@ impl Out {
         self.put("fated_prover_rounds_total", &[], prover.rounds);
         self.put("fated_prover_gaps_total", &[], prover.gaps);
         self.put("fated_prover_missing_total", &[], prover.missing);
+        self.put("fated_prover_detoured_total", &[], prover.detoured);
         self.put("fated_prover_starved_total", &[], prover.starved);
         self.put("fated_prover_wrong_total", &[], prover.wrong);
         self.put("fated_prover_repairs_failed_total", &[], prover.repairs_failed);
@@ -95,6 +96,10 @@ impl Out {
             for stance in Stance::ALL {
                 let labels = [label, ("stance", stance.word())];
                 self.put("fated_anycast_stance", &labels, (stance == address.stance).into());
+            }
+            for state in PathState::ALL {
+                let labels = [label, ("state", state.word())];
+                self.put("fated_anycast_path", &labels, (state == address.path).into());
             }
             self.put("fated_anycast_stance_age_seconds", &[label], address.since_s);
             self.put("fated_anycast_announced", &[label], address.announced.into());

@@ -165,7 +165,10 @@ impl Readiness {
         let is_up = |address: &&Address| address.announced || address.stance != Stance::Withdraw;
         let (up, down): (Vec<&Address>, Vec<&Address>) = anycast.addresses.iter().partition(is_up);
         let mut parts: Vec<String> = Vec::new();
-        parts.extend(up.iter().map(|address| format!("{}: {}", address.address, address.stance.word())));
+        parts.extend(up.iter().map(|address| {
+            let path = if address.path.is_fault() { " (path fault)" } else { "" };
+            format!("{}: {}{path}", address.address, address.stance.word())
+        }));
         parts.extend(down.iter().map(|address| format!("{} is withdrawn: {}", address.address, address.reason)));
         Self { is_ready: !up.is_empty(), reason: parts.join("; ") + &broken }
     }
@@ -223,6 +226,8 @@ pub struct Address {
     pub withdrawals: u64,
     /// Queries to it that the kernel dropped because a worker's socket was full.
     pub dropped: u64,
+    /// How the path does that probes to it take, and that is to be that of clients.
+    pub path: PathState,
 }
 
 /// What the prover saw since the start.
@@ -236,7 +241,9 @@ pub struct Prover {
     pub gaps: u64,
     /// Canaries that were not answered in time.
     pub missing: u64,
-    /// Those of them whose worker waited for a CPU.
+    /// Canaries that were answered only around the path that clients take.
+    pub detoured: u64,
+    /// Those of the missing whose worker waited for a CPU.
     pub starved: u64,
     /// Canaries that were answered wrong.
     pub wrong: u64,
@@ -288,6 +295,43 @@ impl Stance {
             Self::Degrade => "degrade",
             Self::Withdraw => "withdraw",
         }
+    }
+}
+
+/// How the path that probes take does, as far as it is to be that of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathState {
+    /// No round has told yet.
+    #[default]
+    Unknown,
+    /// Probes come through.
+    Trusted,
+    /// Some come through, and some only around it.
+    Lossy,
+    /// None comes through, though workers answer.
+    Silent,
+}
+
+impl PathState {
+    /// Every state, from best to worst.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::Trusted, Self::Lossy, Self::Silent];
+
+    /// The state in one word, as JSON has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Trusted => "trusted",
+            Self::Lossy => "lossy",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// Whether the path fails.
+    #[must_use]
+    pub fn is_fault(self) -> bool {
+        matches!(self, Self::Lossy | Self::Silent)
     }
 }
 

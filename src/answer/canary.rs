@@ -1,6 +1,9 @@
 //! The canary: a question that one worker is to answer, to prove that it does. Both its ends: the octets of the asker,
 //! and what is answered.
 //!
+//! The question bears two secrets: the nonce of this process, by which a worker knows the prover, and a token of its own, which
+//! stands behind the reply so that the prover knows the worker. Neither ever leaves the machine.
+//!
 //! Knows neither socket nor filter; that the trailer is what the reuseport filter looks for is held by a test of `serve`.
 
 use core::net::IpAddr;
@@ -19,29 +22,60 @@ pub struct Canary {
     pub nonce: u64,
     /// The addresses that are answered; everybody else gets REFUSED, as for every name of class CH that is not known.
     pub sources: Vec<IpAddr>,
+    /// Those of them that are nobody's but the prover's: what comes from there without the nonce is forged.
+    pub reserved: Vec<IpAddr>,
+}
+
+/// What a datagram is, as far as probes go. `Copy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A client's query.
+    Client,
+    /// A probe, with the token that is to stand behind the reply.
+    Probe([u8; TOKEN_BYTES]),
+    /// It comes from where probes come from, and is none. It is not to be answered: the reply would go to the prover.
+    Forged,
 }
 
 impl Canary {
-    /// Returns the name that asks `worker`, in wire form: `<nonce, 16 hex digits><worker, 4 hex digits>.fated.`
+    /// Tells what a datagram is. A few comparisons.
+    #[inline]
     #[must_use]
-    pub fn name(&self, worker: u16) -> [u8; NAME_BYTES] {
+    pub fn claim(&self, query: &[u8], source: IpAddr) -> Claim {
+        match self.token(query) {
+            Some(token) if self.sources.contains(&source) => Claim::Probe(*token),
+            _ if self.reserved.contains(&source) => Claim::Forged,
+            _ => Claim::Client,
+        }
+    }
+
+    /// The token of a message that ends in our nonce and a worker's number.
+    #[inline]
+    fn token<'q>(&self, query: &'q [u8]) -> Option<&'q [u8; TOKEN_BYTES]> {
+        let (front, trailer) = query.split_last_chunk::<TRAILER_BYTES>()?;
+        if trailer[..NONCE_BYTES] == self.nonce.to_be_bytes() { front.last_chunk() } else { None }
+    }
+
+    /// Returns the name that asks `worker`, in wire form: `<token, 16 hex digits><worker, 4 hex digits>.fated.`
+    #[must_use]
+    pub fn name(token: u64, worker: u16) -> [u8; NAME_BYTES] {
         let mut name = [0; NAME_BYTES];
         let (label, parent) = name.split_at_mut(1 + DIGITS);
         parent.copy_from_slice(PARENT);
         label[0] = DIGITS as u8;
-        let number = u128::from(self.nonce) << u16::BITS | u128::from(worker);
+        let number = u128::from(token) << u16::BITS | u128::from(worker);
         for (index, digit) in label[1..].iter_mut().rev().enumerate() {
             *digit = HEX[(number >> (4 * index)) as usize & 0xF];
         }
         name
     }
 
-    /// Makes the query that asks `worker` who it is: class CH, type TXT, with NSID, steered.
+    /// Makes the query that asks `worker` who it is: class CH, type TXT, with NSID, steered, with the token 0.
     ///
     /// `id` is the message's ID, `udp_size` the payload size in octets that its OPT record announces. Allocates.
     #[must_use]
     pub fn query(&self, worker: u16, id: u16, udp_size: u16) -> Vec<u8> {
-        self.steered(&self.name(worker), Type::TXT, Class::CH, worker, id, udp_size)
+        self.steered(&Self::name(0, worker), Type::TXT, Class::CH, worker, id, udp_size)
     }
 
     /// Makes the query that asks `worker` for the SOA of `zone`, with NSID and without DO, steered like the canary.
@@ -58,7 +92,7 @@ impl Canary {
     /// §9), so that the message is well-formed and the option ignored by whoever gets it.
     ///
     /// ```text
-    /// header | question | OPT: … | NSID, 0 octets | 65001, 10 octets: nonce (64), worker (16)
+    /// header | question | OPT: … | NSID, 0 octets | 65001, 18 octets: token (64), nonce (64), worker (16)
     /// ```
     fn steered(&self, name: &[u8], qtype: Type, qclass: Class, worker: u16, id: u16, udp_size: u16) -> Vec<u8> {
         let words = |words: &[u16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
@@ -69,33 +103,34 @@ impl Canary {
         message.extend(words(&[qtype.0, qclass.0]));
         message.push(0); // The owner of OPT is the root.
         message.extend(words(&[Type::OPT.0, udp_size, 0, 0, OPTIONS_BYTES as u16]));
-        message.extend(words(&[option::NSID, 0, option::STEER, TRAILER_BYTES as u16]));
+        message.extend(words(&[option::NSID, 0, option::STEER, (TOKEN_BYTES + TRAILER_BYTES) as u16]));
+        message.extend([0; TOKEN_BYTES]);
         message.extend(self.nonce.to_be_bytes());
         message.extend(worker.to_be_bytes());
         message
     }
-
-    /// Tells whether `question` is a canary of ours, whichever worker it names.
-    fn is_asked(&self, question: &Question<'_>) -> bool {
-        let name = question.name.as_bytes();
-        // The digits of the worker may be any: what counts is who really answers.
-        name.len() == NAME_BYTES
-            && question.qtype == Type::TXT
-            && name[1 + DIGITS..].eq_ignore_ascii_case(PARENT)
-            && name[1 + NONCE_DIGITS..=DIGITS].iter().all(u8::is_ascii_hexdigit)
-            && name[..=NONCE_DIGITS].eq_ignore_ascii_case(&self.name(0)[..=NONCE_DIGITS])
-    }
 }
 
-/// Answers a canary with the number of the worker that answers it; `None` where the question is none, or the asker
-/// may not ask.
+/// Tells whether `question` is a canary's, whichever worker it names and whatever its token is.
+fn is_canary(question: &Question<'_>) -> bool {
+    let name = question.name.as_bytes();
+    // The digits of the worker may be any: what counts is who really answers.
+    name.len() == NAME_BYTES
+        && question.qtype == Type::TXT
+        && name[1 + DIGITS..].eq_ignore_ascii_case(PARENT)
+        && usize::from(name[0]) == DIGITS
+        && name[1..=DIGITS].iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Answers a canary with the number of the worker that answers it; `None` where `query` is none, or the asker may not ask.
 pub(super) fn answer(
     canary: Option<&Canary>,
+    query: &[u8],
     question: &Question<'_>,
     asker: &Asker,
     reply: &mut Reply<'_>,
 ) -> Option<Outcome> {
-    canary.filter(|canary| canary.is_asked(question) && canary.sources.contains(&asker.source))?;
+    canary.filter(|canary| is_canary(question) && matches!(canary.claim(query, asker.source), Claim::Probe(_)))?;
     let mut outcome = Outcome::authoritative(Rcode::NOERROR);
     let (text, start) = decimal(asker.worker);
     let mut rdata = [0; 1 + DECIMALS_MAX];
@@ -124,17 +159,20 @@ pub const NAME_BYTES: usize = 1 + DIGITS + PARENT.len();
 /// Octets at the end of a steered message: the nonce and the worker's number, most significant octet first.
 pub const TRAILER_BYTES: usize = 10;
 
+/// Octets of a token.
+pub const TOKEN_BYTES: usize = 8;
+
+/// Octets of the nonce.
+const NONCE_BYTES: usize = 8;
+
 /// Octets of both options of a steered query, each with its code and length.
-const OPTIONS_BYTES: usize = 4 + 4 + TRAILER_BYTES;
+const OPTIONS_BYTES: usize = 4 + 4 + TOKEN_BYTES + TRAILER_BYTES;
 
 /// What stands behind the canary's own label.
 const PARENT: &[u8; 7] = b"\x05fated\0";
 
-/// Hexadecimal digits of the nonce.
-const NONCE_DIGITS: usize = 16;
-
-/// Hexadecimal digits of the label: nonce and worker.
-const DIGITS: usize = NONCE_DIGITS + 4;
+/// Hexadecimal digits of the label: token and worker.
+const DIGITS: usize = 16 + 4;
 
 /// Digits of the largest worker number.
 const DECIMALS_MAX: usize = 5;
@@ -148,10 +186,24 @@ mod tests {
     use crate::wire::message::{Header, read_trailer};
 
     #[test]
-    fn a_name_is_the_nonce_and_the_worker_in_hexadecimal() {
-        let canary = Canary { nonce: 0x0123_4567_89AB_CDEF, sources: Vec::new() };
-        assert_eq!(&canary.name(0x00FE), b"\x140123456789abcdef00fe\x05fated\0");
-        assert_eq!(&canary.name(u16::MAX), b"\x140123456789abcdefffff\x05fated\0");
+    fn a_name_is_the_token_and_the_worker_in_hexadecimal() {
+        assert_eq!(&Canary::name(0x0123_4567_89AB_CDEF, 0x00FE), b"\x140123456789abcdef00fe\x05fated\0");
+        assert_eq!(&Canary::name(1, u16::MAX), b"\x140000000000000001ffff\x05fated\0");
+    }
+
+    #[test]
+    fn only_who_bears_the_nonce_is_a_probe_and_who_else_comes_from_there_is_forged() {
+        let [own, shared, other] = ["192.0.0.100", "127.0.0.1", "198.51.100.1"].map(|text| text.parse().expect("good"));
+        let canary = Canary { nonce: 0x0102_0304_0506_0708, sources: vec![own, shared], reserved: vec![own] };
+        let (probe, token) = (canary.query(3, 1, 1232), Claim::Probe([0; TOKEN_BYTES]));
+        assert_eq!([own, shared, other].map(|from| canary.claim(&probe, from)), [token, token, Claim::Client]);
+        for end in 0..probe.len() {
+            let query = &probe[..end];
+            let expected = [Claim::Forged, Claim::Client, Claim::Client];
+            assert_eq!([own, shared, other].map(|from| canary.claim(query, from)), expected, "{end} octets");
+        }
+        let guessed = Canary { nonce: canary.nonce ^ 1, ..canary.clone() }.query(3, 1, 1232);
+        assert_eq!(canary.claim(&guessed, own), Claim::Forged);
     }
 
     #[test]
@@ -164,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_steered_query_is_well_formed_and_ends_in_nonce_and_worker() {
-        let canary = Canary { nonce: 0x0123_4567_89AB_CDEF, sources: Vec::new() };
+        let canary = Canary { nonce: 0x0123_4567_89AB_CDEF, sources: Vec::new(), reserved: Vec::new() };
         for message in [canary.query(0x0203, 7, 1232), canary.steered_soa(NameRef::ROOT, 0x0203, 7, 1232)] {
             assert!(message.ends_with(&[0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF, 0x02, 0x03]));
             let header = Header::read(&message).expect("whole");

@@ -30,7 +30,10 @@ use reply::Reply;
 use walk::{Outcome, Scope};
 
 pub use crate::wire::message::MESSAGE_BYTES_MAX;
-pub use canary::{Canary, NAME_BYTES as CANARY_NAME_BYTES, TRAILER_BYTES as STEER_TRAILER_BYTES};
+pub use canary::{
+    Canary, Claim, NAME_BYTES as CANARY_NAME_BYTES, TOKEN_BYTES as PROBE_TOKEN_BYTES,
+    TRAILER_BYTES as STEER_TRAILER_BYTES,
+};
 
 /// What every answer is made from, finished and immutable: a worker takes one pointer to it per batch.
 #[derive(Debug, Default)]
@@ -275,7 +278,7 @@ impl<'q, 'z> Asked<'q, 'z> {
             Some(edns) if !is_known_version(edns) => Outcome::error(Rcode::BADVERS),
             _ => {
                 draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
-                answer(snapshot, message, asker, &mut draft)
+                answer(snapshot, self.query, message, asker, &mut draft)
             }
         };
         opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
@@ -326,11 +329,17 @@ impl<'q, 'z> Asked<'q, 'z> {
 }
 
 /// Decides what is asked for, and puts the answer into `draft`.
-fn answer(snapshot: &Snapshot, message: &Message<'_, '_>, asker: &Asker, draft: &mut Reply<'_>) -> Outcome {
+fn answer(
+    snapshot: &Snapshot,
+    query: &[u8],
+    message: &Message<'_, '_>,
+    asker: &Asker,
+    draft: &mut Reply<'_>,
+) -> Outcome {
     #[cfg(feature = "panic-name")]
     assert_ne!(message.name.name().as_bytes(), b"\x05panic\x05fated\x04test\0", "the name that panics was asked for");
     match (message.qclass, message.qtype, &message.search) {
-        (Class::CH, ..) => canary::answer(snapshot.settings.canary.as_ref(), &message.question(), asker, draft)
+        (Class::CH, ..) => canary::answer(snapshot.settings.canary.as_ref(), query, &message.question(), asker, draft)
             .unwrap_or_else(|| chaos::answer(&snapshot.settings, &message.question(), draft)),
         (Class::IN | Class::ANY, Type::AXFR | Type::IXFR, _) => {
             Outcome { extended_error: Some(ExtendedError::PROHIBITED), ..Outcome::refused() }

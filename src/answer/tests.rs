@@ -335,36 +335,47 @@ fn canary_reply(snapshot: &Snapshot, query: &[u8], source: &str) -> String {
 
 #[test]
 fn a_canary_tells_its_own_asker_which_worker_really_answered() {
-    let canary = Canary { nonce: 0xFEDC_BA98_7654_3210, sources: vec![address("192.0.0.100"), address("100::64")] };
+    let canary = Canary {
+        nonce: 0xFEDC_BA98_7654_3210,
+        sources: vec![address("192.0.0.100"), address("100::64")],
+        reserved: Vec::new(),
+    };
     let mut snapshot = corners();
     let query = canary.query(2, 0x1234, 1232);
     assert_eq!(canary_reply(&snapshot, &query, "192.0.0.100"), "5 | | |", "nobody has a canary yet");
     snapshot.settings.canary = Some(canary.clone());
-    let answer = "0 aa | fedcba98765432100002.fated. 0 TXT \"1023\" | |";
+    let answer = "0 aa | 00000000000000000002.fated. 0 TXT \"1023\" | |";
     for source in ["192.0.0.100", "100::64"] {
         assert_eq!(canary_reply(&snapshot, &query, source), answer);
     }
     let asker = Asker { transport: Transport::Udp, source: address("100::64"), worker: 0 };
     let reply = send_from(&snapshot, &query, &asker).expect("a reply");
     assert!(reply.ends_with(b"\x00\x03\x00\x04site"), "NSID stands last: {reply:?}");
-    assert_eq!(told(&reply).trim_end(), "0 aa | fedcba98765432100002.fated. 0 TXT \"0\" | |");
+    assert_eq!(told(&reply).trim_end(), "0 aa | 00000000000000000002.fated. 0 TXT \"0\" | |");
 
     for source in ["192.0.0.101", "100::65", "127.0.0.1", "::ffff:192.0.0.100"] {
         assert_eq!(canary_reply(&snapshot, &query, source), "5 | | |", "{source} may not ask");
     }
-    let other = Canary { nonce: canary.nonce ^ 1, sources: Vec::new() };
+    let other = Canary { nonce: canary.nonce ^ 1, sources: Vec::new(), reserved: Vec::new() };
     assert_eq!(canary_reply(&snapshot, &other.query(2, 1, 1232), "100::64"), "5 | | |");
 }
 
 #[test]
 fn what_only_resembles_a_canary_is_refused() {
-    let canary = Canary { nonce: 0xFEDC_BA98_7654_3210, sources: vec![address("100::64")] };
+    let canary = Canary { nonce: 0xFEDC_BA98_7654_3210, sources: vec![address("100::64")], reserved: Vec::new() };
     let mut snapshot = corners();
-    snapshot.settings.canary = Some(canary);
-    let reply =
-        |name: &'static str, class| canary_reply(&snapshot, &Ask { class, ..Ask::new(name) }.message(), "100::64");
+    snapshot.settings.canary = Some(canary.clone());
+    let reply = |name: &'static str, class| {
+        // The question stands in front of the OPT record of a canary, which bears the secret.
+        let mut query = Ask { class, ..Ask::new(name) }.message();
+        query[11] = 1;
+        query.extend_from_slice(&canary.query(2, 1, 1232)[12 + crate::answer::CANARY_NAME_BYTES + 4..]);
+        canary_reply(&snapshot, &query, "100::64")
+    };
     assert_eq!(reply("FEDCBA9876543210fFfF.Fated. TXT", Class::CH).get(..4), Some("0 aa"), "letter case is nothing");
     assert_eq!(reply("fedcba98765432100002.fated. TXT", Class::IN), "5 | | |");
+    let bare = Ask { class: Class::CH, ..Ask::new("fedcba98765432100002.fated. TXT") }.message();
+    assert_eq!(canary_reply(&snapshot, &bare, "100::64"), "5 | | |", "without the secret it is none");
     for name in [
         "fedcba98765432100002.fated. A",
         "fedcba98765432100002.fated. ANY",
@@ -381,7 +392,7 @@ fn what_only_resembles_a_canary_is_refused() {
 
 #[test]
 fn a_steered_soa_is_answered_like_any_other() {
-    let canary = Canary { nonce: 1, sources: Vec::new() };
+    let canary = Canary { nonce: 1, sources: Vec::new(), reserved: Vec::new() };
     let zone: Name = "example.".parse().expect("a good name");
     let query = canary.steered_soa(zone.as_ref(), 9, 0x1234, 1232);
     let plain = canary_reply(&corners(), &query, "192.0.2.1");

@@ -3,6 +3,10 @@
 use super::control::{age, put, table};
 use crate::admin::reply::{Address, Anycast, Stance, TcpThread, ThreadState, Transition, Worker, WorkerState};
 
+/// What a fault of the path means, and what to do.
+const PATH_ADVICE: &str = "workers answer, but probes do not come through the way of clients.\n\
+                           Does a packet filter, a rate limit or a routing rule of this host treat them otherwise? `fated check` says more";
+
 /// Writes the part.
 pub(super) fn show(out: &mut String, anycast: &Anycast) {
     let mode = if anycast.dry_run { ", DRY RUN: nothing is announced" } else { "" };
@@ -12,6 +16,10 @@ pub(super) fn show(out: &mut String, anycast: &Anycast) {
     let head = ["address", "state", "for", "announced", "lease renewed", "last proof", "reason"].map(str::to_owned);
     let rows: Vec<[String; 7]> = std::iter::once(head).chain(anycast.addresses.iter().map(address_row)).collect();
     table(out, &rows);
+    for address in anycast.addresses.iter().filter(|address| address.path.is_fault()) {
+        let (address, state) = (&address.address, address.path.word().to_uppercase());
+        put(out, format_args!("\nthe path of probes to {address} is {state}: {PATH_ADVICE}\n"));
+    }
     if !anycast.workers.is_empty() {
         out.push('\n');
         let head = ["worker", "state", "last proof", "latency", "repairs"].map(str::to_owned);
@@ -109,7 +117,7 @@ fn micros(amount: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::reply::{Step, ZoneFault};
+    use crate::admin::reply::{PathState, Step, ZoneFault};
 
     /// An address in that state.
     fn address(stance: Stance, announced: bool) -> Address {
@@ -143,12 +151,14 @@ mod tests {
     #[test]
     fn all_is_shown_in_lines_that_people_read() {
         let step = |what: &str, took_us| Step { what: what.to_owned(), took_us };
+        let silent =
+            Address { address: "2001:db8::53".to_owned(), path: PathState::Silent, ..address(Stance::Degrade, true) };
         let anycast = Anycast {
             interface: "fated0".to_owned(),
             dry_run: true,
             workers_min: 1,
             lease_s: Some(1),
-            addresses: vec![address(Stance::Announce, true)],
+            addresses: vec![address(Stance::Announce, true), silent],
             workers: vec![
                 Worker {
                     worker: 0,
@@ -185,8 +195,12 @@ mod tests {
         show(&mut out, &anycast);
         let expected = "\
 anycast on fated0, lease 1s, 1 workers must answer, DRY RUN: nothing is announced
-address     state      for    announced             lease renewed  last proof  reason
-192.0.2.53  announced  1m 1s  yes, as 192.0.2.0/24  110 ms ago     20 ms ago   1 of 2 workers proven
+address       state      for    announced             lease renewed  last proof  reason
+192.0.2.53    announced  1m 1s  yes, as 192.0.2.0/24  110 ms ago     20 ms ago   1 of 2 workers proven
+2001:db8::53  DEGRADED   1m 1s  yes, as 192.0.2.0/24  110 ms ago     20 ms ago   1 of 2 workers proven
+
+the path of probes to 2001:db8::53 is SILENT: workers answer, but probes do not come through the way of clients.
+Does a packet filter, a rate limit or a routing rule of this host treat them otherwise? `fated check` says more
 
 worker  state   last proof  latency  repairs
 0       proven  20 ms ago   71 µs    0

@@ -5,7 +5,11 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use super::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, fail};
-use crate::daemon::{self, ConfigSource, DaemonError, host};
+use crate::admin::Request;
+use crate::admin::client::Client;
+use crate::admin::reply::Status;
+use crate::config::Config;
+use crate::daemon::{self, ConfigSource, DaemonError, firewall, host};
 use crate::load::{Entry, Loader, Report};
 use crate::wire::Shown;
 use crate::zone::report::Style;
@@ -43,7 +47,13 @@ fn read(source: &ConfigSource) -> Result<(Loader, Report, Vec<String>), DaemonEr
         None => Vec::new(),
         Some(anycast) => {
             let root = Path::new("/");
-            host::warnings(&host::read(root), anycast, host::device(root, anycast)?)
+            let device = host::device(root, anycast)?;
+            let mut warnings = host::warnings(&host::read(root), anycast, device);
+            if device == host::Device::Tun {
+                warnings.extend(firewall::warnings(anycast));
+            }
+            warnings.extend(tried(&config));
+            warnings
         }
     };
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -52,6 +62,25 @@ fn read(source: &ConfigSource) -> Result<(Loader, Report, Vec<String>), DaemonEr
     let mut loader = Loader::new(seed, style);
     let report = daemon::read_zones(&mut loader, &config.zones)?;
     Ok((loader, report, host_warnings))
+}
+
+/// What a server that runs with this configuration says of the paths of its probes: it tries them all the time.
+fn tried(config: &Config) -> Vec<String> {
+    let status = config.control.as_deref().and_then(|control| {
+        let (_, status) = Client::connect(control).ok()?.ask::<Status>(&Request::Status).ok()?;
+        status.anycast
+    });
+    let addresses = status.into_iter().flat_map(|anycast| anycast.addresses);
+    let faults = addresses.filter(|address| address.path.is_fault());
+    faults
+        .map(|address| {
+            let (address, state) = (address.address, address.path.word());
+            format!(
+                "the server that runs finds the path of its probes to {address} {state}: its workers answer, but probes do not \
+                 come through the way of clients"
+            )
+        })
+        .collect()
 }
 
 /// Says in one line for each zone file what it is.

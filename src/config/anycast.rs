@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::PORT_DEFAULT;
+use crate::health::Sources;
 
 /// The device that is made where none is named.
 pub const INTERFACE_DEFAULT: &str = "fated0";
@@ -67,6 +68,10 @@ pub struct Health {
     pub on_overload: Reaction,
     /// What is done about a fault that other sites are likely to have too.
     pub on_shared_fault: Reaction,
+    /// What is done where probes don't come through and nothing shows that clients don't either.
+    pub on_path_fault: Reaction,
+    /// Where probes come from over a tun device of our own.
+    pub sources: Sources,
 }
 
 /// What is done about a state that withdrawing may make worse elsewhere, from little to much.

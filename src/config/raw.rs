@@ -158,6 +158,12 @@ pub(super) struct RawHealth {
     pub(super) min_workers: Option<Spanned<toml::Value>>,
     /// What is done under overload.
     pub(super) on_overload: Option<Spanned<String>>,
+    /// What is done where the probes' path fails and nobody knows that the clients' does.
+    pub(super) on_path_fault: Option<Spanned<String>>,
+    /// Where probes over IPv4 come from.
+    pub(super) source_v4: Option<Spanned<String>>,
+    /// Where probes over IPv6 come from.
+    pub(super) source_v6: Option<Spanned<String>>,
     /// What is done about a fault that other sites have too.
     pub(super) on_shared_fault: Option<Spanned<String>>,
 }

@@ -96,6 +96,9 @@ pub fn read(root: &Path) -> Host {
             note(format!("net/ipv4/conf/{device}/{key}"));
         }
     }
+    for family in ["ipv4", "ipv6"] {
+        note(format!("net/{family}/{UNRES_QUEUE}"));
+    }
     note("net/netfilter/nf_conntrack_count".to_owned());
     note("net/netfilter/nf_conntrack_max".to_owned());
     let is_tracking = sysctls.contains_key("net/netfilter/nf_conntrack_max");
@@ -106,6 +109,7 @@ pub fn read(root: &Path) -> Host {
 #[must_use]
 pub fn warnings(host: &Host, anycast: &Anycast, device: Device) -> Vec<String> {
     let mut found = Vec::new();
+    found.extend(unresolved(&host.sysctls));
     if anycast.addresses.iter().any(IpAddr::is_ipv4) {
         found.extend(reverse_path(&host.sysctls));
         if device == Device::Existing {
@@ -172,6 +176,25 @@ fn reverse_path(sysctls: &Sysctls) -> Vec<String> {
     )]
 }
 
+/// Replies to neighbours that are not there wait for them in the send buffers of the workers.
+fn unresolved(sysctls: &Sysctls) -> Option<String> {
+    let wide: Vec<String> = ["ipv4", "ipv6"]
+        .into_iter()
+        .filter(|family| {
+            sysctls.get(&format!("net/{family}/{UNRES_QUEUE}")).is_some_and(|octets| *octets > UNRES_BYTES_MAX)
+        })
+        .map(|family| format!("net.{family}.neigh.default.unres_qlen_bytes={UNRES_BYTES_MAX}"))
+        .collect();
+    (!wide.is_empty()).then(|| {
+        format!(
+            "unres_qlen_bytes lets replies to hosts that are not there fill a worker's send buffer while ARP or ND asks for them: \
+             queries in the name of absent hosts of this network cost others their replies.\n\
+             Set: sysctl -w {}",
+            wide.join(" ")
+        )
+    })
+}
+
 /// Without these, a host answers on its network for addresses that it has on `lo` or another device.
 fn neighbours(sysctls: &Sysctls, interface: &str) -> Vec<String> {
     let of = |device: &str, key: &str| sysctls.get(&format!("net/ipv4/conf/{device}/{key}")).copied().unwrap_or(0);
@@ -222,6 +245,12 @@ fn secondaries(sysctls: &Sysctls, anycast: &Anycast) -> Vec<String> {
 fn devices<'a>(sysctls: &'a Sysctls, key: &'a str) -> impl Iterator<Item = &'a str> {
     sysctls.keys().filter_map(move |path| path.strip_prefix("net/ipv4/conf/")?.strip_suffix(key)?.strip_suffix('/'))
 }
+
+/// Where the kernel says how much may wait for a neighbour, behind the family.
+const UNRES_QUEUE: &str = "neigh/default/unres_qlen_bytes";
+
+/// What is enough for the first packets to a neighbour, in octets: some thirteen replies with what the kernel adds to each.
+const UNRES_BYTES_MAX: i64 = 16_384;
 
 /// A device's name as `sysctl` wants it: with slashes for its dots.
 fn slashed(device: &str) -> String {

@@ -15,6 +15,7 @@
 
 mod banner;
 mod drain;
+pub mod firewall;
 pub mod host;
 mod keeper;
 mod listen;

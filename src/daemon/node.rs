@@ -27,7 +27,7 @@ use crate::admin::history::History;
 use crate::admin::reply;
 use crate::answer::{Canary, Snapshot};
 use crate::config::{Anycast, Config, Reaction};
-use crate::health::{self, Path, Prover, WorkerState};
+use crate::health::{self, Path, PathState, Prover, WorkerState};
 use crate::policy::{self, Last, Observation, Order, Past, Policy, Proof, Reason, Stance, Transition};
 use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, RouteError, Seen};
 use crate::serve::{Running, Staff, TcpQueue};
@@ -75,22 +75,17 @@ struct Told {
     withdrawals: u64,
 }
 
-/// The sources of probes: over a tun of our own, or over loopback.
-fn probe_sources(is_over_tun: bool) -> Vec<IpAddr> {
-    if is_over_tun {
-        vec![health::SOURCE_V4.into(), health::SOURCE_V6.into()]
-    } else {
-        vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-    }
-}
-
 /// Makes the secret by which the workers know canaries.
 ///
 /// # Errors
 /// The system has no random numbers.
 pub(super) fn canary(anycast: &Anycast, device: Device) -> std::io::Result<Canary> {
     let is_over_tun = device == Device::Tun && !anycast.is_dry_run;
-    Ok(Canary { nonce: getrandom::u64().map_err(std::io::Error::other)?, sources: probe_sources(is_over_tun) })
+    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    // Probes come over a tun of our own and, around it or without one, over loopback, where others ask too.
+    let reserved = if is_over_tun { anycast.health.sources.all().to_vec() } else { Vec::new() };
+    let sources = [&reserved[..], &loopback].concat();
+    Ok(Canary { nonce: getrandom::u64().map_err(std::io::Error::other)?, sources, reserved })
 }
 
 /// The devices of a node, of which nothing is announced yet.
@@ -159,7 +154,8 @@ impl Node {
         let path = match driver.probe_tun() {
             Some(tun) => {
                 let own = tun.as_fd().try_clone_to_owned();
-                Path::Tun(own.map_err(DaemonError::system("the tun device can't be shared with the prover"))?)
+                let own = own.map_err(DaemonError::system("the tun device can't be shared with the prover"))?;
+                Path::Tun(own, anycast.health.sources)
             }
             None => Path::Socket,
         };
@@ -205,14 +201,10 @@ impl Node {
         thread::sleep(self.anycast.drain);
     }
 
-    /// When each address was last proven.
-    pub(super) fn proof(&self) -> Arc<Proof> {
-        Arc::clone(&self.proof)
-    }
-
-    /// What all moments count from.
-    pub(super) fn origin(&self) -> Instant {
-        self.origin
+    /// Returns what tells at any time whether the process was of use in the last `period`.
+    pub(super) fn is_useful(&self, period: Duration) -> impl Fn() -> bool + Send + use<> {
+        let (reports, origin, least) = (self.prover.reports(), self.origin, self.anycast.health.workers_min.get());
+        move || reports.load().is_useful(origin.elapsed(), period, least)
     }
 
     /// How the node is.
@@ -228,9 +220,11 @@ impl Node {
             addresses: addresses
                 .map(|(index, ((address, seen), told))| {
                     let proof = self.proof.last(index);
-                    let dropped = report.addresses.get(index).map_or(0, |address| address.drops);
+                    let known = report.addresses.get(index);
+                    let dropped = known.map_or(0, |address| address.drops);
+                    let path = known.map_or(reply::PathState::Unknown, |address| tell_path(address.path));
                     let prefix = self.anycast.prefix_of(*address).to_string();
-                    reply::Address { dropped, ..tell_address(now, *address, prefix, seen, told, proof) }
+                    reply::Address { dropped, path, ..tell_address(now, *address, prefix, seen, told, proof) }
                 })
                 .collect(),
             workers: report.workers.iter().enumerate().map(|(index, worker)| tell_worker(now, index, worker)).collect(),
@@ -254,6 +248,7 @@ fn route_settings(anycast: &Anycast, device: Device) -> route::Settings {
         lease: anycast.lease,
         // A proof is as old as its round when it is noted, and the next may be as late as its timeout.
         proof_slack: health.interval + health.timeout + PROOF_LATENESS,
+        probe_sources: health.sources.all(),
         kernel_route: anycast.kernel_route.map(|route| route::KernelRoute { table: route.table, metric: route.metric }),
         is_dry_run: anycast.is_dry_run,
     }
@@ -441,6 +436,8 @@ fn policy_settings(anycast: &Anycast) -> policy::Settings {
         min_workers: u16::try_from(health.workers_min.get()).unwrap_or(u16::MAX),
         on_overload: response(health.on_overload),
         on_shared: response(health.on_shared_fault),
+        on_path: response(health.on_path_fault),
+        is_degrade_seen: anycast.kernel_route.is_some(),
         ..policy::Settings::default()
     }
 }
@@ -467,6 +464,14 @@ impl health::Staff for Workers {
 
     fn drops(&self, address: usize) -> u64 {
         self.staff.drops(self.first + address)
+    }
+
+    fn clients(&self, worker: usize, address: usize) -> u64 {
+        self.staff.clients(worker, self.first + address)
+    }
+
+    fn stalls(&self, worker: usize) -> u64 {
+        self.staff.stalls(worker)
     }
 
     fn replace(&self, worker: usize) -> std::io::Result<()> {
@@ -571,6 +576,17 @@ fn tell_address(
         announcements: told.announcements,
         withdrawals: told.withdrawals,
         dropped: 0,
+        path: reply::PathState::Unknown,
+    }
+}
+
+/// How a path does, in the words of the control socket.
+fn tell_path(path: PathState) -> reply::PathState {
+    match path {
+        PathState::Unknown => reply::PathState::Unknown,
+        PathState::Trusted => reply::PathState::Trusted,
+        PathState::Lossy => reply::PathState::Lossy,
+        PathState::Silent => reply::PathState::Silent,
     }
 }
 
@@ -582,6 +598,7 @@ fn tell_prover(report: &health::Report) -> reply::Prover {
         rounds: counts.rounds,
         gaps: counts.gaps,
         missing: counts.missing,
+        detoured: counts.detoured,
         starved: counts.starved,
         wrong: counts.wrong,
         repairs_failed: counts.repairs_failed,

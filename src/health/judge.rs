@@ -34,8 +34,10 @@ pub(super) enum Cell {
     Unsent,
     /// No answer yet.
     Waiting,
-    /// The right answer came in time.
+    /// The right answer came in time, over the path of clients.
     Right,
+    /// The right answer came in time, but only around that path.
+    Detoured,
     /// An answer came in time, but not the right one.
     Wrong(Wrong),
 }
@@ -53,6 +55,19 @@ pub(super) enum Taken {
     Late,
     /// The question had been answered before.
     Duplicate,
+}
+
+/// Why a worker did not answer, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// It was wedged, or cut off.
+    Late,
+    /// It waited for a CPU.
+    Starved,
+    /// It answered others, and queries waited behind.
+    Busy,
+    /// It answered clients over the address, and no probe reached it.
+    Served,
 }
 
 /// What one worker did over all addresses of a round.
@@ -103,23 +118,46 @@ impl Round {
         self.deadline = now + timeout;
     }
 
-    /// Takes the verdict on the answer to cell `index`, read at `now`.
-    pub(super) fn take(&mut self, index: usize, now: Duration, verdict: Result<(), Wrong>) -> Taken {
-        let Some(cell) = self.cells.get_mut(index).filter(|cell| **cell == Cell::Waiting) else {
-            return Taken::Duplicate;
+    /// Takes the verdict on the answer to cell `index`, read at `now`, which came over the path of clients or around it.
+    ///
+    /// One that came around the path tells of the worker, and the path's own is still waited for.
+    pub(super) fn take(&mut self, index: usize, now: Duration, verdict: Result<(), Wrong>, is_around: bool) -> Taken {
+        let is_open = |cell: &&mut Cell| match cell {
+            Cell::Waiting => true,
+            Cell::Unsent => is_around,
+            Cell::Detoured => !is_around,
+            Cell::Right | Cell::Wrong(_) => false,
         };
+        let Some(cell) = self.cells.get_mut(index).filter(is_open) else { return Taken::Duplicate };
         if now > self.deadline + CLOCK_GAP_MAX {
             return Taken::Late;
         }
-        self.waiting_count -= 1;
-        if let Err(wrong) = verdict {
-            *cell = Cell::Wrong(wrong);
-            return Taken::Wrong;
+        let (before, is_right) = (*cell, verdict.is_ok());
+        *cell = match verdict {
+            Err(wrong) => Cell::Wrong(wrong),
+            Ok(()) if is_around => Cell::Detoured,
+            Ok(()) => Cell::Right,
+        };
+        if before != Cell::Unsent && *cell != Cell::Detoured {
+            self.waiting_count -= 1;
         }
-        *cell = Cell::Right;
         let proven = &mut self.proven[index / self.worker_count];
-        *proven += 1;
-        if *proven == self.min_workers { Taken::Proof } else { Taken::Right }
+        match (is_right, before) {
+            (false, Cell::Detoured) => *proven -= 1,
+            (true, Cell::Waiting | Cell::Unsent) => *proven += 1,
+            _ => return if is_right { Taken::Right } else { Taken::Wrong },
+        }
+        match is_right {
+            false => Taken::Wrong,
+            true if *proven == self.min_workers => Taken::Proof,
+            true => Taken::Right,
+        }
+    }
+
+    /// Whether the cell waits for an answer, or could not be asked.
+    #[must_use]
+    pub(super) fn is_missing(&self, index: usize) -> bool {
+        matches!(self.cell(index), Cell::Waiting | Cell::Unsent)
     }
 
     /// Whether nothing is left to wait for.
@@ -158,7 +196,7 @@ impl Round {
         let mut seen = if is_on_time { Seen::Late } else { Seen::Unknown };
         for cell in self.cells.iter().skip(worker).step_by(self.worker_count) {
             match (cell, seen) {
-                (Cell::Right, _) => return Seen::Well,
+                (Cell::Right | Cell::Detoured, _) => return Seen::Well,
                 (Cell::Wrong(wrong), _) => seen = Seen::Wrong(*wrong),
                 (Cell::Unsent, Seen::Late) => seen = Seen::Unknown,
                 (Cell::Unsent | Cell::Waiting, _) => {}
@@ -167,29 +205,34 @@ impl Round {
         seen
     }
 
-    /// Sums an address up. `is_starved` tells of a worker that was late whether it waited for a CPU.
+    /// Sums an address up. `lack` tells of a worker that did not answer why.
     ///
     /// A round whose end the prover slept through is judged only where the answers that did come prove the address, or
     /// none is missing; what is missing then is nobody's fault.
     #[must_use]
-    pub(super) fn observe(&self, address: usize, is_on_time: bool, is_starved: impl Fn(usize) -> bool) -> Observation {
+    pub(super) fn observe(&self, address: usize, is_on_time: bool, lack: impl Fn(usize) -> Lack) -> Observation {
         let mut observation = Observation::default();
         let mut missing_count = 0_usize;
         let cells = self.cells.iter().skip(address * self.worker_count).take(self.worker_count);
         for (worker, cell) in cells.enumerate() {
             let count = match cell {
                 Cell::Right => &mut observation.proven,
+                Cell::Detoured => &mut observation.detoured,
                 Cell::Wrong(_) => &mut observation.wrong,
                 Cell::Waiting | Cell::Unsent if !is_on_time => {
                     missing_count += 1;
                     continue;
                 }
-                Cell::Waiting if is_starved(worker) => &mut observation.starved,
-                Cell::Waiting | Cell::Unsent => &mut observation.late,
+                Cell::Waiting | Cell::Unsent => match lack(worker) {
+                    Lack::Late => &mut observation.late,
+                    Lack::Starved => &mut observation.starved,
+                    Lack::Busy => &mut observation.busy,
+                    Lack::Served => &mut observation.served,
+                },
             };
             *count = count.saturating_add(1);
         }
-        let is_proven = usize::from(observation.proven) >= self.min_workers;
+        let is_proven = usize::from(observation.answered()) >= self.min_workers;
         observation.is_judged = is_on_time || is_proven || missing_count == 0;
         observation
     }
@@ -206,6 +249,11 @@ mod tests {
         Duration::from_millis(count)
     }
 
+    /// Worker 2 waited for a CPU.
+    fn starved_two(worker: usize) -> Lack {
+        if worker == 2 { Lack::Starved } else { Lack::Late }
+    }
+
     /// A round of two addresses and three workers, sent at 100 ms, due at 150 ms; two workers are enough.
     fn round() -> Round {
         let mut round = Round::new(2, 3, 2);
@@ -218,13 +266,13 @@ mod tests {
     #[test]
     fn the_answer_that_makes_enough_is_the_proof() {
         let mut round = round();
-        assert_eq!(round.take(0, ms(110), Ok(())), Taken::Right);
-        assert_eq!(round.take(3, ms(111), Ok(())), Taken::Right);
-        assert_eq!(round.take(1, ms(112), Ok(())), Taken::Proof);
-        assert_eq!(round.take(1, ms(113), Ok(())), Taken::Duplicate);
-        assert_eq!(round.take(1, ms(113), Err(Wrong::Malformed)), Taken::Duplicate);
-        assert_eq!(round.take(2, ms(114), Ok(())), Taken::Right);
-        assert_eq!(round.take(6, ms(114), Ok(())), Taken::Duplicate, "there is no such question");
+        assert_eq!(round.take(0, ms(110), Ok(()), false), Taken::Right);
+        assert_eq!(round.take(3, ms(111), Ok(()), false), Taken::Right);
+        assert_eq!(round.take(1, ms(112), Ok(()), false), Taken::Proof);
+        assert_eq!(round.take(1, ms(113), Ok(()), false), Taken::Duplicate);
+        assert_eq!(round.take(1, ms(113), Err(Wrong::Malformed), false), Taken::Duplicate);
+        assert_eq!(round.take(2, ms(114), Ok(()), false), Taken::Right);
+        assert_eq!(round.take(6, ms(114), Ok(()), false), Taken::Duplicate, "there is no such question");
         assert!(!round.is_complete());
         assert_eq!((round.sent(), round.deadline()), (ms(100), ms(150)));
     }
@@ -232,12 +280,12 @@ mod tests {
     #[test]
     fn each_address_is_summed_up_for_itself() {
         let mut round = round();
-        round.take(0, ms(110), Ok(()));
-        round.take(1, ms(110), Err(Wrong::Rcode(2)));
-        round.take(4, ms(110), Ok(()));
-        let seen = round.observe(0, true, |worker| worker == 2);
+        round.take(0, ms(110), Ok(()), false);
+        round.take(1, ms(110), Err(Wrong::Rcode(2)), false);
+        round.take(4, ms(110), Ok(()), false);
+        let seen = round.observe(0, true, starved_two);
         assert_eq!(seen, Observation { proven: 1, wrong: 1, starved: 1, is_judged: true, ..Observation::default() });
-        let seen = round.observe(1, true, |worker| worker == 2);
+        let seen = round.observe(1, true, starved_two);
         assert_eq!(seen, Observation { proven: 1, late: 1, starved: 1, is_judged: true, ..Observation::default() });
     }
 
@@ -245,8 +293,8 @@ mod tests {
     fn an_answer_is_in_time_up_to_the_bound_of_the_clock() {
         let mut round = round();
         let bound = ms(150) + CLOCK_GAP_MAX;
-        assert_eq!(round.take(0, bound, Ok(())), Taken::Right);
-        assert_eq!(round.take(1, bound + Duration::from_nanos(1), Ok(())), Taken::Late);
+        assert_eq!(round.take(0, bound, Ok(()), false), Taken::Right);
+        assert_eq!(round.take(1, bound + Duration::from_nanos(1), Ok(()), false), Taken::Late);
         assert!(round.is_on_time(bound) && !round.is_on_time(bound + Duration::from_nanos(1)));
         assert_eq!(round.cell(1), Cell::Waiting);
     }
@@ -254,22 +302,25 @@ mod tests {
     #[test]
     fn what_the_prover_slept_through_is_judged_only_where_answers_prove_it() {
         let mut round = round();
-        round.take(0, ms(110), Ok(()));
-        round.take(1, ms(110), Ok(()));
-        round.take(3, ms(110), Ok(()));
-        let seen = round.observe(0, false, |_| true);
+        round.take(0, ms(110), Ok(()), false);
+        round.take(1, ms(110), Ok(()), false);
+        round.take(3, ms(110), Ok(()), false);
+        let seen = round.observe(0, false, |_| Lack::Starved);
         assert_eq!(seen, Observation { proven: 2, is_judged: true, ..Observation::default() });
-        let seen = round.observe(1, false, |_| true);
+        let seen = round.observe(1, false, |_| Lack::Starved);
         assert_eq!(seen, Observation { proven: 1, is_judged: false, ..Observation::default() });
-        (3..6).for_each(|index| _ = round.take(index, ms(120), Err(Wrong::NotAuthoritative)));
-        assert_eq!((round.observe(1, false, |_| true).wrong, round.observe(1, false, |_| true).is_judged), (2, true));
+        (3..6).for_each(|index| _ = round.take(index, ms(120), Err(Wrong::NotAuthoritative), false));
+        assert_eq!(
+            (round.observe(1, false, |_| Lack::Starved).wrong, round.observe(1, false, |_| Lack::Starved).is_judged),
+            (2, true)
+        );
     }
 
     #[test]
     fn a_worker_is_late_only_where_it_is_silent_everywhere() {
         let mut round = round();
-        round.take(0, ms(110), Ok(()));
-        round.take(4, ms(110), Err(Wrong::Identity));
+        round.take(0, ms(110), Ok(()), false);
+        round.take(4, ms(110), Err(Wrong::Identity), false);
         assert_eq!(
             [0, 1, 2].map(|worker| round.seen(worker, true)),
             [Seen::Well, Seen::Wrong(Wrong::Identity), Seen::Late]
@@ -283,10 +334,28 @@ mod tests {
         round.begin(ms(0));
         round.ask(0);
         round.asked(ms(0), ms(50));
-        assert_eq!(round.observe(1, true, |_| true).late, 1);
+        assert_eq!(round.observe(1, true, |_| Lack::Late).late, 1);
         assert_eq!(round.seen(0, true), Seen::Unknown);
-        assert_eq!(round.take(1, ms(1), Ok(())), Taken::Duplicate, "it was never asked");
-        assert_eq!(round.take(0, ms(1), Ok(())), Taken::Proof, "at least one answer is asked for");
+        assert_eq!(round.take(1, ms(1), Ok(()), false), Taken::Duplicate, "it was never asked");
+        assert_eq!(round.take(0, ms(1), Ok(()), false), Taken::Proof, "at least one answer is asked for");
+        assert!(round.is_complete());
+    }
+
+    #[test]
+    fn an_answer_around_the_path_proves_the_worker_and_leaves_the_path_to_be_judged() {
+        let mut round = round();
+        let seen = |round: &Round| round.observe(0, true, |_| Lack::Served);
+        assert_eq!(round.take(0, ms(130), Ok(()), true), Taken::Right);
+        assert_eq!(round.take(1, ms(130), Ok(()), true), Taken::Proof);
+        assert_eq!(round.take(1, ms(130), Ok(()), true), Taken::Duplicate);
+        let lost = Observation { detoured: 2, served: 1, is_judged: true, ..Observation::default() };
+        assert_eq!((seen(&round), round.seen(0, true), round.is_complete()), (lost, Seen::Well, false));
+        assert_eq!(round.take(0, ms(140), Ok(()), false), Taken::Right, "the path was slow");
+        assert_eq!(seen(&round), Observation { proven: 1, detoured: 1, ..lost });
+        assert_eq!(round.take(1, ms(140), Err(Wrong::Malformed), false), Taken::Wrong, "somebody else answers there");
+        assert_eq!(seen(&round), Observation { proven: 1, detoured: 0, wrong: 1, ..lost });
+        assert_eq!(round.take(2, ms(140), Err(Wrong::Malformed), true), Taken::Wrong);
+        (3..6).for_each(|index| _ = round.take(index, ms(140), Ok(()), false));
         assert!(round.is_complete());
     }
 }

@@ -5,7 +5,7 @@
 //! the route.
 //!
 //! ```text
-//!          canaries, SOA              replies
+//!          canaries, SOA              replies         over the path of clients, and around it what is missing there
 //!  Prover ───────────────▶ workers ───────────────▶ reply (hickory-proto) ─▶ judge, repair, zones (pure)
 //!                                                                               │        │
 //!                                                     on_round, Proof, Report ◀─┘        └─▶ Staff::replace
@@ -21,6 +21,7 @@ mod repair;
 mod reply;
 mod report;
 mod tcp;
+mod trust;
 mod tun;
 mod zones;
 
@@ -35,7 +36,8 @@ pub use question::{PAYLOAD_BYTES_MAX, STEER_OPTION};
 pub use repair::{REPAIR_WINDOW, RUN_TIME_MAX, WorkerState};
 pub use reply::Wrong;
 pub use report::{AddressReport, Counts, LATENCY_BOUNDS, Latency, Report, TcpThreadReport, WorkerReport};
-pub use tun::{SOURCE_PORT, SOURCE_V4, SOURCE_V6};
+pub use trust::PathState;
+pub use tun::{SOURCE_PORT, SOURCE_V4, SOURCE_V6, Sources};
 pub use zones::{ZONE_FAULTS_MAX, ZoneFault, Zones};
 
 use std::io;
@@ -82,6 +84,16 @@ pub trait Staff: Send + Sync {
     fn progress(&self, worker: usize) -> u64;
     /// The kernel's number of the worker's thread; `None` where it has none.
     fn tid(&self, worker: usize) -> Option<i32>;
+    /// A number that moves whenever the worker has answered clients over the address; probes don't count.
+    fn clients(&self, worker: usize, address: usize) -> u64 {
+        let _ = (worker, address);
+        0
+    }
+    /// A number that moves whenever the worker gave replies up because a socket took no more output.
+    fn stalls(&self, worker: usize) -> u64 {
+        let _ = worker;
+        0
+    }
     /// How many queries to the address the kernel has dropped so far because a socket was full.
     fn drops(&self, address: usize) -> u64;
     /// Has a new thread take the worker's sockets over.
@@ -208,6 +220,12 @@ impl Prover {
     pub fn report(&self) -> Arc<Report> {
         self.report.load_full()
     }
+
+    /// Returns where the reports are found, for whoever outlives this.
+    #[must_use]
+    pub fn reports(&self) -> Arc<ArcSwap<Report>> {
+        Arc::clone(&self.report)
+    }
 }
 
 impl Drop for Prover {
@@ -256,7 +274,10 @@ impl Drive {
         while !self.is_stopped.load(Ordering::Acquire) {
             self.prober.begin(self.origin.elapsed());
             self.prober.begun(self.origin.elapsed());
-            let deadline = self.prober.deadline();
+            let (half_time, deadline) = (self.prober.half_time(), self.prober.deadline());
+            self.serve_until(half_time, Prober::is_complete);
+            // What the path owes is asked around it: whoever answers there is well, and the path is not.
+            self.prober.ask_around();
             let is_drained = self.serve_until(deadline, Prober::is_complete) || self.prober.is_complete();
             if self.is_stopped.load(Ordering::Acquire) {
                 // A round that was cut short would look as if the missing answers were late.

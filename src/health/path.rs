@@ -1,20 +1,23 @@
-//! How queries reach the workers and replies come back: through a tun device, or over loopback sockets.
+//! How queries reach the workers and replies come back: through a tun device, and around it over loopback sockets; or over
+//! those alone.
 //!
 //! Refuses to know what the queries say.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use crate::health::tun::TunCarrier;
+use arrayvec::ArrayVec;
+
+use crate::health::tun::{Sources, TunCarrier};
 use crate::sys::poll;
 
 /// Which way the queries take.
 pub enum Path {
     /// IP packets are written into the tun device of this descriptor and read from it: they pass the kernel's input path,
-    /// filters included, as a client's packets do.
-    Tun(OwnedFd),
+    /// filters included, as a client's packets do. Around that path lead sockets as with [`Path::Socket`].
+    Tun(OwnedFd, Sources),
     /// Sockets bound to 127.0.0.1 and ::1. A filter that spares loopback, or a fault of the network card, is not seen.
     Socket,
     /// Any other way; for tests.
@@ -28,6 +31,15 @@ pub trait Carrier: Send {
     /// # Errors
     /// Whatever keeps the query from being sent.
     fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()>;
+
+    /// Sends one query around the path that clients take, where there is such a way. Does not block.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where there is none, otherwise whatever keeps the query from being sent.
+    fn send_around(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
+        let _ = (to, query);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Takes one datagram that has arrived, without waiting: where it came from and what is in it, in `buffer`.
     ///
@@ -50,12 +62,59 @@ impl Path {
     /// What opening the sockets, or making the descriptor non-blocking, says.
     pub(super) fn open(self, addresses: &[SocketAddr]) -> io::Result<Box<dyn Carrier>> {
         match self {
-            Self::Tun(descriptor) => Ok(Box::new(TunCarrier::new(descriptor)?)),
+            Self::Tun(descriptor, sources) => {
+                let tun = TunCarrier::new(descriptor, sources)?;
+                Ok(Box::new(BothWays { tun, sockets: SocketCarrier::open_what_can(addresses), packets_read: 0 }))
+            }
             Self::Socket => Ok(Box::new(SocketCarrier::open(addresses)?)),
             Self::Other(carrier) => Ok(carrier),
         }
     }
 }
+
+/// A tun device, and sockets around it.
+struct BothWays {
+    /// The path of clients.
+    tun: TunCarrier,
+    /// The way around it.
+    sockets: SocketCarrier,
+    /// Packets that were read from the device.
+    packets_read: usize,
+}
+
+impl Carrier for BothWays {
+    fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
+        self.tun.send(to, query)
+    }
+
+    fn send_around(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
+        self.sockets.send(to, query)
+    }
+
+    fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<(SocketAddr, &'b [u8])> {
+        self.packets_read = self.packets_read.wrapping_add(1);
+        // Sockets hold little, and not often; but a device that somebody floods must not keep that waiting.
+        if self.packets_read.is_multiple_of(PACKETS_PER_LOOK)
+            && let Some((from, length)) = self.sockets.take(buffer)
+        {
+            return Ok((from, buffer.get(..length).unwrap_or_default()));
+        }
+        let (from, length) = match self.tun.take(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.sockets.take(buffer).ok_or(error)?,
+            outcome => outcome?,
+        };
+        Ok((from, buffer.get(..length).unwrap_or_default()))
+    }
+
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let mut waited: ArrayVec<BorrowedFd<'_>, 3> = self.sockets.sockets.iter().take(2).map(AsFd::as_fd).collect();
+        waited.push(self.tun.as_fd());
+        poll::wait_readable(&waited, timeout).map(drop)
+    }
+}
+
+/// After so many packets from the device the sockets are looked at, though there may be more.
+const PACKETS_PER_LOOK: usize = 32;
 
 /// One UDP socket for each family that is asked.
 struct SocketCarrier {
@@ -66,20 +125,37 @@ struct SocketCarrier {
 impl SocketCarrier {
     /// Binds a socket for each family of `addresses`.
     fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
+        Ok(Self { sockets: Self::each(addresses).collect::<io::Result<_>>()? })
+    }
+
+    /// Does the same, and leaves a family out whose loopback is not there.
+    fn open_what_can(addresses: &[SocketAddr]) -> Self {
+        let tell = |error: &io::Error| tracing::warn!(%error, "no way around the probes' path: loopback can't be used");
+        Self { sockets: Self::each(addresses).filter_map(|socket| socket.inspect_err(tell).ok()).collect() }
+    }
+
+    /// Binds the sockets, one after the other.
+    fn each(addresses: &[SocketAddr]) -> impl Iterator<Item = io::Result<UdpSocket>> {
         let sources = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let is_needed = |source: &IpAddr| addresses.iter().any(|address| address.is_ipv4() == source.is_ipv4());
-        let open = |source: IpAddr| -> io::Result<UdpSocket> {
+        sources.into_iter().filter(is_needed).map(|source| {
             let socket = UdpSocket::bind((source, 0))?;
             socket.set_nonblocking(true)?;
             Ok(socket)
-        };
-        Ok(Self { sockets: sources.into_iter().filter(is_needed).map(open).collect::<io::Result<_>>()? })
+        })
     }
 
     /// The socket of a family.
     fn of(&self, to: SocketAddr) -> io::Result<&UdpSocket> {
         let is_same = |socket: &&UdpSocket| socket.local_addr().is_ok_and(|local| local.is_ipv4() == to.is_ipv4());
         self.sockets.iter().find(is_same).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+}
+
+impl SocketCarrier {
+    /// Takes one datagram, if one is there, and puts it into `buffer`: where it came from, and its length.
+    fn take(&self, buffer: &mut [u8]) -> Option<(SocketAddr, usize)> {
+        self.sockets.iter().find_map(|socket| socket.recv_from(buffer).ok()).map(|(length, from)| (from, length))
     }
 }
 

@@ -2,23 +2,28 @@
 //!
 //! ```text
 //!  begin ─▶ send a canary to each worker over each address, and one zone's SOA
-//!  take  ─▶ by ID: canary of this round │ the zone's SOA │ stale or stray, counted and dropped
+//!  half  ─▶ ask what is missing once more, around the path that clients take
+//!  take  ─▶ by ID and token: canary of this round │ the zone's SOA │ late, stale or stray, counted and dropped
 //!  end   ─▶ Round + Repair + ZoneTurn ─▶ Observation for each address
 //!  act   ─▶ Staff::replace for each wedged worker, Staff::replace_tcp for each TCP thread that hangs
 //! ```
 
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::cpu::{self, CpuTimes, CpuWatch};
 use crate::health::hang::Hangs;
-use crate::health::judge::{CLOCK_GAP_MAX, Cell, Round, Taken};
+use crate::health::judge::{CLOCK_GAP_MAX, Cell, Lack, Round, Taken};
 use crate::health::path::Carrier;
-use crate::health::question::{Question, Steer};
+use crate::health::question::{Question, Steer, unseal};
 use crate::health::repair::{Repair, Silence};
 use crate::health::report::{AddressReport, Report, WorkerReport};
 use crate::health::tcp::{TcpOutcome, TcpOutcomes};
+use crate::health::trust::{PathState, Trust};
 use crate::health::zones::{Asked, Next, ZoneTurn};
 use crate::health::{Settings, Staff, WorkerState, Wrong, Zones, reply};
 use crate::policy::{Observation, Proof, SharedFault};
@@ -40,14 +45,22 @@ pub(super) struct Prober {
     canaries: Vec<Question>,
     /// What was known of each worker when the round began.
     watched: Vec<Watched>,
-    /// The drop counter of each address after the last round.
-    drops: Vec<u64>,
-    /// The ID of the next query.
-    next_id: u16,
-    /// The ID of the first canary of this round; the others follow, cell by cell.
-    first_id: u16,
+    /// What is known of each address.
+    lines: Vec<Line>,
+    /// Makes the tokens of questions out of their numbers.
+    secret: RandomState,
+    /// The number of the next question. Its low half is the ID.
+    next: u64,
+    /// The number of the first canary of this round; the others follow, cell by cell.
+    first: u64,
+    /// The same of those that were asked around the path; `None` while none was.
+    around: Option<u64>,
+    /// The first number of each of the last rounds, and when it was sent, the newest last; at most [`LATE_ROUNDS_MAX`].
+    past: VecDeque<(u64, Duration)>,
     /// Whether replies to this round's canaries are still taken.
     is_open: bool,
+    /// Whether there is a way around the path.
+    has_way_around: bool,
     /// What the last round showed, by address.
     observations: Vec<Observation>,
     /// Workers to replace.
@@ -56,12 +69,35 @@ pub(super) struct Prober {
     report: Report,
 }
 
+/// What is known of one address from round to round.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    /// How the path to it does.
+    trust: Trust,
+    /// The drop counter after the last round.
+    drops: u64,
+    /// When queries were last found to be dropped.
+    dropped_at: Option<Duration>,
+    /// The sum of all workers' clients after the last round.
+    clients: u64,
+    /// Whether a query over TCP failed, and it is still to be seen whether the way that it takes leads anywhere.
+    is_tcp_doubted: bool,
+    /// Whether that way did in this round.
+    is_around_open: bool,
+}
+
 /// One worker's counters when the round began.
 #[derive(Default)]
 struct Watched {
     cpu: CpuWatch,
     times: Option<CpuTimes>,
     progress: u64,
+    /// See [`Staff::stalls`].
+    stalls: u64,
+    /// See [`Staff::clients`], by address.
+    clients: Vec<u64>,
+    /// Whether it went on in the round that is judged, and had more to do than it got done.
+    is_busy: bool,
     /// Whether it waited for a CPU in the round that is judged.
     is_starved: bool,
     /// Whether it left a canary of that round unanswered and finished nothing else either.
@@ -96,10 +132,15 @@ impl Prober {
             zone_turn: ZoneTurn::default(),
             canaries,
             watched: (0..workers).map(|_| Watched::default()).collect(),
-            drops: (0..addresses).map(|address| staff.drops(address)).collect(),
-            next_id: settings.nonce as u16,
-            first_id: 0,
+            lines: (0..addresses).map(|address| Line { drops: staff.drops(address), ..Line::default() }).collect(),
+            secret: RandomState::new(),
+            // So that there are IDs before the first.
+            next: u64::from(settings.nonce as u16) + IDS,
+            first: 0,
+            around: None,
+            past: VecDeque::with_capacity(LATE_ROUNDS_MAX),
             is_open: false,
+            has_way_around: true,
             observations: vec![Observation::default(); addresses],
             wedged: Vec::new(),
             report,
@@ -117,22 +158,31 @@ impl Prober {
         for (worker, watched) in self.watched.iter_mut().enumerate() {
             watched.times = watched.cpu.read(self.staff.tid(worker));
             watched.progress = self.staff.progress(worker);
+            watched.stalls = self.staff.stalls(worker);
+            watched.clients.clear();
+            watched.clients.extend((0..self.lines.len()).map(|address| self.staff.clients(worker, address)));
         }
         self.round.begin(now);
-        self.first_id = self.next_id;
+        (self.first, self.around) = (self.next, None);
+        self.next += self.cell_count() as u64;
+        if self.past.len() == LATE_ROUNDS_MAX {
+            self.past.pop_front();
+        }
+        self.past.push_back((self.first, now));
         self.is_open = true;
-        for (address, to) in self.settings.addresses.iter().enumerate() {
-            for (worker, canary) in self.canaries.iter_mut().enumerate() {
-                let query = canary.with_id(self.next_id);
-                self.next_id = self.next_id.wrapping_add(1);
-                match self.carrier.send(*to, query) {
-                    Ok(()) => self.round.ask(address * self.watched.len() + worker),
-                    Err(error) => {
-                        self.report.counts.unsent += 1;
-                        tracing::debug!(%error, %to, worker, "a canary could not be sent");
-                    }
+        self.lines.iter_mut().for_each(|line| line.is_around_open = false);
+        for (index, number) in (0..self.cell_count()).zip(self.first..) {
+            match self.send(index, number, false) {
+                Ok(()) => self.round.ask(index),
+                Err(error) => {
+                    self.report.counts.unsent += 1;
+                    tracing::debug!(%error, cell = index, "a canary could not be sent");
                 }
             }
+        }
+        // Where the path is known to fail, its loss is not waited for; and TCP is asked over loopback.
+        if self.lines.iter().any(|line| line.trust.is_doubted() || line.is_tcp_doubted) {
+            self.ask_around();
         }
         if let Some((zone, serial)) = self.zone_turn.choose(&*self.zones) {
             let cell = self.zone_turn.choose_cell(self.cell_count());
@@ -145,38 +195,84 @@ impl Prober {
         self.round.asked(now, self.settings.timeout);
     }
 
+    /// Asks for each answer that is missing once more, around the path that clients take. Once a round.
+    pub(super) fn ask_around(&mut self) {
+        if self.around.is_some() || self.round.is_complete() {
+            return;
+        }
+        let first = self.next;
+        self.next += self.cell_count() as u64;
+        self.around = Some(first);
+        for (index, number) in (0..self.cell_count()).zip(first..) {
+            if self.round.is_missing(index)
+                && let Err(error) = self.send(index, number, true)
+            {
+                self.has_way_around &= error.kind() != io::ErrorKind::Unsupported;
+                tracing::debug!(%error, cell = index, "a canary could not be sent around the path");
+            }
+        }
+    }
+
+    /// When an answer is late enough to ask for it another way.
+    pub(super) fn half_time(&self) -> Duration {
+        self.round.sent() + self.settings.timeout / 2
+    }
+
+    /// Sends the canary of a cell as question `number`.
+    fn send(&mut self, cell: usize, number: u64, is_around: bool) -> io::Result<()> {
+        let (address, worker) = (cell / self.watched.len(), cell % self.watched.len());
+        let query = self.canaries[worker].with_token(number as u16, self.secret.hash_one(number));
+        let to = self.settings.addresses[address];
+        if is_around { self.carrier.send_around(to, query) } else { self.carrier.send(to, query) }
+    }
+
+    /// The number of the question with that ID that was asked last.
+    fn number_of(&self, id: u16) -> u64 {
+        let age = (self.next as u16).wrapping_sub(id);
+        self.next - if age == 0 { IDS } else { u64::from(age) }
+    }
+
     /// Takes a datagram that was read at `now`.
     pub(super) fn take(&mut self, now: Duration, from: SocketAddr, octets: &[u8]) {
         let Some(id) = octets.first_chunk().map(|id| u16::from_be_bytes(*id)) else {
             self.report.counts.strays += 1;
             return;
         };
-        if self.zone_turn.asked().is_some_and(|asked| asked.id == id) {
+        let number = self.number_of(id);
+        if self.zone_turn.asked().is_some_and(|asked| asked.number == number) {
             self.take_zone(now, from, octets);
             return;
         }
-        let cell = usize::from(id.wrapping_sub(self.first_id));
-        if !self.is_open || cell >= self.cell_count() {
-            self.report.counts.stale += 1;
+        let cell_of = |first: u64| number.checked_sub(first).filter(|cell| *cell < self.cell_count() as u64);
+        let own = cell_of(self.first).map(|cell| (cell, false));
+        let Some((cell, is_around)) =
+            own.or_else(|| self.around.and_then(cell_of).map(|cell| (cell, true))).filter(|_| self.is_open)
+        else {
+            self.take_late(number, from, octets);
             return;
-        }
-        let (address, worker) = (cell / self.watched.len(), cell % self.watched.len());
-        let asked = self.canaries[worker].asked();
-        let verdict = reply::read_canary(octets, asked, self.settings.identity.as_deref(), worker as u16);
-        if !is_same(from, self.settings.addresses[address]) || verdict == Err(Wrong::Question) {
+        };
+        let cell = cell as usize;
+        let Some(verdict) = self.read(cell, number, from, octets) else {
             self.report.counts.strays += 1;
             return;
-        }
-        let taken = self.round.take(cell, now, verdict);
+        };
+        let worker = cell % self.watched.len();
+        let address = cell / self.watched.len();
+        self.lines[address].is_around_open |= is_around;
+        let taken = self.round.take(cell, now, verdict, is_around);
         if taken == Taken::Proof {
             self.proof.note(address, self.round.sent());
         }
         match (taken, verdict) {
             (Taken::Proof | Taken::Right, _) => {
-                let latency = now.saturating_sub(self.round.sent());
-                self.report.latency.count(latency);
                 let known = &mut self.report.workers[worker];
-                (known.latency, known.proven) = (Some(latency), Some(self.round.sent()));
+                known.proven = Some(self.round.sent());
+                // Around the path it was asked later.
+                if !is_around {
+                    let latency = now.saturating_sub(self.round.sent());
+                    self.report.latency.count(latency);
+                    known.latency = Some(latency);
+                }
             }
             (Taken::Wrong, verdict) => {
                 self.report.counts.wrong += 1;
@@ -184,6 +280,36 @@ impl Prober {
             }
             (Taken::Late, _) => self.report.counts.stale += 1,
             (Taken::Duplicate, _) => self.report.counts.duplicates += 1,
+        }
+    }
+
+    /// Reads the reply to question `number`, a canary of that cell; `None` where it is none.
+    ///
+    /// Whoever answers in a worker's place repeats the token in its question; what bears it nowhere is nobody's answer to us,
+    /// and must not be taken for a worker's fault.
+    fn read(&self, cell: usize, number: u64, from: SocketAddr, octets: &[u8]) -> Option<Result<(), Wrong>> {
+        let (address, worker) = (cell / self.watched.len(), cell % self.watched.len());
+        let token = self.secret.hash_one(number);
+        let (octets, is_sealed) = unseal(octets, token);
+        let asked = self.canaries[worker].asked_with(token)?;
+        let verdict = reply::read_canary(octets, &asked, self.settings.identity.as_deref(), worker as u16);
+        // From another port where the worker's own socket was full.
+        let is_from_there = from.ip() == self.settings.addresses[address].ip();
+        let is_known = is_sealed || !matches!(verdict, Err(Wrong::Question | Wrong::Malformed));
+        (is_from_there && is_known).then_some(verdict)
+    }
+
+    /// Takes a reply that is too late for its round. A right one proves all the same that its worker answers: it has much to
+    /// do, and is not dead.
+    fn take_late(&mut self, number: u64, from: SocketAddr, octets: &[u8]) {
+        self.report.counts.stale += 1;
+        let cells = self.cell_count() as u64;
+        let asked = self.past.iter().find(|(first, _)| number.checked_sub(*first).is_some_and(|cell| cell < cells));
+        let Some((first, sent)) = asked.copied() else { return };
+        let cell = (number - first) as usize;
+        if self.read(cell, number, from, octets) == Some(Ok(())) {
+            let known = &mut self.report.workers[cell % self.watched.len()];
+            known.proven = known.proven.max(Some(sent));
         }
     }
 
@@ -207,15 +333,22 @@ impl Prober {
         self.is_open = false;
         let is_on_time = is_drained && self.round.is_on_time(now);
         let missing_count = (0..self.cell_count()).filter(|cell| self.round.cell(*cell) == Cell::Waiting).count();
+        let detoured_count = (0..self.cell_count()).filter(|cell| self.round.cell(*cell) == Cell::Detoured).count();
         let counts = &mut self.report.counts;
         counts.rounds += 1;
         counts.gaps += u64::from(!is_on_time);
         counts.missing += missing_count as u64;
+        counts.detoured += detoured_count as u64;
         self.end_workers(now, is_on_time);
         self.end_zone(now, is_on_time);
         self.hangs.look(now, &*self.staff);
         for address in 0..self.observations.len() {
-            self.observations[address] = self.observe(address, is_on_time);
+            self.observations[address] = self.observe(now, address, is_on_time);
+            let line = &mut self.lines[address];
+            if let Some(state) = line.trust.learn(&self.observations[address], self.settings.fall) {
+                tell_path(self.settings.addresses[address], state);
+            }
+            self.report.addresses[address].path = line.trust.state();
         }
     }
 
@@ -275,6 +408,9 @@ impl Prober {
             if is_on_time && has_missing {
                 silence = self.watched[worker].silence(&*self.staff, worker, elapsed);
             }
+            let stalls = self.staff.stalls(worker);
+            let watched = &mut self.watched[worker];
+            watched.is_busy = silence.is_moving && (silence.has_queued == Some(true) || stalls != watched.stalls);
             self.watched[worker].is_starved = silence.is_starved;
             self.watched[worker].is_stuck = has_missing && !silence.is_moving;
             if self.repair.judge(worker, now, seen, silence, lost_count) {
@@ -293,26 +429,54 @@ impl Prober {
 
     /// Gives up waiting for a zone's SOA, if its time is over.
     fn end_zone(&mut self, now: Duration, is_on_time: bool) {
-        let is_well = |cell| is_on_time && self.round.cell(cell) == Cell::Right;
+        let is_crowded = self.zone_turn.asked().is_some_and(|asked| self.is_crowded(now, asked.cell));
+        let is_right = |cell| matches!(self.round.cell(cell), Cell::Right | Cell::Detoured);
+        let is_well = |cell| is_on_time && !is_crowded && is_right(cell);
         let next = self.zone_turn.expire(now, self.settings.timeout, |zone| self.zones.serial(zone), is_well);
         self.follow(now, next);
     }
 
+    /// Whether queries to the cell's worker or address wait, or were lost since a question to it may have been sent.
+    fn is_crowded(&self, now: Duration, cell: usize) -> bool {
+        let (address, worker) = (cell / self.watched.len(), cell % self.watched.len());
+        let line = &self.lines[address];
+        let is_recent = |moment| now.saturating_sub(moment) <= 2 * (self.settings.timeout + self.settings.interval);
+        self.watched[worker].is_busy
+            || self.staff.drops(address) > line.drops
+            || line.dropped_at.is_some_and(is_recent)
+            || self.staff.has_queued(worker) == Some(true)
+    }
+
     /// Sums an address up.
-    fn observe(&mut self, address: usize, is_on_time: bool) -> Observation {
-        let mut observation = self.round.observe(address, is_on_time, |worker| self.watched[worker].is_starved);
+    fn observe(&mut self, now: Duration, address: usize, is_on_time: bool) -> Observation {
+        let count = self.watched.len();
+        let mut observation = self.round.observe(address, is_on_time, |worker| self.lack(worker, address));
         self.report.counts.starved += u64::from(observation.starved);
         let drops = self.staff.drops(address);
-        let busy = self.busy(address);
-        observation.is_overloaded = drops > self.drops[address] && busy.is_some();
-        self.drops[address] = drops;
-        let answering = usize::from(observation.proven) + busy.unwrap_or(0);
-        if observation.is_overloaded && observation.wrong == 0 && answering >= self.settings.min_workers.max(1) {
+        let missing = (0..count).filter(|worker| self.round.is_missing(address * count + worker));
+        // A worker that is stuck fills its socket too, and that is no overload.
+        let is_flooded =
+            drops > self.lines[address].drops && missing.clone().all(|worker| !self.watched[worker].is_stuck);
+        observation.is_overloaded = is_flooded;
+        let vouched = missing.filter(|worker| match self.lack(*worker, address) {
+            Lack::Served => true,
+            Lack::Busy => self.is_trusted(*worker),
+            Lack::Late | Lack::Starved => is_flooded && self.is_trusted(*worker),
+        });
+        let answering = usize::from(observation.answered()) + vouched.count();
+        // A round that the prover slept through says nothing of who is missing.
+        let is_vouched = is_on_time && observation.wrong == 0 && answering >= self.settings.min_workers.max(1);
+        if is_vouched {
             self.proof.note(address, self.round.sent());
         }
-        // What others take up shows nothing about the listener.
-        let tcp = self.tcp.take(address).filter(|outcome| *outcome != TcpOutcome::Overloaded);
-        observation.is_tcp_well = tcp.map(|outcome| outcome == TcpOutcome::Well);
+        let clients = (0..count).map(|worker| self.staff.clients(worker, address)).fold(0, u64::wrapping_add);
+        let line = &mut self.lines[address];
+        if drops > line.drops {
+            line.dropped_at = Some(now);
+        }
+        observation.clients = u32::try_from(clients.wrapping_sub(line.clients)).unwrap_or(u32::MAX);
+        (line.drops, line.clients) = (drops, clients);
+        observation.is_tcp_well = self.judge_tcp(address);
         observation.shared = (!self.zone_turn.faults().is_empty()).then_some(SharedFault::Zone);
         let known = &mut self.report.addresses[address];
         known.is_tcp_well = observation.is_tcp_well.or(known.is_tcp_well);
@@ -320,28 +484,48 @@ impl Prober {
         observation
     }
 
-    /// How many workers answered others while their canary over the address was lost, and were proven lately; `None` where
-    /// a worker that owes an answer is stuck: its socket fills too, and that is no overload.
-    fn busy(&self, address: usize) -> Option<usize> {
-        let count = self.watched.len();
-        let is_missing = |worker: &usize| self.round.cell(address * count + worker) == Cell::Waiting;
-        let mut busy = 0;
-        for worker in (0..count).filter(is_missing) {
-            if self.watched[worker].is_stuck {
-                return None;
-            }
-            let proven = self.report.workers[worker].proven;
-            busy += usize::from(proven.is_some_and(|proven| self.round.sent().saturating_sub(proven) < BUSY_TRUST_MAX));
+    /// What the last query over TCP showed. That one failed is told only where the way that it took, over loopback, leads to the
+    /// workers: a filter that drops what is on loopback says nothing of the listener.
+    fn judge_tcp(&mut self, address: usize) -> Option<bool> {
+        // What others take up shows nothing about the listener.
+        let outcome = self.tcp.take(address).filter(|outcome| *outcome != TcpOutcome::Overloaded);
+        let (outcome, line) = (outcome.map(|outcome| outcome == TcpOutcome::Well), &mut self.lines[address]);
+        if !self.has_way_around {
+            return outcome.or(std::mem::take(&mut line.is_tcp_doubted).then_some(false));
         }
-        Some(busy)
+        let was_doubted = std::mem::replace(&mut line.is_tcp_doubted, outcome == Some(false));
+        match outcome {
+            Some(true) => Some(true),
+            Some(false) | None => (was_doubted && line.is_around_open).then_some(false),
+        }
+    }
+
+    /// Why a worker did not answer over an address.
+    fn lack(&self, worker: usize, address: usize) -> Lack {
+        let watched = &self.watched[worker];
+        let served = watched.clients.get(address).is_some_and(|before| self.staff.clients(worker, address) != *before);
+        match (watched.is_starved, watched.is_busy) {
+            (true, _) => Lack::Starved,
+            (false, true) => Lack::Busy,
+            (false, false) if served && !watched.is_stuck => Lack::Served,
+            (false, false) => Lack::Late,
+        }
+    }
+
+    /// Whether a worker that answers others, and no canary in time, was proven lately.
+    fn is_trusted(&self, worker: usize) -> bool {
+        let proven = self.report.workers[worker].proven;
+        proven.is_some_and(|proven| self.round.sent().saturating_sub(proven) < BUSY_TRUST_MAX)
     }
 
     /// Takes the reply to the zone's question that is out.
     fn take_zone(&mut self, now: Duration, from: SocketAddr, octets: &[u8]) {
         let Some(asked) = self.zone_turn.asked() else { return };
-        let is_from_there = is_same(from, self.settings.addresses[asked.cell / self.watched.len()]);
+        let is_from_there = from.ip() == self.settings.addresses[asked.cell / self.watched.len()].ip();
+        let (octets, is_sealed) = unseal(octets, self.secret.hash_one(asked.number));
         let answer = reply::read_soa(octets, &asked.question, self.settings.identity.as_deref());
-        if !is_from_there || answer == Err(Wrong::Question) {
+        // Only a worker of ours puts the seal behind it; that somebody else answers in its place is seen by canaries.
+        if !is_from_there || !is_sealed || answer == Err(Wrong::Question) {
             self.report.counts.strays += 1;
             return;
         }
@@ -379,15 +563,20 @@ impl Prober {
                 return;
             }
         };
-        let id = self.next_id;
-        self.next_id = self.next_id.wrapping_add(1);
-        if let Err(error) = self.carrier.send(self.settings.addresses[address], question.with_id(id)) {
+        let (number, to) = (self.next, self.settings.addresses[address]);
+        self.next += 1;
+        let query = question.with_token(number as u16, self.secret.hash_one(number));
+        // What the path lost is no fault of the zone's.
+        let is_around = is_again || self.lines[address].trust.is_doubted();
+        let around =
+            if is_around { self.carrier.send_around(to, query) } else { Err(io::ErrorKind::Unsupported.into()) };
+        if let Err(error) = around.or_else(|_| self.carrier.send(to, query)) {
             self.report.counts.unsent += 1;
             tracing::debug!(%zone, %error, "the question for a zone could not be sent");
             return;
         }
         let question = question.asked().clone();
-        self.zone_turn.ask(Asked { id, zone, serial, cell, sent: now, is_again, question });
+        self.zone_turn.ask(Asked { number, zone, serial, cell, sent: now, is_again, question });
     }
 
     /// Workers times addresses.
@@ -418,14 +607,31 @@ impl Watched {
 /// Without that, a flood that swallows every canary for a lease's time would take down one site after the other.
 pub const BUSY_TRUST_MAX: Duration = Duration::from_secs(30);
 
-/// Whether both are the same address and port; what else an IPv6 socket address holds does not count.
-fn is_same(from: SocketAddr, to: SocketAddr) -> bool {
-    from.ip() == to.ip() && from.port() == to.port()
+/// Says how the path to an address does, where that changed.
+fn tell_path(address: SocketAddr, state: PathState) {
+    let advice = "does a packet filter, a rate limit or a routing rule of this host treat probes otherwise than clients? \
+                  `fated check` says more";
+    match state {
+        PathState::Silent => {
+            tracing::error!(%address, "PATH FAULT: workers answer, but no probe comes through the way of clients; {advice}");
+        }
+        PathState::Lossy => {
+            tracing::error!(%address, "PATH FAULT: workers answer, but not all probes come through the way of clients; {advice}");
+        }
+        PathState::Trusted => tracing::info!(%address, "probes come through the way of clients"),
+        PathState::Unknown => {}
+    }
 }
+
+/// The last rounds, up to so many, whose late answers still prove that a worker is alive.
+const LATE_ROUNDS_MAX: usize = 20;
+
+/// How many IDs there are.
+const IDS: u64 = 1 << u16::BITS;
 
 impl AddressReport {
     /// Nothing is known of `address` yet.
     fn new(address: SocketAddr) -> Self {
-        Self { address, observation: Observation::default(), is_tcp_well: None, drops: 0 }
+        Self { address, observation: Observation::default(), path: PathState::Unknown, is_tcp_well: None, drops: 0 }
     }
 }

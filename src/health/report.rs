@@ -5,7 +5,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::health::{WorkerState, Wrong, ZoneFault};
+use crate::health::{PathState, WorkerState, Wrong, ZoneFault};
 use crate::policy::Observation;
 
 /// What the prover knew after a round. A new one is published after each.
@@ -29,6 +29,17 @@ pub struct Report {
     pub lost_count: usize,
     /// Whether the prover has a real-time class.
     pub is_realtime: bool,
+}
+
+impl Report {
+    /// Whether the process is of use at `now`: the prover had a round within `period`, and at least `min_workers` threads of
+    /// workers are not known to hang. What keeps probes away, or makes answers wrong, a new process would not cure.
+    #[must_use]
+    pub fn is_useful(&self, now: Duration, period: Duration, min_workers: usize) -> bool {
+        let hangs = |worker: &&WorkerReport| matches!(worker.state, WorkerState::Wedged | WorkerState::Lost);
+        let hanging_count = self.workers.iter().filter(hangs).count();
+        now.saturating_sub(self.made) < period && self.workers.len() - hanging_count >= min_workers
+    }
 }
 
 /// What is known of a worker.
@@ -66,6 +77,8 @@ pub struct AddressReport {
     pub address: SocketAddr,
     /// What the last round showed.
     pub observation: Observation,
+    /// How the path that probes take to it does.
+    pub path: PathState,
     /// Whether the last query over TCP was answered; `None` before the first.
     pub is_tcp_well: Option<bool>,
     /// Queries that the kernel dropped because a socket was full.
@@ -91,7 +104,9 @@ pub struct Counts {
     pub wrong: u64,
     /// Questions that no answer came to in time.
     pub missing: u64,
-    /// Those of them whose worker waited for a CPU.
+    /// Canaries that were answered only around the path that clients take.
+    pub detoured: u64,
+    /// Those of the missing whose worker waited for a CPU.
     pub starved: u64,
     /// Replacements of workers and TCP threads that failed.
     pub repairs_failed: u64,
@@ -132,6 +147,28 @@ pub const LATENCY_BOUNDS: [Duration; 10] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_is_of_use_while_rounds_go_on_and_enough_workers_do_not_hang() {
+        let (now, period) = (Duration::from_secs(10), Duration::from_secs(5));
+        let report = |states: [WorkerState; 3]| Report {
+            made: Duration::from_secs(6),
+            workers: states.into_iter().map(|state| WorkerReport { state, ..WorkerReport::default() }).collect(),
+            ..Report::default()
+        };
+        use WorkerState::{Late, Lost, Starved, Wedged, Well, Wrong};
+        for (states, is_useful) in [
+            ([Well, Well, Well], true),
+            // Cut off, waiting, or answering wrong: a new process would do no better.
+            ([Late, Starved, Wrong], true),
+            ([Wedged, Late, Late], true),
+            ([Wedged, Lost, Late], false),
+            ([Lost, Lost, Lost], false),
+        ] {
+            assert_eq!(report(states).is_useful(now, period, 2), is_useful, "{states:?}");
+        }
+        assert!(!report([Well; 3]).is_useful(Duration::from_secs(11), period, 2), "the prover hangs");
+    }
 
     #[test]
     fn a_time_is_counted_under_the_first_bound_that_holds_it() {

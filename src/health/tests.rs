@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,12 +18,16 @@ use super::*;
 use crate::policy::SharedFault;
 use crate::wire::{Name, NameRef};
 
+mod ways;
+
 /// What was sent and not yet answered: to whom, and the message.
 type Sent = Arc<Mutex<VecDeque<(SocketAddr, Message)>>>;
 
 /// A path that keeps what is sent. Addresses in `refused` cannot be sent to.
 struct FakeCarrier {
     sent: Sent,
+    /// The same, around the path.
+    around: Sent,
     refused: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
@@ -34,6 +38,12 @@ impl Carrier for FakeCarrier {
         }
         let message = Message::from_vec(query).expect("hickory-proto reads our questions");
         self.sent.lock().expect("nobody panicked").push_back((to, message));
+        Ok(())
+    }
+
+    fn send_around(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
+        let message = Message::from_vec(query).expect("hickory-proto reads our questions");
+        self.around.lock().expect("nobody panicked").push_back((to, message));
         Ok(())
     }
 
@@ -50,6 +60,9 @@ impl Carrier for FakeCarrier {
 #[derive(Default)]
 struct FakeStaff {
     progress: [AtomicU64; 2],
+    /// Over the first address.
+    clients: [AtomicU64; 2],
+    has_queued: AtomicBool,
     drops: AtomicU64,
     replaced: Mutex<Vec<usize>>,
     lost: AtomicUsize,
@@ -66,6 +79,14 @@ impl Staff for FakeStaff {
 
     fn tid(&self, _: usize) -> Option<i32> {
         None
+    }
+
+    fn clients(&self, worker: usize, address: usize) -> u64 {
+        if address == 0 { self.clients[worker].load(Ordering::Relaxed) } else { 0 }
+    }
+
+    fn has_queued(&self, _: usize) -> Option<bool> {
+        self.has_queued.load(Ordering::Relaxed).then_some(true)
     }
 
     fn drops(&self, address: usize) -> u64 {
@@ -101,6 +122,7 @@ struct World {
     prober: Prober,
     now: Duration,
     sent: Sent,
+    around: Sent,
     refused: Arc<Mutex<Vec<SocketAddr>>>,
     staff: Arc<FakeStaff>,
     zones: Arc<FakeZones>,
@@ -125,7 +147,7 @@ type Script<'s> = dyn Fn(&mut Message, SocketAddr) + 's;
 
 impl World {
     fn new() -> Self {
-        let (sent, refused) = (Sent::default(), Arc::default());
+        let (sent, around, refused) = (Sent::default(), Sent::default(), Arc::default());
         let (staff, zones) = (Arc::new(FakeStaff::default()), Arc::new(FakeZones(AtomicU32::new(7))));
         let (proof, tcp) = (Arc::new(Proof::new(2)), Arc::new(TcpOutcomes::new(2)));
         let settings = Settings {
@@ -138,7 +160,8 @@ impl World {
             addresses: vec![address(0), address(1)],
             tcp_interval: TCP_INTERVAL,
         };
-        let carrier = FakeCarrier { sent: Arc::clone(&sent), refused: Arc::clone(&refused) };
+        let carrier =
+            FakeCarrier { sent: Arc::clone(&sent), around: Arc::clone(&around), refused: Arc::clone(&refused) };
         let prober = Prober::new(
             settings,
             Box::new(carrier),
@@ -148,7 +171,7 @@ impl World {
             Arc::clone(&tcp),
         )
         .expect("the canaries can be built");
-        Self { prober, now: ms(1000), sent, refused, staff, zones, proof, tcp }
+        Self { prober, now: ms(1000), sent, around, refused, staff, zones, proof, tcp }
     }
 
     /// Sends the queries of a round.
@@ -162,6 +185,11 @@ impl World {
         self.sent.lock().expect("nobody panicked").drain(..).collect()
     }
 
+    /// The same, of those that were sent around the path.
+    fn around(&self) -> Vec<(SocketAddr, Message)> {
+        self.around.lock().expect("nobody panicked").drain(..).collect()
+    }
+
     /// Brings a datagram in.
     fn give(&mut self, from: SocketAddr, octets: &[u8]) {
         self.prober.take(self.now, from, octets);
@@ -172,7 +200,7 @@ impl World {
         let mut reply = right(query, self.zones.0.load(Ordering::Relaxed));
         script(&mut reply, to);
         if !reply.queries.is_empty() {
-            self.give(to, &reply.to_vec().expect("it can be written"));
+            self.give(to, &sealed(query, &reply));
         }
     }
 
@@ -183,7 +211,7 @@ impl World {
         let start = self.now;
         self.now += ms(1);
         for _ in 0..2 {
-            for (to, query) in self.queries() {
+            for (to, query) in [self.queries(), self.around()].concat() {
                 self.answer(to, &query, script);
             }
         }
@@ -207,12 +235,19 @@ impl World {
     }
 }
 
+/// A reply with the token of its query behind it, as workers send it.
+fn sealed(query: &Message, reply: &Message) -> Vec<u8> {
+    let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Unknown(STEER_OPTION)));
+    let Some(EdnsOption::Unknown(_, value)) = option else { panic!("the query names no worker") };
+    [&reply.to_vec().expect("it can be written"), &value[..8]].concat()
+}
+
 /// The worker that a query is for, from its last option.
 fn worker_of(query: &Message) -> u16 {
     let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Unknown(STEER_OPTION)));
     let Some(EdnsOption::Unknown(_, value)) = option else { panic!("the query names no worker") };
-    assert_eq!((value.len(), &value[..8]), (10, &NONCE.to_be_bytes()[..]));
-    u16::from_be_bytes([value[8], value[9]])
+    assert_eq!((value.len(), &value[8..16]), (18, &NONCE.to_be_bytes()[..]));
+    u16::from_be_bytes([value[16], value[17]])
 }
 
 /// The right reply.
@@ -237,7 +272,8 @@ fn as_it_is(_: &mut Message, _: SocketAddr) {}
 
 /// Whether a reply is one to a canary for worker `worker`.
 fn is_canary_of(reply: &Message, worker: u16) -> bool {
-    reply.queries[0].name().to_ascii() == format!("{NONCE:016x}{worker:04x}.fated.")
+    let name = reply.queries[0].name().to_ascii();
+    name.len() == 27 && name.ends_with(&format!("{worker:04x}.fated."))
 }
 
 fn is_soa(reply: &Message) -> bool {
@@ -246,9 +282,13 @@ fn is_soa(reply: &Message) -> bool {
 
 const WELL: Observation = Observation {
     proven: 2,
+    detoured: 0,
+    served: 0,
+    busy: 0,
     late: 0,
     starved: 0,
     wrong: 0,
+    clients: 0,
     is_tcp_well: None,
     shared: None,
     is_overloaded: false,
@@ -303,7 +343,7 @@ fn what_is_wrong_is_told_and_proves_nothing() {
 }
 
 #[test]
-fn garbage_that_bears_the_id_is_a_wrong_answer_and_other_garbage_is_none() {
+fn garbage_with_the_token_is_a_wrong_answer_and_other_garbage_is_none() {
     let mut world = World::new();
     world.begin();
     let queries = world.queries();
@@ -312,10 +352,13 @@ fn garbage_that_bears_the_id_is_a_wrong_answer_and_other_garbage_is_none() {
     world.give(address(0), &[1]);
     world.give(address(1), &id);
     world.give(address(0), &id.map(|octet| octet ^ 0x55));
+    // Nobody outside makes a worker wrong by guessing an ID.
+    world.give(address(0), &id);
     // Our own question come back is no answer.
     world.give(address(0), &queries[0].1.to_vec().expect("it can be written"));
-    assert_eq!((world.counts().strays, world.counts().stale, world.counts().wrong), (4, 1, 0));
-    world.give(address(0), &id);
+    assert_eq!((world.counts().strays, world.counts().stale, world.counts().wrong), (5, 1, 0));
+    let sealed = sealed(&queries[0].1, &right(&queries[0].1, 0));
+    world.give(address(0), &[&id, &sealed[sealed.len() - 8..]].concat());
     assert_eq!(world.counts().wrong, 1);
     assert_eq!(world.prober.report(ms(0)).workers[0].wrong, Some((Wrong::Malformed, ms(1000))));
 }
@@ -450,7 +493,7 @@ fn a_zone_that_fails_once_is_asked_again_on_the_same_worker() {
     world.begin();
     let (to, query) = world.queries().pop().expect("the zone is asked last");
     world.answer(to, &query, &|reply, _| reply.metadata.authoritative = false);
-    let again = world.queries();
+    let again = world.around();
     assert_eq!((again.len(), again[0].0, worker_of(&again[0].1)), (1, to, worker_of(&query)));
     assert_ne!(again[0].1.metadata.id, query.metadata.id);
     world.answer(to, &again[0].1, &as_it_is);
@@ -463,9 +506,9 @@ fn a_serial_may_be_that_of_the_question_or_of_the_reply_but_no_other() {
         let mut world = World::new();
         world.begin();
         for _ in 0..2 {
-            let (to, query) = world.queries().pop().expect("the zone is asked last");
+            let (to, query) = [world.queries(), world.around()].concat().pop().expect("the zone is asked last");
             world.zones.0.store(9, Ordering::Relaxed);
-            world.give(to, &right(&query, told).to_vec().expect("it can be written"));
+            world.give(to, &sealed(&query, &right(&query, told)));
             if is_right {
                 break;
             }
@@ -503,7 +546,9 @@ fn drops_and_tcp_are_told_in_the_round_that_saw_them() {
     world.staff.drops.store(3, Ordering::Relaxed);
     world.tcp.put(1, TcpOutcome::Ill);
     let seen = world.round(&as_it_is);
-    assert_eq!(seen, [Observation { is_overloaded: true, ..WELL }, Observation { is_tcp_well: Some(false), ..WELL }]);
+    assert_eq!(seen, [Observation { is_overloaded: true, ..WELL }, WELL]);
+    let told = Observation { is_tcp_well: Some(false), ..WELL };
+    assert_eq!(world.round(&as_it_is), [WELL, told], "once the way that TCP takes is seen to lead somewhere");
     world.tcp.put(1, TcpOutcome::Well);
     assert_eq!(world.round(&as_it_is), [WELL, Observation { is_tcp_well: Some(true), ..WELL }]);
     world.tcp.put(1, TcpOutcome::Overloaded);

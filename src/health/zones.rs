@@ -43,8 +43,8 @@ pub(super) struct ZoneTurn {
 /// A question for an SOA that is out.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    /// The ID of the query.
-    pub(super) id: u16,
+    /// The number of the question, whose low half is its ID.
+    pub(super) number: u64,
     /// The zone.
     pub(super) zone: Name,
     /// The serial that was served just before the question was sent.
@@ -203,7 +203,7 @@ mod tests {
 
     fn ask(turn: &mut ZoneTurn, zone: &str, is_again: bool) {
         let question = Query::query(hickory_proto::rr::Name::root(), RecordType::SOA);
-        turn.ask(Asked { id: 0, zone: name(zone), serial: 5, cell: 3, sent: ms(0), is_again, question });
+        turn.ask(Asked { number: 0, zone: name(zone), serial: 5, cell: 3, sent: ms(0), is_again, question });
     }
 
     /// Serves one zone, `a.`, with serial 5.

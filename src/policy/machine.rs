@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::jitter::Jitter;
 use super::streak::{Streaks, Verdict};
+use super::traffic::Traffic;
 use super::{Last, Observation, Past, Reason, Settings, Stance};
 
 /// Queries over TCP that fail in a row, with nothing overloaded, until TCP counts as dead on an announced address: time
@@ -31,6 +32,8 @@ pub struct Policy {
     streaks: Streaks,
     /// Queries over TCP that failed since the last one that did not.
     tcp_failures: u32,
+    /// What is known of the clients.
+    traffic: Traffic,
     /// When the last round came that was judged or a proof; `None` before the first and after a silence.
     heard_at: Option<Duration>,
     /// Withdrawals that are not forgotten; the next hold-down doubles so often.
@@ -88,6 +91,7 @@ impl Policy {
             since: now,
             streaks: Streaks::default(),
             tcp_failures: 0,
+            traffic: Traffic::default(),
             heard_at: None,
             withdrawals: 0,
         }
@@ -131,11 +135,13 @@ impl Policy {
         if round.is_judged || round.is_proof(self.settings.min_workers) {
             self.heard_at = Some(now);
         }
+        let is_path_fault = round.is_judged.then(|| round.is_path_fault(self.settings.min_workers));
+        self.traffic.note(now, round.clients, is_path_fault);
         if !round.is_judged {
             return silenced;
         }
         self.count_tcp(round);
-        let verdict = Verdict::of(round, self.is_tcp_dead(), &self.settings);
+        let verdict = Verdict::of(round, self.is_tcp_dead(), self.have_clients_stopped(now), &self.settings);
         self.streaks.count(&verdict);
         // What follows a silence is the first round of the next rise, and no cause for a second transition.
         silenced.or_else(|| self.judge(now, &verdict))
@@ -175,6 +181,7 @@ impl Policy {
             | (State::Up { .. }, Order::Resume) => None,
             (State::Down { .. } | State::Drained, Order::Resume) => {
                 self.streaks = Streaks::default();
+                self.traffic = Traffic::default();
                 self.enter(now, State::Down { until: now, rise: self.settings.rise.max(1) }, Reason::Resumed)
             }
             (State::Down { .. }, Order::Drain) => self.enter(now, State::Drained, Reason::Drained),
@@ -226,7 +233,7 @@ impl Policy {
     fn count_tcp(&mut self, round: &Observation) {
         match round.is_tcp_well {
             Some(true) => self.tcp_failures = 0,
-            Some(false) if !round.is_overloaded && round.starved == 0 => {
+            Some(false) if !round.is_overloaded && round.starved == 0 && round.busy == 0 => {
                 self.tcp_failures = self.tcp_failures.saturating_add(1);
             }
             Some(false) | None => {}
@@ -241,18 +248,36 @@ impl Policy {
         }
     }
 
+    /// Whether clients don't come any more, for no other reason than that they can't.
+    fn have_clients_stopped(&self, now: Duration) -> bool {
+        let may_have_left = self.settings.is_degrade_seen && self.stance() == Stance::Degrade;
+        !may_have_left && self.traffic.has_stopped(now)
+    }
+
     /// Decides after a judged round, which is in the streaks already.
     fn judge(&mut self, now: Duration, verdict: &Verdict) -> Option<Transition> {
         let (fall, streaks) = (self.settings.fall.max(1), self.streaks);
         match self.state {
-            State::Up { since, .. } if streaks.bad >= fall => self.hold_down(now, since, verdict.reason),
+            // That clients have stopped was watched for long enough already.
+            State::Up { since, .. }
+                if streaks.bad >= fall || (streaks.path >= fall && verdict.wants == Stance::Withdraw) =>
+            {
+                self.hold_down(now, since, verdict.reason)
+            }
             State::Up { is_degraded: false, since } if streaks.poor >= fall => {
                 self.enter(now, State::Up { is_degraded: true, since }, verdict.reason)
             }
             State::Up { is_degraded: true, since } if streaks.good >= self.settings.rise.max(1) => {
                 self.enter(now, State::Up { is_degraded: false, since }, Reason::Proven)
             }
-            State::Up { .. } => None,
+            State::Up { is_degraded, .. } => {
+                if verdict.wants == self.stance() {
+                    self.reason = verdict.reason;
+                } else if is_degraded && verdict.wants == Stance::Announce {
+                    self.reason = Reason::Rising { rounds: streaks.good, needed: self.settings.rise.max(1) };
+                }
+                None
+            }
             State::Down { until, rise } if streaks.fair >= rise && now < until => {
                 self.reason = Reason::HoldDown { until };
                 None
@@ -263,10 +288,10 @@ impl Policy {
             State::Down { rise, .. } if streaks.fair >= rise && verdict.wants == Stance::Degrade => {
                 self.enter(now, State::Up { is_degraded: true, since: now }, verdict.reason)
             }
-            State::Down { .. } => {
-                if streaks.fair == 0 {
-                    self.reason = verdict.reason;
-                }
+            State::Down { rise, .. } => {
+                // What is told fits what is seen now, not what was seen when it was withdrawn.
+                let rising = Reason::Rising { rounds: streaks.fair, needed: rise };
+                self.reason = if streaks.fair == 0 { verdict.reason } else { rising };
                 None
             }
             State::Drained | State::Stopped { .. } => None,

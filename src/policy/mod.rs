@@ -6,7 +6,7 @@
 //! ```text
 //!   Observation ──▶ judge: what does this round want? ──▶ streaks ──▶ Policy ──▶ Transition{from, to, reason}
 //!   every interval  own fault: Withdraw                   fall, rise  ▲    ▲
-//!                   overload, shared fault: as configured       Order ┘    └ tick: the prover is silent
+//!                   overload, path, shared fault: as configured Order ┘    └ tick: the prover is silent
 //! ```
 //!
 //! Own faults withdraw. Faults that other sites are likely to have too do not, unless the operator says so: a fleet that
@@ -21,6 +21,7 @@ mod settings;
 mod streak;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 pub use machine::{Order, Policy, TCP_FAILURES_MAX, Transition};
 pub use past::{Last, Past};
@@ -43,14 +44,22 @@ pub enum Stance {
 /// What the prover saw of one service address in one round. `Copy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
-    /// Workers that answered right and in time.
+    /// Workers that answered right and in time, asked the way that clients' queries take.
     pub proven: u16,
+    /// Workers that answered right and in time, but only where they were asked another way: a fault of the way.
+    pub detoured: u16,
+    /// Workers that no way led to, while they answered clients over the address: a fault of all ways that probes take.
+    pub served: u16,
+    /// Workers that did not answer in time because they had too much to do: they went on answering, and queries waited.
+    pub busy: u16,
     /// Workers that did not answer in time, though they had a CPU: wedged, or cut off from the address.
     pub late: u16,
     /// Workers that did not answer in time because they waited for a CPU.
     pub starved: u16,
     /// Workers that answered, but not what is right.
     pub wrong: u16,
+    /// How often clients were heard since the last round. Any number that grows with their queries will do.
+    pub clients: u32,
     /// Whether the last query over TCP was answered; `None` where none ended in this round, or where it found all
     /// connections taken by others, which is overload and no dead listener.
     pub is_tcp_well: Option<bool>,
@@ -67,12 +76,28 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// Workers that answered right and in time, whichever way they were asked.
+    #[must_use]
+    pub fn answered(&self) -> u16 {
+        self.proven.saturating_add(self.detoured)
+    }
+
+    /// Whether the way that clients take fails probes, or all ways do, while at least `min_workers` workers do their work.
+    #[must_use]
+    pub fn is_path_fault(&self, min_workers: u16) -> bool {
+        let needed = min_workers.max(1);
+        let excused = self.starved.saturating_add(self.busy);
+        let by_path = self.proven.saturating_add(excused);
+        let by_any = by_path.saturating_add(self.detoured).saturating_add(self.served);
+        by_path < needed && needed <= by_any && !self.is_overloaded
+    }
+
     /// Whether the round proves that the address was answered when it was asked: at least `min_workers` workers (0 counts
     /// as 1) gave a right answer in time. Only such a round renews the lease. A round that is not judged may be a proof: a
     /// prover that has to wait for its CPU sees fewer answers than there are, never more.
     #[must_use]
     pub fn is_proof(&self, min_workers: u16) -> bool {
-        self.proven >= min_workers.max(1)
+        self.answered() >= min_workers.max(1)
     }
 }
 

@@ -14,6 +14,13 @@ pub enum Reason {
     Resumed,
     /// Enough workers answer right.
     Proven,
+    /// All is well again, and is to stay so for a while.
+    Rising {
+        /// Good rounds in a row.
+        rounds: u32,
+        /// As many as there must be.
+        needed: u32,
+    },
     /// Fewer workers gave a right answer than must.
     TooFewWorkers {
         /// Workers that did.
@@ -28,6 +35,10 @@ pub enum Reason {
     },
     /// No zone can be served.
     NoZone,
+    /// Probes do not come through the way of clients, though workers answer.
+    PathFault,
+    /// The same, and the clients have stopped coming at the same time.
+    PathBlocked,
     /// Queries over TCP went unanswered.
     TcpDead,
     /// More queries come than can be answered, or the workers wait for a CPU.
@@ -55,9 +66,12 @@ impl Reason {
             Self::Starting => "starting",
             Self::Resumed => "resumed",
             Self::Proven => "proven",
+            Self::Rising { .. } => "rising",
             Self::TooFewWorkers { .. } => "too-few-workers",
             Self::WrongAnswer { .. } => "wrong-answer",
             Self::NoZone => "no-zone",
+            Self::PathFault => "path-fault",
+            Self::PathBlocked => "path-blocked",
             Self::TcpDead => "tcp-dead",
             Self::Overload => "overload",
             Self::Shared(SharedFault::Zone) => "shared-zone",
@@ -78,10 +92,17 @@ impl fmt::Display for Reason {
             Self::Resumed => "resumed, and to be proven again",
             Self::Proven => "enough workers answer right",
             Self::TooFewWorkers { proven, needed } => {
-                return write!(f, "{proven} workers answer right, {needed} must");
+                return write!(f, "{proven} workers answer right over this address, {needed} must");
             }
+            Self::Rising { rounds, needed } => return write!(f, "well for {rounds} of {needed} rounds"),
             Self::WrongAnswer { workers } => return write!(f, "{workers} workers answer what is not right"),
             Self::NoZone => "no zone can be served",
+            Self::PathFault => {
+                "probes do not come through the way of clients, though workers answer: a filter, rate limit or routing rule?"
+            }
+            Self::PathBlocked => {
+                "neither probes nor clients come through any more, though workers answer: a filter or routing rule?"
+            }
             Self::TcpDead => "queries over TCP are not answered",
             Self::Overload => "more queries come than can be answered, or workers wait for a CPU",
             Self::Shared(SharedFault::Zone) => "a zone is answered with an error or with data that is not ours",

@@ -31,6 +31,13 @@ pub struct Settings {
     pub on_overload: Response,
     /// What a fault does that other sites are likely to have too: a dead primary, an expired zone. Default: absorb.
     pub on_shared: Response,
+    /// What is done where probes do not come through the way of clients, though the workers answer, and nothing shows that
+    /// clients do not come through either. Default: degrade. Where clients were due and stopped coming at the same time, the
+    /// address is withdrawn, whatever is said here.
+    pub on_path: Response,
+    /// Whether routers see a degraded address as such. Then its clients may leave because of that, and that they are silent
+    /// shows nothing. Default: no.
+    pub is_degrade_seen: bool,
     /// How long a withdrawn address stays so after the first withdrawal, however well it is. Default: 5 s. It doubles
     /// with each further one; up to a quarter is added by chance, so that nodes that fell together return one by one.
     ///
@@ -67,6 +74,8 @@ impl Default for Settings {
             min_workers: 1,
             on_overload: Response::Absorb,
             on_shared: Response::Absorb,
+            on_path: Response::Degrade,
+            is_degrade_seen: false,
             hold_down: Duration::from_secs(5),
             hold_down_max: Duration::from_secs(300),
             hold_down_memory: Duration::from_secs(600),

@@ -9,16 +9,18 @@ pub(super) struct Verdict {
     pub(super) wants: Stance,
     /// Whether it proves that the address is answered.
     pub(super) is_proof: bool,
+    /// Whether probes don't come through, though the workers do their work.
+    pub(super) is_path_fault: bool,
     /// Why, with the worst cause first.
     pub(super) reason: Reason,
 }
 
 impl Verdict {
-    /// Judges a round. `is_tcp_dead`: queries over TCP have failed often enough.
-    pub(super) fn of(round: &Observation, is_tcp_dead: bool, settings: &Settings) -> Self {
+    /// Judges a round. `is_tcp_dead`: queries over TCP have failed often enough; `has_stopped`: clients are due and don't come.
+    pub(super) fn of(round: &Observation, is_tcp_dead: bool, has_stopped: bool, settings: &Settings) -> Self {
         let needed = settings.min_workers.max(1);
-        let is_proof = round.is_proof(needed);
-        let verdict = |wants, reason| Self { wants, is_proof, reason };
+        let (is_proof, is_path_fault) = (round.is_proof(needed), round.is_path_fault(needed));
+        let verdict = |wants, reason| Self { wants, is_proof, is_path_fault, reason };
         // Own faults. Whoever comes here hears an error about every name.
         if round.is_zoneless {
             return verdict(Stance::Withdraw, Reason::NoZone);
@@ -28,23 +30,27 @@ impl Verdict {
         if round.wrong > 0 {
             return verdict(Stance::Withdraw, Reason::WrongAnswer { workers: round.wrong });
         }
-        if is_tcp_dead {
+        // Where no way leads to the workers, the one that TCP is asked over does not either.
+        if is_tcp_dead && (!is_path_fault || is_proof) {
             return verdict(Stance::Withdraw, Reason::TcpDead);
         }
-        let is_excused = round.is_overloaded || round.proven.saturating_add(round.starved) >= needed;
-        if !is_proof && !is_excused {
-            return verdict(Stance::Withdraw, Reason::TooFewWorkers { proven: round.proven, needed });
+        let answering = round.answered().saturating_add(round.served);
+        let excused = round.starved.saturating_add(round.busy);
+        if answering.saturating_add(excused) < needed && !round.is_overloaded {
+            return verdict(Stance::Withdraw, Reason::TooFewWorkers { proven: round.answered(), needed });
+        }
+        if is_path_fault && has_stopped {
+            return verdict(Stance::Withdraw, Reason::PathBlocked);
         }
         // What other sites may have too.
-        let is_overload = round.is_overloaded || !is_proof;
-        let overload = is_overload.then(|| verdict(settings.on_overload.stance(), Reason::Overload));
-        let shared = round.shared.map(|fault| verdict(settings.on_shared.stance(), Reason::Shared(fault)));
-        match (overload, shared) {
-            (Some(overload), Some(shared)) if shared.wants > overload.wants => shared,
-            (Some(overload), _) => overload,
-            (None, Some(shared)) => shared,
-            (None, None) => verdict(Stance::Announce, Reason::Proven),
-        }
+        let is_overload = round.is_overloaded || answering < needed;
+        let causes = [
+            is_overload.then_some((settings.on_overload, Reason::Overload)),
+            is_path_fault.then_some((settings.on_path, Reason::PathFault)),
+            round.shared.map(|fault| (settings.on_shared, Reason::Shared(fault))),
+        ];
+        let worst = causes.into_iter().flatten().rev().max_by_key(|(response, _)| response.stance());
+        worst.map_or(verdict(Stance::Announce, Reason::Proven), |(response, reason)| verdict(response.stance(), reason))
     }
 }
 
@@ -70,6 +76,8 @@ pub(super) struct Streaks {
     pub(super) poor: u32,
     /// Want [`Stance::Withdraw`].
     pub(super) bad: u32,
+    /// Have a fault of the path.
+    pub(super) path: u32,
 }
 
 impl Streaks {
@@ -80,5 +88,6 @@ impl Streaks {
         self.fair = next(self.fair, verdict.is_proof && verdict.wants <= Stance::Degrade);
         self.poor = next(self.poor, verdict.wants >= Stance::Degrade);
         self.bad = next(self.bad, verdict.wants == Stance::Withdraw);
+        self.path = next(self.path, verdict.is_path_fault);
     }
 }

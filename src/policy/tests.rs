@@ -7,9 +7,13 @@ use super::*;
 /// A round that is well: both workers answer.
 const GOOD: Observation = Observation {
     proven: 2,
+    detoured: 0,
+    served: 0,
+    busy: 0,
     late: 0,
     starved: 0,
     wrong: 0,
+    clients: 0,
     is_tcp_well: None,
     shared: None,
     is_overloaded: false,
@@ -47,6 +51,18 @@ fn round(letter: char) -> Observation {
         'e' => Observation { shared: Some(SharedFault::Expired), ..GOOD },
         'p' => Observation { shared: Some(SharedFault::Primary), ..GOOD },
         'n' => Observation { is_zoneless: true, ..GOOD },
+        // Clients are heard: in a good round, and where the path fails one worker or both, or all ways fail both.
+        'C' => Observation { clients: 50, ..GOOD },
+        'l' => Observation { proven: 1, detoured: 1, clients: 50, ..GOOD },
+        'c' => Observation { proven: 0, detoured: 2, clients: 50, ..GOOD },
+        'k' => Observation { proven: 0, served: 2, clients: 50, is_tcp_well: Some(false), ..GOOD },
+        // The same with no client: the path fails one worker or both, or one that waits for a CPU stands beside it.
+        'a' => Observation { proven: 1, detoured: 1, ..GOOD },
+        'd' => Observation { proven: 0, detoured: 2, ..GOOD },
+        'i' => Observation { proven: 0, detoured: 1, starved: 1, ..GOOD },
+        // A worker with too much to do, and both.
+        'b' => Observation { proven: 1, busy: 1, ..GOOD },
+        'B' => Observation { proven: 0, busy: 2, ..GOOD },
         // Not judged: with what would be bad, and with what would be good.
         'u' => Observation { proven: 0, late: 2, wrong: 2, is_tcp_well: Some(false), is_judged: false, ..GOOD },
         'v' => Observation { is_judged: false, ..GOOD },
@@ -259,7 +275,7 @@ fn silence_withdraws_and_what_was_good_before_it_does_not_count() {
     play(&mut policy, &settings, "19g");
     let later = Duration::from_secs(10);
     assert_eq!(policy.observe(later, &GOOD), None);
-    assert_eq!((policy.stance(), policy.reason()), (Stance::Withdraw, Reason::Unproven));
+    assert_eq!((policy.stance(), policy.reason()), (Stance::Withdraw, Reason::Rising { rounds: 1, needed: 20 }));
 }
 
 #[test]
@@ -325,11 +341,58 @@ fn while_withdrawn_the_reason_is_what_keeps_it_so() {
     play(&mut policy, &settings, "20g 2w");
     assert_eq!(policy.reason(), Reason::WrongAnswer { workers: 1 });
     play(&mut policy, &settings, "5g");
-    assert_eq!(policy.reason(), Reason::WrongAnswer { workers: 1 }, "until it has risen");
+    assert!(matches!(policy.reason(), Reason::Rising { rounds: 5, needed: 20..=30 }), "nobody answers wrong any more");
     play(&mut policy, &settings, "40g");
     assert!(matches!(policy.reason(), Reason::HoldDown { .. }));
     play(&mut policy, &settings, "S");
     assert_eq!(policy.reason(), Reason::Overload);
+}
+
+#[test]
+fn a_fault_of_the_path_degrades_and_withdraws_only_where_clients_stopped_with_it() {
+    let (up, degraded) = ("20 Announce proven", "22 Degrade path-fault");
+    assert_table(
+        &plain(),
+        &[
+            // Nobody knows of clients: an idle node stays.
+            ("20g d", &[up]),
+            ("20g 1000d", &[up, degraded]),
+            ("20g 1000a", &[up]),
+            ("20g 9d 20g", &[up, degraded, "49 Announce proven"]),
+            // They come through.
+            ("60C 1000c", &[up, "62 Degrade path-fault"]),
+            ("60C 1000k", &[up, "62 Degrade path-fault"]),
+            ("60C 1000l", &[up]),
+            // They are due and don't: within 300 ms of 50 ms rounds.
+            ("60C 9d", &[up, "62 Withdraw path-blocked"]),
+            ("60C 5d 40C", &[up, "62 Withdraw path-blocked", "93 Announce proven"]),
+            // They did after it began, and may have left the degraded address since.
+            ("60C 5c 1000d", &[up, "62 Degrade path-fault"]),
+            // They were silent before it.
+            ("60C 100g 1000d", &[up, "162 Degrade path-fault"]),
+            // From the start on: announced on what is proven another way, loudly.
+            ("1000d", &["20 Degrade path-fault"]),
+            ("100k", &[]),
+            // What waits for a CPU is no fault of the path.
+            ("20g 100i", &[up]),
+        ],
+    );
+    let withdraws = Settings { on_path: Response::Withdraw, ..plain() };
+    assert_table(&withdraws, &[("60C 9c", &[up, "62 Withdraw path-fault"]), ("99d", &[])]);
+    let absorbs = Settings { on_path: Response::Absorb, ..plain() };
+    assert_table(&absorbs, &[("60C 99c", &[up]), ("60C 9d", &[up, "62 Withdraw path-blocked"]), ("99d", &[up])]);
+    // Clients of an address that routers see degraded may leave because of that. Twenty a second, of which ten are due.
+    let seen = Settings { is_degrade_seen: true, ..plain() };
+    let rare = "60C 20c 20C 2d 1000d";
+    assert_table(&seen, &[(rare, &[up, "62 Degrade path-fault", "100 Announce proven", "102 Withdraw path-blocked"])]);
+}
+
+#[test]
+fn a_worker_with_too_much_to_do_is_overload_at_both_edges() {
+    let up = "20 Announce proven";
+    assert_table(&plain(), &[("20g 2B 20O 20B 9g", &[up]), ("20g 99b", &[up])]);
+    let degrades = Settings { on_overload: Response::Degrade, ..plain() };
+    assert_table(&degrades, &[("20g 9B", &[up, "22 Degrade overload"])]);
 }
 
 #[test]
@@ -488,6 +551,9 @@ fn each_reason_has_a_code_and_a_sentence_of_its_own() {
         Reason::Proven,
         Reason::TooFewWorkers { proven: 1, needed: 2 },
         Reason::WrongAnswer { workers: 3 },
+        Reason::Rising { rounds: 4, needed: 5 },
+        Reason::PathFault,
+        Reason::PathBlocked,
         Reason::TcpDead,
         Reason::Overload,
         Reason::Shared(SharedFault::Zone),
@@ -502,5 +568,5 @@ fn each_reason_has_a_code_and_a_sentence_of_its_own() {
     let sentences: std::collections::BTreeSet<String> = reasons.iter().map(ToString::to_string).collect();
     assert_eq!((codes.len(), sentences.len()), (reasons.len(), reasons.len()));
     assert!(codes.iter().all(|code| code.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-')));
-    assert!(sentences.contains("1 workers answer right, 2 must"));
+    assert!(sentences.contains("1 workers answer right over this address, 2 must"));
 }

@@ -35,7 +35,7 @@ use ipnet::IpNet;
 
 pub use driver::{Driver, EXIT_FATAL, Fatal, RENEW_EVERY, WITHDRAWN_WITHIN};
 pub use ledger::{AddressSeen, Counters, LeaseState, Seen};
-pub use plan::{DEGRADED_METRIC, PROBE_SOURCES, PROOF_LAPSES};
+pub use plan::{DEGRADED_METRIC, PROOF_LAPSES};
 pub use privilege::drop_elsewhere;
 
 /// What the driver is to hold.
@@ -54,6 +54,8 @@ pub struct Settings {
     /// How much older than [`RENEW_EVERY`] the proof may be that pays for a renewal: the prover's interval and timeout,
     /// and what the machine may be late by.
     pub proof_slack: Duration,
+    /// Where probes come from, IPv4 and IPv6: what goes there is led into the receiving tun.
+    pub probe_sources: [IpAddr; 2],
     /// A route for each announced prefix, only over a tun and without a lease.
     pub kernel_route: Option<KernelRoute>,
     /// Whether nothing is to be done but to log what would be.

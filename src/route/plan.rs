@@ -138,12 +138,12 @@ pub(super) enum Action {
 }
 
 impl Layout {
-    /// Lays out the routes for `addresses`, which all have full prefix lengths.
+    /// Lays out the routes for `addresses`, which all have full prefix lengths. `probe_sources` are there with a tun.
     pub(super) fn new(
         addresses: &[IpNet],
         announce: &[IpNet],
         kernel_route: Option<KernelRoute>,
-        is_tun: bool,
+        probe_sources: Option<[IpAddr; 2]>,
     ) -> Self {
         let mut standing_routes: Vec<Route> = addresses
             .iter()
@@ -155,17 +155,19 @@ impl Layout {
                 device: Device::Receiving,
             })
             .collect();
-        let probes = PROBE_SOURCES.into_iter().map(IpNet::from);
-        let is_needed = |probe: &IpNet| is_tun && addresses.iter().any(|address| is_same_family(*address, *probe));
+        let probes = probe_sources.into_iter().flatten().map(IpNet::from);
+        let is_needed = |probe: &IpNet| addresses.iter().any(|address| is_same_family(*address, *probe));
         standing_routes.extend(probes.filter(is_needed).map(|prefix| Route {
             prefix,
-            table: TABLE_MAIN,
+            // It is looked at before any rule of the operator's: a rule for what comes from a service address must not lead
+            // the replies to probes elsewhere.
+            table: TABLE_LOCAL,
             metric: standing_metric(prefix),
             kind: Kind::Unicast,
             device: Device::Receiving,
         }));
         let stands = addresses.iter().map(|address| stands_as(*address, announce)).collect();
-        Self { stands, standing_routes, kernel_route, is_tun }
+        Self { stands, standing_routes, kernel_route, is_tun: probe_sources.is_some() }
     }
 
     /// Says what is to be done, in this order. Nothing is to be done once the kernel has what is wanted.
@@ -274,21 +276,18 @@ fn standing_metric(net: IpNet) -> u32 {
     if net.addr().is_ipv4() { 0 } else { STANDING_METRIC_V6 }
 }
 
-/// Where probes come from: an address of the block for IETF protocol assignments that the registry leaves free (RFC 6890
-/// §2.2.2), and one of the IPv6 discard-only block (RFC 6666). Neither is ever a client's.
-pub const PROBE_SOURCES: [IpAddr; 2] = [
-    IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 0, 100)),
-    IpAddr::V6(core::net::Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0x64)),
-];
-
 /// How much a degraded kernel route's metric is raised.
 pub const DEGRADED_METRIC: u32 = 1000;
 /// Where the lease is off, an address whose last proof is older must not stand. With a lease it is the lease.
 pub const PROOF_LAPSES: Duration = Duration::from_secs(1);
+/// Where probes come from in tests.
+#[cfg(test)]
+pub(super) const SOURCES: [IpAddr; 2] = [
+    IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 0, 100)),
+    IpAddr::V6(core::net::Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0x64)),
+];
 /// The table of what this host takes (`RT_TABLE_LOCAL`).
 pub(super) const TABLE_LOCAL: u32 = 255;
-/// The table that is looked at without any rule (`RT_TABLE_MAIN`).
-pub(super) const TABLE_MAIN: u32 = 254;
 /// What the kernel gives IPv6 routes that name no metric (`IP6_RT_PRIO_USER`).
 const STANDING_METRIC_V6: u32 = 1024;
 

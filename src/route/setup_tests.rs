@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::route::plan::SOURCES;
 
 /// Reads a prefix.
 fn net(text: &str) -> IpNet {
@@ -17,6 +18,7 @@ fn settings(addresses: &[&str], announce: &[&str]) -> Settings {
         interface: Interface::Device("lo".into()),
         lease: Some(Duration::from_secs(1)),
         proof_slack: super::super::PROOF_SLACK,
+        probe_sources: SOURCES,
         kernel_route: None,
         is_dry_run: false,
     }

@@ -22,6 +22,9 @@ use crate::sys::socket::{Family, omit_path_mtu, receive_packet_info};
 pub struct Bound {
     /// The UDP sockets by worker, then by address.
     pub(super) workers: Vec<Vec<UdpSocket>>,
+    /// By address, what replies to probes leave by where a worker's own socket is full; `None` where nobody probes, and where
+    /// none could be had.
+    pub(super) spares: Vec<Option<UdpSocket>>,
     /// The TCP listeners by address.
     pub(super) listeners: Vec<TcpListener>,
     /// What TCP clients may take.
@@ -122,7 +125,8 @@ pub fn bind<P: Copy + Into<Place>>(places: &[P], workers: usize, limits: &TcpLim
         asked => asked,
     };
     let worker_count = worker_count.clamp(1, WORKERS_MAX);
-    let mut bound = Bound { workers: Vec::new(), listeners: Vec::new(), limits: *limits, addresses: Vec::new() };
+    let (workers, spares, listeners, addresses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut bound = Bound { workers, spares, listeners, limits: *limits, addresses };
     if places.is_empty() {
         return Ok(bound);
     }
@@ -136,6 +140,8 @@ pub fn bind<P: Copy + Into<Place>>(places: &[P], workers: usize, limits: &TcpLim
         for (sockets, socket) in bound.workers.iter_mut().zip(group) {
             sockets.push(socket);
         }
+        // Without one, a worker whose socket is full is late; that is no reason not to serve.
+        bound.spares.push(place.may_be_absent.then(|| spare_socket(chosen).ok()).flatten());
         bound.listeners.push(listener);
         bound.addresses.push(chosen);
     }
@@ -204,6 +210,15 @@ fn close_group(group: &[UdpSocket]) {
         // Without the capability the group is as open as before, which is no reason not to serve.
         let _ = fchown(socket, Some(NOBODY), None);
     }
+}
+
+/// Makes a socket that sends from the address of a group, by a port of its own: clients that do not take their replies fill the
+/// sockets of the group, and not this one. What comes there is not read.
+fn spare_socket(address: SocketAddr) -> io::Result<UdpSocket> {
+    let place = Place { address: SocketAddr::new(address.ip(), 0), may_be_absent: true };
+    let socket = bind_alone(place)?;
+    socket.set_recv_buffer_size(0)?;
+    Ok(socket.into())
 }
 
 /// Makes a UDP socket with all options but those that share addresses.

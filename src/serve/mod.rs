@@ -97,6 +97,8 @@ pub struct Running {
     roster: Arc<Roster>,
     /// What tells the threads to end.
     signals: Signals,
+    /// What replies to probes leave by where a worker's own socket is full.
+    _spares: Arc<[Option<UdpSocket>]>,
     /// The TCP listeners; the threads share them.
     _listeners: Arc<[tcp::Listener]>,
     /// Closed when the last thread has ended; nothing is ever sent.
@@ -146,6 +148,7 @@ impl Bound {
         let metrics = Arc::new(Metrics::new(self.workers.len(), tcp_thread_count));
         let workers: Vec<Vec<Arc<UdpSocket>>> =
             self.workers.into_iter().map(|sockets| sockets.into_iter().map(Arc::new).collect()).collect();
+        let spares: Arc<[Option<UdpSocket>]> = self.spares.into();
         let (ending, ended) = mpsc::channel();
         let is_stopping = Arc::new(AtomicBool::new(false));
         let listeners: Arc<[tcp::Listener]> = self.listeners.into_iter().map(tcp::Listener::from).collect();
@@ -158,10 +161,16 @@ impl Bound {
             ending.clone(),
         )?);
         let signals = Signals { is_stopping, udp_sockets: workers.iter().flatten().cloned().collect(), crew };
-        let roster =
-            Arc::new(Roster::new(&workers, snapshot, Arc::clone(&metrics), Arc::clone(&signals.is_stopping), ending));
+        let roster = Arc::new(Roster::new(
+            &workers,
+            &spares,
+            snapshot,
+            Arc::clone(&metrics),
+            Arc::clone(&signals.is_stopping),
+            ending,
+        ));
         // From here on an early return drops `running`, which stops the threads that have started.
-        let running = Running { metrics, roster, signals, _listeners: listeners, ended };
+        let running = Running { metrics, roster, signals, _spares: spares, _listeners: listeners, ended };
         running.roster.open()?;
         running.signals.crew.open()?;
         Ok(running)

@@ -11,7 +11,7 @@ mod duty;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread;
 
@@ -102,6 +102,22 @@ impl Staff {
     #[must_use]
     pub fn tid(&self, worker: usize) -> Option<i32> {
         self.roster.posts.get(worker).and_then(|post| post.duty.load().tid())
+    }
+
+    /// Returns a number that moves whenever `worker` has answered clients over one address, once a batch. Probes, and what
+    /// comes over loopback or from the address itself, are nobody that a network led here.
+    ///
+    /// `address_index` counts as in [`Staff::drops`]; 0 where there is no such worker or address.
+    #[must_use]
+    pub fn clients(&self, worker: usize, address_index: usize) -> u64 {
+        let counter = self.roster.posts.get(worker).and_then(|post| post.clients.get(address_index));
+        counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Returns how many replies the thread in charge of `worker` gave up because a socket was full.
+    #[must_use]
+    pub fn stalls(&self, worker: usize) -> u64 {
+        self.roster.posts.get(worker).map_or(0, |post| post.duty.load().block().send_stalled.value())
     }
 
     /// Returns how many datagrams the kernel has dropped at the sockets of one address, all workers together.
@@ -205,6 +221,8 @@ impl Staff {
 pub(super) struct Roster {
     /// The workers, by their numbers.
     posts: Box<[Post]>,
+    /// See [`udp::Sockets::spares`].
+    spares: Weak<[Option<UdpSocket>]>,
     /// What answers are made from.
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Where the threads' blocks are summed.
@@ -220,6 +238,8 @@ pub(super) struct Roster {
 struct Post {
     /// Its sockets, by address. The threads and [`Running`](super::Running) keep them open.
     sockets: Box<[Weak<UdpSocket>]>,
+    /// How often clients were answered, by address. The threads of this worker write.
+    clients: Arc<[AtomicU64]>,
     /// Where its threads are pinned.
     cpu: Option<cpu::Cpu>,
     /// The thread in charge.
@@ -231,6 +251,7 @@ impl Roster {
     /// end.
     pub(super) fn new(
         workers: &[Vec<Arc<UdpSocket>>],
+        spares: &Arc<[Option<UdpSocket>]>,
         snapshot: Arc<ArcSwap<Snapshot>>,
         metrics: Arc<Metrics>,
         is_stopping: Arc<AtomicBool>,
@@ -239,12 +260,13 @@ impl Roster {
         let cpus = cpu::allowed().unwrap_or_default();
         let post = |(index, (sockets, block)): (usize, (&Vec<Arc<UdpSocket>>, Arc<UdpBlock>))| Post {
             sockets: sockets.iter().map(Arc::downgrade).collect(),
+            clients: sockets.iter().map(|_| AtomicU64::new(0)).collect(),
             cpu: (!cpus.is_empty()).then(|| cpus[index % cpus.len()]),
             duty: ArcSwap::from_pointee(Duty::new(block)),
         };
         let posts = workers.iter().zip(metrics.udp()).enumerate().map(post).collect();
         let book = Mutex::new(Book::new(ending));
-        Self { posts, snapshot, metrics, is_stopping, book }
+        Self { posts, spares: Arc::downgrade(spares), snapshot, metrics, is_stopping, book }
     }
 
     /// Makes the first thread of every worker.
@@ -295,10 +317,11 @@ impl Roster {
         ending: mpsc::Sender<()>,
     ) -> io::Result<()> {
         let sockets: Option<Vec<_>> = post.sockets.iter().map(Weak::upgrade).collect();
+        let (sockets, spares) = sockets.zip(self.spares.upgrade()).ok_or(ReplaceError::Stopping)?;
         let job = udp::Worker::new(
             // There are at most 1024.
             u16::try_from(worker).unwrap_or(u16::MAX),
-            sockets.ok_or(ReplaceError::Stopping)?,
+            udp::Sockets { sockets, spares, clients: Arc::clone(&post.clients) },
             Arc::clone(&self.snapshot),
             Arc::clone(&duty),
             Arc::clone(&self.is_stopping),

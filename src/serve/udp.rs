@@ -1,14 +1,14 @@
 //! A UDP worker: receive a batch, answer it from one snapshot, send the replies.
 //!
 //! Owns its arrays and shares its sockets only with whoever wakes it. Between receive and send there is no allocation,
-//! lock, log or system call (a caught panic is the one exception). Refuses to know what a query means.
+//! lock, log or system call (a caught panic and the reply to a probe are the exceptions). Refuses to know what a query means.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,19 +17,31 @@ use arc_swap::ArcSwap;
 use super::ahead::{GROUP, Read, read_ahead};
 use super::exchange::{exchange, refuse_cut_short};
 use super::staff::Duty;
-use crate::answer::{Asker, Snapshot, Transport};
+use crate::answer::{Asker, Claim, PROBE_TOKEN_BYTES, Snapshot, Transport};
 use crate::metrics::UdpBlock;
 use crate::sys::epoll::{Epoll, Interest};
-use crate::sys::mmsg::{BATCH_MAX, Batch, Queries, Replies, Wait};
-use crate::sys::socket::wait_writable;
+use crate::sys::mmsg::{BATCH_MAX, Batch, Datagram, Queries, Replies, Wait};
+
+/// What a worker reads and writes. All three count by address.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    /// One socket per address.
+    pub(super) sockets: Vec<Arc<UdpSocket>>,
+    /// What replies to probes leave by where the own socket is full; shared by all workers.
+    pub(super) spares: Arc<[Option<UdpSocket>]>,
+    /// How often clients were answered.
+    pub(super) clients: Arc<[AtomicU64]>,
+}
 
 /// One worker, to be run on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Worker {
     /// Which worker this is; asked by canaries.
     index: u16,
-    /// One socket per address.
-    sockets: Vec<Arc<UdpSocket>>,
+    /// What it reads and writes.
+    sockets: Sockets,
+    /// The address of each socket.
+    addresses: Vec<IpAddr>,
     /// Waits for the sockets where there are several; one alone is read directly, which saves two calls per batch.
     epoll: Option<Epoll>,
     /// The arrays.
@@ -49,20 +61,22 @@ impl Worker {
     /// Several sockets cannot be waited for: descriptors or memory ran out.
     pub(super) fn new(
         index: u16,
-        sockets: Vec<Arc<UdpSocket>>,
+        sockets: Sockets,
         snapshot: Arc<ArcSwap<Snapshot>>,
         duty: Arc<Duty<UdpBlock>>,
         is_stopping: Arc<AtomicBool>,
     ) -> io::Result<Self> {
         let mut epoll = None;
-        if sockets.len() > 1 {
+        if sockets.sockets.len() > 1 {
             let several = Epoll::new()?;
-            for (token, socket) in (0..).zip(&sockets) {
+            for (token, socket) in (0..).zip(&sockets.sockets) {
                 several.watch(socket.as_fd(), token, Interest::Input)?;
             }
             epoll = Some(several);
         }
-        Ok(Self { index, sockets, epoll, batch: Batch::new(), snapshot, duty, is_stopping })
+        let local = |socket: &Arc<UdpSocket>| socket.local_addr().map(|address| address.ip());
+        let addresses = sockets.sockets.iter().map(local).collect::<io::Result<_>>()?;
+        Ok(Self { index, sockets, addresses, epoll, batch: Batch::new(), snapshot, duty, is_stopping })
     }
 
     /// Serves until it is time to end, then answers what is queued; or until another thread has taken over, which
@@ -77,7 +91,7 @@ impl Worker {
                 return;
             }
         }
-        for socket_index in 0..self.sockets.len() {
+        for socket_index in 0..self.sockets.sockets.len() {
             self.drain(socket_index);
         }
     }
@@ -99,17 +113,24 @@ impl Worker {
 
     /// Receives one batch from a socket, answers it and sends the replies; returns how many datagrams came.
     fn turn(&mut self, socket_index: usize, wait: Wait) -> io::Result<usize> {
-        let Some(socket) = self.sockets.get(socket_index) else { return Ok(0) };
+        let Some(socket) = self.sockets.sockets.get(socket_index) else { return Ok(0) };
         let count = self.batch.receive(socket.as_fd(), wait)?;
         let block = self.duty.block();
         // The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
         let snapshot = self.snapshot.load();
         let (queries, mut replies) = self.batch.split();
+        let spare = self.sockets.spares.get(socket_index).and_then(Option::as_ref);
+        let ways = [Some(socket.as_fd()), spare.map(AsFd::as_fd)];
         for first in (0..count).step_by(GROUP) {
             let group = Group::read(queries, first, &snapshot);
-            group.answer(&mut replies, &snapshot, self.index, block);
+            group.answer(&mut replies, &snapshot, (self.index, ways), block);
         }
+        let is_of_client =
+            queries.get(0).is_some_and(|first| is_client(&first, &snapshot, self.addresses[socket_index]));
         drop(snapshot);
+        if is_of_client && self.batch.staged_count() > 0 {
+            self.sockets.clients[socket_index].fetch_add(1, Ordering::Relaxed);
+        }
         send(&mut self.batch, socket.as_fd(), block);
         block.batches.add(1);
         Ok(count)
@@ -155,12 +176,26 @@ impl<'b, 'z> Group<'b, 'z> {
         Self { queries, first, read }
     }
 
-    /// Answers the datagrams as `worker` and stages the replies.
-    fn answer(mut self, replies: &mut Replies<'_>, snapshot: &'z Snapshot, worker: u16, block: &UdpBlock) {
+    /// Answers the datagrams as `worker` and stages the replies. Those to probes leave at once, by the first of `ways` that takes
+    /// them: what strangers leave in a socket must not hold them up.
+    fn answer(
+        mut self,
+        replies: &mut Replies<'_>,
+        snapshot: &'z Snapshot,
+        (worker, ways): (u16, [Option<BorrowedFd<'_>>; 2]),
+        block: &UdpBlock,
+    ) {
+        let canary = snapshot.settings.canary.as_ref();
         for offset in 0..GROUP {
             let (index, asked) = (self.first + offset, self.read.get_mut(offset).and_then(Option::as_mut));
             let (Some(datagram), Some(reply)) = (self.queries.get(index), replies.buffer(index)) else { return };
-            let length = if datagram.source_port == 0 || is_nobodys(datagram.source) {
+            let claim = canary.map_or(Claim::Client, |canary| canary.claim(datagram.octets, datagram.source));
+            let length = if claim == Claim::Forged {
+                block.forged.add(1);
+                block.answers.queries.add(1);
+                block.answers.drops.add(1);
+                None
+            } else if datagram.source_port == 0 || is_nobodys(datagram.source) {
                 block.port_zero.add(u64::from(datagram.source_port == 0));
                 block.answers.queries.add(1);
                 block.answers.drops.add(1);
@@ -172,7 +207,10 @@ impl<'b, 'z> Group<'b, 'z> {
                 let asker = Asker { transport: Transport::Udp, source: datagram.source, worker };
                 exchange(snapshot, datagram.octets, asked, &asker, reply, &block.answers)
             };
-            if let Some(length) = length {
+            if let (Some(length), Claim::Probe(token)) = (length, claim) {
+                let length = seal(reply, length, token);
+                reply_to_probe(replies, (index, length), ways, block);
+            } else if let Some(length) = length {
                 // The length is that of a slice of `reply`, which always fits.
                 let is_staged = replies.stage(index, length);
                 debug_assert!(is_staged, "replies are staged once each, in order");
@@ -187,16 +225,43 @@ fn is_nobodys(source: IpAddr) -> bool {
     source.is_unspecified() || source.is_multicast() || source == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
+/// Puts the token of a probe behind the reply to it; returns the length of both.
+fn seal(reply: &mut [u8], length: usize, token: [u8; PROBE_TOKEN_BYTES]) -> usize {
+    // A probe asks for less than there is room for; where there is none, the reply stays without, and proves nothing.
+    let Some(behind) = reply.get_mut(length..length + PROBE_TOKEN_BYTES) else { return length };
+    behind.copy_from_slice(&token);
+    length + PROBE_TOKEN_BYTES
+}
+
+/// Sends the reply to a probe by the first way that takes it.
+#[cold]
+fn reply_to_probe(
+    replies: &Replies<'_>,
+    (index, length): (usize, usize),
+    ways: [Option<BorrowedFd<'_>>; 2],
+    block: &UdpBlock,
+) {
+    for way in ways.into_iter().flatten() {
+        match replies.send_apart(index, length, way) {
+            Ok(()) => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => block.send_stalled.add(1),
+            Err(_) => block.send_refused.add(1),
+        }
+    }
+}
+
+/// Whether a datagram is that of somebody whom a network led here, and no probe's.
+fn is_client(datagram: &Datagram<'_>, snapshot: &Snapshot, own: IpAddr) -> bool {
+    let canary = snapshot.settings.canary.as_ref();
+    let is_far = !datagram.source.is_loopback() && datagram.source != own;
+    is_far && canary.is_some_and(|canary| canary.claim(datagram.octets, datagram.source) == Claim::Client)
+}
+
 /// Sends all staged replies and counts each as sent, refused or given up.
 fn send(batch: &mut Batch, socket: BorrowedFd<'_>, block: &UdpBlock) {
     let count = batch.staged_count();
     let mut refused = [0u64; REFUSED_WORDS];
-    let outcome = send_all(
-        count,
-        |start| batch.send(socket, start),
-        || wait_writable(socket, STALL_TIME),
-        |index| refused[index / 64] |= 1 << (index % 64),
-    );
+    let outcome = send_all(count, |start| batch.send(socket, start), |index| refused[index / 64] |= 1 << (index % 64));
     block.send_refused.add(outcome.refused as u64);
     block.send_stalled.add((count - outcome.done) as u64);
     let is_refused = |index: usize| refused[index / 64] & (1 << (index % 64)) != 0;
@@ -217,27 +282,18 @@ struct Outcome {
 /// Sends `count` replies, however small the parts are that the kernel takes.
 ///
 /// `send` tries from a number on and returns how many were taken, or why that one was not. A reply that fails by itself
-/// (no route, filtered, too long) is told to `refuse` and skipped. A full socket is waited for with `wait`; after
-/// [`STALLS_MAX`] of these in one batch the rest is given up: clients ask again, and a stuck worker helps nobody.
-fn send_all(
-    count: usize,
-    mut send: impl FnMut(usize) -> io::Result<usize>,
-    mut wait: impl FnMut() -> bool,
-    mut refuse: impl FnMut(usize),
-) -> Outcome {
+/// (no route, filtered, too long) is told to `refuse` and skipped. A full socket is not waited for, and the rest is given up:
+/// clients ask again, and a worker that waits for strangers who do not take their replies helps nobody.
+fn send_all(count: usize, mut send: impl FnMut(usize) -> io::Result<usize>, mut refuse: impl FnMut(usize)) -> Outcome {
     let mut outcome = Outcome { done: 0, refused: 0 };
-    let mut stalls = 0;
-    while outcome.done < count && stalls <= STALLS_MAX {
+    let mut interruptions = 0;
+    while outcome.done < count && interruptions <= INTERRUPTIONS_MAX {
         match send(outcome.done) {
             // Nothing taken and no error cannot be, but must not become an endless loop.
-            Ok(0) => stalls += 1,
+            Ok(0) => interruptions += 1,
             Ok(taken) => outcome.done += taken,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => stalls += 1,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                stalls += 1;
-                // Whether it became writable is told by the next attempt.
-                let _is_writable = wait();
-            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => interruptions += 1,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return outcome,
             Err(_) => {
                 refuse(outcome.done);
                 outcome.done += 1;
@@ -251,11 +307,8 @@ fn send_all(
 /// How many bits tell which replies were refused.
 const REFUSED_WORDS: usize = BATCH_MAX.div_ceil(64);
 
-/// How often a full socket is waited for in one batch.
-const STALLS_MAX: usize = 8;
-
-/// How long a full socket is waited for each time.
-const STALL_TIME: Duration = Duration::from_millis(5);
+/// How often a call is made again in one batch that a signal cut short.
+const INTERRUPTIONS_MAX: usize = 8;
 
 /// How long a worker rests after an error that may come again at once.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
@@ -279,7 +332,6 @@ mod tests {
                 let result = results.next().expect("no more calls than planned");
                 result.map_err(io::Error::from_raw_os_error)
             },
-            || true,
             |index| refused.borrow_mut().push(index),
         );
         assert!(results.next().is_none(), "all planned calls are made");
@@ -323,10 +375,10 @@ mod tests {
     }
 
     #[test]
-    fn a_full_socket_is_tried_again_and_then_given_up() {
-        let (outcome, _, _) = play(4, &[Ok(1), Err(libc::EAGAIN), Err(libc::EINTR), Ok(3)]);
-        assert_eq!(outcome, Outcome { done: 4, refused: 0 });
-        let stuck: Vec<_> = [Ok(1)].into_iter().chain([Err(libc::EAGAIN); STALLS_MAX + 1]).collect();
+    fn a_full_socket_is_not_waited_for() {
+        assert_eq!(play(4, &[Ok(1), Err(libc::EAGAIN)]).0, Outcome { done: 1, refused: 0 });
+        assert_eq!(play(4, &[Ok(1), Err(libc::EINTR), Ok(3)]).0, Outcome { done: 4, refused: 0 });
+        let stuck: Vec<_> = [Ok(1)].into_iter().chain([Err(libc::EINTR); INTERRUPTIONS_MAX + 1]).collect();
         assert_eq!(play(4, &stuck).0, Outcome { done: 1, refused: 0 });
     }
 

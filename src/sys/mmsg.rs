@@ -250,6 +250,38 @@ impl Replies<'_> {
         Some(&mut reply[..REPLY_BYTES_MAX])
     }
 
+    /// Sends the first `length` octets of the reply buffer of datagram `index` at once, over a socket of the caller's choice.
+    ///
+    /// Never waits. Leaves from the address that the socket is bound to. One system call, no allocation.
+    ///
+    /// # Errors
+    /// What `sendto` says; [`io::ErrorKind::InvalidInput`] where there is no such datagram or the length is above
+    /// [`REPLY_BYTES_MAX`].
+    #[allow(clippy::unnecessary_cast, reason = "the C libraries differ in the type of this length")]
+    pub fn send_apart(&self, index: usize, length: usize, socket: BorrowedFd<'_>) -> io::Result<()> {
+        if index >= self.batch.received_count || length > REPLY_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let storage = self.batch.storage.as_ptr();
+        // SAFETY: in bounds of the live, initialised storage; the header is read by copy.
+        let asked = unsafe { (*storage).receive[index].msg_hdr };
+        // SAFETY: in bounds; only the address is taken.
+        let octets = unsafe { &raw const (*storage).replies[index].octets };
+        // SAFETY: the descriptor is open for its borrow. `octets` are at least `length` initialised octets, and the name is of
+        // the length that the kernel wrote; nothing else writes to either while `self` is borrowed.
+        let sent = unsafe {
+            libc::sendto(
+                socket.as_raw_fd(),
+                octets.cast(),
+                length,
+                libc::MSG_DONTWAIT,
+                asked.msg_name.cast(),
+                asked.msg_namelen as libc::socklen_t,
+            )
+        };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// Queues the first `length` octets of the reply buffer of datagram `index` for [`Batch::send`].
     ///
     /// Each datagram is staged at most once, in rising order; anything else is ignored, as is a length above

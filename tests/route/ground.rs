@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use fated::health::{SOURCE_V4, SOURCE_V6};
 use fated::policy::{Proof, Stance};
 use fated::route::{Driver, Interface, RouteError, Seen, Settings};
 use fated::sys::namespace;
@@ -76,6 +77,7 @@ pub(crate) fn settings(addresses: &[&str]) -> Settings {
         lease: Some(Duration::from_secs(1)),
         // The machines that run this are slow and shared; what is tested does not depend on it.
         proof_slack: Duration::from_millis(400),
+        probe_sources: [SOURCE_V4.into(), SOURCE_V6.into()],
         kernel_route: None,
         is_dry_run: false,
     }

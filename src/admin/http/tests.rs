@@ -39,6 +39,7 @@ fn full_status() -> Status {
         announcements: 1,
         withdrawals: 0,
         dropped: 4,
+        path: reply::PathState::Trusted,
     };
     let worker = reply::Worker {
         worker: 1,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,6 +12,7 @@ use super::{Check, Listen, parse_address_at, parse_duration, quoted};
 use crate::config::anycast::{ADDRESSES_MAX, INTERFACE_BYTES_MAX, INTERFACE_DEFAULT};
 use crate::config::raw::{RawAdmin, RawAnycast, RawHealth, RawKernelRoute};
 use crate::config::{ADMIN_PORT_DEFAULT, Absence, Anycast, Health, KernelRoute, PORT_DEFAULT, Reaction};
+use crate::health::{SOURCE_V4, SOURCE_V6, Sources};
 
 /// The shortest prefixes that may be announced, IPv4 and IPv6: anything wider is a slip of the pen.
 const PREFIX_LENGTH_MIN: (u8, u8) = (8, 16);
@@ -72,7 +74,7 @@ impl Check<'_> {
         let interface = self.interface(&raw.interface);
         let lease = self.lease(&raw.lease, &interface);
         let kernel_route = raw.kernel_route.as_ref().map(|raw| self.kernel_route(raw, &interface, lease));
-        let health = self.health(&raw.health, workers, lease);
+        let health = self.health(&raw.health, workers, lease, &addresses);
         let drain = self.duration("anycast.drain", &raw.drain, DRAIN, DRAIN_DEFAULT);
         let addresses = addresses.into_iter().map(|(address, _)| address).collect();
         Some(Anycast { addresses, announce, interface, lease, drain, kernel_route, health, is_dry_run })
@@ -212,7 +214,13 @@ impl Check<'_> {
     }
 
     /// `[anycast.health]`.
-    fn health(&mut self, raw: &RawHealth, workers: NonZeroUsize, lease: Option<Duration>) -> Health {
+    fn health(
+        &mut self,
+        raw: &RawHealth,
+        workers: NonZeroUsize,
+        lease: Option<Duration>,
+        addresses: &[(IpAddr, &Spanned<String>)],
+    ) -> Health {
         let reactions = "\"absorb\", \"degrade\" or \"withdraw\"";
         let count = |value| u32::try_from(value).unwrap_or(u32::MAX);
         let health = Health {
@@ -228,6 +236,11 @@ impl Check<'_> {
                 reactions,
                 Reaction::Absorb,
             ),
+            on_path_fault: self.word("anycast.health.on-path-fault", &raw.on_path_fault, reactions, Reaction::Degrade),
+            sources: Sources {
+                v4: self.source("anycast.health.source-v4", &raw.source_v4, SOURCE_V4, addresses),
+                v6: self.source("anycast.health.source-v6", &raw.source_v6, SOURCE_V6, addresses),
+            },
         };
         let round = health.interval + health.timeout;
         if let Some((lease, written)) =
@@ -240,6 +253,26 @@ impl Check<'_> {
             self.fault(written.span(), message, "the lease would run out between two proofs".into(), Some(help.into()));
         }
         health
+    }
+
+    /// Where probes of one family come from: an address that nobody else has, a service address least of all.
+    fn source<Address: Copy + FromStr + Into<IpAddr>>(
+        &mut self,
+        key: &str,
+        written: &Option<Spanned<String>>,
+        default: Address,
+        addresses: &[(IpAddr, &Spanned<String>)],
+    ) -> Address {
+        let Some(written) = written else { return default };
+        let is_free = |address: &Address| {
+            let address = (*address).into();
+            host_address(&address.to_string()).is_ok() && addresses.iter().all(|(service, _)| *service != address)
+        };
+        written.get_ref().parse().ok().filter(is_free).unwrap_or_else(|| {
+            let allowed = format!("a unicast address that no host has, such as \"{}\"", default.into());
+            self.refuse(key, &quoted(written), &allowed);
+            default
+        })
     }
 
     /// `min-workers`, a number or a share, as a number.

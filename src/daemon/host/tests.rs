@@ -46,6 +46,22 @@ fn strict_reverse_path_filters_are_told_by_device() {
 }
 
 #[test]
+fn room_for_replies_to_neighbours_that_are_absent_is_told_where_there_is_much() {
+    let anycast = anycast(V4);
+    let told = |v4: i64, v6: i64| {
+        let values = [("ipv4", v4), ("ipv6", v6)].map(|(family, value)| (format!("net/{family}/{UNRES_QUEUE}"), value));
+        warnings(&Host { sysctls: values.into_iter().collect(), is_tracking: false }, &anycast, Device::Tun)
+    };
+    assert_eq!(told(16_384, 0), Vec::<String>::new());
+    let [both] = &told(212_992, 212_992)[..] else { panic!("one warning") };
+    assert!(
+        both.ends_with("net.ipv4.neigh.default.unres_qlen_bytes=16384 net.ipv6.neigh.default.unres_qlen_bytes=16384"),
+        "{both}"
+    );
+    assert!(told(65_536, 0)[0].ends_with("-w net.ipv4.neigh.default.unres_qlen_bytes=16384"));
+}
+
+#[test]
 fn arp_matters_where_the_addresses_stand_on_a_device_of_the_host() {
     let anycast = anycast("addresses = [\"192.0.2.53\"]\ninterface = \"lo\"");
     let unset = sysctls(&[("all/arp_ignore", 0), ("all/arp_announce", 0)]);

@@ -26,7 +26,8 @@ impl Site {
             (1..=address_count).map(|last| SocketAddr::from(([127, 0, 0, last as u8], 0))).collect();
         let bound = bind(&asked, 2, &TcpLimits::default()).expect("loopback is there");
         let addresses = bound.local_addresses();
-        let canary = Canary { nonce: 0x0123_4567_89AB_CDEF, sources: vec![[127, 0, 0, 1].into()] };
+        let canary =
+            Canary { nonce: 0x0123_4567_89AB_CDEF, sources: vec![[127, 0, 0, 1].into()], reserved: Vec::new() };
         let settings = Settings { canary: Some(canary.clone()), ..Settings::default() };
         let snapshot = Snapshot { settings, ..Snapshot::default() };
         let running = bound.start(Arc::new(ArcSwap::from_pointee(snapshot))).expect("threads can be made");

@@ -47,6 +47,9 @@ rise = 30
 min-workers = 3
 on-overload = "degrade"
 on-shared-fault = "withdraw"
+on-path-fault = "absorb"
+source-v4 = "198.18.0.1"
+source-v6 = "2001:2::1"
 "#;
     let config = config(text).expect("good");
     assert_eq!(config.admin, Some("[::1]:9000".parse().expect("an address")));
@@ -66,6 +69,11 @@ on-shared-fault = "withdraw"
             workers_min: NonZeroUsize::new(3).expect("not zero"),
             on_overload: Reaction::Degrade,
             on_shared_fault: Reaction::Withdraw,
+            on_path_fault: Reaction::Absorb,
+            sources: Sources {
+                v4: "198.18.0.1".parse().expect("an address"),
+                v6: "2001:2::1".parse().expect("an address"),
+            },
         },
         is_dry_run: false,
     };
@@ -84,10 +92,12 @@ fn addresses_alone_get_the_defaults_of_the_design() {
     let anycast = config.anycast.expect("there is [anycast]");
     assert_eq!((anycast.interface.as_str(), anycast.lease), ("fated0", Some(Duration::from_secs(1))));
     assert_eq!((anycast.drain, anycast.kernel_route), (Duration::from_secs(5), None));
-    let Health { interval, timeout, fall, rise, workers_min, on_overload, on_shared_fault } = anycast.health;
+    let Health { interval, timeout, fall, rise, workers_min, on_overload, .. } = anycast.health;
     assert_eq!((interval, timeout), (Duration::from_millis(50), Duration::from_millis(50)));
     assert_eq!((fall, rise, workers_min.get()), (2, 20, 2));
-    assert_eq!((on_overload, on_shared_fault), (Reaction::Absorb, Reaction::Absorb));
+    let Health { on_shared_fault, on_path_fault, sources, .. } = anycast.health;
+    assert_eq!((on_overload, on_shared_fault, on_path_fault), (Reaction::Absorb, Reaction::Absorb, Reaction::Degrade));
+    assert_eq!(sources, Sources::default());
 }
 
 #[test]
@@ -254,6 +264,11 @@ fn health_values_out_of_range_name_key_range_and_place() {
             "`anycast.health.on-overload` is \"panic\", but it must be \"absorb\", \"degrade\"",
         ),
         ("on-shared-fault = \"stay\"", "`anycast.health.on-shared-fault` is \"stay\""),
+        ("on-path-fault = \"stay\"", "`anycast.health.on-path-fault` is \"stay\""),
+        ("source-v4 = \"100::64\"", "`anycast.health.source-v4` is \"100::64\""),
+        ("source-v4 = \"127.0.0.2\"", "`anycast.health.source-v4` is \"127.0.0.2\""),
+        ("source-v4 = \"192.0.2.53\"", "`anycast.health.source-v4` is \"192.0.2.53\""),
+        ("source-v6 = \"fe80::1\"", "`anycast.health.source-v6` is \"fe80::1\""),
     ] {
         refused(
             &format!("[anycast]\naddresses = [\"192.0.2.53\"]\n[anycast.health]\n{line}"),
