@@ -150,6 +150,9 @@ struct CheckArgs {
     /// Print each good zone in canonical order, one full record a line
     #[arg(long)]
     print: bool,
+    /// Take warnings about zones for errors
+    #[arg(long)]
+    strict: bool,
 }
 
 /// How to reach a running server.
@@ -236,7 +239,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => ended(daemon::run(args.into_source())),
-        Command::Check(args) => check::check(args.source.into_source(), args.print),
+        Command::Check(args) => check::check(args.source.into_source(), args.print, args.strict),
         Command::Status(args) if args.zones => control::zones(&args.control, args.json),
         Command::Status(args) => control::status(&args.control, args.json),
         Command::Reload(args) => control::reload(&args.control, args.zone, args.force, args.json),

@@ -58,6 +58,7 @@ pub(crate) fn load_as(name: &str, text: &str, previous: Option<&Zone>) -> Zone {
         seed: Seed([1, 2]),
         previous,
         limits: Limits::default(),
+        now: 0,
     };
     let zone = fated::zone::load(&file, &mut OneFile(text), &Alone, &mut sources, &mut faults);
     zone.unwrap_or_else(|| panic!("the zone has errors: {:?}", faults.iter().next()))

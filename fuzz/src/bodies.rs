@@ -163,6 +163,7 @@ pub(crate) fn load_zone(files: &[&[u8]], name: Name) -> (Option<Zone>, Faults) {
         seed: SEED,
         previous: None,
         limits: Limits::default(),
+        now: 0,
     };
     let zone = load(&file, &mut InputFiles(files), &Alone, &mut sources, &mut faults);
     (zone, faults)

@@ -14,9 +14,9 @@ use crate::load::{Entry, Loader, Report};
 use crate::wire::Shown;
 use crate::zone::report::Style;
 
-/// Checks, tells, and prints the good zones if that is wanted.
-pub(super) fn check(source: ConfigSource, is_printed: bool) -> u8 {
-    let (loader, report, host_warnings) = match read(&source) {
+/// Checks, tells, and prints the good zones if that is wanted. If `is_strict`, warnings about zones are errors.
+pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> u8 {
+    let (loader, report, host_warnings) = match read(&source, is_strict) {
         Ok(read) => read,
         Err(error) => return fail(&error, if error.is_usage() { EXIT_USAGE } else { EXIT_FAILED }),
     };
@@ -37,11 +37,12 @@ pub(super) fn check(source: ConfigSource, is_printed: bool) -> u8 {
         }
         _ => {}
     }
-    if report.broken().next().is_some() { EXIT_FAULTS } else { EXIT_OK }
+    let has_errors = loader.entries().iter().any(|entry| entry.error_count > 0);
+    if has_errors || report.broken().next().is_some() { EXIT_FAULTS } else { EXIT_OK }
 }
 
 /// Reads configuration and zones, and looks at what on this host breaks anycast where that is configured.
-fn read(source: &ConfigSource) -> Result<(Loader, Report, Vec<String>), DaemonError> {
+fn read(source: &ConfigSource, is_strict: bool) -> Result<(Loader, Report, Vec<String>), DaemonError> {
     let config = source.load()?;
     let host_warnings = match &config.anycast {
         None => Vec::new(),
@@ -60,6 +61,9 @@ fn read(source: &ConfigSource) -> Result<(Loader, Report, Vec<String>), DaemonEr
     let style = if is_coloured { Style::Colour } else { Style::Plain };
     let seed = daemon::random_seed().map_err(|cause| DaemonError::System { what: "no random numbers", cause })?;
     let mut loader = Loader::new(seed, style);
+    if is_strict {
+        loader = loader.strictly();
+    }
     let report = daemon::read_zones(&mut loader, &config.zones)?;
     Ok((loader, report, host_warnings))
 }

@@ -5,6 +5,7 @@
 
 mod crew;
 pub mod files;
+mod kin;
 pub mod list;
 pub mod read;
 mod room;
@@ -29,6 +30,8 @@ use read::{Job, Means, Outcome};
 pub struct Loader {
     seed: Seed,
     style: Style,
+    /// Whether warnings are taken for errors.
+    is_strict: bool,
     entries: Vec<Entry>,
     /// What files might include and take when they were read last: where that changes, all are read again.
     grounds: (Vec<PathBuf>, Limits),
@@ -52,6 +55,8 @@ pub struct Entry {
     /// Warnings of the last reading.
     pub warning_count: usize,
     witnesses: Witnesses,
+    /// What of the faults is between this zone and those below it.
+    kin: kin::Told,
 }
 
 /// What a reload did to one zone.
@@ -156,7 +161,12 @@ fn some_of(names: &[SharedName]) -> String {
 impl Loader {
     /// Starts with nothing. `seed` is shared by all zones; `style` is how faults are shown.
     pub fn new(seed: Seed, style: Style) -> Self {
-        Self { seed, style, entries: Vec::new(), grounds: Default::default() }
+        Self { seed, style, is_strict: false, entries: Vec::new(), grounds: Default::default() }
+    }
+
+    /// Takes warnings for errors from now on.
+    pub fn strictly(self) -> Self {
+        Self { is_strict: true, ..self }
     }
 
     /// The zone files with what is served of them.
@@ -182,13 +192,19 @@ impl Loader {
             self.entries.iter_mut().for_each(|entry| entry.witnesses = Witnesses::default());
         }
         let mut plan = self.plan(listing, scope)?;
-        let outcomes = read::read_all(&plan.read, Means { seed: self.seed, style: self.style, sources });
+        let outcomes = read::read_all(
+            &plan.read,
+            Means { seed: self.seed, style: self.style, is_strict: self.is_strict, sources },
+        );
         let mut drafts: Vec<Draft> = plan.carried.drain(..).map(Draft::carried).collect();
         drafts.extend(
             plan.read.into_iter().zip(outcomes).map(|((listed, old), outcome)| Draft::read(listed, old, outcome)),
         );
+        drafts.iter_mut().for_each(|draft| kin::take_back(&mut draft.entry));
         refuse_duplicates(&mut drafts);
         self.bound_loss(&drafts, sources.loss_max)?;
+        let zones = ZoneSet::new(drafts.iter().filter_map(|draft| draft.entry.zone.clone()).collect());
+        kin::tell(drafts.iter_mut().map(|draft| &mut draft.entry), &zones, self.style, self.is_strict);
         drafts.sort_by(|a, b| a.entry.listed.path.cmp(&b.entry.listed.path));
         let mut zones: Vec<ZoneReport> = drafts.iter().filter(|draft| draft.is_in(scope)).map(Draft::report).collect();
         if !plan.removed.is_empty() || !plan.misnamed.is_empty() {
@@ -322,6 +338,7 @@ impl Draft {
             error_count: outcome.error_count,
             warning_count: outcome.warning_count,
             witnesses: outcome.witnesses,
+            kin: kin::Told::default(),
         };
         Self { entry, old, change }
     }

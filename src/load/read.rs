@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use super::Entry;
 use super::crew::House;
@@ -44,6 +45,8 @@ pub struct Means<'a> {
     pub seed: Seed,
     /// How faults are shown.
     pub style: Style,
+    /// Whether warnings are taken for errors.
+    pub is_strict: bool,
     /// Where they come from, what they may include and how much they may take.
     pub sources: &'a ZoneSources,
 }
@@ -71,10 +74,11 @@ pub fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
 
 /// Reads one file.
 fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, means: Means<'_>) -> Outcome {
-    let Means { seed, style, sources: ZoneSources { include_dirs, limits, .. } } = means;
+    let Means { seed, style, is_strict, sources: ZoneSources { include_dirs, limits, .. } } = means;
     let mut disk = DiskFiles::new(&file.path, include_dirs, limits.octets_max);
-    let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let zone_file = ZoneFile { path: &file.path, name: file.name.as_ref(), seed, previous, limits: *limits };
+    let (mut sources, mut faults) = (Sources::default(), Faults::new(is_strict));
+    let zone_file =
+        ZoneFile { path: &file.path, name: file.name.as_ref(), seed, previous, limits: *limits, now: seconds() };
     let zone = zone::load(&zone_file, &mut disk, crew, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {
@@ -88,6 +92,11 @@ fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, means: Means<'_
         faults: shown,
         witnesses: disk.into_witnesses(),
     }
+}
+
+/// The time as signatures count it: seconds since 1970 modulo 2^32.
+fn seconds() -> u32 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
 
 /// Takes room for a file and for what was included at the last reading. One that can't be looked at takes none: to read it

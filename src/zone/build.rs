@@ -15,11 +15,9 @@ use crate::zone::index::Index;
 use crate::zone::layout::{Laid, Layout};
 use crate::zone::names::Names;
 use crate::zone::node::{self, Flags};
-use crate::zone::nsec3;
-use crate::zone::order::{self, Entry, Order};
 use crate::zone::reader::{self, Files, Limits, MasterFile, Record, Sink, Sources};
 use crate::zone::survey::Survey;
-use crate::zone::{Denial, Nsec3Chain, Zone};
+use crate::zone::{Denial, Zone, chain};
 
 /// Room for the RDATA of an SOA; most need less.
 const SOA_BYTES: usize = 256;
@@ -36,6 +34,8 @@ pub struct ZoneFile<'a> {
     pub previous: Option<&'a Zone>,
     /// How much it may take.
     pub limits: Limits,
+    /// The time in seconds since 1970, modulo 2^32, as signatures count it (RFC 4034 §3.1.5).
+    pub now: u32,
 }
 
 /// Reads a zone file and makes the zone, unless it has errors; the zone is the same with any crew.
@@ -69,6 +69,7 @@ struct Builder {
     soas: Vec<(Name, Place)>,
     chains: Chains,
     has_nsec: bool,
+    has_signatures: bool,
 }
 
 impl Sink for Builder {
@@ -82,6 +83,7 @@ impl Sink for Builder {
             Type::SOA if self.soas.len() < FAULTS_MAX => self.soas.push((record.owner.to_name(), record.place)),
             Type::NSEC3 | Type::NSEC3PARAM => self.chains.note(record),
             Type::NSEC => self.has_nsec = true,
+            Type::RRSIG => self.has_signatures = true,
             _ => {}
         }
         let is_hashed = record.rtype == Type::NSEC3
@@ -105,6 +107,7 @@ impl Sink for Builder {
         self.soas.truncate(FAULTS_MAX);
         self.chains.join(later.chains);
         self.has_nsec |= later.has_nsec;
+        self.has_signatures |= later.has_signatures;
     }
 }
 
@@ -112,7 +115,8 @@ impl Builder {
     /// Starts with nothing.
     fn new(seed: Seed) -> Self {
         let (plain, hashed) = (Collector::new(seed), Collector::new(seed));
-        Self { seed, plain, hashed, soas: Vec::with_capacity(1), chains: Chains::default(), has_nsec: false }
+        let (soas, chains) = (Vec::with_capacity(1), Chains::default());
+        Self { seed, plain, hashed, soas, chains, has_nsec: false, has_signatures: false }
     }
 
     /// Makes the zone; `None` if it, or what was read before, has errors.
@@ -126,24 +130,29 @@ impl Builder {
         let (mut labels_max, mut wildcard_parents) = (plain.labels_max, plain.wildcard_parents);
         labels_max = labels_max.max(apex.as_ref().label_count());
         index.find_empties(&plain.pieces, labels_max, crew, &mut wildcard_parents);
-        let params = self.chains.served();
+        let params = chain::best_of(self.chains.candidates(), hashed.as_ref(), faults);
         let layout = Layout {
             seed: self.seed,
             apex: apex.as_ref(),
             params: params.as_ref(),
             index: &index,
             wildcard_parents: &wildcard_parents,
-            may_be_signed: self.has_nsec || params.is_some(),
+            may_be_signed: self.has_signatures,
+            now: file.now,
         };
-        let laid = layout.write_names(&index, plain.pieces, file.previous.map(Zone::names), crew, faults);
+        let mut laid = layout.write_names(&index, plain.pieces, file.previous.map(Zone::names), crew, faults);
         let laid_hashed = hashed.map_or_else(Laid::nothing, |hashed| {
             let index = Index::new(self.seed, apex.as_ref(), hashed.shards);
             layout.write_names(&index, hashed.pieces, file.previous.map(|zone| &zone.hashed), crew, faults)
         });
+        laid.unsigned.add(laid_hashed.unsigned);
+        laid.signing.join(&laid_hashed.signing);
+        let is_signed = self.has_signatures && is_meant_to_be_signed(self.seed, apex.as_ref(), &laid.names);
+        let source = chain::Source { apex: apex.as_ref(), names: &laid.names, hashed: &laid_hashed.names, is_signed };
         let zone = Parts {
             seed: self.seed,
             apex,
-            denial: denial(apex.as_ref(), params, self.has_nsec, &laid.names, &laid_hashed.names),
+            denial: source.denial(params, self.has_nsec, faults),
             names: laid.names,
             hashed: laid_hashed.names,
             record_count: laid.record_count + laid_hashed.record_count,
@@ -156,9 +165,10 @@ impl Builder {
             faults.add(FaultKind::NoApexNs { apex }, soa.map_or(Place::of_file(0), |(_, place)| *place), 0);
         }
         self.chains.check(apex.as_ref(), faults);
-        if zone.is_signed() {
+        if is_signed {
             laid.unsigned.tell(apex.as_ref(), faults);
         }
+        laid.signing.tell(&zone, is_signed, faults);
         (faults.error_count() == 0).then_some(zone)
     }
 
@@ -176,45 +186,19 @@ impl Builder {
             return found;
         }
         // A record that could not be read may well have been the SOA.
-        if faults.error_count() == 0 {
+        if !faults.has_errors() {
             faults.add(FaultKind::NoSoa { apex }, Place::of_file(0), 0);
         }
         None
     }
 }
 
-/// Puts the chain that proves denials into order.
-fn denial(apex: NameRef<'_>, params: Option<nsec3::Params>, has_nsec: bool, names: &Names, hashed: &Names) -> Denial {
-    if let Some(params) = params {
-        let mut chain: Vec<(nsec3::Hash, Entry)> = hashed
-            .iter()
-            .filter(|(_, node)| {
-                node.rrset(Type::NSEC3).is_some_and(|rrset| rrset.records().any(|r| params.fit(r.rdata)))
-            })
-            .filter_map(|(at, node)| {
-                let hash = nsec3::owner_hash(node.name())?;
-                Some((hash, Entry { key: order::hash_key(&hash), node: at }))
-            })
-            .collect();
-        chain.sort_unstable_by_key(|(hash, _)| *hash);
-        let entries: Vec<Entry> = chain.into_iter().map(|(_, entry)| entry).collect();
-        return Denial::Nsec3(Box::new(Nsec3Chain { params, names: hashed.clone(), order: Order::new(&entries) }));
-    }
-    if !has_nsec {
-        return Denial::None;
-    }
-    let mut entries: Vec<Entry> = names
-        .iter()
-        .filter(|(_, node)| !node.flags().has(Flags::IS_OCCLUDED) && node.rrset(Type::NSEC).is_some())
-        .map(|(at, node)| Entry { key: order::name_key(node.name(), apex), node: at })
-        .collect();
-    if entries.is_empty() {
-        return Denial::None;
-    }
-    entries.sort_unstable_by(|a, b| {
-        a.key.cmp(&b.key).then_with(|| names.node(a.node).name().cmp(&names.node(b.node).name()))
-    });
-    Denial::Nsec(Order::new(&entries))
+/// Whether a zone is meant to be signed: its SOA is, or it has keys.
+fn is_meant_to_be_signed(seed: Seed, apex: NameRef<'_>, names: &Names) -> bool {
+    let node = names.find(LookupName::new(apex).hash(seed), apex.as_bytes());
+    node.is_some_and(|node| {
+        node.rrset(Type::DNSKEY).is_some() || node.rrset(Type::SOA).is_some_and(|soa| soa.signature_count > 0)
+    })
 }
 
 /// What a zone is put together from.

@@ -5,7 +5,7 @@
 
 use crate::wire::{Name, NameRef, Type, rdata};
 use crate::zone::collect::{Facts, Stored};
-use crate::zone::fault::{FAULTS_MAX, FaultKind, Faults, Place};
+use crate::zone::fault::{DnssecFault, FAULTS_MAX, FaultKind, Faults, Place};
 use crate::zone::hash::{LookupName, Seed};
 use crate::zone::index::{Index, Stand};
 use crate::zone::node::RrsetSource;
@@ -34,6 +34,7 @@ impl Owner<'_> {
                     self.check_delegation(self.name, faults);
                 }
                 self.check_targets(faults);
+                self.check_names(faults);
             }
             Some(Stand::Redirected(labels)) => {
                 let (owner, dname) = (self.name.to_name(), self.name.suffix(labels).to_name());
@@ -60,6 +61,7 @@ impl Owner<'_> {
                 Address::Present => continue,
                 Address::Alias if rtype == Type::SRV => continue, // RFC 2782 forbids it too, but nobody checks.
                 Address::Alias => FaultKind::TargetIsAlias { owner: owner.to_name(), rtype, target: target.to_name() },
+                Address::Absent if self.lacks_dot(rtype, target) => FaultKind::FinalDot { name: target.to_name() },
                 Address::Absent if self.is_cut && target.is_at_or_below(owner) => {
                     FaultKind::MissingGlue { cut: owner.to_name(), target: target.to_name() }
                 }
@@ -71,6 +73,49 @@ impl Owner<'_> {
             };
             faults.add(kind, record.place, 0);
         }
+    }
+
+    /// Tells of names that nobody means: completed with the origin though they were whole, or a mail address with `@`; and of
+    /// aliases that lead to nothing.
+    fn check_names(&self, faults: &mut Faults) {
+        if let Some(first) = self.records.first().filter(|_| !self.is_cut && is_doubled(self.name, self.apex)) {
+            faults.add(FaultKind::FinalDot { name: self.name.to_name() }, first.place, 0);
+        }
+        let is_told_elsewhere =
+            |rtype: Type| matches!(rtype, Type::NS | Type::MX | Type::SRV | Type::RRSIG | Type::NSEC);
+        for record in self.records.iter().filter(|record| !is_told_elsewhere(record.rtype)) {
+            for name in rdata::names(record.rtype, record.rdata).map(|embedded| embedded.name) {
+                if !name.is_below(self.apex) {
+                    continue;
+                }
+                if self.lacks_dot(record.rtype, name) {
+                    faults.add(FaultKind::FinalDot { name: name.to_name() }, record.place, 0);
+                } else if record.rtype == Type::CNAME && self.is_nothing(name) {
+                    let (owner, target) = (self.name.to_name(), name.to_name());
+                    faults.add(FaultKind::AliasToNothing { owner, target }, record.place, 0);
+                }
+            }
+            let rname = match record.rtype {
+                Type::SOA => rdata::names(record.rtype, record.rdata).nth(1),
+                Type::RP => rdata::names(record.rtype, record.rdata).next(),
+                _ => None,
+            };
+            let rname = rname.map(|embedded| embedded.name).filter(|rname| rname.as_bytes().contains(&b'@'));
+            if let Some(rname) = rname {
+                faults.add(FaultKind::BadRname { rname: rname.to_name() }, record.place, 0);
+            }
+        }
+    }
+
+    /// Whether a name in data looks as if it was to end where the origin was added, and does not exist.
+    fn lacks_dot(&self, rtype: Type, name: NameRef<'_>) -> bool {
+        let is_host_below_address = || rtype == Type::PTR && is_reverse(self.apex);
+        (is_doubled(name, self.apex) || is_host_below_address()) && self.is_nothing(name)
+    }
+
+    /// Whether there is no such name in the zone, and no wildcard stands for it.
+    fn is_nothing(&self, name: NameRef<'_>) -> bool {
+        matches!(self.index.stand(&LookupName::new(name)), Stand::Missing(None))
     }
 
     /// Whether a name of the zone has an address.
@@ -120,6 +165,30 @@ impl Owner<'_> {
     }
 }
 
+/// Whether the zone's name stands in `name` once more in front of itself: anywhere, or right there if it is one label, for
+/// which chance is enough elsewhere.
+fn is_doubled(name: NameRef<'_>, apex: NameRef<'_>) -> bool {
+    let (labels, relative) = (apex.label_count(), name.len() - apex.len());
+    let (octets, own) = (name.as_bytes(), &apex.as_bytes()[..apex.len() - 1]);
+    if labels == 0 || relative < own.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at + own.len() <= relative {
+        let is_there = octets[at..at + own.len()].eq_ignore_ascii_case(own);
+        if is_there && (labels > 1 || at + own.len() == relative) {
+            return true;
+        }
+        at += 1 + usize::from(octets[at]);
+    }
+    false
+}
+
+/// Whether a zone is one of addresses.
+fn is_reverse(apex: NameRef<'_>) -> bool {
+    ["in-addr.arpa.", "ip6.arpa."].iter().any(|above| apex.to_string().to_ascii_lowercase().ends_with(above))
+}
+
 /// Whether a name of the zone has an address.
 enum Address {
     Present,
@@ -149,7 +218,7 @@ impl Unsigned {
     /// Tells of them, once, where the zone is signed.
     pub(super) fn tell(self, apex: NameRef<'_>, faults: &mut Faults) {
         if let Some((owner, rtype, place)) = self.first {
-            let kind = FaultKind::Unsigned { apex: apex.to_name(), owner, rtype, count: self.count };
+            let kind = DnssecFault::Unsigned { apex: apex.to_name(), owner, rtype, count: self.count };
             faults.add(kind, place, 0);
         }
     }
@@ -204,13 +273,13 @@ impl Chains {
         self.0.retain(|noted| noted.owner.as_ref().is_at_or_below(apex));
     }
 
-    /// The parameters of the chain to serve: the first NSEC3PARAM with a known algorithm and no flags
-    /// (RFC 5155 §4.1.2) to which an NSEC3 record fits.
-    pub(super) fn served(&self) -> Option<Params> {
+    /// The parameters of the chains that may be served: of each NSEC3PARAM with a known algorithm and no flags
+    /// (RFC 5155 §4.1.2) to which an NSEC3 record fits, in the order of the text.
+    pub(super) fn candidates(&self) -> Vec<Params> {
         let of = |rtype: Type| self.0.iter().filter(move |noted| noted.rtype == rtype);
         let candidates = of(Type::NSEC3PARAM).filter(|noted| noted.head[1] == 0).filter_map(Noted::params);
-        let mut fitting = candidates.filter(|params| params.iterations <= ITERATIONS_MAX);
-        fitting.find(|params| of(Type::NSEC3).any(|noted| params.fit(&noted.head)))
+        let servable = candidates.filter(|params| params.iterations <= ITERATIONS_MAX);
+        servable.filter(|params| of(Type::NSEC3).any(|noted| params.fit(&noted.head))).collect()
     }
 
     /// Tells of parameters that are bad, and of chains and parameters without each other (RFC 5155 §4, RFC 9276).
@@ -231,12 +300,12 @@ impl Chains {
         params.iter().for_each(|(known, noted)| tell_of_params(noted, known.as_ref(), faults));
         for (chain, noted) in &chains {
             if chain.is_some() && params.iter().all(|(known, _)| known != chain) {
-                faults.add(FaultKind::Nsec3WithoutParam { apex }, noted.place, 0);
+                faults.add(DnssecFault::Nsec3WithoutParam { apex }, noted.place, 0);
             }
         }
         for (known, noted) in &params {
             if known.is_some() && chains.iter().all(|(chain, _)| chain != known) {
-                faults.add(FaultKind::Nsec3ParamWithoutChain { apex }, noted.place, 0);
+                faults.add(DnssecFault::Nsec3ParamWithoutChain { apex }, noted.place, 0);
             }
         }
     }
@@ -245,12 +314,12 @@ impl Chains {
 /// Tells of one set of NSEC3 parameters.
 fn tell_of_params(noted: &Noted, params: Option<&Params>, faults: &mut Faults) {
     let kind = match params {
-        None => FaultKind::Nsec3Algorithm { algorithm: noted.head.first().copied().unwrap_or(0) },
+        None => DnssecFault::Nsec3Algorithm { algorithm: noted.head.first().copied().unwrap_or(0) },
         Some(Params { iterations: 0, .. }) => return,
         Some(Params { iterations, .. }) if *iterations > ITERATIONS_MAX => {
-            FaultKind::Nsec3TooManyIterations { iterations: *iterations, max: ITERATIONS_MAX }
+            DnssecFault::Nsec3TooManyIterations { iterations: *iterations, max: ITERATIONS_MAX }
         }
-        Some(Params { iterations, .. }) => FaultKind::Nsec3Iterations { iterations: *iterations },
+        Some(Params { iterations, .. }) => DnssecFault::Nsec3Iterations { iterations: *iterations },
     };
     faults.add(kind, noted.place, 0);
 }

@@ -5,7 +5,10 @@
 //! place points into are kept elsewhere.
 
 mod cause;
+mod code;
+mod dnssec;
 mod help;
+mod hint;
 mod kept;
 
 use std::path::PathBuf;
@@ -15,6 +18,8 @@ use crate::wire::rdata::TextCause;
 use crate::wire::{Class, Name, NameError, Type};
 
 pub use cause::{Bound, FileError, GenerateCause};
+pub use dnssec::DnssecFault;
+pub use hint::Hint;
 pub use kept::{Fault, Faults};
 
 /// How many errors, and how many warnings, are kept for one file set; the rest are only counted.
@@ -208,12 +213,30 @@ pub enum FaultKind {
         /// What is wrong with the record.
         kind: Box<Self>,
     },
+    /// An entry with a fault that holds something from elsewhere.
+    #[error("{kind}")]
+    Hinted {
+        /// The fault.
+        kind: Box<Self>,
+        /// What it may come from.
+        hint: Hint,
+    },
+    /// A record that can be read and holds something from elsewhere.
+    #[error("{}", hint.what())]
+    Suspicious {
+        /// What it is.
+        hint: Hint,
+    },
     /// A record has no TTL, and none is known.
     #[error("no TTL here and no `$TTL` before: {used} seconds are used, here and wherever none is written")]
     NoTtl {
         /// What is used.
         used: u32,
     },
+
+    /// What is wrong with signatures, keys and denial.
+    #[error(transparent)]
+    Dnssec(#[from] DnssecFault),
 
     // The zone: errors.
     /// The SOA's owner is not the zone's name.
@@ -288,14 +311,6 @@ pub enum FaultKind {
         /// What the reply takes, header, question and signatures included.
         bytes: usize,
     },
-    /// NSEC3 with more iterations than a validator would do.
-    #[error("NSEC3 with {iterations} iterations; at most {max} are served")]
-    Nsec3TooManyIterations {
-        /// What the zone says.
-        iterations: u16,
-        /// What is allowed.
-        max: u16,
-    },
 
     // The zone: warnings.
     /// A record that does not belong to the zone.
@@ -325,14 +340,6 @@ pub enum FaultKind {
         owner: Name,
         /// The type.
         rtype: Type,
-    },
-    /// A signature of nothing.
-    #[error("this RRSIG record covers {covered} records, but {owner} has none")]
-    RrsigCoversNothing {
-        /// The owner.
-        owner: Name,
-        /// The type that is covered.
-        covered: Type,
     },
     /// A type that has no meaning, or a surprising one, at a wildcard.
     #[error("{rtype} at the wildcard {owner} does not do what it seems to")]
@@ -392,128 +399,36 @@ pub enum FaultKind {
         /// The delegation.
         cut: Name,
     },
-    /// An NSEC3 chain without NSEC3PARAM.
-    #[error("the zone {apex} has NSEC3 records without an NSEC3PARAM record of the same parameters")]
-    Nsec3WithoutParam {
-        /// The zone's name.
-        apex: Name,
-    },
-    /// NSEC3PARAM without an NSEC3 chain.
-    #[error("the zone {apex} has an NSEC3PARAM record without NSEC3 records of the same parameters")]
-    Nsec3ParamWithoutChain {
-        /// The zone's name.
-        apex: Name,
-    },
-    /// An unknown NSEC3 hash algorithm.
-    #[error("NSEC3 hash algorithm {algorithm} is unknown")]
-    Nsec3Algorithm {
-        /// The number.
-        algorithm: u8,
-    },
-    /// NSEC3 with iterations.
-    #[error("NSEC3 with {iterations} additional iterations")]
-    Nsec3Iterations {
-        /// How many.
-        iterations: u16,
-    },
-    /// RRsets of a signed zone that have no signature.
-    #[error("the zone {apex} is signed, but {count} RRsets are not: the first is {owner} {rtype}")]
-    Unsigned {
-        /// The zone's name.
-        apex: Name,
-        /// The owner of the first.
+    /// A name with more types than are looked through for each query.
+    #[error("{owner} has records of {count} types; at most {max} are served")]
+    TooManyTypes {
+        /// The name.
         owner: Name,
-        /// The type of the first.
-        rtype: Type,
-        /// How many there are.
+        /// How many types there are.
         count: usize,
+        /// How many there may be.
+        max: usize,
     },
-}
-
-impl FaultKind {
-    /// Whether the zone is refused for it.
-    pub fn severity(&self) -> Severity {
-        self.row().0
-    }
-
-    /// The code that scripts may rely on, in kebab case.
-    pub fn code(&self) -> &'static str {
-        self.row().1
-    }
-
-    /// Severity and code, one row a kind.
-    fn row(&self) -> (Severity, &'static str) {
-        use Severity::{Error, Warning};
-        match self {
-            Self::FileUnreadable { cause, .. } => match cause {
-                FileError::Missing => (Error, "file-missing"),
-                FileError::Directory => (Error, "file-is-directory"),
-                FileError::Pipe | FileError::Socket | FileError::Device => (Error, "file-special"),
-                FileError::TooLong { .. } => (Error, "file-too-long"),
-                FileError::Outside => (Error, "include-outside"),
-                FileError::LinkLoop | FileError::Denied | FileError::Other(_) => (Error, "file-unreadable"),
-            },
-            Self::NotAZoneFile => (Error, "not-a-zone-file"),
-            Self::ZoneTooLarge { .. } => (Error, "zone-too-large"),
-            Self::FileEmpty => (Error, "file-empty"),
-            Self::FileBinary => (Error, "file-binary"),
-            Self::IncludeLoop { .. } => (Error, "include-loop"),
-            Self::IncludeTooDeep { .. } => (Error, "include-too-deep"),
-            Self::TooManyIncludes { .. } => (Error, "too-many-includes"),
-            Self::ParenthesisOpen => (Error, "parenthesis-open"),
-            Self::ParenthesisClose => (Error, "parenthesis-close"),
-            Self::QuoteOpen => (Error, "quote-open"),
-            Self::EntryTooLong { .. } => (Error, "entry-too-long"),
-            Self::UnknownDirective { .. } => (Error, "unknown-directive"),
-            Self::IndentedDirective => (Error, "indented-directive"),
-            Self::MissingField { .. } => (Error, "missing-field"),
-            Self::SurplusField => (Error, "surplus-field"),
-            Self::QuotedField { .. } => (Error, "quoted-field"),
-            Self::BadOwner { .. } => (Error, "bad-owner"),
-            Self::NoOwner => (Error, "no-owner"),
-            Self::BadOrigin { .. } => (Error, "bad-origin"),
-            Self::BadTtl => (Error, "bad-ttl"),
-            Self::TtlTooLarge => (Error, "ttl-too-large"),
-            Self::ClassNotIn { .. } => (Error, "class-not-in"),
-            Self::UnknownType { .. } => (Error, "unknown-type"),
-            Self::MetaType { .. } => (Error, "meta-type"),
-            Self::BadRdata { .. } => (Error, "bad-rdata"),
-            Self::Generate { .. } => (Error, "bad-generate"),
-            Self::Generated { kind, .. } => kind.row(),
-            Self::NoTtl { .. } => (Warning, "no-ttl"),
-            Self::SoaNotAtApex { .. } => (Error, "soa-not-at-apex"),
-            Self::NoSoa { .. } => (Error, "no-soa"),
-            Self::SeveralSoas { .. } => (Error, "several-soas"),
-            Self::SeveralCnames { .. } => (Error, "several-cnames"),
-            Self::SeveralDnames { .. } => (Error, "several-dnames"),
-            Self::CnameAndOtherData { .. } => (Error, "cname-and-other-data"),
-            Self::BelowDname { .. } => (Error, "below-dname"),
-            Self::RrsetTooLarge { .. } => (Error, "rrset-too-large"),
-            Self::RrsetWithoutRoom { .. } => (Warning, "rrset-without-room"),
-            Self::Nsec3TooManyIterations { .. } => (Error, "nsec3-too-many-iterations"),
-            Self::OutOfZone { .. } => (Warning, "out-of-zone"),
-            Self::TtlsDiffer { .. } => (Warning, "ttls-differ"),
-            Self::Duplicate { .. } => (Warning, "duplicate"),
-            Self::RrsigCoversNothing { .. } => (Warning, "rrsig-covers-nothing"),
-            Self::AtWildcard { .. } => (Warning, "at-wildcard"),
-            Self::NsBesideDname { .. } => (Warning, "ns-beside-dname"),
-            Self::NoApexNs { .. } => (Warning, "no-apex-ns"),
-            Self::TargetIsAlias { .. } => (Warning, "target-is-alias"),
-            Self::MissingGlue { .. } => (Warning, "missing-glue"),
-            Self::TargetWithoutAddress { .. } => (Warning, "target-without-address"),
-            Self::BelowCut { .. } => (Warning, "below-cut"),
-            Self::Nsec3WithoutParam { .. } => (Warning, "nsec3-without-param"),
-            Self::Nsec3ParamWithoutChain { .. } => (Warning, "nsec3param-without-chain"),
-            Self::Nsec3Algorithm { .. } => (Warning, "nsec3-algorithm"),
-            Self::Nsec3Iterations { .. } => (Warning, "nsec3-iterations"),
-            Self::Unsigned { .. } => (Warning, "unsigned"),
-        }
-    }
-
-    /// Whether the line at fault may be shown: it is text of a zone, and not something that only stands in its place.
-    pub fn shows_line(&self) -> bool {
-        !matches!(self, Self::FileBinary | Self::NotAZoneFile)
-    }
+    /// A name that has the zone's name twice.
+    #[error("{name} ends with the zone's name twice, or is a host below an address: is a final dot missing?")]
+    FinalDot {
+        /// The name, an owner or a name in data.
+        name: Name,
+    },
+    /// An RNAME that is no mail address in the form of a name.
+    #[error("the mail address {rname} is written with `@`")]
+    BadRname {
+        /// The RNAME as it is.
+        rname: Name,
+    },
+    /// An alias of a name in the zone that does not exist.
+    #[error("{owner} is an alias of {target}, which does not exist")]
+    AliasToNothing {
+        /// The alias.
+        owner: Name,
+        /// Its target.
+        target: Name,
+    },
 }
 
 #[cfg(test)]
@@ -531,6 +446,41 @@ mod tests {
         assert_eq!(faults.iter().count(), FAULTS_MAX + 1);
         assert_eq!(faults.dropped_count(), 300);
         assert!(faults.iter().any(|fault| fault.kind.severity() == Severity::Error));
+    }
+
+    #[test]
+    fn which_faults_are_kept_hangs_on_their_places_alone() {
+        let kept = |shard_count: u32, seed: u32| {
+            let mut shards = vec![Faults::default(); shard_count as usize];
+            for number in 0..1_000_u32 {
+                // Odd, so that it reaches each line once.
+                let line = number.wrapping_mul(seed) % 1_000;
+                let place = Place { file: (line % 2) as u16, line: 1 + line / 2, column: 1 };
+                shards[(line.wrapping_mul(77) % shard_count) as usize].add(FaultKind::NoTtl { used: line }, place, 0);
+            }
+            let mut all = Faults::default();
+            all.join(shards);
+            let mut places: Vec<_> = all.iter().map(|fault| (fault.place, fault.kind.to_string())).collect();
+            places.sort();
+            (places, all.warning_count())
+        };
+        let expected = kept(1, 1);
+        assert_eq!((expected.0.len(), expected.1), (FAULTS_MAX, 1_000));
+        assert!(expected.0.iter().all(|(place, _)| (place.file, place.line) <= (0, 200)), "the first in the text");
+        for (shard_count, seed) in [(1, 999), (1, 7), (2, 1), (32, 999), (5, 333)] {
+            assert_eq!(kept(shard_count, seed), expected, "{shard_count} shards, {seed}");
+        }
+    }
+
+    #[test]
+    fn strictly_a_warning_is_an_error_and_hides_no_other() {
+        let mut faults = Faults::new(true);
+        faults.add(FaultKind::NoTtl { used: 3600 }, Place::of_file(0), 0);
+        faults.hold_back_warnings_behind_errors();
+        let mut part = faults.fork();
+        part.add(FaultKind::NsBesideDname { owner: Name::ROOT }, Place::of_file(0), 0);
+        faults.join([part]);
+        assert_eq!((faults.error_count(), faults.warning_count()), (2, 0));
     }
 
     #[test]

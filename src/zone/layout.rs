@@ -7,6 +7,7 @@ use crate::zone::crew::{self, Crew};
 use crate::zone::fault::Faults;
 use crate::zone::hash::{LookupName, NameHash, Seed};
 use crate::zone::index::{Empty, Index};
+use crate::zone::keys::Signing;
 use crate::zone::names::{Names, NamesPart, NamesPlan, NamesWriter, has_crowd};
 use crate::zone::node::{self, Flags};
 use crate::zone::nsec3::Params;
@@ -25,8 +26,10 @@ pub(super) struct Layout<'a> {
     /// The names of the zone.
     pub(super) index: &'a Index,
     pub(super) wildcard_parents: &'a Hashes,
-    /// Whether missing signatures are to be counted.
+    /// Whether there are signatures, so that missing and bad ones are to be counted.
     pub(super) may_be_signed: bool,
+    /// The time, as signatures count it.
+    pub(super) now: u32,
 }
 
 /// Nodes that were laid out.
@@ -34,6 +37,7 @@ pub(super) struct Laid {
     pub(super) names: Names,
     pub(super) record_count: usize,
     pub(super) unsigned: Unsigned,
+    pub(super) signing: Signing,
 }
 
 /// One owner with its runs, or an empty non-terminal.
@@ -75,6 +79,7 @@ struct Desk<'a> {
     writer: NamesWriter<'a>,
     faults: Faults,
     unsigned: Unsigned,
+    signing: Signing,
     record_count: usize,
 }
 
@@ -83,6 +88,7 @@ struct Written {
     part: NamesPart,
     faults: Faults,
     unsigned: Unsigned,
+    signing: Signing,
     record_count: usize,
 }
 
@@ -90,7 +96,12 @@ impl Laid {
     /// No nodes at all.
     pub(super) fn nothing() -> Self {
         let plan = NamesPlan::new(0, |_| false, None);
-        Self { names: plan.finish(vec![plan.writer(0, 0).finish()]), record_count: 0, unsigned: Unsigned::default() }
+        Self {
+            names: plan.finish(vec![plan.writer(0, 0).finish()]),
+            record_count: 0,
+            unsigned: Unsigned::default(),
+            signing: Signing::default(),
+        }
     }
 }
 
@@ -125,24 +136,26 @@ impl Layout<'_> {
                 writer: plan.writer(number, part_bits),
                 faults: none.clone(),
                 unsigned: Unsigned::default(),
+                signing: Signing::default(),
                 record_count: 0,
             };
             for (index, pieces) in parts.into_iter().enumerate() {
                 self.write_shard(names, number * part_shards + index, &pieces, &mut desk);
             }
-            let Desk { writer, faults, unsigned, record_count } = desk;
-            Written { part: writer.finish(), faults, unsigned, record_count }
+            let Desk { writer, faults, unsigned, signing, record_count } = desk;
+            Written { part: writer.finish(), faults, unsigned, signing, record_count }
         });
         let (mut made, mut found) = (Vec::with_capacity(written.len()), Vec::with_capacity(written.len()));
-        let (mut unsigned, mut record_count) = (Unsigned::default(), 0);
+        let (mut unsigned, mut signing, mut record_count) = (Unsigned::default(), Signing::default(), 0);
         for written in written {
             made.push(written.part);
             found.push(written.faults);
             unsigned.add(written.unsigned);
+            signing.join(&written.signing);
             record_count += written.record_count;
         }
         faults.join(found);
-        Laid { names: plan.finish(made), record_count, unsigned }
+        Laid { names: plan.finish(made), record_count, unsigned, signing }
     }
 
     /// Lays out the nodes of one shard.
@@ -162,6 +175,9 @@ impl Layout<'_> {
             records.extend(group.runs.iter().flat_map(|run| pieces.records(*run)));
             let owner = group.empty.map_or_else(|| pieces.owner(group.runs[0]), Empty::name);
             maker.make(owner, self.apex, &records, &mut desk.faults);
+            if self.may_be_signed {
+                desk.signing.look_at(owner, &records, self.now);
+            }
             self.write_node(&group, owner, &records, &maker, is_zone, desk);
         }
     }
@@ -185,13 +201,13 @@ impl Layout<'_> {
             .with(Flags::HAS_DNAME, facts.has(Facts::HAS_DNAME))
             .with(Flags::HAS_WILDCARD, self.wildcard_parents.contains(&group.hash))
             .with(Flags::IS_OCCLUDED, occluder.is_some());
+        let (index, seed, apex) = (self.index, self.seed, self.apex);
+        let judged = Owner { index, seed, apex, name: owner, records, is_cut, occluder };
         if is_zone {
-            let (index, seed, apex) = (self.index, self.seed, self.apex);
-            let judged = Owner { index, seed, apex, name: owner, records, is_cut, occluder };
             judged.check(&mut desk.faults);
-            if self.may_be_signed {
-                judged.count_unsigned(rrsets.sources(), &mut desk.unsigned);
-            }
+        }
+        if self.may_be_signed {
+            judged.count_unsigned(rrsets.sources(), &mut desk.unsigned);
         }
         let params = self.params.filter(|_| is_zone && !flags.has(Flags::IS_OCCLUDED));
         let hashes = params.map(|params| {

@@ -4,6 +4,7 @@
 //! that a later change costs what it touches and not what the zone holds.
 
 mod build;
+mod chain;
 mod check;
 mod collect;
 pub mod compress;
@@ -11,6 +12,7 @@ mod crew;
 pub mod fault;
 pub mod hash;
 mod index;
+mod keys;
 mod layout;
 mod lookup;
 mod names;
@@ -31,8 +33,10 @@ use std::cmp::Ordering;
 
 pub use build::{ZoneFile, load};
 pub use crew::{Alone, Crew};
+pub use keys::check_child;
 pub use lookup::{Found, Missing, Trail};
 pub use names::{Bucket, Names, NodeRef};
+pub use rrsets::TYPES_MAX;
 pub use set::{Entry, Located, Place, ZoneSet};
 
 use crate::wire::{Name, NameRef};

@@ -50,7 +50,7 @@ pub fn write(faults: &Faults, sources: &Sources, style: Style, out: &mut String)
 
 /// Appends one fault and an empty line.
 fn write_fault(fault: &Fault, lines: &mut Lines<'_>, renderer: &Renderer, out: &mut String) {
-    let level = match fault.kind.severity() {
+    let level = match fault.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };

@@ -7,9 +7,12 @@ use crate::wire::message::{MESSAGE_BYTES_MAX, OPT_BYTES};
 use crate::wire::{NameRef, Type, rdata};
 use crate::zone::collect::Stored;
 use crate::zone::compress::measure;
-use crate::zone::fault::{FaultKind, Faults, Place};
+use crate::zone::fault::{DnssecFault, FaultKind, Faults, Place};
 use crate::zone::hash::Seed;
 use crate::zone::node::{QNAME_OFFSET, QUESTION_TAIL_BYTES, RECORD_FIXED_BYTES, RrsetSource};
+
+/// The most types of one name: a query looks through all of them, and there are about a hundred (BIND: 100).
+pub const TYPES_MAX: usize = 256;
 
 /// Turns the records of one owner into RRsets; its buffers are used again for the next.
 pub(super) struct RrsetMaker<'a> {
@@ -66,6 +69,10 @@ impl<'a> RrsetMaker<'a> {
             self.parts.push(part);
         }
         tell_of_owner(owner, &sorted, faults);
+        if let Some(first) = records.first().filter(|_| self.parts.len() > TYPES_MAX) {
+            let kind = FaultKind::TooManyTypes { owner: owner.to_name(), count: self.parts.len(), max: TYPES_MAX };
+            faults.add(kind, first.place, 0);
+        }
     }
 
     /// Tells of an RRset that no reply can hold, or none with EDNS and its signatures: measured as it would be sent.
@@ -161,7 +168,7 @@ fn tell_of_rrset(
 ) {
     let rtype = part.rtype;
     let Some(first) = own.first() else {
-        let kind = FaultKind::RrsigCoversNothing { owner: owner.to_name(), covered: rtype };
+        let kind = DnssecFault::RrsigCoversNothing { owner: owner.to_name(), covered: rtype };
         return signing.iter().take(1).for_each(|record| faults.add(kind.clone(), record.place, 0));
     };
     if part.rdatas.len() > 1 {

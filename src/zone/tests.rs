@@ -37,7 +37,7 @@ fn load_with(crew: &dyn Crew, name: &str, text: &str, previous: Option<&Zone>) -
     let head = "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n";
     let mut files = TextFiles(HashMap::from([(path.clone(), format!("{head}{text}\n"))]));
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let file = ZoneFile { path: &path, name: name.as_ref(), seed: SEED, previous, limits: Limits::default() };
+    let file = ZoneFile { path: &path, name: name.as_ref(), seed: SEED, previous, limits: Limits::default(), now: 0 };
     let zone = load(&file, &mut files, crew, &mut sources, &mut faults);
     (zone, faults)
 }
@@ -364,4 +364,36 @@ fn an_rrset_is_measured_with_its_names_compressed() {
     let (zone, faults) = load_text("e.test.", &many(3000), None);
     let codes: Vec<_> = faults.iter().map(|fault| fault.kind.code()).collect();
     assert!(zone.is_none() && codes == ["rrset-too-large"], "{codes:?}");
+}
+
+#[test]
+fn names_that_nobody_means_are_told_of() {
+    for (zone, text, expected) in [
+        ("example.", "mail.example A 192.0.2.1", &["final-dot"][..]),
+        ("example.", "@ MX 10 mail.example", &["final-dot"]),
+        ("example.test.", "www CNAME web.example.test", &["final-dot"]),
+        ("example.test.", "x SRV 0 0 53 www.example.test.sub", &["final-dot"]),
+        ("2.0.192.in-addr.arpa.", "1 PTR www.example.test", &["final-dot"]),
+        ("2.0.192.in-addr.arpa.", "1 PTR www.example.test.", &[]),
+        ("com.", "com.com. NS ns1.com.com.\nns1.com.com. A 192.0.2.1", &[]),
+        ("example.", "a.example.b A 192.0.2.1", &[]),
+        ("example.test.", "r RP host@example.test. .", &["bad-rname"]),
+        ("example.test.", "a CNAME b", &["alias-to-nothing"]),
+        ("example.test.", "a CNAME b.c\n*.c A 192.0.2.1", &[]),
+        ("example.test.", "a CNAME b.c\nd.b.c A 192.0.2.1", &[]),
+        ("example.test.", "a CNAME b.c\nc NS ns.other.", &[]),
+        ("example.test.", "a CNAME other.", &[]),
+    ] {
+        let (_, faults) = load_text(zone, text, None);
+        let codes: Vec<&str> = faults.iter().map(|fault| fault.kind.code()).collect();
+        assert_eq!(codes, expected, "{zone} {text}");
+    }
+}
+
+#[test]
+fn a_name_has_no_more_types_than_a_query_may_look_through() {
+    let types = |count: usize| (0..count).map(|n| format!("many TYPE{} \\# 0\n", 20_000 + n)).collect::<String>();
+    assert!(load_text("example.", &types(super::TYPES_MAX), None).0.is_some());
+    let (zone, faults) = load_text("example.", &types(super::TYPES_MAX + 1), None);
+    assert!(zone.is_none() && faults.iter().all(|fault| fault.kind.code() == "too-many-types"));
 }

@@ -9,18 +9,24 @@ use fated::wire::Type;
 use fated::wire::message::MESSAGE_BYTES_MAX;
 use fated::wire::name::{LABEL_BYTES_MAX, NAME_BYTES_MAX};
 use fated::wire::rdata::{RDATA_BYTES_MAX, TextCause, parse};
+use fated::zone::TYPES_MAX;
 use fated::zone::fault::FAULTS_MAX;
 use fated::zone::nsec3::ITERATIONS_MAX;
 use fated::zone::reader::{FALLBACK_TTL, INCLUDE_DEPTH_MAX, INCLUDES_MAX, Limits, REPEATED_OCTETS_MAX};
 
 #[test]
 fn the_page_lists_every_code_with_its_severity() {
-    let source = text("src/zone/fault.rs");
+    let source = [text("src/zone/fault/code.rs"), text("src/zone/fault/dnssec.rs")].concat();
     let mut codes = BTreeMap::new();
     for (start, severity) in [("(Error, \"", "error"), ("(Warning, \"", "warning")] {
         for rest in source.split(start).skip(1) {
             let code = rest.split('"').next().unwrap_or_default();
             assert!(codes.insert(code.to_owned(), severity.to_owned()).is_none(), "{code} has two rows");
+        }
+    }
+    for code in text("src/zone/fault/cause.rs").split("=> \"").skip(1).filter_map(|rest| rest.split_once("\",\n")) {
+        if !code.0.contains(' ') && code.0.contains('-') && !code.0.ends_with("-max") {
+            assert!(codes.insert(code.0.to_owned(), "error".to_owned()).is_none(), "{} has two rows", code.0);
         }
     }
     let mut listed = BTreeMap::new();
@@ -65,6 +71,7 @@ fn the_bounds_of_the_page_are_those_of_the_code() {
         ("`NAME_BYTES_MAX`, `LABEL_BYTES_MAX`", format!("{NAME_BYTES_MAX}, {LABEL_BYTES_MAX}")),
         ("`RDATA_BYTES_MAX`", RDATA_BYTES_MAX.to_string()),
         ("`MESSAGE_BYTES_MAX`", MESSAGE_BYTES_MAX.to_string()),
+        ("`TYPES_MAX`", TYPES_MAX.to_string()),
         ("`ITERATIONS_MAX`", ITERATIONS_MAX.to_string()),
         ("`FAULTS_MAX`", FAULTS_MAX.to_string()),
         ("`FALLBACK_TTL`", FALLBACK_TTL.to_string()),

@@ -78,6 +78,20 @@ pub enum FileError {
     Other(io::ErrorKind),
 }
 
+impl FileError {
+    /// The code of the fault.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "file-missing",
+            Self::Directory => "file-is-directory",
+            Self::Pipe | Self::Socket | Self::Device => "file-special",
+            Self::TooLong { .. } => "file-too-long",
+            Self::Outside => "include-outside",
+            Self::LinkLoop | Self::Denied | Self::Other(_) => "file-unreadable",
+        }
+    }
+}
+
 impl From<io::ErrorKind> for FileError {
     fn from(kind: io::ErrorKind) -> Self {
         match kind {

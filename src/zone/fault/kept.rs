@@ -7,6 +7,8 @@ use super::{FAULTS_MAX, FaultKind, Place, Severity};
 pub struct Fault {
     /// What is wrong.
     pub kind: FaultKind,
+    /// How bad it is here.
+    pub severity: Severity,
     /// Where.
     pub place: Place,
     /// How many octets of the line are at fault; 0 means the word that starts at `place`.
@@ -22,37 +24,71 @@ pub struct Faults {
     error_count: usize,
     warning_count: usize,
     holds_warnings_back: bool,
+    /// Whether warnings are taken for errors.
+    is_strict: bool,
+    /// Whether there is an error that is one whatever is taken for it.
+    has_errors: bool,
 }
 
 impl Faults {
+    /// None yet; if `is_strict`, warnings are taken for errors.
+    pub fn new(is_strict: bool) -> Self {
+        Self { is_strict, ..Self::default() }
+    }
+
     /// Passes over the warnings that are still to come, if there are errors: they may only follow from those.
     pub fn hold_back_warnings_behind_errors(&mut self) {
-        self.holds_warnings_back |= self.error_count > 0;
+        self.holds_warnings_back |= self.has_errors;
+    }
+
+    /// Whether there are errors, warnings that are taken for them left out.
+    pub(in crate::zone) fn has_errors(&self) -> bool {
+        self.has_errors
     }
 
     /// Counts a fault, and keeps it while there is room.
-    pub fn add(&mut self, kind: FaultKind, place: Place, length: usize) {
-        let count = match kind.severity() {
-            Severity::Warning if self.holds_warnings_back => return,
+    pub fn add(&mut self, kind: impl Into<FaultKind>, place: Place, length: usize) {
+        let kind = kind.into();
+        let own = kind.severity();
+        if own == Severity::Warning && self.holds_warnings_back {
+            return;
+        }
+        self.has_errors |= own == Severity::Error;
+        let severity = if self.is_strict { Severity::Error } else { own };
+        let count = match severity {
             Severity::Error => &mut self.error_count,
             Severity::Warning => &mut self.warning_count,
         };
         *count += 1;
+        let fault = Fault { kind, severity, place, length };
         if *count <= FAULTS_MAX {
-            self.kept.push(Fault { kind, place, length });
+            self.kept.push(fault);
+        } else {
+            self.keep_if_before(fault);
+        }
+    }
+
+    /// Keeps a fault instead of the last one of its severity that is kept, if it stands before that: which ones are kept
+    /// depends on their places alone, and not on the order in which they were found.
+    fn keep_if_before(&mut self, fault: Fault) {
+        let is_rival = |kept: &&mut Fault| kept.severity == fault.severity;
+        // Of several at one place the one that was found last.
+        let last = self.kept.iter_mut().filter(is_rival).max_by_key(|kept| kept.place);
+        if let Some(last) = last.filter(|last| fault.place < last.place) {
+            *last = fault;
         }
     }
 
     /// Nothing yet, and the same held back.
     pub(in crate::zone) fn fork(&self) -> Self {
-        Self { holds_warnings_back: self.holds_warnings_back, ..Self::default() }
+        Self { holds_warnings_back: self.holds_warnings_back, is_strict: self.is_strict, ..Self::default() }
     }
 
     /// Adds what several have found beside each other, in the order of the places.
-    pub(in crate::zone) fn join(&mut self, parts: impl IntoIterator<Item = Self>) {
+    pub fn join(&mut self, parts: impl IntoIterator<Item = Self>) {
         let (mut found, mut dropped_errors, mut dropped_warnings) = (Vec::new(), 0, 0);
         for part in parts {
-            let errors = part.kept.iter().filter(|fault| fault.kind.severity() == Severity::Error).count();
+            let errors = part.kept.iter().filter(|fault| fault.severity == Severity::Error).count();
             dropped_errors += part.error_count - errors;
             dropped_warnings += part.warning_count - (part.kept.len() - errors);
             found.extend(part.kept);

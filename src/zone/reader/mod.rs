@@ -5,6 +5,7 @@
 //! a fault gives no record; reading goes on with the next.
 
 mod generate;
+mod hints;
 mod parts;
 mod room;
 mod scan;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::wire::rdata::{TextCause, TextError, Token, TtlError, parse, parse_ttl};
 use crate::wire::{Class, Name, NameRef, Shown, Type};
 use crate::zone::crew::Crew;
-use crate::zone::fault::{Bound, DIRECTIVES, FaultKind, Faults, FileError, Place, Severity};
+use crate::zone::fault::{Bound, DIRECTIVES, FaultKind, Faults, FileError, Hint, Place, Severity};
 use room::Room;
 use scan::{Scanned, Scanner, Spot};
 
@@ -312,7 +313,8 @@ impl<'r, S: Sink> Reader<'r, S> {
             let outcome = match scanner.next_entry() {
                 Scanned::End => return,
                 Scanned::Broken(kind, spot) => {
-                    self.tell(*kind, place(file, spot), spot.length);
+                    let kind = hints::explain(*kind, &scanner.tokens, scanner.tokens.len());
+                    self.tell(kind, place(file, spot), spot.length);
                     if !scanner.is_blank_first {
                         self.state.owner_state = OwnerState::Wrong;
                         self.state.is_origin_known &=
@@ -325,7 +327,7 @@ impl<'r, S: Sink> Reader<'r, S> {
             self.state.has_entries = true;
             if let Err(trouble) = outcome {
                 let (place, length) = locate(file, scanner, &trouble);
-                self.tell(trouble.kind, place, length);
+                self.tell(hints::explain(trouble.kind, &scanner.tokens, trouble.word), place, length);
             }
         }
     }
@@ -380,12 +382,31 @@ impl<'r, S: Sink> Reader<'r, S> {
         self.read_rdata(head.rtype, &scanner.tokens[head.next..])
             .map_err(|error| trouble_at(rdata_fault(head.rtype, error.cause), head.next + error.token, error.offset))?;
         self.is_zone_text = true;
+        self.tell_of_suspicious(file, scanner);
         if self.state.owner_state == OwnerState::Known {
             self.room.take(Bound::Records, 1).map_err(|kind| trouble(*kind, 0))?;
             let Head { rtype, ttl, .. } = head;
             self.sink.take(&Record { owner: self.state.owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
         }
         Ok(())
+    }
+
+    /// Tells of what a good record holds that nobody means to write. Most texts are ASCII and cost nothing more.
+    fn tell_of_suspicious(&mut self, file: u16, scanner: &Scanner<'_>) {
+        let owner = &scanner.tokens[0];
+        let is_odd =
+            !scanner.is_blank_first && !owner.is_quoted && matches!(owner.text.first(), Some(b'#' | b'/' | b'<'));
+        if scanner.is_ascii && !is_odd {
+            return;
+        }
+        let comment = Hint::of_comment(owner.text).filter(|_| is_odd).map(|hint| (0, hint));
+        let words = scanner.tokens.iter().enumerate().filter(|(_, token)| !token.is_quoted);
+        let found =
+            comment.or_else(|| words.into_iter().find_map(|(at, token)| Some((at, Hint::in_word(token.text)?))));
+        if let Some((at, hint)) = found {
+            let spot = scanner.spots[at];
+            self.tell(FaultKind::Suspicious { hint }, place(file, spot), spot.length);
+        }
     }
 
     /// Reads TTL and class, in either order or missing, and the type, from word `next` on.

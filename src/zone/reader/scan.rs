@@ -46,6 +46,8 @@ pub(super) struct Scanner<'a> {
     line: u32,
     /// Offset of the first octet of the line.
     line_start: usize,
+    /// Whether all of the text from where it started is ASCII.
+    pub(super) is_ascii: bool,
     /// Whether the entry began with a blank, so that it repeats an owner.
     pub(super) is_blank_first: bool,
     /// The words of the entry.
@@ -64,11 +66,23 @@ impl<'a> Scanner<'a> {
     pub(super) fn new(octets: &'a [u8]) -> Self {
         // Windows editors put a byte order mark in front of UTF-8; columns count it.
         let at = if octets.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+        Self::start(octets, at, 1, 0)
+    }
+
+    /// Starts at the first octet of line `line`, behind the end of an entry.
+    pub(super) fn at_line(octets: &'a [u8], at: usize, line: u32) -> Self {
+        // The first line starts in front of its byte order mark.
+        Self::start(octets, at, line, if line == 1 { 0 } else { at })
+    }
+
+    /// Starts at an octet of a line that starts at `line_start`.
+    fn start(octets: &'a [u8], at: usize, line: u32, line_start: usize) -> Self {
         Self {
             octets,
             at,
-            line: 1,
-            line_start: 0,
+            line,
+            line_start,
+            is_ascii: octets[at..].is_ascii(),
             is_blank_first: false,
             tokens: Vec::with_capacity(ENTRY_WORDS),
             spots: Vec::with_capacity(ENTRY_WORDS),
@@ -76,12 +90,6 @@ impl<'a> Scanner<'a> {
             opening: Spot::default(),
             recoveries: 0,
         }
-    }
-
-    /// Starts at the first octet of line `line`, behind the end of an entry.
-    pub(super) fn at_line(octets: &'a [u8], at: usize, line: u32) -> Self {
-        // The first line starts in front of its byte order mark.
-        Self { at, line, line_start: if line == 1 { 0 } else { at }, ..Self::new(octets) }
     }
 
     /// The whole text.

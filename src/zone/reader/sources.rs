@@ -23,6 +23,13 @@ struct Source {
 }
 
 impl Sources {
+    /// A zone's own file, of which no octets are kept.
+    pub fn of_path(path: &Path) -> Self {
+        let mut sources = Self::default();
+        sources.add(path, Vec::new());
+        sources
+    }
+
     /// The path of a file as it was asked for.
     pub fn path(&self, file: u16) -> Option<&Path> {
         self.files.get(usize::from(file)).map(|source| source.path.as_path())

@@ -232,6 +232,56 @@ fn a_file_without_anything_good_is_one_fault_and_repeats_none_of_its_words() {
     }
 }
 
+/// Codes and hints of the faults of a text behind a good line.
+fn hints(text: &str) -> Vec<(String, String)> {
+    let text = format!("$ORIGIN example.\n$TTL 5\n{text}\n");
+    let mut memory = Memory([(PathBuf::from("z/main"), text.into_bytes())].into());
+    let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
+    let master = MasterFile { path: Path::new("z/main"), origin: NameRef::ROOT, limits: Limits::default() };
+    read_zone(&mut memory, master, &Alone, &mut sources, &mut faults, &mut records);
+    faults.iter().map(|f| (f.kind.code().to_owned(), f.kind.help().unwrap_or_default().into_owned())).collect()
+}
+
+#[test]
+fn what_was_brought_from_elsewhere_is_named() {
+    for (text, code, word) in [
+        ("www\u{A0}A 192.0.2.1", "missing-field", "U+00A0"),
+        ("www A\u{A0}192.0.2.1", "missing-field", "no-break space"),
+        ("www A 192.0.2.1\u{A0}", "bad-rdata", "no-break space"),
+        ("www A \u{200B}192.0.2.1", "bad-rdata", "U+200B"),
+        ("w\u{FEFF}ww AAA 2001:db8::1", "unknown-type", "U+FEFF"),
+        ("x TXT a\u{A0}b", "suspicious-text", "U+00A0"),
+        ("x TXT \u{201C}v=spf1 -all\u{201D}", "suspicious-text", "U+201C"),
+        ("x CAA 0 issue \u{201C}ca.test\u{201D}", "suspicious-text", "U+201C"),
+        ("x HINFO \u{2018}a b c\u{2019}", "surplus-field", "U+2018"),
+        ("# all hosts", "unknown-type", "not with `#`"),
+        ("#www A 192.0.2.1", "suspicious-text", "not with `#`"),
+        ("www A 192.0.2.1 # web", "surplus-field", "not with `#`"),
+        ("www MX 10 mail #don't \"", "quote-open", "not with `#`"),
+        ("// all hosts", "unknown-type", "not with `//`"),
+        ("www A 192.0.2.1 // web", "surplus-field", "not with `//`"),
+        ("//www A 192.0.2.1", "suspicious-text", "not with `//`"),
+        ("@ ALIAS other.test.", "unknown-type", "`ALIAS`"),
+        ("@ 300 IN aname other.test.", "unknown-type", "`ANAME`"),
+        ("@ LUA A \"pickrandom({'192.0.2.1'})\"", "unknown-type", "PowerDNS"),
+        ("@ WINS 192.0.2.1", "unknown-type", "WINS"),
+        ("www URL http://x.test/", "unknown-type", "redirection"),
+        ("@ 600 IN A Parked", "bad-rdata", "Parked"),
+        ("@ A WebsiteBuilder Site", "bad-rdata", "provider"),
+        ("@ AAAA www.other.test.", "bad-rdata", "CNAME"),
+        ("www [AGE:3667392] 1200 A 192.0.2.1", "missing-field", "time stamp"),
+    ] {
+        let found = hints(text);
+        assert_eq!(found.first().map(|(code, _)| code.as_str()), Some(code), "{text}: {found:?}");
+        assert!(found[0].1.contains(word), "{text}: {found:?}");
+    }
+    for text in
+        ["a/b A 192.0.2.1", "x TXT \"\u{201C}a\u{A0}b\u{201D}\"", "\u{FC} A 192.0.2.1", "x TXT # //", "\\# A 192.0.2.1"]
+    {
+        assert_eq!(hints(text), [], "{text}");
+    }
+}
+
 #[test]
 fn what_may_belong_to_another_origin_or_ttl_is_no_second_fault() {
     for directive in ["$ORIGIN a..b", "$ORGIN sub", " $ORIGIN sub", "$ORIGIN \"sub", "$ORIGIN"] {

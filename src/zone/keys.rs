@@ -1,0 +1,195 @@
+//! Signatures and the keys that made them: times, keys without signatures, signatures without keys, and which key a DS is of
+//! (RFC 4034 §2, §3, §5). Verifies nothing: that needs no more than a validator, and takes longer than all the rest.
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha384};
+
+use crate::wire::{Name, NameRef, Type};
+use crate::zone::Zone;
+use crate::zone::collect::Stored;
+use crate::zone::fault::{DnssecFault, Faults, Place};
+use crate::zone::hash::LookupName;
+use crate::zone::node::Flags;
+
+/// The most pairs of algorithm and key tag that are counted.
+const SIGNERS_MAX: usize = 64;
+
+/// A DNSKEY by what signatures name it with: algorithm and key tag (RFC 4034 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signer {
+    algorithm: u8,
+    tag: u16,
+}
+
+/// Signatures of one sort.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signatures {
+    count: usize,
+    /// Owner and covered type of the first in the text.
+    first: Option<(Place, Name, Type)>,
+}
+
+impl Signatures {
+    /// Counts one.
+    fn add(&mut self, owner: NameRef<'_>, record: &Stored<'_>) {
+        self.count += 1;
+        if self.first.as_ref().is_none_or(|(place, ..)| record.place < *place) {
+            self.first = Some((record.place, owner.to_name(), record.covered().unwrap_or(Type::RRSIG)));
+        }
+    }
+
+    /// Counts others too.
+    fn join(&mut self, other: &Self) {
+        self.count += other.count;
+        if other.first.is_some_and(|(new, ..)| self.first.is_none_or(|(known, ..)| new < known)) {
+            self.first = other.first;
+        }
+    }
+}
+
+/// What the signatures of a zone say.
+#[derive(Default)]
+pub(super) struct Signing {
+    expired: Signatures,
+    early: Signatures,
+    signers: Vec<(Signer, Signatures)>,
+    /// The signer of the record before: nearly always that of the next one.
+    last: usize,
+}
+
+impl Signing {
+    /// Looks at the signatures among the records of one owner. `now` counts seconds as RRSIG does (RFC 4034 §3.1.5).
+    pub(super) fn look_at(&mut self, owner: NameRef<'_>, records: &[Stored<'_>], now: u32) {
+        for record in records.iter().filter(|record| record.rtype == Type::RRSIG) {
+            let Some(fixed) = record.rdata.first_chunk::<18>() else { continue };
+            let number = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+            if is_before(number(8), now) {
+                self.expired.add(owner, record);
+            }
+            if is_before(now, number(12)) {
+                self.early.add(owner, record);
+            }
+            let signer = Signer { algorithm: fixed[2], tag: u16::from_be_bytes([fixed[16], fixed[17]]) };
+            if let Some(signatures) = self.of(signer) {
+                signatures.add(owner, record);
+            }
+        }
+    }
+
+    /// What a signer has signed.
+    fn of(&mut self, signer: Signer) -> Option<&mut Signatures> {
+        if self.signers.get(self.last).is_none_or(|(known, _)| *known != signer) {
+            self.last = self.signers.iter().position(|(known, _)| *known == signer).unwrap_or(self.signers.len());
+            if self.last == self.signers.len() && self.last < SIGNERS_MAX {
+                self.signers.push((signer, Signatures::default()));
+            }
+        }
+        self.signers.get_mut(self.last).map(|(_, signatures)| signatures)
+    }
+
+    /// Counts what was seen elsewhere in the zone.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.expired.join(&other.expired);
+        self.early.join(&other.early);
+        for (signer, signatures) in &other.signers {
+            if let Some(known) = self.of(*signer) {
+                known.join(signatures);
+            }
+        }
+    }
+
+    /// Tells what is wrong, `zone` being laid out: of signatures only where it is meant to be signed.
+    pub(super) fn tell(&self, zone: &Zone, is_signed: bool, faults: &mut Faults) {
+        if is_signed {
+            self.tell_of_signatures(zone, faults);
+        }
+        let is_idle = |key: &Signer| self.signers.iter().all(|(signer, _)| signer != key);
+        let has_all = self.signers.len() < SIGNERS_MAX;
+        for Signer { algorithm, tag } in zone_keys(zone).map(Signer::of).filter(|key| has_all && is_idle(key)) {
+            faults.add(DnssecFault::DnskeySignsNothing { algorithm, tag }, Place::of_file(0), 0);
+        }
+    }
+
+    /// Tells of signatures whose time is not now, and of those that no key of the zone made.
+    fn tell_of_signatures(&self, zone: &Zone, faults: &mut Faults) {
+        if let Signatures { count, first: Some((place, owner, covered)) } = self.expired {
+            faults.add(DnssecFault::RrsigExpired { owner, covered, count }, place, 0);
+        }
+        if let Signatures { count, first: Some((place, owner, covered)) } = self.early {
+            faults.add(DnssecFault::RrsigNotYetValid { owner, covered, count }, place, 0);
+        }
+        let keys: Vec<Signer> = zone_keys(zone).map(Signer::of).collect();
+        for (signer, Signatures { count, first }) in self.signers.iter().filter(|(signer, _)| !keys.contains(signer)) {
+            if let Some((place, owner, covered)) = *first {
+                let Signer { algorithm, tag } = *signer;
+                faults.add(DnssecFault::RrsigWithoutKey { owner, covered, algorithm, tag, count: *count }, place, 0);
+            }
+        }
+    }
+}
+
+impl Signer {
+    /// That of a DNSKEY record, whose RDATA was checked.
+    fn of(rdata: &[u8]) -> Self {
+        Self { algorithm: rdata.get(3).copied().unwrap_or(0), tag: key_tag(rdata) }
+    }
+}
+
+/// Whether one time is before another in serial arithmetic (RFC 1982, RFC 4034 §3.1.5).
+fn is_before(time: u32, other: u32) -> bool {
+    other.wrapping_sub(time) as i32 > 0
+}
+
+/// The RDATA of the DNSKEY records at the apex.
+fn zone_keys(zone: &Zone) -> impl Iterator<Item = &[u8]> {
+    let keys = zone.apex_node().rrset(Type::DNSKEY);
+    keys.into_iter().flat_map(|keys| keys.records()).map(|record| record.rdata)
+}
+
+/// The key tag of the RDATA of a DNSKEY (RFC 4034, appendix B; RSA/MD5 is long gone).
+fn key_tag(rdata: &[u8]) -> u16 {
+    let add = |sum: u32, (index, octet): (usize, &u8)| sum + (u32::from(*octet) << if index % 2 == 0 { 8 } else { 0 });
+    let sum = rdata.iter().enumerate().fold(0, add);
+    (sum + (sum >> 16)) as u16
+}
+
+/// Tells of the DS records in `parent` that are of no key of `child`, a zone right below one of its names, and of a child
+/// that the parent does not delegate.
+pub fn check_child(parent: &Zone, child: &Zone, faults: &mut Faults) {
+    let apex = child.apex();
+    let name = LookupName::new(apex);
+    let node_of =
+        |labels: usize| parent.names().find(name.hash_of_suffix(parent.seed(), labels), apex.suffix(labels).as_bytes());
+    let is_cut = |labels| node_of(labels).is_some_and(|node| node.flags().has(Flags::IS_CUT));
+    if (parent.apex().label_count() + 1..name.label_count()).any(is_cut) {
+        return; // Somebody else's zone lies between.
+    }
+    let node = node_of(name.label_count());
+    let Some(node) = node.filter(|node| node.rrset(Type::NS).is_some()) else {
+        let kind = DnssecFault::ChildNotDelegated { parent: parent.apex().to_name(), child: apex.to_name() };
+        return faults.add(kind, Place::of_file(0), 0);
+    };
+    let keys: Vec<&[u8]> = zone_keys(child).collect();
+    for record in node.rrset(Type::DS).into_iter().flat_map(|set| set.records()) {
+        let [high, low, algorithm, digest_type, digest @ ..] = record.rdata else { continue };
+        let tag = u16::from_be_bytes([*high, *low]);
+        let signer = Signer { algorithm: *algorithm, tag };
+        let is_of = |key: &&[u8]| Signer::of(key) == signer && is_digest(*digest_type, digest, apex, key);
+        if !keys.iter().any(is_of) {
+            let kind = DnssecFault::DsWithoutKey { child: apex.to_name(), algorithm: *algorithm, tag };
+            faults.add(kind, Place::of_file(0), 0);
+        }
+    }
+}
+
+/// Whether a digest is that of a key (RFC 4034 §5.1.4); that of an unknown type may be.
+fn is_digest(digest_type: u8, digest: &[u8], owner: NameRef<'_>, key: &[u8]) -> bool {
+    let mut octets = owner.as_bytes().to_ascii_lowercase(); // Length octets are below `A`.
+    octets.extend_from_slice(key);
+    match digest_type {
+        1 => Sha1::digest(&octets)[..] == *digest,
+        2 => Sha256::digest(&octets)[..] == *digest,
+        4 => Sha384::digest(&octets)[..] == *digest,
+        _ => true,
+    }
+}
