@@ -5,6 +5,7 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -133,8 +134,8 @@ fn make_folder(path: &Path) -> Result<(), ControlError> {
     if is_foreign(folder) { Err(ControlError::Foreign(folder.to_owned())) } else { Ok(()) }
 }
 
-/// Whether a folder stands in one where anybody may make one, such as `/tmp`, and is not the calling user's or root's, or open
-/// to others. Whoever asks there may be answered by anybody.
+/// Whether a folder stands in one where anybody may make one, such as `/tmp`, and is not the calling user's or root's; or is one
+/// that we would have made, and open to others. Whoever asks there may be answered by anybody.
 pub(super) fn is_foreign(folder: &Path) -> bool {
     const OTHERS_WRITE: u32 = 0o002;
     const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
@@ -144,9 +145,10 @@ pub(super) fn is_foreign(folder: &Path) -> bool {
     }
     // The owner of this entry is the user that the process runs as.
     let user = fs::metadata("/proc/self").map_or(0, |metadata| metadata.uid());
-    let is_ours = |found: fs::Metadata| {
-        found.is_dir() && [user, 0].contains(&found.uid()) && found.mode() & GROUP_OR_OTHERS_WRITE == 0
-    };
+    // Who may write in a folder of another name is for its owner to say.
+    let is_default = folder.file_name().is_some_and(|name| name.as_bytes().starts_with(b"fated-"));
+    let is_closed = |found: &fs::Metadata| !is_default || found.mode() & GROUP_OR_OTHERS_WRITE == 0;
+    let is_ours = |found: fs::Metadata| found.is_dir() && [user, 0].contains(&found.uid()) && is_closed(&found);
     // A link is no folder: it may lead elsewhere the next time.
     fs::symlink_metadata(folder).is_ok_and(|found| !is_ours(found))
 }

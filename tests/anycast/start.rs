@@ -94,7 +94,8 @@ impl Host {
     /// Starts a server that must say why it does not start; returns the exit code and what it said.
     fn refusal(&self, before: &[&str]) -> (Option<i32>, String) {
         let mut command = self.command(before);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // Without it, a device that is taken or down is waited for.
+        command.arg("--strict").stdin(Stdio::null()).stdout(Stdio::null());
         let output = self.space.run(|| command.output()).expect("it starts");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!said.contains("panicked"), "{said}");
