@@ -7,18 +7,17 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::str::FromStr;
-use std::time::Duration;
 
 use fated::sys::epoll::{Epoll, Interest};
 use fated::sys::mmsg::{Batch, REPLY_BYTES_MAX, Wait};
-use fated::sys::socket::wait_writable;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// The receive buffer, as servers ask for it.
 const SOCKET_BUFFER_BYTES: usize = 1 << 20;
 /// Octets read at once from a stream.
 const INPUT_BYTES: usize = 64 * 1024;
-/// How long a client may leave a reply unread.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client may leave a reply unread, in milliseconds.
+const WRITE_PATIENCE_MS: u16 = 5000;
 /// The shortest reply: a header.
 const HEADER_BYTES: usize = 12;
 
@@ -80,11 +79,7 @@ impl Floor {
             while sent < batch.staged_count() {
                 match batch.send(socket.as_fd(), sent) {
                     Ok(count) => sent += count,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        // The next attempt tells.
-                        let _ = wait_writable(socket.as_fd(), WRITE_PATIENCE);
-                    }
-                    // A client that has gone.
+                    // A client that has gone, or a full socket, for which no server here waits.
                     Err(_) => sent += 1,
                 }
             }
@@ -175,7 +170,8 @@ impl Stream {
             match self.stream.write(octets) {
                 Ok(count) => octets = &octets[count..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !wait_writable(self.stream.as_fd(), WRITE_PATIENCE) {
+                    let mut waits = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+                    if poll(&mut waits, PollTimeout::from(WRITE_PATIENCE_MS)) != Ok(1) {
                         return false;
                     }
                 }

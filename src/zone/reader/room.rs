@@ -17,7 +17,7 @@ pub struct Limits {
     pub octets_max: u64,
     /// Records, those that `$GENERATE` makes and repetitions included.
     pub records_max: u64,
-    /// Records that its `$GENERATE` directives make together. They may have [`GENERATED_STEP_BYTES`] octets each on average.
+    /// Records that its `$GENERATE` directives make together. They may have 64 octets each on average.
     pub generate_steps_max: u64,
 }
 
