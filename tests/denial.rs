@@ -97,7 +97,7 @@ fn a_chain_is_checked_as_a_whole() {
     expect("a new name", &format!("{nsec}new 300 A 192.0.2.9\n"), &["denial-missing", "unsigned"]);
     expect("another type", &format!("{nsec}www 300 AAAA 2001:db8::1\n"), &["denial-types", "unsigned"]);
     expect("a type less", &without(&nsec, |w| is_of(w, "TXT")), &["denial-types"]);
-    expect("a name less", &without(&nsec, |w| w.first() == Some(&"www.d.test.")), &["denial-open"]);
+    expect("a name less", &without(&nsec, |w| w.first() == Some(&"www.d.test.")), &["alias-to-nothing", "denial-open"]);
     for denial in [Denial::Nsec3, Denial::OptOut] {
         let text = signed(denial).text;
         expect("no NSEC3 at all", &without(&text, |w| is_of(w, "NSEC3")), &["no-denial", "nsec3param-without-chain"]);
@@ -116,10 +116,14 @@ fn a_chain_is_checked_as_a_whole() {
         }
         expect("a new name", &format!("{text}new 300 A 192.0.2.9\n"), &["denial-missing", "unsigned"]);
         expect("another type", &format!("{text}www 300 AAAA 2001:db8::1\n"), &["denial-types", "unsigned"]);
-        expect("a name less", &without(&text, |w| w.first() == Some(&"www.d.test.")), &["denial-surplus"]);
+        expect(
+            "a name less",
+            &without(&text, |w| w.first() == Some(&"www.d.test.")),
+            &["alias-to-nothing", "denial-surplus"],
+        );
         expect("unsigned NSEC3", &without(&text, |w| w.get(3) == Some(&"RRSIG") && w[4] == "NSEC3"), &["unsigned"]);
-        let insecure = format!("{text}new NS ns.new\nns.new A 192.0.2.1\n");
-        expect("a new cut", &format!("{insecure}x A 192.0.2.1\n"), &["denial-missing", "unsigned"]);
+        let insecure = format!("{text}new 300 NS ns.new\nns.new 300 A 192.0.2.1\n");
+        expect("a new cut", &format!("{insecure}x 300 A 192.0.2.1\n"), &["denial-missing", "unsigned"]);
         let (found, _) = told(&insecure, &[]);
         assert_eq!(
             found.contains("denial-missing"),
