@@ -16,9 +16,9 @@ cd "$work"
 bind=1:9.18.49-1~deb12u3
 apt-get -qq -o APT::Sandbox::User=root download "bind9=$bind" "bind9-libs=$bind" "bind9-dnsutils=$bind" libuv1 libnghttp2-14 libjson-c5 \
     liblmdb0 libmaxminddb0 libfstrm0 libprotobuf-c1 libxml2 libicu72 libcap2
-for package in *.deb; do dpkg -x "$package" root; done
-export LD_LIBRARY_PATH="$work/root/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2> /dev/null || echo x86_64-linux-gnu)"
-export PATH="$work/root/usr/bin:$work/root/usr/sbin:$PATH"
+for package in *.deb; do dpkg -x "$package" tree; done
+export LD_LIBRARY_PATH="$work/tree/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2> /dev/null || echo x86_64-linux-gnu)"
+export PATH="$work/tree/usr/bin:$work/tree/usr/sbin:$PATH"
 
 for serial in 1 2; do
     mkdir "$serial"
