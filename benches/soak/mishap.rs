@@ -171,7 +171,9 @@ impl Kind {
             Self::Address => logged("somebody removed the address"),
             Self::Drain => withdrawn_for("drained"),
             Self::Reload | Self::ReloadBroken | Self::Hangup => logged("reloaded") && sight.is_as_wanted,
-            Self::Saturate | Self::PolicyRoute | Self::NarrowFilter | Self::BogonFilter => return None,
+            Self::Saturate | Self::PolicyRoute => return None,
+            // Nothing is withdrawn, so it has to be said aloud.
+            Self::NarrowFilter | Self::BogonFilter => logged(PATH_FAULT),
             // That it was put on at all: connections were taken, packets were sent.
             Self::IdleTcp | Self::AbsentNeighbours | Self::Flood => sight.is_as_wanted,
         })
@@ -206,6 +208,9 @@ impl Sight<'_> {
         self.log.matches("the worker was wedged").count()
     }
 }
+
+/// What a node says of a path that lets clients through and no probe.
+pub(crate) const PATH_FAULT: &str = "PATH FAULT";
 
 /// The lines of a log that tell of a withdrawal.
 pub(crate) fn withdrawals(log: &str) -> impl Iterator<Item = &str> {

@@ -138,7 +138,7 @@ pub(crate) struct Outcome {
     pub(crate) left_threads: usize,
     /// Withdrawals of node2, on which no fault was put.
     pub(crate) withdrawals_of_second: usize,
-    /// Lines of the logs at level ERROR that are not about the broken zone, and panics.
+    /// Lines of the logs at level ERROR, but for those about the broken zone and the path of probes, and panics.
     pub(crate) errors: Vec<String>,
     /// Queries of the whole time.
     pub(crate) total: Report,
@@ -312,7 +312,8 @@ impl Soak {
         let texts = [first.more(), second.more()];
         self.outcome.withdrawals_of_second += mishap::withdrawals(&texts[1]).count();
         for line in texts.iter().flat_map(|text| text.lines()) {
-            let is_error = line.contains("ERROR") && !line.contains("zone site.test");
+            let is_due = line.contains("zone site.test") || line.contains(mishap::PATH_FAULT);
+            let is_error = line.contains("ERROR") && !is_due;
             if is_error || line.contains("panicked") {
                 say(&format!("LOGGED: {line}"));
                 self.outcome.errors.push(line.to_owned());
