@@ -1,12 +1,12 @@
 //! The operator's word that this server is drained, kept over restarts in a file of the state folder.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::state;
 use crate::admin::reply;
 use crate::policy::Order;
 use crate::wire::Shown;
@@ -15,8 +15,6 @@ use crate::wire::Shown;
 const FILE: &str = "drained";
 /// What the file says, for whoever finds it.
 const TEXT: &str = "fated was drained by its operator and announces nothing; `fated resume` ends that.\n";
-/// Who may read and write the file.
-const MODE: u32 = 0o640;
 
 /// The operator's word, for whoever carries it out.
 #[derive(Debug, Default)]
@@ -139,20 +137,10 @@ impl Heard {
 
 /// Makes or removes the file, so that it is whole or not there, and is so after a power cut too.
 fn keep(folder: &Path, is_drained: bool) -> io::Result<()> {
-    let path = folder.join(FILE);
     if is_drained {
-        let fresh = folder.join("drained.new");
-        // One that a crash left behind; and nobody's link is written through, whoever may write in the folder.
-        match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&fresh)?;
-        file.write_all(TEXT.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
+        state::write_whole(folder, FILE, TEXT.as_bytes(), File::sync_all)?;
     } else {
-        match fs::remove_file(&path) {
+        match fs::remove_file(folder.join(FILE)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

@@ -6,8 +6,8 @@
 //! over a reboot by the wall clock, which may be wrong. What is held down is bounded by the policy, whatever the file says.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
+use super::state;
 use crate::policy::{Last, Past};
 
 /// The file in the state folder.
 const FILE: &str = "hold-down.json";
 /// The most octets that are read of it; 64 addresses take a tenth of that.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
-/// Who may read and write the file.
-const MODE: u32 = 0o640;
 
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -200,13 +199,9 @@ fn write(folder: &Path, addresses: &[IpAddr], noted: &Noted) -> io::Result<()> {
     let passed = noted.at.elapsed();
     let rows = addresses.iter().zip(&noted.pasts).map(|(address, past)| (*address, Row::new(past.later(passed))));
     let written = Written { written: Moment::now(), addresses: rows.collect() };
-    let fresh = folder.join(format!("{FILE}.new"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(MODE).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let mut file: File = options.open(&fresh)?;
-    serde_json::to_writer_pretty(&mut file, &written)?;
-    file.write_all(b"\n")?;
-    fs::rename(&fresh, folder.join(FILE))
+    let mut text = serde_json::to_vec_pretty(&written)?;
+    text.push(b'\n');
+    state::write_whole(folder, FILE, &text, |_| Ok(()))
 }
 
 #[cfg(test)]

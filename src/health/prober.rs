@@ -411,8 +411,8 @@ impl Prober {
             let stalls = self.staff.stalls(worker);
             let watched = &mut self.watched[worker];
             watched.is_busy = silence.is_moving && (silence.has_queued == Some(true) || stalls != watched.stalls);
-            self.watched[worker].is_starved = silence.is_starved;
-            self.watched[worker].is_stuck = has_missing && !silence.is_moving;
+            watched.is_starved = silence.is_starved;
+            watched.is_stuck = has_missing && !silence.is_moving;
             if self.repair.judge(worker, now, seen, silence, lost_count) {
                 self.wedged.push(worker);
             }
