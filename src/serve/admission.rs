@@ -96,9 +96,10 @@ struct Tracked {
     is_evicted: AtomicBool,
 }
 
-/// There is no seat, and none can be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+/// No connection can be admitted for now: so many were told to go and are not closed yet that no other one may be. The new one,
+/// as it came.
+#[derive(Debug)]
+pub(super) struct Full(pub(super) TcpStream);
 
 /// A connection with the right to be there, which ends with this.
 #[derive(Debug)]
@@ -136,7 +137,7 @@ impl Admission {
     /// Admits one more connection, which `duty`'s thread serves from `now` on; closes another one where it has to.
     ///
     /// # Errors
-    /// [`Full`] where those that were told to go do not: their thread hangs. `stream` is closed.
+    /// [`Full`] where those that were told to go are still there: their thread waits for a CPU, or hangs.
     pub(super) fn admit(
         self: &Arc<Self>,
         stream: TcpStream,
@@ -147,7 +148,8 @@ impl Admission {
         let address = Prefix::of(client.ip());
         let mut registry = self.lock();
         let is_prover = registry.is_prover(client);
-        let evicted = if is_prover { None } else { registry.make_room(address, self)? };
+        let room = if is_prover { Some(None) } else { registry.make_room(address, self) };
+        let Some(evicted) = room else { return Err(Full(stream)) };
         let since = self.since(now);
         registry.change += 1;
         let tracked = Arc::new(Tracked {
@@ -200,13 +202,16 @@ impl Registry {
         self.provers.len() < PROVERS_MAX
     }
 
-    /// Takes a connection out if one more of `address` would be too many for `bounds`; it is to be evicted.
-    fn make_room(&mut self, address: Prefix, bounds: &Admission) -> Result<Option<Arc<Tracked>>, Full> {
+    /// Takes a connection out if one more of `address` would be too many for `bounds`; it is to be evicted. `None` where none
+    /// can be for now.
+    fn make_room(&mut self, address: Prefix, bounds: &Admission) -> Option<Option<Arc<Tracked>>> {
         let count = |depth: usize| self.groups.get(&address.up_to(depth)).map_or(0, |group| group.count);
         // The narrowest one: a seat that is free there is free in all that it lies in.
         let full = (0..DEPTHS).rev().find(|&depth| count(depth) >= bounds.connections_max[depth]);
-        let evicted = full.map(|depth| self.take_longest_waiting(address.up_to(depth), bounds.leaving_max).ok_or(Full));
-        evicted.transpose()
+        match full {
+            Some(depth) => self.take_longest_waiting(address.up_to(depth), bounds.leaving_max).map(Some),
+            None => Some(None),
+        }
     }
 
     /// Takes out the connection of a prefix that has to make room first. `None` where there is none, or where `leaving_max`

@@ -95,8 +95,23 @@ struct Desk {
     now: Instant,
     /// Until when accepting rests after it failed; the listeners are not watched then.
     rest_end: Option<Instant>,
+    /// Who was accepted and waits until connections that were told to go are closed.
+    held: Option<Held>,
+    /// Whether somebody waited for that in vain and nobody was admitted since: whoever comes now is refused at once.
+    is_stuck: bool,
     /// Whether it is time to end: each connection is read to its last octet and closed.
     is_closing: bool,
+}
+
+/// A connection that was accepted and not admitted yet.
+#[derive(Debug)]
+struct Held {
+    /// The connection.
+    stream: TcpStream,
+    /// Who it is.
+    client: SocketAddr,
+    /// When it is refused.
+    end: Instant,
 }
 
 /// A connection and what it is watched for.
@@ -136,6 +151,8 @@ impl Desk {
             bench: Bench::new(),
             now: Instant::now(),
             rest_end: None,
+            held: None,
+            is_stuck: false,
             is_closing: false,
         };
         desk.watch_listeners()?;
@@ -278,15 +295,15 @@ impl Desk {
 
     /// Takes up to `count_max` connections off the queue of a listener.
     fn accept(&mut self, listener: usize, count_max: usize) {
-        if self.rest_end.is_some() {
-            return;
-        }
         for _ in 0..count_max {
+            if self.rest_end.is_some() {
+                return;
+            }
             let Some(listener) = self.office.listeners.get(listener) else { return };
             match socket::accept(listener.socket.as_fd()) {
                 Ok((stream, client)) => {
                     listener.accepted.fetch_add(1, Ordering::Relaxed);
-                    self.welcome(stream, client);
+                    self.welcome(stream, client, self.now + HELD_TIME_MAX);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
@@ -307,18 +324,29 @@ impl Desk {
         if let Some(untold) = ACCEPT_LINES.admit(self.now) {
             tracing::warn!(%error, untold, "TCP connections cannot be accepted for now");
         }
-        self.forget_listeners();
-        self.rest_end = Some(self.now + ACCEPT_PAUSE);
+        self.rest(ACCEPT_PAUSE);
     }
 
-    /// Watches the listeners again.
+    /// Leaves the listeners alone for a while.
+    fn rest(&mut self, pause: Duration) {
+        self.forget_listeners();
+        self.rest_end = Some(self.now + pause);
+    }
+
+    /// Watches the listeners again, unless the one that waits has to wait on.
     fn resume_accepting(&mut self) {
+        self.rest_end = None;
+        if let Some(Held { stream, client, end }) = self.held.take() {
+            self.welcome(stream, client, end);
+        }
+        if self.rest_end.is_some() {
+            return;
+        }
         match self.watch_listeners() {
-            Ok(()) => self.rest_end = None,
+            Ok(()) => {}
             Err(error) => {
                 tracing::warn!(%error, "the TCP listeners cannot be watched for now");
-                self.forget_listeners();
-                self.rest_end = Some(self.now + ACCEPT_PAUSE);
+                self.rest(ACCEPT_PAUSE);
             }
         }
     }
@@ -341,13 +369,22 @@ impl Desk {
         }
     }
 
-    /// Starts to serve a connection; where no room can be made for it, it is closed at once.
-    fn welcome(&mut self, stream: TcpStream, client: SocketAddr) {
+    /// Starts to serve a connection. Where no room can be made for it, it waits until `end`, and everybody behind it, the
+    /// prover among them; after that, and where somebody has waited in vain, it is closed.
+    fn welcome(&mut self, stream: TcpStream, client: SocketAddr, end: Instant) {
         let duty = &self.office.shift.duty;
         let seat = match self.office.admission.admit(stream, client, duty, self.now) {
             Ok(seat) => seat,
-            Err(Full) => return duty.block().refused.add(1),
+            Err(Full(stream)) if self.now < end && !self.is_stuck && !self.is_closing => {
+                self.held = Some(Held { stream, client, end });
+                return self.rest(HELD_PAUSE);
+            }
+            Err(Full(_)) => {
+                self.is_stuck = true;
+                return duty.block().refused.add(1);
+            }
         };
+        self.is_stuck &= seat.is_prover();
         let is_prover = seat.is_prover();
         let seated = Seated { connection: Connection::new(seat), interest: Interest::Input };
         let Some(key) = self.connections.insert(seated, self.now) else { return duty.block().refused.add(1) };
@@ -440,6 +477,13 @@ static ACCEPT_LINES: Throttle = Throttle::new(1);
 
 /// How long accepting rests when the system has no descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long somebody who was accepted waits at most for connections that were told to go: a thread that waits for a CPU closes them
+/// much sooner, one that hangs does not in any case. Far less than the prover waits for its answer.
+const HELD_TIME_MAX: Duration = Duration::from_millis(250);
+
+/// How long it waits between two looks.
+const HELD_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a thread rests when it cannot wait, so that it does not spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);

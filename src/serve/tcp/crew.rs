@@ -50,12 +50,12 @@ pub(super) struct Shift {
     /// Rung to wake it.
     pub(super) bell: Bell,
     /// How often it woke or served a connection. It alone writes here.
-    beats: AtomicU64,
+    pub(super) beats: AtomicU64,
 }
 
 impl Shift {
     /// Describes a thread that does not run yet.
-    fn new(block: Arc<TcpBlock>) -> io::Result<Self> {
+    pub(super) fn new(block: Arc<TcpBlock>) -> io::Result<Self> {
         Ok(Self { duty: Arc::new(Duty::new(block)), bell: Bell::new()?, beats: AtomicU64::new(0) })
     }
 

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use super::*;
+use crate::serve::admission::LEAVING_MIN;
+use crate::serve::staff::Duty;
 use crate::serve::wedge::{self, WAIT_MAX, WEDGES, wait_until};
 use crate::serve::{ReplaceError, Running, STOP_TIME_MAX, Staff, bind};
 
@@ -157,4 +159,56 @@ fn pipelined_queries_that_take_long_delay_neither_the_prover_nor_each_other() {
     assert!(!queries_counted((CLIENTS * 400) as u64), "they are at work still");
     drop(clients);
     running.stop();
+}
+
+#[test]
+fn a_newcomer_waits_for_connections_that_are_told_to_go_but_not_for_ever() {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    tcp.set_nonblocking(true).expect("the option is there");
+    let address = tcp.local_addr().expect("bound");
+    let limits = TcpLimits { clients_max: LEAVING_MIN, ..TcpLimits::default() };
+    let admission = Arc::new(Admission::new(&limits));
+    // Another thread has all connections, and closes none of those that are told to go.
+    let other = Arc::new(Duty::new(Arc::default()));
+    let elsewhere = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let admit = |_| {
+        let _client = TcpStream::connect(elsewhere.local_addr().expect("bound")).expect("it listens");
+        let (stream, client) = elsewhere.accept().expect("somebody waits");
+        admission.admit(stream, client, &other, Instant::now()).expect("room is made")
+    };
+    let mut seats: Vec<_> = (0..2 * LEAVING_MIN).map(admit).collect();
+    let shift = Arc::new(Shift::new(Arc::default()).expect("a bell can be made"));
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let desk = Desk::new(Office {
+        index: 0,
+        listeners: Arc::new([tcp.into()]),
+        limits,
+        admission: Arc::clone(&admission),
+        snapshot: Arc::default(),
+        shift: Arc::clone(&shift),
+        is_stopping: Arc::clone(&is_stopping),
+    });
+    let thread = thread::spawn(|| desk.expect("descriptors are there").run());
+    // One of them is closed while somebody waits, who is answered then.
+    let mut client = ask(address, &[0]);
+    let beats = shift.beats.load(Ordering::Relaxed);
+    wait_until("the thread has looked again", || shift.beats.load(Ordering::Relaxed) > beats + 2);
+    assert_eq!(shift.duty.block().refused.value(), 0);
+    drop(seats.remove(0));
+    client.read_exact(&mut vec![0; framed(&[0]).len()]).expect("an answer comes");
+    // Nobody else goes: the next one is refused after a while, and whoever follows at once.
+    let refuse = |count: u64| {
+        let (from, before) = (Instant::now(), shift.duty.block().refused.value());
+        for refused in before + 1..=before + count {
+            let mut stranger = ask(address, &[0]);
+            assert!(stranger.read(&mut [0; 1]).map_or(true, |count| count == 0), "there is no room");
+            wait_until("it is counted", || shift.duty.block().refused.value() == refused);
+        }
+        from.elapsed()
+    };
+    assert!(refuse(1) >= HELD_TIME_MAX / 2);
+    assert!(refuse(20) < HELD_TIME_MAX * 10, "each of them would have waited");
+    is_stopping.store(true, Ordering::Release);
+    shift.bell.ring().expect("it can be rung");
+    thread.join().expect("it ends");
 }
