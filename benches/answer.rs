@@ -8,16 +8,22 @@ mod zone;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use fated::answer::{Asker, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
 use fated::zone::ZoneSet;
 
 /// Different names that each kind of question goes through in turn, so that not one node alone is in the cache.
 const QUESTIONS: usize = 4096;
 
 /// Who asks.
-const ASKER: Asker = Asker { transport: Transport::Udp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
+const CONTEXT: RequestContext = RequestContext {
+    transport: Transport::Udp,
+    source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    worker: 0,
+    now: Duration::ZERO,
+};
 
 /// A query for `name`, with an OPT record of 1232 octets.
 fn query(name: &str, qtype: u16) -> Vec<u8> {
@@ -38,10 +44,10 @@ type Kind = (&'static str, fn(usize) -> String, u16, u16, u8);
 /// Measures `respond` for every kind of answer, and checks once that it is that kind.
 fn answers(criterion: &mut Criterion) {
     let count = zone::name_count();
-    let snapshot = Snapshot {
+    let snapshot = Arc::new(Snapshot {
         zones: ZoneSet::new(vec![Arc::new(zone::load(&zone::text(count), None))]),
         settings: Settings::default(),
-    };
+    });
     let kinds: [Kind; 7] = [
         ("exact match", |n| format!("host{n}.bench.test"), 1, 0, 1),
         ("no data", |n| format!("host{n}.bench.test"), 16, 0, 0),
@@ -57,14 +63,14 @@ fn answers(criterion: &mut Criterion) {
         let queries: Vec<Vec<u8>> =
             (0..QUESTIONS.min(count)).map(|index| query(&name(index * spread), qtype)).collect();
         let mut reply = vec![0; MESSAGE_BYTES_MAX];
-        let verdict = respond(&snapshot, &queries[0], &ASKER, &mut reply);
-        assert!(matches!(verdict, Verdict::Reply { rcode: found, .. } if found == rcode), "{kind}: {verdict:?}");
+        let verdict = respond(&snapshot, &queries[0], &CONTEXT, &mut reply);
+        assert!(matches!(verdict, Response::Reply { rcode: found, .. } if found == rcode), "{kind}: {verdict:?}");
         assert_eq!(reply[7], answers, "{kind}: records in the answer section");
         let mut index = 0;
         group.bench_function(kind, |bencher| {
             bencher.iter(|| {
                 index = (index + 1) % queries.len();
-                respond(black_box(&snapshot), &queries[index], &ASKER, &mut reply)
+                respond(black_box(&snapshot), &queries[index], &CONTEXT, &mut reply)
             });
         });
     }

@@ -19,12 +19,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use common::message::{Edns, Message, Query};
 use common::name::name;
 use common::sign::{Denial, sign};
-use fated::answer::{Asker, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
 use fated::zone::ZoneSet;
 use serde::Deserialize;
 
@@ -119,11 +120,16 @@ const KINDS: [Kind; 11] = [
 
 /// Gives every answer once. Callgrind writes a file at each return from here, and counts anew at each entry.
 #[inline(never)]
-fn counted(snapshot: &Snapshot, queries: &[Vec<u8>], reply: &mut [u8]) -> usize {
-    let asker = Asker { transport: Transport::Udp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
+fn counted(snapshot: &Arc<Snapshot>, queries: &[Vec<u8>], reply: &mut [u8]) -> usize {
+    let context = RequestContext {
+        transport: Transport::Udp,
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        worker: 0,
+        now: Duration::ZERO,
+    };
     let mut octets = 0;
     for query in queries {
-        if let Verdict::Reply { length, .. } = respond(snapshot, query, &asker, reply) {
+        if let Response::Reply { length, .. } = respond(snapshot, query, &context, reply) {
             octets += length;
         }
     }
@@ -137,9 +143,9 @@ fn signed_file(folder: &Path, denial: Denial) -> PathBuf {
 
 /// Is the process that is counted: gives every kind of answer, once unseen to check it.
 fn count(folder: &Path) -> io::Result<()> {
-    let snapshot = |text: &str| Snapshot {
-        zones: ZoneSet::new(vec![Arc::new(zone::load(text, None))]),
-        settings: Settings::default(),
+    let snapshot = |text: &str| {
+        let zones = ZoneSet::new(vec![Arc::new(zone::load(text, None))]);
+        Arc::new(Snapshot { zones, settings: Settings::default() })
     };
     let plain = snapshot(&zone::text(HOSTS));
     let nsec = snapshot(&fs::read_to_string(signed_file(folder, Denial::Nsec))?);
@@ -152,8 +158,13 @@ fn count(folder: &Path) -> io::Result<()> {
             Some(_) => &nsec3,
         };
         let queries: Vec<Vec<u8>> = (0..ANSWERS).map(|number| kind.query(number)).collect();
-        let asker = Asker { transport: Transport::Udp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
-        let Verdict::Reply { length, rcode, .. } = respond(snapshot, &queries[0], &asker, &mut reply) else {
+        let context = RequestContext {
+            transport: Transport::Udp,
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            worker: 0,
+            now: Duration::ZERO,
+        };
+        let Response::Reply { length, rcode, .. } = respond(snapshot, &queries[0], &context, &mut reply) else {
             panic!("{}: dropped", kind.name);
         };
         let said = Message::parse(&reply[..length]).map_err(io::Error::other)?;

@@ -20,14 +20,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use clap::Parser;
 use common::message::{Edns, Query};
 use common::name::name;
 use common::server::ZoneFile;
-use fated::answer::{Asker, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{RequestContext, Response, Settings, Snapshot, Transport, respond};
 use fated::metrics::{Metrics, UdpBlock};
 use fated::serve::ahead::{GROUP, Read, read_ahead};
 use fated::sys::cpu::{self, Cpu};
@@ -143,7 +143,12 @@ impl Mix {
 
     /// Answers [`ANSWERS`] queries in groups and returns the nanoseconds that one took, on the average.
     fn run(&self, seat: &mut Seat) -> f64 {
-        let asker = Asker { transport: Transport::Udp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
+        let context = RequestContext {
+            transport: Transport::Udp,
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            worker: 0,
+            now: Duration::ZERO,
+        };
         let begun = Instant::now();
         for _ in 0..ANSWERS / GROUP {
             let snapshot = self.snapshots[seat.number].load();
@@ -155,10 +160,10 @@ impl Mix {
                 let answers = &seat.block.answers;
                 answers.queries.add(1);
                 let verdict = match read.get_mut(place).and_then(Option::as_mut) {
-                    Some(asked) => asked.respond(&snapshot, &asker, reply),
-                    None => respond(&snapshot, self.query(seat.next + place), &asker, reply),
+                    Some(asked) => asked.respond(&snapshot, &context, reply),
+                    None => respond(&snapshot, self.query(seat.next + place), &context, reply),
                 };
-                if let Verdict::Reply { rcode, qtype, is_truncated, .. } = verdict {
+                if let Response::Reply { rcode, qtype, is_truncated, .. } = verdict {
                     answers.count_reply(rcode, qtype, is_truncated);
                 }
                 black_box(reply);

@@ -1,8 +1,8 @@
-//! A query of death: the program with the feature `panic-name`, whose answer panics for one name.
+//! A query of death: the program with the feature `test-names`, whose answer panics for one name.
 //!
 //! Each such query costs its client the answer and nothing else: SERVFAIL, counted, a bounded number of lines, and the
-//! workers go on. `tests/run` builds it; by hand: `cargo test --features panic-name --test panic`.
-#![cfg(feature = "panic-name")]
+//! workers go on. `tests/run` builds it; by hand: `cargo test --features test-names --test panic`.
+#![cfg(feature = "test-names")]
 
 mod common;
 

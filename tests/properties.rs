@@ -14,8 +14,11 @@ mod zones;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use fated::answer::{Asked, Asker, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{
+    MESSAGE_BYTES_MAX, PendingQuery, RequestContext, Response, Settings, Snapshot, Transport, respond,
+};
 use fated::zone::ZoneSet;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record};
@@ -30,13 +33,13 @@ const QTYPES: [u16; 9] =
     [rtype::A, rtype::NS, rtype::CNAME, rtype::SOA, rtype::MX, rtype::AAAA, rtype::DNAME, rtype::DS, 65400];
 
 /// Serves the zone of a model beside that of somebody else, which aliases lead to.
-fn snapshot(model: &Model) -> Snapshot {
+fn snapshot(model: &Model) -> Arc<Snapshot> {
     let loaded = |apex: &str, text: &str| {
         let (zone, faults) = bodies::load_zone(&[text.as_bytes()], apex.parse().expect("a good name"));
         Arc::new(zone.unwrap_or_else(|| panic!("{text}has errors: {:?}", faults.iter().collect::<Vec<_>>())))
     };
     let zones = vec![loaded(zones::APEX, &zones::text(model)), loaded(zones::NEIGHBOUR, &zones::neighbour())];
-    Snapshot { zones: ZoneSet::new(zones), settings: Settings::default() }
+    Arc::new(Snapshot { zones: ZoneSet::new(zones), settings: Settings::default() })
 }
 
 /// A query without EDNS.
@@ -53,17 +56,23 @@ fn query(name: &Labels, qtype: u16) -> Vec<u8> {
 }
 
 /// Asks over TCP, where everything fits, and reads the reply.
-fn ask(snapshot: &Snapshot, name: &Labels, qtype: u16) -> Expected {
+fn ask(snapshot: &Arc<Snapshot>, name: &Labels, qtype: u16) -> Expected {
     let mut reply = vec![0; MESSAGE_BYTES_MAX];
-    let asker = Asker { transport: Transport::Tcp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
+    let context = RequestContext {
+        transport: Transport::Tcp,
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        worker: 0,
+        now: Duration::ZERO,
+    };
     let query = query(name, qtype);
-    let verdict = respond(snapshot, &query, &asker, &mut reply);
+    let verdict = respond(snapshot, &query, &context, &mut reply);
     let mut stepwise = vec![0; MESSAGE_BYTES_MAX];
-    let mut asked = Asked::read(&query).expect("a query is answered");
+    let mut asked = PendingQuery::read(&query).expect("a query is answered");
     asked.locate(&snapshot.zones, &mut None);
     let _fetched = asked.sight();
-    assert_eq!((asked.respond(snapshot, &asker, &mut stepwise), &stepwise), (verdict, &reply), "in steps as at once");
-    let Verdict::Reply { length, rcode, .. } = verdict else { panic!("a query is answered") };
+    let answered = asked.respond(snapshot, &context, &mut stepwise);
+    assert_eq!((&answered, &stepwise), (&verdict, &reply), "in steps as at once");
+    let Response::Reply { length, rcode, .. } = verdict else { panic!("a query is answered") };
     let message = Message::from_vec(&reply[..length]).expect("a reply can be read");
     assert_eq!(u16::from(message.metadata.response_code), rcode);
     let count = message.answers.len();

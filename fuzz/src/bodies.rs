@@ -8,8 +8,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use fated::answer::{Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{Canary, MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
 use fated::serve::ahead::{Read, read_ahead};
 use fated::wire::{Name, Type, rdata};
 use fated::zone::fault::{Faults, FileError};
@@ -49,18 +50,18 @@ pub(crate) fn packet(input: &[u8]) {
     let Some((choice, query)) = input.split_first() else { return };
     let transport = if choice & 1 == 0 { Transport::Udp } else { Transport::Tcp };
     let source = if choice & 4 == 0 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { CANARY_SOURCE };
-    let asker = Asker { transport, source, worker: u16::from(choice >> 3) };
+    let context = RequestContext { transport, source, worker: u16::from(choice >> 3), now: Duration::ZERO };
     let snapshot = if choice & 2 == 0 { &snapshots()[0] } else { &snapshots()[1] };
     let is_dropped = query.len() < HEADER_BYTES || query[2] & 0x80 != 0;
     // Two buffers with different rubbish: what is sent must not depend on what lay there.
     let (mut first, mut second) = (vec![0x55; MESSAGE_BYTES_MAX], vec![0xAA; MESSAGE_BYTES_MAX]);
-    let verdict = respond(snapshot, query, &asker, &mut first);
+    let verdict = respond(snapshot, query, &context, &mut first);
     // The second time in steps, as workers do, behind another query for the same zone.
     let mut read = Read::new();
     read_ahead(snapshot, |number| [query, query].get(number).copied(), &mut read);
-    let stepwise = read.pop().flatten().map(|mut asked| asked.respond(snapshot, &asker, &mut second));
-    assert_eq!(stepwise.unwrap_or(Verdict::Drop), verdict, "one query, one verdict");
-    let Verdict::Reply { length, rcode, is_truncated, .. } = verdict else {
+    let stepwise = read.pop().flatten().map(|mut asked| asked.respond(snapshot, &context, &mut second));
+    assert_eq!(stepwise.unwrap_or(Response::Drop), verdict, "one query, one verdict");
+    let Response::Reply { length, rcode, is_truncated, .. } = verdict else {
         assert!(is_dropped, "only what is short or a response is dropped");
         return;
     };
@@ -81,8 +82,8 @@ pub(crate) fn packet(input: &[u8]) {
 }
 
 /// The snapshots that queries are put to: one with the default settings, one with names and a large size.
-fn snapshots() -> &'static [Snapshot; 2] {
-    static SNAPSHOTS: OnceLock<[Snapshot; 2]> = OnceLock::new();
+fn snapshots() -> &'static [Arc<Snapshot>; 2] {
+    static SNAPSHOTS: OnceLock<[Arc<Snapshot>; 2]> = OnceLock::new();
     SNAPSHOTS.get_or_init(|| {
         let zones = || ZoneSet::new(ZONES.iter().map(|(name, text)| Arc::new(embedded_zone(name, text))).collect());
         let settings = Settings {
@@ -93,7 +94,7 @@ fn snapshots() -> &'static [Snapshot; 2] {
             canary: Some(Canary { nonce: SEED.0[0], sources: vec![CANARY_SOURCE], reserved: Vec::new() }),
             ..Settings::default()
         };
-        [Snapshot { zones: zones(), settings: Settings::default() }, Snapshot { zones: zones(), settings }]
+        [Settings::default(), settings].map(|settings| Arc::new(Snapshot { zones: zones(), settings }))
     })
 }
 

@@ -1,4 +1,4 @@
-//! The canary: a question that one worker is to answer, to prove that it does. Both its ends: the octets of the asker,
+//! The canary: a question that one worker is to answer, to prove that it does. Both its ends: the octets of the context,
 //! and what is answered.
 //!
 //! The question bears two secrets: the nonce of this process, by which a worker knows the prover, and a token of its own, which
@@ -8,8 +8,8 @@
 
 use core::net::IpAddr;
 
-use crate::answer::Asker;
 use crate::answer::code::Rcode;
+use crate::answer::context::RequestContext;
 use crate::answer::reply::{Full, Reply};
 use crate::answer::walk::Outcome;
 use crate::wire::message::{OPT_BYTES, Question, option};
@@ -122,17 +122,17 @@ fn is_canary(question: &Question<'_>) -> bool {
         && name[1..=DIGITS].iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Answers a canary with the number of the worker that answers it; `None` where `query` is none, or the asker may not ask.
+/// Answers a canary with the number of the worker that answers it; `None` where `query` is none, or the context may not ask.
 pub(super) fn answer(
     canary: Option<&Canary>,
     query: &[u8],
     question: &Question<'_>,
-    asker: &Asker,
+    context: &RequestContext,
     reply: &mut Reply<'_>,
 ) -> Option<Outcome> {
-    canary.filter(|canary| is_canary(question) && matches!(canary.claim(query, asker.source), Claim::Probe(_)))?;
+    canary.filter(|canary| is_canary(question) && matches!(canary.claim(query, context.source), Claim::Probe(_)))?;
     let mut outcome = Outcome::authoritative(Rcode::NOERROR);
-    let (text, start) = decimal(asker.worker);
+    let (text, start) = decimal(context.worker);
     let mut rdata = [0; 1 + DECIMALS_MAX];
     rdata[1..=DECIMALS_MAX - start].copy_from_slice(&text[start..]);
     rdata[0] = (DECIMALS_MAX - start) as u8;

@@ -1,8 +1,8 @@
 //! What the server says about itself in class CH: `version.bind` and its like (RFC 4892).
 
-use crate::answer::Settings;
 use crate::answer::code::Rcode;
 use crate::answer::reply::{Full, Reply};
+use crate::answer::snapshot::Settings;
 use crate::answer::walk::Outcome;
 use crate::wire::message::Question;
 use crate::wire::{Class, Type};

@@ -1,7 +1,8 @@
 //! The OPT record of a reply: sizes, DO, and the options that were asked for or that explain (RFC 6891 §6.1).
 
 use crate::answer::code::{ExtendedError, Rcode};
-use crate::answer::{Settings, Transport};
+use crate::answer::context::Transport;
+use crate::answer::snapshot::Settings;
 use crate::wire::Type;
 use crate::wire::message::{Edns, OPT_BYTES, option};
 

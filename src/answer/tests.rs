@@ -2,11 +2,16 @@
 
 mod fit;
 mod keys;
+mod streams;
 mod walks;
 
 use core::net::IpAddr;
+use core::time::Duration;
+use std::sync::Arc;
 
-use super::{Asked, Asker, Canary, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use super::{
+    Canary, MESSAGE_BYTES_MAX, PendingQuery, RequestContext, Response, Settings, Snapshot, Transport, respond,
+};
 use crate::wire::message::{Header, flag};
 use crate::wire::{Class, Name, Type, rdata};
 use crate::zone::tests::zone_set;
@@ -53,8 +58,12 @@ impl<'a> Ask<'a> {
 }
 
 /// Sends a message and reads the reply.
-fn send(snapshot: &Snapshot, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
-    send_from(snapshot, query, &Asker { transport, source: address("192.0.2.1"), worker: 3 })
+fn send(snapshot: &Arc<Snapshot>, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    send_from(
+        snapshot,
+        query,
+        &RequestContext { transport, source: address("192.0.2.1"), worker: 3, now: Duration::ZERO },
+    )
 }
 
 /// Parses an address.
@@ -64,23 +73,24 @@ fn address(text: &str) -> IpAddr {
 
 /// Sends a message as somebody and reads the reply, which is the same at once and in steps, and behind another query for the
 /// same zone.
-fn send_from(snapshot: &Snapshot, query: &[u8], asker: &Asker) -> Option<Vec<u8>> {
+fn send_from(snapshot: &Arc<Snapshot>, query: &[u8], context: &RequestContext) -> Option<Vec<u8>> {
     let mut reply = vec![0xEE; MESSAGE_BYTES_MAX];
     let untouched = reply.clone();
-    let verdict = respond(snapshot, query, asker, &mut reply);
+    let verdict = respond(snapshot, query, context, &mut reply);
     let mut last = None;
     for _ in 0..2 {
         let mut stepwise = untouched.clone();
-        let asked = Asked::read(query).map(|mut asked| {
+        let asked = PendingQuery::read(query).map(|mut asked| {
             asked.locate(&snapshot.zones, &mut last);
             let _fetched = asked.sight();
-            asked.respond(snapshot, asker, &mut stepwise)
+            asked.respond(snapshot, context, &mut stepwise)
         });
-        assert_eq!((asked.unwrap_or(Verdict::Drop), &stepwise), (verdict, &reply));
+        assert_eq!((&asked.unwrap_or(Response::Drop), &stepwise), (&verdict, &reply));
     }
     match verdict {
-        Verdict::Drop => None,
-        Verdict::Reply { length, .. } => Some(reply[..length].to_vec()),
+        Response::Drop => None,
+        Response::Stream { .. } => panic!("a stream is asked for by the name of one alone"),
+        Response::Reply { length, .. } => Some(reply[..length].to_vec()),
     }
 }
 
@@ -116,18 +126,23 @@ fn told(reply: &[u8]) -> String {
     text
 }
 
-fn ask(snapshot: &Snapshot, ask: Ask<'_>) -> String {
+fn ask(snapshot: &Arc<Snapshot>, ask: Ask<'_>) -> String {
     told(&send(snapshot, &ask.message(), ask.transport).expect("a reply"))
 }
 
-fn snapshot(zones: &[(&str, &str)]) -> Snapshot {
+fn snapshot(zones: &[(&str, &str)]) -> Arc<Snapshot> {
     let settings = Settings {
         identity: Some(b"site".to_vec()),
         version: Some(b"fated 0".to_vec()),
         udp_payload_bytes_max: 4096,
         ..Settings::default()
     };
-    Snapshot { zones: zone_set(zones), settings }
+    Arc::new(Snapshot { zones: zone_set(zones), settings })
+}
+
+/// The settings of a snapshot that nobody else has.
+fn settings(snapshot: &mut Arc<Snapshot>) -> &mut Settings {
+    &mut Arc::get_mut(snapshot).expect("nobody else has it").settings
 }
 
 const SOA: &str = "example. 60 SOA ns.example. admin.example. 1 3600 600 86400 60";
@@ -156,7 +171,7 @@ svc A 192.0.2.7
 srv SRV 1 2 3 www
 ";
 
-fn corners() -> Snapshot {
+fn corners() -> Arc<Snapshot> {
     snapshot(&[("example.", CORNERS), ("other.test.", "www A 192.0.2.66")])
 }
 
@@ -323,14 +338,15 @@ fn chaos_names_tell_who_answers_unless_hidden() {
     assert_eq!(ask(&snapshot, chaos("VERSION.bind. TXT")).trim_end(), "0 aa | VERSION.bind. 0 TXT \"fated 0\" | |");
     assert_eq!(ask(&snapshot, chaos("hostname.bind. A")).trim_end(), "0 aa | | |");
     assert_eq!(ask(&snapshot, chaos("www.example. TXT")).trim_end(), "5 | | |");
-    snapshot.settings.version = None;
+    settings(&mut snapshot).version = None;
     assert_eq!(ask(&snapshot, chaos("version.server. TXT")).trim_end(), "5 | | |");
 }
 
 /// Asks canaries of `asked` over UDP from `source`, answered by worker 1023.
-fn canary_reply(snapshot: &Snapshot, query: &[u8], source: &str) -> String {
-    let asker = Asker { transport: Transport::Udp, source: address(source), worker: 1023 };
-    told(&send_from(snapshot, query, &asker).expect("a reply")).trim_end().to_owned()
+fn canary_reply(snapshot: &Arc<Snapshot>, query: &[u8], source: &str) -> String {
+    let context =
+        RequestContext { transport: Transport::Udp, source: address(source), worker: 1023, now: Duration::ZERO };
+    told(&send_from(snapshot, query, &context).expect("a reply")).trim_end().to_owned()
 }
 
 #[test]
@@ -343,13 +359,14 @@ fn a_canary_tells_its_own_asker_which_worker_really_answered() {
     let mut snapshot = corners();
     let query = canary.query(2, 0x1234, 1232);
     assert_eq!(canary_reply(&snapshot, &query, "192.0.0.100"), "5 | | |", "nobody has a canary yet");
-    snapshot.settings.canary = Some(canary.clone());
+    settings(&mut snapshot).canary = Some(canary.clone());
     let answer = "0 aa | 00000000000000000002.fated. 0 TXT \"1023\" | |";
     for source in ["192.0.0.100", "100::64"] {
         assert_eq!(canary_reply(&snapshot, &query, source), answer);
     }
-    let asker = Asker { transport: Transport::Udp, source: address("100::64"), worker: 0 };
-    let reply = send_from(&snapshot, &query, &asker).expect("a reply");
+    let context =
+        RequestContext { transport: Transport::Udp, source: address("100::64"), worker: 0, now: Duration::ZERO };
+    let reply = send_from(&snapshot, &query, &context).expect("a reply");
     assert!(reply.ends_with(b"\x00\x03\x00\x04site"), "NSID stands last: {reply:?}");
     assert_eq!(told(&reply).trim_end(), "0 aa | 00000000000000000002.fated. 0 TXT \"0\" | |");
 
@@ -364,7 +381,7 @@ fn a_canary_tells_its_own_asker_which_worker_really_answered() {
 fn what_only_resembles_a_canary_is_refused() {
     let canary = Canary { nonce: 0xFEDC_BA98_7654_3210, sources: vec![address("100::64")], reserved: Vec::new() };
     let mut snapshot = corners();
-    snapshot.settings.canary = Some(canary.clone());
+    settings(&mut snapshot).canary = Some(canary.clone());
     let reply = |name: &'static str, class| {
         // The question stands in front of the OPT record of a canary, which bears the secret.
         let mut query = Ask { class, ..Ask::new(name) }.message();

@@ -5,7 +5,7 @@
 
 use arrayvec::ArrayVec;
 
-use crate::answer::{Asked, Snapshot};
+use crate::answer::{PendingQuery, Snapshot};
 use crate::sys::prefetch::{prefetch, prefetch_lines};
 
 /// How many queries are read ahead: enough to wait for memory once, few enough for what was read to stay near.
@@ -27,14 +27,14 @@ const ZONE_LINES: usize = 3;
 const LEADS_MAX: usize = 2 * GROUP;
 
 /// What was read of the queries of a group; `None` for one that is not to be answered.
-pub type Read<'q, 'z> = ArrayVec<Option<Asked<'q, 'z>>, GROUP>;
+pub type Read<'q, 'z> = ArrayVec<Option<PendingQuery<'q, 'z>>, GROUP>;
 
 /// Reads the queries of a group, which `query` gives by number up to the first that is not there, into `read`, which is empty,
 /// and lets what their answers need be fetched.
 #[inline]
 pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Option<&'q [u8]>, read: &mut Read<'q, 'z>) {
     let zones = &snapshot.zones;
-    read.extend((0..GROUP).map_while(query).map(Asked::read));
+    read.extend((0..GROUP).map_while(query).map(PendingQuery::read));
     if zones.len() >= FAR_ZONES_MIN {
         let places = read.iter().flatten().flat_map(|asked| asked.places(zones));
         let places: ArrayVec<_, PLACES_MAX> = places.take(PLACES_MAX).collect();
@@ -50,7 +50,7 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
     for asked in read.iter_mut().flatten() {
         asked.heads().into_iter().flatten().for_each(prefetch);
     }
-    for node in read.iter_mut().flatten().filter_map(Asked::sight) {
+    for node in read.iter_mut().flatten().filter_map(PendingQuery::sight) {
         prefetch(node.octets());
     }
     if zones.name_count() >= FAR_NAMES_MIN {
@@ -61,7 +61,7 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
 /// Lets be fetched what other names the answers of a group lead on to.
 fn look_further(read: &Read<'_, '_>) {
     let mut leads = ArrayVec::<_, LEADS_MAX>::new();
-    for (names, hashes) in read.iter().flatten().filter_map(Asked::leads) {
+    for (names, hashes) in read.iter().flatten().filter_map(PendingQuery::leads) {
         leads.extend(hashes.take(leads.remaining_capacity()).map(|hash| (names, hash)));
     }
     leads.iter().for_each(|(names, hash)| prefetch(names.top(*hash)));

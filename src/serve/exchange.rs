@@ -4,10 +4,11 @@
 //! take down one site after another. Refuses to know zones and sockets.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::throttle::Throttle;
-use crate::answer::{self, Asked, Asker, Snapshot, Verdict};
+use crate::answer::{self, PendingQuery, RequestContext, Response, Snapshot};
 use crate::metrics::Answers;
 
 /// Answers `query` into `reply`, counts what happened and returns the length of the reply, if there is one.
@@ -15,23 +16,29 @@ use crate::metrics::Answers;
 /// `asked` is what was read of the query already, from the same snapshot.
 /// Allocates nothing unless the answer panics.
 pub(super) fn exchange<'z>(
-    snapshot: &'z Snapshot,
+    snapshot: &'z Arc<Snapshot>,
     query: &[u8],
-    asked: Option<&mut Asked<'_, 'z>>,
-    asker: &Asker,
+    asked: Option<&mut PendingQuery<'_, 'z>>,
+    context: &RequestContext,
     reply: &mut [u8],
     counters: &Answers,
 ) -> Option<usize> {
     counters.queries.add(1);
     counters.octets_in.add(query.len() as u64);
     // Nothing that was half done survives a panic: the snapshot is immutable and the reply is written anew.
-    let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asked, asker, &mut *reply)));
+    let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asked, context, &mut *reply)));
     let verdict = verdict.unwrap_or_else(|_| {
         counters.panics.add(1);
         tell_panic(query.len(), Instant::now());
         refuse(query, Rcode::ServFail, reply)
     });
     count(verdict, counters)
+}
+
+/// The time since the Unix epoch, for [`RequestContext::now`].
+pub(super) fn unix_now() -> Duration {
+    // Before the epoch there is no time to tell.
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Logs that an answer panicked, unless that was logged just before; `untold` is how many were not logged in between.
@@ -60,13 +67,14 @@ pub(super) fn refuse_cut_short(query: &[u8], reply: &mut [u8], counters: &Answer
 }
 
 /// Counts a verdict and returns the length of the reply.
-fn count(verdict: Verdict, counters: &Answers) -> Option<usize> {
+fn count(verdict: Response, counters: &Answers) -> Option<usize> {
     match verdict {
-        Verdict::Reply { length, rcode, qtype, is_truncated } => {
+        Response::Reply { length, rcode, qtype, is_truncated } => {
             counters.count_reply(rcode, qtype, is_truncated);
             Some(length)
         }
-        Verdict::Drop => {
+        // Nobody writes streams yet.
+        Response::Stream { .. } | Response::Drop => {
             counters.drops.add(1);
             None
         }
@@ -86,10 +94,10 @@ enum Rcode {
 ///
 /// Repeating the question lets resolvers match the reply to what they asked; EDNS is left out, since the OPT record was
 /// not read.
-fn refuse(query: &[u8], rcode: Rcode, reply: &mut [u8]) -> Verdict {
+fn refuse(query: &[u8], rcode: Rcode, reply: &mut [u8]) -> Response {
     let is_response = query.get(2).is_none_or(|flags| flags & FLAG_QR != 0);
     if query.len() < HEADER_BYTES || is_response || reply.len() < HEADER_BYTES {
-        return Verdict::Drop;
+        return Response::Drop;
     }
     let question_end = question_end(query).filter(|&end| end <= reply.len());
     let length = question_end.unwrap_or(HEADER_BYTES);
@@ -100,7 +108,7 @@ fn refuse(query: &[u8], rcode: Rcode, reply: &mut [u8]) -> Verdict {
     reply[4..HEADER_BYTES].fill(0);
     reply[5] = u8::from(question_end.is_some());
     let qtype = question_end.map_or(0, |end| u16::from_be_bytes([query[end - 4], query[end - 3]]));
-    Verdict::Reply { length, rcode: rcode as u16, qtype, is_truncated: false }
+    Response::Reply { length, rcode: rcode as u16, qtype, is_truncated: false }
 }
 
 /// Finds the end of the one question of `query`; `None` unless there is exactly one and its name is uncompressed.
@@ -125,29 +133,23 @@ fn question_end(query: &[u8]) -> Option<usize> {
     None
 }
 
-/// Calls the answer; in this crate's own tests one name panics, so that the fence can be tried, and others wedge.
+/// Calls the answer; in this crate's own tests some names wedge.
 fn respond<'z>(
-    snapshot: &'z Snapshot,
+    snapshot: &'z Arc<Snapshot>,
     query: &[u8],
-    asked: Option<&mut Asked<'_, 'z>>,
-    asker: &Asker,
+    asked: Option<&mut PendingQuery<'_, 'z>>,
+    context: &RequestContext,
     reply: &mut [u8],
-) -> Verdict {
-    #[cfg(test)]
-    assert!(!query.windows(PANIC_NAME.len()).any(|part| part == PANIC_NAME), "asked for by a test");
+) -> Response {
     #[cfg(test)]
     super::wedge::wedge_if_asked(query);
     #[cfg(test)]
     super::wedge::spin_if_asked(query);
     match asked {
-        Some(asked) => asked.respond(snapshot, asker, reply),
-        None => answer::respond(snapshot, query, asker, reply),
+        Some(asked) => asked.respond(snapshot, context, reply),
+        None => answer::respond(snapshot, query, context, reply),
     }
 }
-
-/// The labels that make [`respond`] panic in tests.
-#[cfg(test)]
-const PANIC_NAME: &[u8] = b"\x05panic\x05fence\x04test\x00";
 
 /// Octets of a message header (RFC 1035 §4.1.1).
 pub(super) const HEADER_BYTES: usize = 12;
@@ -171,11 +173,17 @@ const QTYPE_AND_QCLASS_BYTES: usize = 4;
 mod tests {
     use super::*;
     use crate::answer::Transport;
+    use crate::answer::injected::PANIC_NAME;
     use crate::metrics::Metrics;
     use std::net::{IpAddr, Ipv4Addr};
 
     /// Somebody who asks over UDP.
-    const ASKER: Asker = Asker { transport: Transport::Udp, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
+    const CONTEXT: RequestContext = RequestContext {
+        transport: Transport::Udp,
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        worker: 0,
+        now: Duration::ZERO,
+    };
 
     /// A query for `name` (wire form) and type MX, with an OPT record behind it.
     fn query(name: &[u8]) -> Vec<u8> {
@@ -193,14 +201,14 @@ mod tests {
         let counters = &blocks[0].answers;
         let asked = query(PANIC_NAME);
         let mut reply = [0xFF; 512];
-        let length = exchange(&Snapshot::default(), &asked, None, &ASKER, &mut reply, counters);
+        let length = exchange(&Arc::default(), &asked, None, &CONTEXT, &mut reply, counters);
         let question = &asked[12..12 + PANIC_NAME.len() + 4];
         assert_eq!(length, Some(12 + question.len()));
         assert_eq!(&reply[..12], &[0xAB, 0xCD, 0x81, 0x02, 0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(&reply[12..12 + question.len()], question);
         assert_eq!((counters.panics.value(), counters.replies_with(2), counters.queries.value()), (1, 1, 1));
 
-        let next = exchange(&Snapshot::default(), &query(b"\x03www\x00"), None, &ASKER, &mut reply, counters);
+        let next = exchange(&Arc::default(), &query(b"\x03www\x00"), None, &CONTEXT, &mut reply, counters);
         assert!(next.is_some(), "the next query is answered");
         assert_eq!((counters.panics.value(), counters.replies()), (1, 2));
     }
@@ -212,7 +220,7 @@ mod tests {
             let mut asked = query(name);
             asked.truncate(12 + name.len());
             let verdict = refuse(&asked, Rcode::FormErr, &mut reply);
-            assert_eq!(verdict, Verdict::Reply { length: 12, rcode: 1, qtype: 0, is_truncated: false }, "{name:?}");
+            assert_eq!(verdict, Response::Reply { length: 12, rcode: 1, qtype: 0, is_truncated: false }, "{name:?}");
             assert_eq!(&reply[4..12], &[0; 8]);
         }
     }

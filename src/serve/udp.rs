@@ -15,9 +15,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::ahead::{GROUP, Read, read_ahead};
-use super::exchange::{exchange, refuse_cut_short};
+use super::exchange::{exchange, refuse_cut_short, unix_now};
 use super::staff::Duty;
-use crate::answer::{Asker, Claim, PROBE_TOKEN_BYTES, Snapshot, Transport};
+use crate::answer::{Claim, PROBE_TOKEN_BYTES, RequestContext, Snapshot, Transport};
 use crate::metrics::UdpBlock;
 use crate::sys::epoll::{Epoll, Interest};
 use crate::sys::mmsg::{BATCH_MAX, Batch, Datagram, Queries, Replies, Wait};
@@ -119,11 +119,12 @@ impl Worker {
         // The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
         let snapshot = self.snapshot.load();
         let (queries, mut replies) = self.batch.split();
+        let now = unix_now();
         let spare = self.sockets.spares.get(socket_index).and_then(Option::as_ref);
         let ways = [Some(socket.as_fd()), spare.map(AsFd::as_fd)];
         for first in (0..count).step_by(GROUP) {
             let group = Group::read(queries, first, &snapshot);
-            group.answer(&mut replies, &snapshot, (self.index, ways), block);
+            group.answer(&mut replies, &snapshot, (self.index, ways, now), block);
         }
         let is_of_client =
             queries.get(0).is_some_and(|first| is_client(&first, &snapshot, self.addresses[socket_index]));
@@ -181,8 +182,8 @@ impl<'b, 'z> Group<'b, 'z> {
     fn answer(
         mut self,
         replies: &mut Replies<'_>,
-        snapshot: &'z Snapshot,
-        (worker, ways): (u16, [Option<BorrowedFd<'_>>; 2]),
+        snapshot: &'z Arc<Snapshot>,
+        (worker, ways, now): (u16, [Option<BorrowedFd<'_>>; 2], Duration),
         block: &UdpBlock,
     ) {
         let canary = snapshot.settings.canary.as_ref();
@@ -204,8 +205,8 @@ impl<'b, 'z> Group<'b, 'z> {
                 block.oversized.add(1);
                 refuse_cut_short(datagram.octets, reply, &block.answers)
             } else {
-                let asker = Asker { transport: Transport::Udp, source: datagram.source, worker };
-                exchange(snapshot, datagram.octets, asked, &asker, reply, &block.answers)
+                let context = RequestContext { transport: Transport::Udp, source: datagram.source, worker, now };
+                exchange(snapshot, datagram.octets, asked, &context, reply, &block.answers)
             };
             if let (Some(length), Claim::Probe(token)) = (length, claim) {
                 let length = seal(reply, length, token);

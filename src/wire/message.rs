@@ -38,8 +38,15 @@ pub mod flag {
     pub const OPCODE: u16 = 0x7800;
 }
 
-/// OPCODE QUERY.
-pub const OPCODE_QUERY: u8 = 0;
+/// OPCODEs (IANA "DNS OpCodes").
+pub mod opcode {
+    /// A standard query (RFC 1035 §4.1.1).
+    pub const QUERY: u8 = 0;
+    /// A zone changed elsewhere (RFC 1996).
+    pub const NOTIFY: u8 = 4;
+    /// A zone is to be changed (RFC 2136).
+    pub const UPDATE: u8 = 5;
+}
 
 /// EDNS option codes (IANA "DNS EDNS0 Option Codes").
 pub mod option {

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use fated::answer::{Asker, MESSAGE_BYTES_MAX, Settings, Snapshot, Transport, Verdict, respond};
+use fated::answer::{MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
 use fated::zone::ZoneSet;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
@@ -61,10 +62,12 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 /// Asks, and reads the reply; and its length.
-fn ask(snapshot: &Snapshot, query: &[u8], transport: Transport) -> (Message, usize) {
+fn ask(snapshot: &Arc<Snapshot>, query: &[u8], transport: Transport) -> (Message, usize) {
     let mut reply = vec![0; MESSAGE_BYTES_MAX];
-    let asker = Asker { transport, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0 };
-    let Verdict::Reply { length, .. } = respond(snapshot, query, &asker, &mut reply) else { panic!("it is answered") };
+    let context = RequestContext { transport, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0, now: Duration::ZERO };
+    let Response::Reply { length, .. } = respond(snapshot, query, &context, &mut reply) else {
+        panic!("it is answered")
+    };
     (Message::from_vec(&reply[..length]).expect("a reply can be read"), length)
 }
 
@@ -77,7 +80,8 @@ proptest! {
         // Names may meet that must not, such as a cut with data.
         prop_assume!(zone.is_some(), "{:?}", faults.iter().next());
         let settings = Settings { udp_payload_bytes_max: case.udp_bytes_max, ..Settings::default() };
-        let snapshot = Snapshot { zones: ZoneSet::new(zone.into_iter().map(Arc::new).collect()), settings };
+        let zones = ZoneSet::new(zone.into_iter().map(Arc::new).collect());
+        let snapshot = Arc::new(Snapshot { zones, settings });
         let mut query = query(&zones::labels(&case.qname), case.qtype);
         query[11] = 1;
         query.extend([0, 0, 41, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0]);

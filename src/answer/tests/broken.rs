@@ -4,11 +4,12 @@ use super::*;
 use crate::zone::ZoneSet;
 
 /// The corners, with zones that should be served and can't: beside them, below, above.
-fn corners_and_broken(broken: &[&str]) -> Snapshot {
-    let Snapshot { zones, settings } = corners();
+fn corners_and_broken(broken: &[&str]) -> Arc<Snapshot> {
+    let corners = corners();
     let names = broken.iter().map(|name| name.parse::<Name>().expect("a name").as_ref().into()).collect();
-    let seed = zones.iter().next().expect("one").seed();
-    Snapshot { zones: ZoneSet::with_broken(zones.iter().cloned().collect(), names, seed), settings }
+    let seed = corners.zones.iter().next().expect("one").seed();
+    let zones = ZoneSet::with_broken(corners.zones.iter().cloned().collect(), names, seed);
+    Arc::new(Snapshot { zones, settings: corners.settings.clone() })
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn a_zone_that_cannot_be_served_is_servfail_at_and_below_its_apex_and_nowhere_el
     // Alone as well.
     let seed = snapshot.zones.iter().next().expect("one").seed();
     let zones = ZoneSet::with_broken(Vec::new(), vec!["a.".parse::<Name>().expect("a name").as_ref().into()], seed);
-    let alone = Snapshot { zones, settings: Settings::default() };
+    let alone = Arc::new(Snapshot { zones, settings: Settings::default() });
     assert!(alone.zones.is_empty());
     assert_eq!(
         (ask(&alone, Ask::new("x.a. A")), ask(&alone, Ask::new("b. A"))),

@@ -1,6 +1,8 @@
 //! What a walk over aliases, wildcards and zones brings together: proofs, the zone's edge, additional records.
 
-use super::{Ask, ask, snapshot, zone_set};
+use std::sync::Arc;
+
+use super::{Ask, ask, settings, snapshot, zone_set};
 use crate::answer::Transport;
 
 /// A signature that covers `rtype`, as long as real ones.
@@ -62,7 +64,7 @@ fn a_wildcard_on_the_way_is_proved_however_the_walk_ends() {
 }
 
 /// Zones of two tenants, one of which has a child here too, and another one below it without a cut.
-fn tenants() -> super::Snapshot {
+fn tenants() -> Arc<super::Snapshot> {
     let example = "
 away CNAME www.other.test.
 away-none CNAME none.other.test.
@@ -131,7 +133,7 @@ fn an_alias_ends_at_the_edge_of_its_zone() {
 #[test]
 fn an_alias_is_followed_across_zones_where_one_owner_has_them_all() {
     let mut snapshot = tenants();
-    snapshot.settings.follow_across_zones = true;
+    settings(&mut snapshot).follow_across_zones = true;
     for (question, expected) in [
         ("away.example. A", "0 aa | away.example. 300 CNAME www.other.test. / www.other.test. 300 A 192.0.2.66 | |"),
         (

@@ -13,10 +13,10 @@ use arc_swap::ArcSwap;
 
 use super::messages::{Answered, MESSAGE_BYTES_MAX, fill};
 use super::slab::Limit;
-use crate::answer::{Asker, Snapshot, Transport};
+use crate::answer::{RequestContext, Snapshot, Transport};
 use crate::metrics::TcpBlock;
 use crate::serve::admission::Seat;
-use crate::serve::exchange::exchange;
+use crate::serve::exchange::{exchange, unix_now};
 
 /// The buffers of one thread.
 #[derive(Debug)]
@@ -322,9 +322,9 @@ fn answer(seat: &Seat, input: &[u8], output: &mut [u8], source: Source<'_>) -> P
 /// The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
 fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: Source<'_>, begun: Instant) -> Answered {
     let snapshot = source.snapshot.load();
-    let asker = Asker { transport: Transport::Tcp, source: client, worker: source.thread };
+    let context = RequestContext { transport: Transport::Tcp, source: client, worker: source.thread, now: unix_now() };
     let respond =
-        |query: &[u8], reply: &mut [u8]| exchange(&snapshot, query, None, &asker, reply, &source.block.answers);
+        |query: &[u8], reply: &mut [u8]| exchange(&snapshot, query, None, &context, reply, &source.block.answers);
     fill(input, output, respond, || begun.elapsed() >= TURN_TIME_MAX)
 }
 

@@ -1,0 +1,53 @@
+//! What passes between `serve` and `answer` for each request: how it came, and what is to be done with it.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::answer::stream::ReplyStream;
+
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram.
+    Udp,
+    /// A stream with length prefixes (RFC 7766).
+    Tcp,
+}
+
+/// What a response may depend on besides the message and the snapshot. `Copy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestContext {
+    /// How the request came.
+    pub transport: Transport,
+    /// The client's address.
+    pub source: IpAddr,
+    /// The number of the thread that answers: N of `udp-N`, or of `tcp-N` over TCP.
+    pub worker: u16,
+    /// The time since the Unix epoch at which the batch with this request was received.
+    pub now: Duration,
+}
+
+/// What is to be done with a request.
+#[derive(Debug, PartialEq)]
+pub enum Response {
+    /// Send the first `length` octets of the reply buffer.
+    Reply {
+        /// Octets of the reply.
+        length: usize,
+        /// The RCODE, extended ones included (0 to 4095).
+        rcode: u16,
+        /// QTYPE of the question; 0 where there was none.
+        qtype: u16,
+        /// Whether TC is set.
+        is_truncated: bool,
+    },
+    /// Send all messages of a stream, in order and with nothing in between. Given over [`Transport::Tcp`] only.
+    Stream {
+        /// QTYPE of the question.
+        qtype: u16,
+        /// The messages, of which none is written yet.
+        messages: Box<dyn ReplyStream>,
+    },
+    /// Send nothing: the message is too short for a header, or itself a response.
+    Drop,
+}

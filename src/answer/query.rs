@@ -1,0 +1,241 @@
+//! One request from its octets to its response: each kind of [`Request`] has its own way here.
+
+use core::num::NonZeroU16;
+use std::sync::Arc;
+
+use crate::answer::code::{ExtendedError, Rcode};
+use crate::answer::context::{RequestContext, Response, Transport};
+#[cfg(any(test, feature = "test-names"))]
+use crate::answer::injected;
+use crate::answer::opt::Opt;
+use crate::answer::reply::Reply;
+use crate::answer::request::{Message, Request};
+use crate::answer::snapshot::{Settings, Snapshot};
+use crate::answer::walk::{self, Outcome, Scope};
+use crate::answer::{canary, chaos};
+use crate::wire::Class;
+use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, OPT_BYTES, PLAIN_UDP_BYTES_MAX, flag};
+use crate::wire::tsig::{BADKEY, Tsig};
+use crate::zone::hash::NameHash;
+use crate::zone::node::Node;
+use crate::zone::{Bucket, Entry, Located, Names, Place, Trail, Zone, ZoneSet};
+
+/// A query that was read, and as much of the search for its answer as was done.
+///
+/// [`respond`](crate::answer::respond) does all at once. Whoever has several queries reads them all first, takes each step of the
+/// search with all, and lets what the next one reads be fetched meanwhile: the [`Self::tops`] that [`Self::locate`] leads to, the
+/// [`Self::heads`], what [`Self::sight`] tells, and where the [`Self::leads`] go. What is not in the caches is then waited for once
+/// a step, and not once for each. Where there are very many zones, the [`Self::places`] of all and then the zones there come first.
+pub struct PendingQuery<'q, 'z> {
+    octets: &'q [u8],
+    /// The ID and the second word of the header.
+    id: u16,
+    flags: u16,
+    request: Request<'q>,
+    search: Search<'z>,
+}
+
+/// How far the search for an answer is.
+enum Search<'z> {
+    /// It has not begun.
+    Ahead,
+    /// Nothing that is asked for is in a zone that is served.
+    Nowhere,
+    /// It is in a zone that should be served and can't.
+    Broken,
+    /// In this zone, with these first steps.
+    Within(&'z Zone, Trail<'z>),
+}
+
+impl<'q, 'z> PendingQuery<'q, 'z> {
+    /// Reads a request. `None` for what is not to be answered: too short for a header, or itself a response, since two servers
+    /// would otherwise answer each other for ever.
+    #[inline]
+    pub fn read(octets: &'q [u8]) -> Option<Self> {
+        let header = Header::read(octets).filter(|header| !header.is_response())?;
+        let request = Request::read(octets, header);
+        Some(Self { octets, id: header.id, flags: header.flags, request, search: Search::Ahead })
+    }
+
+    /// What the search for the zone reads first: where it is told which zone that is.
+    pub fn places(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Place> {
+        self.request.message().into_iter().flat_map(|message| zones.places(&message.name))
+    }
+
+    /// Finds the zone, unless that was done. `last` is what was found for the query before, if anything was.
+    #[inline]
+    pub fn locate(&mut self, zones: &'z ZoneSet, last: &mut Option<&'z Entry>) {
+        if !matches!(self.search, Search::Ahead) {
+            return;
+        }
+        self.search = match &self.request {
+            Request::Query(Message { name, qtype, qclass: Class::IN | Class::ANY, .. }) => {
+                match walk::locate(zones, name, *qtype, last) {
+                    Some(Located::Within(zone, trail)) => Search::Within(zone, trail),
+                    Some(Located::Broken) => Search::Broken,
+                    None => Search::Nowhere,
+                }
+            }
+            _ => Search::Nowhere,
+        };
+    }
+
+    /// The zone in which the answer is looked for, and the first steps there.
+    #[inline]
+    fn within(&mut self) -> Option<(&'z Zone, &mut Trail<'z>)> {
+        match &mut self.search {
+            Search::Within(zone, trail) => Some((zone, trail)),
+            _ => None,
+        }
+    }
+
+    /// What the search for the answer reads first.
+    #[inline]
+    pub fn tops(&mut self) -> Option<[&'z Bucket; 2]> {
+        self.within().map(|(zone, trail)| zone.tops(trail))
+    }
+
+    /// What it reads next; the tops are read for that.
+    #[inline]
+    pub fn heads(&mut self) -> Option<[&'z [u8]; 2]> {
+        self.within().map(|(zone, trail)| zone.heads(trail))
+    }
+
+    /// What it will find, most likely; the heads are read for that.
+    #[inline]
+    pub fn sight(&mut self) -> Option<Node<'z>> {
+        self.within().and_then(|(zone, trail)| zone.sight(trail))
+    }
+
+    /// The other names that are looked for because of that, by their hashes, and where; what was sighted is read for that.
+    #[inline]
+    pub fn leads(&self) -> Option<(&'z Names, impl Iterator<Item = NameHash> + use<'z>)> {
+        let (Ok(Message { qtype, .. }), Search::Within(zone, trail)) = (self.request.message(), &self.search) else {
+            return None;
+        };
+        let lead = zone.lead(trail, *qtype)?;
+        Some((zone.names(), lead.targets().map(|target| target.hash)))
+    }
+
+    /// Answers, as [`respond`](crate::answer::respond) does. `snapshot` has the zones with which the search began, if it did.
+    pub fn respond(&mut self, snapshot: &'z Arc<Snapshot>, context: &RequestContext, reply: &mut [u8]) -> Response {
+        self.locate(&snapshot.zones, &mut snapshot.zones.only());
+        let message = match self.request.message() {
+            Ok(message) => message,
+            Err(rcode) => return self.refuse(rcode, reply),
+        };
+        #[cfg(any(test, feature = "test-names"))]
+        if let Some(response) = injected::respond(snapshot, self.octets, &message.question(), context) {
+            return response;
+        }
+        let (settings, transport, edns) = (&snapshot.settings, context.transport, message.edns.as_ref());
+        if let Some(at) = message.tsig_at
+            && edns.is_none_or(is_known_version)
+        {
+            return self.refuse_key(message, at, settings, context, reply);
+        }
+        let question = message.question();
+        let limit = reply_bytes_max(settings, edns, transport);
+        let mut opt = Opt::new(edns, settings, transport, limit - question.end());
+        let mut draft = Reply::new(reply, self.octets, &question, limit - opt.len());
+        let outcome = match (edns, &self.request) {
+            (Some(edns), _) if !is_known_version(edns) => Outcome::error(Rcode::BADVERS),
+            (_, Request::Transfer(_)) => {
+                Outcome { extended_error: Some(ExtendedError::PROHIBITED), ..Outcome::refused() }
+            }
+            _ => {
+                draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
+                self.answer(snapshot, message, context, &mut draft)
+            }
+        };
+        opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
+        let flags = self.reply_flags(outcome.rcode)
+            | if outcome.is_authoritative { flag::AA } else { 0 }
+            | if outcome.is_truncated { flag::TC } else { 0 };
+        let length = draft.finish(self.id, flags, &opt);
+        Response::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
+    }
+
+    /// Puts the answer to a query into `draft`.
+    fn answer(
+        &self,
+        snapshot: &Snapshot,
+        message: &Message<'_>,
+        context: &RequestContext,
+        draft: &mut Reply<'_>,
+    ) -> Outcome {
+        match (message.qclass, &self.search) {
+            (Class::CH, _) => {
+                canary::answer(snapshot.settings.canary.as_ref(), self.octets, &message.question(), context, draft)
+                    .unwrap_or_else(|| chaos::answer(&snapshot.settings, &message.question(), draft))
+            }
+            (class @ (Class::IN | Class::ANY), Search::Within(zone, trail)) => {
+                let scope = Scope { zones: &snapshot.zones, is_across: snapshot.settings.follow_across_zones };
+                let outcome = walk::walk(scope, (zone, trail), &message.name, message.qtype, draft);
+                // RFC 1035 §6.2: what stands for several classes is never authoritative.
+                Outcome { is_authoritative: outcome.is_authoritative && class == Class::IN, ..outcome }
+            }
+            (Class::IN | Class::ANY, Search::Broken) => Outcome::broken(),
+            _ => Outcome::refused(),
+        }
+    }
+
+    /// Replies to a query that is signed with a key, of which none is known: NOTAUTH, and why in a TSIG record that is not signed
+    /// (RFC 8945 §5.2.1, §5.3.2). Where that has no room, TC tells to ask over TCP.
+    #[cold]
+    fn refuse_key(
+        &self,
+        message: &Message<'_>,
+        at: NonZeroU16,
+        settings: &Settings,
+        context: &RequestContext,
+        reply: &mut [u8],
+    ) -> Response {
+        let Some(tsig) = Tsig::read(self.octets, at.get().into()) else { return self.refuse(Rcode::FORMERR, reply) };
+        let (question, edns) = (message.question(), message.edns.as_ref());
+        let limit = reply_bytes_max(settings, edns, context.transport);
+        let room = (limit - question.end()).checked_sub(tsig.refusal_bytes());
+        let is_truncated = room.is_none_or(|room| room < OPT_BYTES);
+        let opt = Opt::new(edns, settings, context.transport, room.filter(|_| !is_truncated).unwrap_or(OPT_BYTES));
+        let draft = Reply::new(reply, self.octets, &question, limit - opt.len());
+        let flags = self.reply_flags(Rcode::NOTAUTH) | if is_truncated { flag::TC } else { 0 };
+        let mut length = draft.finish(self.id, flags, &opt);
+        if !is_truncated {
+            let end = length + tsig.refusal_bytes();
+            tsig.write_refusal(self.id, BADKEY, &mut reply[length..end]);
+            reply[HEADER_BYTES - 1] += 1; // ARCOUNT: OPT at most stood there.
+            length = end;
+        }
+        Response::Reply { length, rcode: Rcode::NOTAUTH.0, qtype: message.qtype.0, is_truncated }
+    }
+
+    /// The second word of a reply's header: QR set, OPCODE and RD as they came, all else clear (RFC 1035 §4.1.1).
+    fn reply_flags(&self, rcode: Rcode) -> u16 {
+        flag::QR | self.flags & (flag::OPCODE | flag::RD) | rcode.low()
+    }
+
+    /// Replies with a header alone: what stands behind it was not, or could not be, read.
+    fn refuse(&self, rcode: Rcode, reply: &mut [u8]) -> Response {
+        let words = [self.id, self.reply_flags(rcode), 0, 0, 0, 0];
+        for (to, word) in reply[..HEADER_BYTES].chunks_exact_mut(2).zip(words) {
+            to.copy_from_slice(&word.to_be_bytes());
+        }
+        Response::Reply { length: HEADER_BYTES, rcode: rcode.0, qtype: 0, is_truncated: false }
+    }
+}
+
+/// Whether what the query says by EDNS can be understood (RFC 6891 §6.1.3).
+fn is_known_version(edns: &Edns) -> bool {
+    edns.version == 0
+}
+
+/// The most octets that the client takes and we send (RFC 1035 §4.2.1, RFC 6891 §6.2.3).
+fn reply_bytes_max(settings: &Settings, edns: Option<&Edns>, transport: Transport) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => MESSAGE_BYTES_MAX,
+        (Transport::Udp, None) => PLAIN_UDP_BYTES_MAX,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.payload_bytes_max.min(settings.udp_payload_bytes_max)).max(PLAIN_UDP_BYTES_MAX)
+        }
+    }
+}

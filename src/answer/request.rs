@@ -1,0 +1,80 @@
+//! What a message asks for, by its OPCODE and its question: each kind of request has its own way to a response.
+
+use core::num::NonZeroU16;
+
+use crate::answer::code::Rcode;
+use crate::wire::message::{Edns, HEADER_BYTES, Header, Question, Trailer, opcode, read_trailer};
+use crate::wire::{Class, Type};
+use crate::zone::hash::{LookupName, Starts};
+
+/// A message that is no response, by what it asks for.
+pub(super) enum Request<'q> {
+    /// Records of a name (OPCODE QUERY).
+    Query(Message<'q>),
+    /// A whole zone, or what changed in it: OPCODE QUERY for AXFR or IXFR (RFC 5936, RFC 1995).
+    Transfer(Message<'q>),
+    /// A change to a zone elsewhere is announced (RFC 1996). Not implemented.
+    Notify,
+    /// A zone is to be changed (RFC 2136). Not implemented.
+    Update,
+    /// Any other OPCODE. Not implemented.
+    Other,
+    /// A query that cannot be read.
+    Malformed,
+}
+
+/// What a query says.
+pub(super) struct Message<'q> {
+    pub(super) name: LookupName<'q>,
+    pub(super) qtype: Type,
+    pub(super) qclass: Class,
+    pub(super) edns: Option<Edns>,
+    /// Where the TSIG record starts in the query.
+    pub(super) tsig_at: Option<NonZeroU16>,
+}
+
+impl<'q> Request<'q> {
+    /// Reads a message whose header is read. What stands behind the header is looked at only where the OPCODE is implemented.
+    #[inline]
+    pub(super) fn read(message: &'q [u8], header: Header) -> Self {
+        match header.opcode() {
+            opcode::QUERY => Self::read_query(message, header),
+            opcode::NOTIFY => Self::Notify,
+            opcode::UPDATE => Self::Update,
+            _ => Self::Other,
+        }
+    }
+
+    /// Reads the question of a query and what stands behind it.
+    #[inline]
+    fn read_query(query: &'q [u8], header: Header) -> Self {
+        let mut starts = Starts::default();
+        let question = Question::read(query, |start| starts.note(start)).filter(|_| header.counts[0] == 1);
+        let Some(question) = question else { return Self::Malformed };
+        let Ok(Trailer { edns, tsig_at }) = read_trailer(query, header, question.end()) else { return Self::Malformed };
+        let Question { name, qtype, qclass } = question;
+        let name = LookupName::noted(name, starts, &query[HEADER_BYTES..]);
+        let message = Message { name, qtype, qclass, edns, tsig_at };
+        match (qtype, qclass) {
+            (Type::AXFR | Type::IXFR, Class::IN | Class::ANY) => Self::Transfer(message),
+            _ => Self::Query(message),
+        }
+    }
+
+    /// What is said by a query, or the RCODE for what cannot be answered otherwise.
+    #[inline]
+    pub(super) fn message(&self) -> Result<&Message<'q>, Rcode> {
+        match self {
+            Self::Query(message) | Self::Transfer(message) => Ok(message),
+            Self::Notify | Self::Update | Self::Other => Err(Rcode::NOTIMP),
+            Self::Malformed => Err(Rcode::FORMERR),
+        }
+    }
+}
+
+impl<'q> Message<'q> {
+    /// The question.
+    pub(super) fn question(&self) -> Question<'q> {
+        Question { name: self.name.name(), qtype: self.qtype, qclass: self.qclass }
+    }
+}

@@ -1,0 +1,43 @@
+//! What answers are made from: the zones and what the operator set.
+
+use crate::answer::canary::Canary;
+use crate::zone::ZoneSet;
+
+/// What every answer is made from, finished and immutable: a worker takes one pointer to it per batch.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The zones that are served.
+    pub zones: ZoneSet,
+    /// What the operator set.
+    pub settings: Settings,
+}
+
+/// What the operator set and an answer needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// NSID, `id.server` and `hostname.bind` (RFC 5001, RFC 4892); `None` hides all three.
+    pub identity: Option<Vec<u8>>,
+    /// `version.bind` and `version.server`; `None` hides both.
+    pub version: Option<Vec<u8>>,
+    /// The largest UDP reply in octets, and what our OPT record says (RFC 6891 §6.2.3): 512 to 4096.
+    pub udp_payload_bytes_max: u16,
+    /// The idle timeout that TCP clients are told (RFC 7828), in units of 100 ms.
+    pub tcp_idle_timeout_100ms: u16,
+    /// Whether an alias of one zone is followed into another that is served too: for those who own them all.
+    pub follow_across_zones: bool,
+    /// What proves that a worker answers; `None` where nobody asks for it.
+    pub canary: Option<Canary>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            identity: None,
+            version: None,
+            udp_payload_bytes_max: 1232,
+            tcp_idle_timeout_100ms: 100,
+            follow_across_zones: false,
+            canary: None,
+        }
+    }
+}
