@@ -30,7 +30,7 @@ use crate::config::{Anycast, Config, Reaction};
 use crate::health::{self, Path, PathState, Prover, WorkerState};
 use crate::policy::{self, Last, Observation, Order, Past, Policy, Proof, Reason, Stance, Transition};
 use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, RouteError, Seen};
-use crate::serve::{Running, Staff, TcpQueue};
+use crate::serve::{Running, TcpQueue, ThreadSupervisor};
 use crate::wire::{Name, NameRef};
 use crate::zone::hash::LookupName;
 
@@ -179,7 +179,7 @@ impl Node {
             addresses: addresses[first..].to_vec(),
             tcp_interval: health::TCP_INTERVAL,
         };
-        let workers = Arc::new(Workers { staff: running.staff(), first });
+        let workers = Arc::new(Workers { supervisor: running.supervisor(), first });
         let zones = Arc::new(Served { current: Arc::clone(current), turn: AtomicUsize::new(0) });
         let prover = Prover::start(settings, path, workers, zones, Arc::clone(&proof), origin, desk.into_on_round())
             .map_err(DaemonError::system("the prover can't be started"))?;
@@ -444,79 +444,79 @@ fn policy_settings(anycast: &Anycast) -> policy::Settings {
 
 /// The workers, as the prover sees them.
 struct Workers {
-    staff: Staff,
+    supervisor: ThreadSupervisor,
     /// Where the service addresses begin among all addresses that are bound.
     first: usize,
 }
 
 impl health::Staff for Workers {
     fn worker_count(&self) -> usize {
-        self.staff.worker_count()
+        self.supervisor.worker_count()
     }
 
     fn progress(&self, worker: usize) -> u64 {
-        self.staff.progress(worker)
+        self.supervisor.progress(worker)
     }
 
     fn tid(&self, worker: usize) -> Option<i32> {
-        self.staff.tid(worker)
+        self.supervisor.tid(worker)
     }
 
     fn drops(&self, address: usize) -> u64 {
-        self.staff.drops(self.first + address)
+        self.supervisor.drops(self.first + address)
     }
 
     fn clients(&self, worker: usize, address: usize) -> u64 {
-        self.staff.clients(worker, self.first + address)
+        self.supervisor.clients(worker, self.first + address)
     }
 
     fn stalls(&self, worker: usize) -> u64 {
-        self.staff.stalls(worker)
+        self.supervisor.stalls(worker)
     }
 
     fn replace(&self, worker: usize) -> std::io::Result<()> {
-        self.staff.replace(worker)
+        self.supervisor.replace(worker)
     }
 
     fn lost(&self) -> usize {
-        self.staff.lost()
+        self.supervisor.lost()
     }
 
     fn has_queued(&self, worker: usize) -> Option<bool> {
-        self.staff.has_queued(worker)
+        self.supervisor.has_queued(worker)
     }
 
     fn tcp_thread_count(&self) -> usize {
-        self.staff.tcp_thread_count()
+        self.supervisor.tcp_thread_count()
     }
 
     fn tcp_beats(&self, thread: usize) -> u64 {
-        self.staff.tcp_beats(thread)
+        self.supervisor.tcp_progress(thread)
     }
 
     fn tcp_tid(&self, thread: usize) -> Option<i32> {
-        self.staff.tcp_tid(thread)
+        self.supervisor.tcp_tid(thread)
     }
 
     fn tcp_queue(&self, address: usize) -> Option<health::TcpQueue> {
-        let TcpQueue { waiting, accepted, dropped } = self.staff.tcp_queue(self.first + address)?;
+        let TcpQueue { waiting, accepted, dropped } = self.supervisor.tcp_queue(self.first + address)?;
         Some(health::TcpQueue { waiting, accepted, dropped })
     }
 
     fn expect_tcp(&self, from: SocketAddr) {
-        self.staff.expect_tcp(from);
+        self.supervisor.expect_tcp(from);
     }
 
     fn ring_tcp(&self, thread: usize) {
-        self.staff.ring_tcp(thread);
+        self.supervisor.wake_tcp(thread);
     }
 
     fn replace_tcp(&self, thread: usize) -> std::io::Result<()> {
-        self.staff.replace_tcp(thread)
+        self.supervisor.replace_tcp(thread)
     }
 
     fn tcp_lost(&self) -> usize {
-        self.staff.tcp_lost()
+        self.supervisor.tcp_lost()
     }
 }
 

@@ -1,11 +1,11 @@
-//! Who may be connected over TCP, and who makes room for a new client when the seats are taken.
+//! Who may be connected over TCP, and who makes room for a new client when there are as many as may be.
 //!
-//! Connections are counted by prefix: all of them, those of a family, of a network (an IPv4 /24, an IPv6 /48) and of an
-//! address (an IPv4 address, an IPv6 /64: whoever has one address of a /64 usually has all of them). Where a prefix has all
-//! that it may have, one of its own is closed for the new one: of the family with the most connections, there of the network
-//! and there of the address with the most, the one that has waited longest. So a stranger pushes out a stranger's own idle
-//! connections first, and everybody keeps what nobody has more of. The prover's connections are not counted and never
-//! closed.
+//! Connections are counted by prefix: all of them, those of a family, of a network (an IPv4 /24, an IPv6 /48) and of
+//! an address (an IPv4 address, an IPv6 /64: whoever has one address of a /64 usually has all of them). Where a prefix
+//! has all that it may have, one of its own is closed for the new one: of the family with the most connections, there
+//! of the network and there of the address with the most, the one that has waited longest. So a stranger pushes out a
+//! stranger's own idle connections first, and everybody keeps what nobody has more of. The prover's connections are
+//! not counted and never closed.
 //!
 //! Refuses to know what the connections do. Asked once per connection, never per query, so that it may lock.
 
@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::TcpLimits;
-use super::staff::Duty;
+use super::limits::TcpLimits;
+use super::thread::ThreadHandle;
 use crate::metrics::TcpBlock;
 
 /// Counts the connections of all TCP threads.
@@ -85,7 +85,7 @@ struct Tracked {
     /// The connection.
     stream: TcpStream,
     /// The thread that serves it.
-    duty: Arc<Duty<TcpBlock>>,
+    handle: Arc<ThreadHandle<TcpBlock>>,
     /// When its last query was answered, or when it came; stored by its thread.
     since_us: AtomicU64,
     /// What of that the registry has noted; changed under its lock.
@@ -96,14 +96,14 @@ struct Tracked {
     is_evicted: AtomicBool,
 }
 
-/// No connection can be admitted for now: so many were told to go and are not closed yet that no other one may be. The new one,
-/// as it came.
+/// No connection can be admitted for now: so many were told to go and are not closed yet that no other one may be. The
+/// new one, as it came.
 #[derive(Debug)]
 pub(super) struct Full(pub(super) TcpStream);
 
 /// A connection with the right to be there, which ends with this.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ConnectionPermit {
     /// Where it is given back.
     admission: Arc<Admission>,
     /// The connection.
@@ -126,15 +126,15 @@ impl Admission {
         }
     }
 
-    /// Expects the prover to connect from here next: that connection gets a seat whoever has the others.
+    /// Expects the prover to connect from here next: that connection gets a permit whoever has the others.
     ///
-    /// Nobody else can come from there: it is an address of this host with a port that the prover has taken, and what a
-    /// stranger's forged packet makes the kernel say goes to the prover, never to the stranger.
+    /// Nobody else can come from there: it is an address of this host with a port that the prover has taken, and what
+    /// a stranger's forged packet makes the kernel say goes to the prover, never to the stranger.
     pub(super) fn expect_prover(&self, from: SocketAddr) {
         self.lock().prover = Some(from);
     }
 
-    /// Admits one more connection, which `duty`'s thread serves from `now` on; closes another one where it has to.
+    /// Admits one more connection, which `handle`'s thread serves from `now` on; closes another one where it has to.
     ///
     /// # Errors
     /// [`Full`] where those that were told to go are still there: their thread waits for a CPU, or hangs.
@@ -142,9 +142,9 @@ impl Admission {
         self: &Arc<Self>,
         stream: TcpStream,
         client: SocketAddr,
-        duty: &Arc<Duty<TcpBlock>>,
+        handle: &Arc<ThreadHandle<TcpBlock>>,
         now: Instant,
-    ) -> Result<Seat, Full> {
+    ) -> Result<ConnectionPermit, Full> {
         let address = Prefix::of(client.ip());
         let mut registry = self.lock();
         let is_prover = registry.is_prover(client);
@@ -154,7 +154,7 @@ impl Admission {
         registry.change += 1;
         let tracked = Arc::new(Tracked {
             stream,
-            duty: Arc::clone(duty),
+            handle: Arc::clone(handle),
             since_us: since.into(),
             noted_us: since.into(),
             number: registry.change,
@@ -167,9 +167,9 @@ impl Admission {
         }
         drop(registry);
         if let Some(old) = evicted {
-            old.evict(duty.block());
+            old.evict(handle.block());
         }
-        Ok(Seat { admission: Arc::clone(self), tracked, client: client.ip(), is_prover })
+        Ok(ConnectionPermit { admission: Arc::clone(self), tracked, client: client.ip(), is_prover })
     }
 
     /// Closes the connection that would have to make room next, since descriptors have run out. Counted in `block`.
@@ -202,11 +202,11 @@ impl Registry {
         self.provers.len() < PROVERS_MAX
     }
 
-    /// Takes a connection out if one more of `address` would be too many for `bounds`; it is to be evicted. `None` where none
-    /// can be for now.
+    /// Takes a connection out if one more of `address` would be too many for `bounds`; it is to be evicted. `None`
+    /// where none can be for now.
     fn make_room(&mut self, address: Prefix, bounds: &Admission) -> Option<Option<Arc<Tracked>>> {
         let count = |depth: usize| self.groups.get(&address.up_to(depth)).map_or(0, |group| group.count);
-        // The narrowest one: a seat that is free there is free in all that it lies in.
+        // The narrowest full one: once there is room in it, there is room in each that it lies in.
         let full = (0..DEPTHS).rev().find(|&depth| count(depth) >= bounds.connections_max[depth]);
         match full {
             Some(depth) => self.take_longest_waiting(address.up_to(depth), bounds.leaving_max).map(Some),
@@ -214,10 +214,10 @@ impl Registry {
         }
     }
 
-    /// Takes out the connection of a prefix that has to make room first. `None` where there is none, or where `leaving_max`
-    /// are leaving already.
+    /// Takes out the connection of a prefix that has to make room first. `None` where there is none, or where
+    /// `leaving_max` are leaving already.
     fn take_longest_waiting(&mut self, prefix: Prefix, leaving_max: usize) -> Option<Arc<Tracked>> {
-        let is_leaving = |one: &Weak<Tracked>| one.upgrade().is_some_and(|one| !one.duty.is_relieved());
+        let is_leaving = |one: &Weak<Tracked>| one.upgrade().is_some_and(|one| !one.handle.is_replaced());
         if self.leaving.len() >= leaving_max {
             self.leaving.retain(is_leaving);
         }
@@ -229,8 +229,8 @@ impl Registry {
 
     /// Finds the connection that has waited longest, there where there are most.
     ///
-    /// What is noted may be older than what is so: a connection that was served since is noted anew, and another one is
-    /// looked at, so that a look more is paid for by a turn that a client had; [`LOOKS_MAX`] at most.
+    /// What is noted may be older than what is so: a connection that was served since is noted anew, and another one
+    /// is looked at, so that a look more is paid for by a turn that a client had; [`LOOKS_MAX`] at most.
     fn longest_waiting(&mut self, prefix: Prefix) -> Option<(Prefix, Noted)> {
         for look in 1.. {
             let mut address = prefix;
@@ -303,7 +303,7 @@ impl Tracked {
     }
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// The connection.
     pub(super) fn stream(&self) -> &TcpStream {
         &self.tracked.stream
@@ -336,7 +336,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         if !self.is_prover {
             self.admission.lock().remove(Prefix::of(self.client), self.tracked.noted());
@@ -382,8 +382,8 @@ const ADDRESS: usize = 3;
 /// How many depths there are.
 const DEPTHS: usize = 4;
 
-/// How many connections may be told to go and hold their descriptor still, as long as a round of turns of their thread takes,
-/// where there are `clients_max` in all.
+/// How many connections may be told to go and hold their descriptor still, as long as a round of turns of their thread
+/// takes, where there are `clients_max` in all.
 pub(super) fn leaving_max(clients_max: usize) -> usize {
     (clients_max / LEAVING_PART).max(LEAVING_MIN)
 }

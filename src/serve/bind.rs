@@ -12,7 +12,7 @@ use std::os::unix::fs::fchown;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::TcpLimits;
+use super::limits::TcpLimits;
 use crate::answer::Transport;
 use crate::sys::cpu;
 use crate::sys::socket::{Family, omit_path_mtu, receive_packet_info};
@@ -22,8 +22,8 @@ use crate::sys::socket::{Family, omit_path_mtu, receive_packet_info};
 pub struct Bound {
     /// The UDP sockets by worker, then by address.
     pub(super) workers: Vec<Vec<UdpSocket>>,
-    /// By address, what replies to probes leave by where a worker's own socket is full; `None` where nobody probes, and where
-    /// none could be had.
+    /// By address, what replies to probes leave by where a worker's own socket is full; `None` where nobody probes,
+    /// and where none could be had.
     pub(super) spares: Vec<Option<UdpSocket>>,
     /// The TCP listeners by address.
     pub(super) listeners: Vec<TcpListener>,
@@ -202,9 +202,9 @@ fn open_group(first: Socket, place: Place, worker_count: usize) -> io::Result<Ve
 
 /// Keeps everybody else from joining the group: the sockets get an owner that no process is.
 ///
-/// Linux lets a socket join where all have SO_REUSEPORT and one owner (`inet_rcv_saddr_equal`, `sk_uid`). BIND asks for it
-/// always: started by the same user on the same address, it would take a part of the queries without a word. Where the
-/// owner can't be changed, which takes CAP_CHOWN, other users can't join all the same.
+/// Linux lets a socket join where all have SO_REUSEPORT and one owner (`inet_rcv_saddr_equal`, `sk_uid`). BIND asks
+/// for it always: started by the same user on the same address, it would take a part of the queries without a word.
+/// Where the owner can't be changed, which takes CAP_CHOWN, other users can't join all the same.
 fn close_group(group: &[UdpSocket]) {
     for socket in group {
         // Without the capability the group is as open as before, which is no reason not to serve.
@@ -212,8 +212,8 @@ fn close_group(group: &[UdpSocket]) {
     }
 }
 
-/// Makes a socket that sends from the address of a group, by a port of its own: clients that do not take their replies fill the
-/// sockets of the group, and not this one. What comes there is not read.
+/// Makes a socket that sends from the address of a group, by a port of its own: clients that do not take their replies
+/// fill the sockets of the group, and not this one. What comes there is not read.
 fn spare_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let place = Place { address: SocketAddr::new(address.ip(), 0), may_be_absent: true };
     let socket = bind_alone(place)?;
@@ -260,8 +260,8 @@ fn listen(place: Place, limits: &TcpLimits) -> io::Result<TcpListener> {
     allow_absence(&socket, place)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    // Inherited by each connection, as all that follows: replies are written whole, and are not to wait for the client's
-    // acknowledgement.
+    // Inherited by each connection, as all that follows: replies are written whole, and are not to wait for the
+    // client's acknowledgement.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_mss(limits.mss.into())?;
     socket.set_recv_buffer_size(TCP_RECEIVE_BYTES)?;
@@ -365,13 +365,15 @@ const PORT_ATTEMPTS_MAX: usize = 32;
 /// What is asked for in each direction of each UDP socket; Linux doubles it for its own bookkeeping.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
-/// What is asked for queries of a TCP connection that are not read yet; Linux doubles it for its own bookkeeping. Thousands fit in.
+/// What is asked for queries of a TCP connection that are not read yet; Linux doubles it for its own bookkeeping.
+/// Thousands fit in.
 const TCP_RECEIVE_BYTES: usize = 64 << 10;
 
 /// The same for what was sent and is not acknowledged: enough for 1.2 MB/s to a client that is 100 ms away.
 const TCP_SEND_BYTES: usize = 128 << 10;
 
-/// How much is taken for a client beyond what its window has room for: one that reads nothing is given no more to keep.
+/// How much is taken for a client beyond what its window has room for: one that reads nothing is given no more to
+/// keep.
 const TCP_UNSENT_BYTES: u32 = 16 << 10;
 
 /// Connections that wait to be accepted; the kernel cuts it to `net.core.somaxconn`.

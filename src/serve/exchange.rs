@@ -1,7 +1,7 @@
 //! One query and its reply, whatever happens in between: the fence around [`answer::respond`](answer::respond).
 //!
-//! A panic in there is our bug. It costs that client its answer (SERVFAIL), never the worker: a query of death must not
-//! take down one site after another. Refuses to know zones and sockets.
+//! A panic in there is our bug. It costs that client its answer (SERVFAIL), never the worker: a query of death must
+//! not take down one server after another. Refuses to know zones and sockets.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -92,8 +92,8 @@ enum Rcode {
 
 /// Writes a reply without any record: the header of the query, and its question where it is a plain one.
 ///
-/// Repeating the question lets resolvers match the reply to what they asked; EDNS is left out, since the OPT record was
-/// not read.
+/// Repeating the question lets resolvers match the reply to what they asked; EDNS is left out, since the OPT record
+/// was not read.
 fn refuse(query: &[u8], rcode: Rcode, reply: &mut [u8]) -> Response {
     let is_response = query.get(2).is_none_or(|flags| flags & FLAG_QR != 0);
     if query.len() < HEADER_BYTES || is_response || reply.len() < HEADER_BYTES {

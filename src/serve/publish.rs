@@ -13,9 +13,9 @@ use crate::answer::Snapshot;
 /// Makes `next` the snapshot that every batch from now on is answered from.
 ///
 /// Returns when no thread reads the old snapshot any more, normally within a millisecond, and frees it here unless the
-/// caller or somebody else kept a pointer to it. Freeing a big zone takes time: call this from a thread that may block.
-/// Where somebody holds on to the old snapshot for longer than `GRACE_TIME_MAX` (a wedged worker, or a pointer that
-/// was kept), a thread of its own waits for that instead, so that the last pointer is never dropped by a worker.
+/// caller or somebody else kept a pointer to it. Freeing a big zone takes time: call this from a thread that may
+/// block. Where somebody holds on to the old snapshot for longer than `GRACE_TIME_MAX` (a wedged worker, or a pointer
+/// that was kept), a thread of its own waits for that instead, so that the last pointer is never dropped by a worker.
 pub fn publish(current: &ArcSwap<Snapshot>, next: Arc<Snapshot>) {
     retire(current.swap(next), GRACE_TIME_MAX);
 }

@@ -1,7 +1,7 @@
 //! At most so many lines in a window of time: what a hostile client can cause must not fill a disk.
 //!
-//! Time is an argument. Refuses to know what the lines say and where they go. Asked only where something has gone wrong
-//! already, never on the way of a good query.
+//! Time is an argument. Refuses to know what the lines say and where they go. Asked only where something has gone
+//! wrong already, never on the way of a good query.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, TryLockError};

@@ -1,7 +1,7 @@
 //! Which CPUs this process may use, and pinning a thread to one of them.
 //!
-//! Refuses to know what the threads are for. `sched_getaffinity` sees cgroup cpusets and `taskset`, so that a container
-//! with two CPUs of a big host reports two.
+//! Refuses to know what the threads are for. `sched_getaffinity` sees cgroup cpusets and `taskset`, so that a
+//! container with two CPUs of a big host reports two.
 
 use std::{io, mem};
 
@@ -23,7 +23,8 @@ impl Cpu {
 /// What `sched_getaffinity` says, for instance on a host with more than [`CPUS_MAX`] CPUs.
 pub fn allowed() -> io::Result<Vec<Cpu>> {
     let mut set = empty_set();
-    // SAFETY: `set` is a live, exclusively borrowed `cpu_set_t` and the size is its own, so the kernel writes inside it.
+    // SAFETY: `set` is a live, exclusively borrowed `cpu_set_t` and the size is its own, so the kernel writes inside
+    // it.
     let status = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
     if status != 0 {
         return Err(io::Error::last_os_error());

@@ -24,8 +24,8 @@ pub struct Epoll {
 pub enum Interest {
     /// Input; told by every wait for as long as there is some.
     Input,
-    /// The same of a descriptor that several sets watch: of those that wait, input wakes one (`EPOLLEXCLUSIVE`). Cannot
-    /// be changed, only forgotten.
+    /// The same of a descriptor that several sets watch: of those that wait, input wakes one (`EPOLLEXCLUSIVE`).
+    /// Cannot be changed, only forgotten.
     SharedInput,
     /// Each time that input comes, whether or not what came before was read (`EPOLLET`).
     NewInput,
@@ -147,7 +147,7 @@ const NANOS_OF_MILLISECOND: u128 = 1_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::bell::Bell;
+    use crate::sys::waker::Waker;
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
 
@@ -180,14 +180,14 @@ mod tests {
 
     #[test]
     fn new_input_is_told_once_for_each_time_it_comes() {
-        let bell = Bell::new().expect("descriptors are left");
-        bell.ring().expect("it can be rung");
+        let waker = Waker::new().expect("descriptors are left");
+        waker.wake().expect("it can be woken");
         let mut epoll = Epoll::new().expect("epoll is there");
-        epoll.watch(bell.as_fd(), 7, Interest::NewInput).expect("it can be watched");
+        epoll.watch(waker.as_fd(), 7, Interest::NewInput).expect("it can be watched");
         for _ in 0..3 {
             assert_eq!((epoll.wait(None).expect("the wait ends"), epoll.token(0)), (1, Some(7)));
             assert_eq!(epoll.wait(Some(Duration::ZERO)).expect("the wait ends"), 0, "it was told");
-            bell.ring().expect("it can be rung");
+            waker.wake().expect("it can be woken");
         }
     }
 

@@ -46,8 +46,8 @@ const OWN_MAPPINGS_MAX: libc::c_int = 16_384;
 const ARENAS_MAX: usize = 16;
 
 /// Makes the allocator map each big block by itself for good. By default the first big block that is freed raises the
-/// limit up to 32 MiB, and what loading a zone takes then stays with the process. And bounds what it sets aside for small
-/// blocks, which by default is eight times as much as there are CPUs to use it.
+/// limit up to 32 MiB, and what loading a zone takes then stays with the process. And bounds what it sets aside for
+/// small blocks, which by default is eight times as much as there are CPUs to use it.
 pub fn map_big_blocks() {
     #[cfg(target_env = "gnu")]
     for (parameter, value) in [
@@ -60,8 +60,8 @@ pub fn map_big_blocks() {
     }
 }
 
-/// Gives free memory back to the kernel, also where it lies between blocks that are in use. Takes some milliseconds for
-/// each hundred MiB that were freed; threads that allocate meanwhile may wait for that.
+/// Gives free memory back to the kernel, also where it lies between blocks that are in use. Takes some milliseconds
+/// for each hundred MiB that were freed; threads that allocate meanwhile may wait for that.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` touches only memory that the allocator holds as free, under the allocator's own locks.
@@ -100,9 +100,10 @@ enum Advice {
 
 /// A huge page that comes and goes.
 ///
-/// The kernel collapses a page in one go, and where it does not interrupt itself, it lets nobody else on that CPU meanwhile. What
-/// a virtual machine touches first may have to be fetched from its host, piece by piece, and that takes ten times as long.
-/// A page that is faulted in is touched in steps, between which others have their turn; given back, it is the next to be taken.
+/// The kernel collapses a page in one go, and where it does not interrupt itself, it lets nobody else on that CPU
+/// meanwhile. What a virtual machine touches first may have to be fetched from its host, piece by piece, and that
+/// takes ten times as long. A page that is faulted in is touched in steps, between which others have their turn; given
+/// back, it is the next to be taken.
 struct Spare(Vec<u8>);
 
 impl Spare {
@@ -121,8 +122,8 @@ impl Spare {
         }
         let start = (self.0.as_ptr() as usize).next_multiple_of(HUGE) as *mut libc::c_void;
         for advice in [libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE, libc::MADV_DONTNEED] {
-            // SAFETY: the page lies wholly in the room that `self.0` owns, which holds nothing that could be lost. A kernel that
-            // does not know the advice does nothing.
+            // SAFETY: the page lies wholly in the room that `self.0` owns, which holds nothing that could be lost. A
+            // kernel that does not know the advice does nothing.
             let _is_done = unsafe { libc::madvise(start, HUGE, advice) };
         }
     }

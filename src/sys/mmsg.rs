@@ -18,8 +18,8 @@ use std::ptr::{self, NonNull};
 
 /// The arrays of one worker.
 ///
-/// One mapping, zeroed by the kernel, so that every octet that a slice can show is initialised. The headers point into the
-/// same mapping, which never moves; only the lengths that the kernel changed are set again before the next call.
+/// One mapping, zeroed by the kernel, so that every octet that a slice can show is initialised. The headers point into
+/// the same mapping, which never moves; only the lengths that the kernel changed are set again before the next call.
 #[derive(Debug)]
 pub struct Batch {
     /// All arrays. Owned: mapped in `new`, unmapped in `drop`, never shared.
@@ -60,7 +60,8 @@ impl Batch {
     /// Maps the arrays and points the headers at them.
     ///
     /// They are a mapping of their own and no part of the heap: they are made by the thread that replaces a worker and
-    /// freed by the one that was replaced, and an allocator keeps such blocks for threads that never ask for them again.
+    /// freed by the one that was replaced, and an allocator keeps such blocks for threads that never ask for them
+    /// again.
     #[must_use]
     pub fn new() -> Self {
         const { assert!(align_of::<Storage>() <= PAGE_BYTES_MIN, "a mapping begins with a page") };
@@ -188,8 +189,8 @@ impl Batch {
 /// The datagrams of the last receive. `Copy`.
 #[derive(Clone, Copy, Debug)]
 pub struct Queries<'b> {
-    /// The arrays of the batch, of which this reads `receive`, `names` and `queries`; nothing writes to these while the batch is
-    /// borrowed for `'b`.
+    /// The arrays of the batch, of which this reads `receive`, `names` and `queries`; nothing writes to these while
+    /// the batch is borrowed for `'b`.
     storage: NonNull<Storage>,
     /// How many there are.
     count: usize,
@@ -206,10 +207,11 @@ impl<'b> Queries<'b> {
         let storage = self.storage.as_ptr();
         // SAFETY: index is below BATCH_MAX and the storage is live and initialised; the header is read by copy.
         let header = unsafe { (*storage).receive[index] };
-        // SAFETY: as above; the address is read by copy. It was zeroed at first, and the kernel writes only whole ones.
+        // SAFETY: as above; the address is read by copy. It was zeroed at first, and the kernel writes only whole
+        // ones.
         let name = unsafe { (*storage).names[index] };
-        // SAFETY: in bounds and initialised since `new`. The kernel writes to it only inside `receive`, which needs the batch
-        // that is borrowed for 'b; `Replies` reaches other fields only.
+        // SAFETY: in bounds and initialised since `new`. The kernel writes to it only inside `receive`, which needs
+        // the batch that is borrowed for 'b; `Replies` reaches other fields only.
         let query = unsafe { &(*storage).queries[index].octets };
 
         let has_source = header.msg_hdr.msg_namelen as usize >= size_of::<libc::sockaddr_in>();
@@ -244,13 +246,15 @@ impl Replies<'_> {
         if index >= self.batch.received_count {
             return None;
         }
-        // SAFETY: in bounds and initialised since `new`. `self` is exclusively borrowed, no other value reaches this field
-        // but `Batch::send`, which needs the batch that is borrowed here, and `Queries` reaches other fields only.
+        // SAFETY: in bounds and initialised since `new`. `self` is exclusively borrowed, no other value reaches this
+        // field but `Batch::send`, which needs the batch that is borrowed here, and `Queries` reaches other fields
+        // only.
         let reply = unsafe { &mut (*self.batch.storage.as_ptr()).replies[index].octets };
         Some(&mut reply[..REPLY_BYTES_MAX])
     }
 
-    /// Sends the first `length` octets of the reply buffer of datagram `index` at once, over a socket of the caller's choice.
+    /// Sends the first `length` octets of the reply buffer of datagram `index` at once, over a socket of the caller's
+    /// choice.
     ///
     /// Never waits. Leaves from the address that the socket is bound to. One system call, no allocation.
     ///
@@ -267,8 +271,8 @@ impl Replies<'_> {
         let asked = unsafe { (*storage).receive[index].msg_hdr };
         // SAFETY: in bounds; only the address is taken.
         let octets = unsafe { &raw const (*storage).replies[index].octets };
-        // SAFETY: the descriptor is open for its borrow. `octets` are at least `length` initialised octets, and the name is of
-        // the length that the kernel wrote; nothing else writes to either while `self` is borrowed.
+        // SAFETY: the descriptor is open for its borrow. `octets` are at least `length` initialised octets, and the
+        // name is of the length that the kernel wrote; nothing else writes to either while `self` is borrowed.
         let sent = unsafe {
             libc::sendto(
                 socket.as_raw_fd(),

@@ -2,22 +2,23 @@
 //!
 //! Owns the system calls that no crate of ours offers in the shape that is needed: batched datagrams, a few socket
 //! options, accepting, the reuseport filter, tun devices, CPU affinity, scheduling classes, waking threads, resource
-//! limits, tables of open files, huge pages, network namespaces, epoll, poll and the file lock. Refuses to know what the bytes mean.
+//! limits, tables of open files, huge pages, network namespaces, epoll, poll and the file lock. Refuses to know what
+//! the bytes mean.
 #![allow(unsafe_code)]
 
-pub mod bell;
 pub mod cpu;
 pub mod epoll;
 pub mod files;
+pub mod interrupt;
 pub mod limits;
 pub mod lock;
 pub mod memory;
 pub mod mmsg;
 pub mod namespace;
-pub mod nudge;
 pub mod poll;
 pub mod prefetch;
 pub mod sched;
 pub mod socket;
 pub mod steer;
 pub mod tun;
+pub mod waker;

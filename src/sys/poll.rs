@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Waits until one of `descriptors` can be read, or `timeout` is over; returns whether one can.
 ///
-/// At most [`DESCRIPTORS_MAX`] are watched. `timeout` is as fine as the thread's timers are. A signal counts as nothing
-/// to read, an error or the other side's end as something to read: the read will tell. Allocates nothing.
+/// At most [`DESCRIPTORS_MAX`] are watched. `timeout` is as fine as the thread's timers are. A signal counts as
+/// nothing to read, an error or the other side's end as something to read: the read will tell. Allocates nothing.
 ///
 /// # Errors
 /// What `ppoll` says; [`io::ErrorKind::InvalidInput`] for too many descriptors.
@@ -26,8 +26,8 @@ pub fn wait_readable(descriptors: &[BorrowedFd<'_>], timeout: Duration) -> io::R
         tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
     };
     let count = descriptors.len() as libc::nfds_t;
-    // SAFETY: `entries` is exclusively borrowed and holds at least `count` entries, whose descriptors are open for their
-    // borrows; `limit` lives through the call; a null signal mask is allowed and means none.
+    // SAFETY: `entries` is exclusively borrowed and holds at least `count` entries, whose descriptors are open for
+    // their borrows; `limit` lives through the call; a null signal mask is allowed and means none.
     let ready = unsafe { libc::ppoll(entries.as_mut_ptr(), count, &raw const limit, std::ptr::null()) };
     if ready >= 0 {
         return Ok(ready > 0);

@@ -18,8 +18,8 @@ pub fn prefetch_lines<T: ?Sized>(value: &T, lines_max: usize) {
         // From the start of a line on: the last octets may lie in a line of their own.
         let mut line = start.map_addr(|addr| addr & !(LINE_BYTES - 1));
         for _ in 0..lines_max {
-            // SAFETY: a hint, which reads nothing that the program could see and never faults, whatever the address. Every
-            // x86-64 processor has the instruction.
+            // SAFETY: a hint, which reads nothing that the program could see and never faults, whatever the address.
+            // Every x86-64 processor has the instruction.
             unsafe { _mm_prefetch(line.cast(), _MM_HINT_T0) };
             line = line.wrapping_add(LINE_BYTES);
             if line.addr() >= end {

@@ -1,7 +1,7 @@
 //! How the kernel schedules a thread: its class, and how exactly its timers end.
 //!
-//! Refuses to know what the threads are for. The calls are made by number: one of the C libraries that we are built with
-//! has them as stubs only.
+//! Refuses to know what the threads are for. The calls are made by number: one of the C libraries that we are built
+//! with has them as stubs only.
 
 use std::io;
 use std::time::Duration;
@@ -64,8 +64,8 @@ struct Attributes {
     period: u64,
 }
 
-/// Asks for slices of so much CPU time for the calling thread, which is an ordinary one. Who has a shorter slice than the
-/// thread that runs may take the CPU from it as soon as it wakes, and gets no more of it in the long run.
+/// Asks for slices of so much CPU time for the calling thread, which is an ordinary one. Who has a shorter slice than
+/// the thread that runs may take the CPU from it as soon as it wakes, and gets no more of it in the long run.
 ///
 /// Linux knows it from 6.12 on, from 0.1 to 100 ms; an older one accepts and ignores it. Needs no privilege.
 ///
@@ -75,8 +75,9 @@ pub fn set_slice(slice: Duration) -> io::Result<()> {
     set_attributes(&Attributes { runtime: u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX), ..attributes()? })
 }
 
-/// Lets the calling thread, which is an ordinary one, and those that it starts from then on stand back behind others by so many
-/// steps of niceness: each takes a fifth off their share of a CPU that others want as well. Needs no privilege.
+/// Lets the calling thread, which is an ordinary one, and those that it starts from then on stand back behind others
+/// by so many steps of niceness: each takes a fifth off their share of a CPU that others want as well. Needs no
+/// privilege.
 ///
 /// # Errors
 /// What `sched_getattr` and `sched_setattr` say, for instance in a sandbox that forbids them.
@@ -92,7 +93,8 @@ const NICE_MAX: i32 = 19;
 fn attributes() -> io::Result<Attributes> {
     let mut attributes = Attributes::default();
     let size = size_of::<Attributes>();
-    // SAFETY: `attributes` lives through the call and is borrowed by nobody else; the kernel writes at most `size` octets.
+    // SAFETY: `attributes` lives through the call and is borrowed by nobody else; the kernel writes at most `size`
+    // octets.
     let status = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(attributes) }
 }

@@ -52,7 +52,8 @@ pub fn is_path_mtu_omitted(socket: BorrowedFd<'_>, family: Family) -> io::Result
     };
     let mut value: libc::c_int = 0;
     let mut length = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: the descriptor is open for its borrow; `value` and `length` are live, and `length` is the size of `value`.
+    // SAFETY: the descriptor is open for its borrow; `value` and `length` are live, and `length` is the size of
+    // `value`.
     let status = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(value == omitted) }
 }
@@ -73,8 +74,8 @@ pub fn wake_readers(socket: BorrowedFd<'_>) -> io::Result<()> {
     if error.raw_os_error() == Some(libc::ENOTCONN) { Ok(()) } else { Err(error) }
 }
 
-/// Reads how many datagrams the kernel has dropped at this socket since it was made, mostly since its queue was full; at a
-/// listener, how many connections, since its queue or that of unfinished handshakes was full.
+/// Reads how many datagrams the kernel has dropped at this socket since it was made, mostly since its queue was full;
+/// at a listener, how many connections, since its queue or that of unfinished handshakes was full.
 ///
 /// The kernel counts in 32 bits and wraps (`SO_MEMINFO`, `SK_MEMINFO_DROPS`).
 ///
@@ -83,7 +84,8 @@ pub fn wake_readers(socket: BorrowedFd<'_>) -> io::Result<()> {
 pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut values = [0u32; MEMINFO_WORDS];
     let mut length = size_of_val(&values) as libc::socklen_t;
-    // SAFETY: the descriptor is open for its borrow; `values` and `length` are live, and `length` is the size of `values`.
+    // SAFETY: the descriptor is open for its borrow; `values` and `length` are live, and `length` is the size of
+    // `values`.
     let status = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -105,7 +107,8 @@ pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
 pub fn waiting_connections(listener: BorrowedFd<'_>) -> io::Result<u32> {
     let mut words = [0u32; TCP_INFO_WORDS];
     let mut length = size_of_val(&words) as libc::socklen_t;
-    // SAFETY: the descriptor is open for its borrow; `words` and `length` are live, and `length` is the size of `words`.
+    // SAFETY: the descriptor is open for its borrow; `words` and `length` are live, and `length` is the size of
+    // `words`.
     let status = unsafe {
         libc::getsockopt(
             listener.as_raw_fd(),
@@ -127,7 +130,8 @@ pub fn waiting_connections(listener: BorrowedFd<'_>) -> io::Result<u32> {
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(TcpStream, SocketAddr)> {
     let take = |storage: *mut SockAddrStorage, length: *mut libc::socklen_t| {
         let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: the descriptor is open for its borrow; `storage` holds `*length` octets, and both live through the call.
+        // SAFETY: the descriptor is open for its borrow; `storage` holds `*length` octets, and both live through the
+        // call.
         let raw = unsafe { libc::accept4(listener.as_raw_fd(), storage.cast(), length, flags) };
         if raw < 0 {
             return Err(io::Error::last_os_error());

@@ -11,10 +11,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Steers datagrams that end in `nonce` and a number to the socket of that number; the others stay with the kernel.
 ///
-/// `socket` is any socket of the group, which counts its sockets from 0 in the order in which they were bound, and needs
-/// at least two of them. A number that no socket has leaves the choice to the kernel's hash, as does a datagram that is
-/// shorter than a DNS header and the trailer. Holds for all sockets of the group, takes the place of an earlier
-/// filter, and needs no privilege. Costs a compared word per datagram.
+/// `socket` is any socket of the group, which counts its sockets from 0 in the order in which they were bound, and
+/// needs at least two of them. A number that no socket has leaves the choice to the kernel's hash, as does a datagram
+/// that is shorter than a DNS header and the trailer. Holds for all sockets of the group, takes the place of an
+/// earlier filter, and needs no privilege. Costs a compared word per datagram.
 ///
 /// # Errors
 /// What `setsockopt` says: `EINVAL` where the socket is in no group.
@@ -22,8 +22,8 @@ pub fn steer_by_trailer(socket: BorrowedFd<'_>, nonce: u64) -> io::Result<()> {
     let mut program = program(nonce);
     let description = libc::sock_fprog { len: program.len() as libc::c_ushort, filter: program.as_mut_ptr() };
     let length = size_of::<libc::sock_fprog>() as libc::socklen_t;
-    // SAFETY: the descriptor is open for its borrow; `description` lives through the call, `length` is its size, and it
-    // names `len` live instructions, which the kernel checks and copies. No crate of ours offers this option.
+    // SAFETY: the descriptor is open for its borrow; `description` lives through the call, `length` is its size, and
+    // it names `len` live instructions, which the kernel checks and copies. No crate of ours offers this option.
     let status = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -39,7 +39,8 @@ pub fn steer_by_trailer(socket: BorrowedFd<'_>, nonce: u64) -> io::Result<()> {
 /// Writes the program. The kernel shows it the UDP payload from octet 0 (`reuseport_select_sock`, Linux
 /// net/core/sock_reuseport.c) and takes what it returns as the number of the socket.
 ///
-/// A load past the end would end the program with 0, which is a socket: the length is compared before anything is read.
+/// A load past the end would end the program with 0, which is a socket: the length is compared before anything is
+/// read.
 fn program(nonce: u64) -> [libc::sock_filter; INSTRUCTIONS] {
     let step = |code: u32, operand: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k: operand };
     // Jumps are counted from the next instruction; a comparison that fails goes to the last one.

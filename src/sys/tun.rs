@@ -1,7 +1,7 @@
 //! A tun device of our own, which lives no longer than its descriptor.
 //!
-//! Owns the descriptor. The device is not persistent: the kernel removes it, with its addresses and routes, when the last
-//! copy of the descriptor is closed, however the process ends. Refuses to know what the packets mean.
+//! Owns the descriptor. The device is not persistent: the kernel removes it, with its addresses and routes, when the
+//! last copy of the descriptor is closed, however the process ends. Refuses to know what the packets mean.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -63,8 +63,8 @@ impl Tun {
             .custom_flags(libc::O_NONBLOCK)
             .open(TUN_PATH)
             .map_err(TunError::Path)?;
-        // SAFETY: the descriptor is open for as long as `file` lives; `request` is initialised and exclusively borrowed,
-        // and TUNSETIFF reads and writes one `ifreq`.
+        // SAFETY: the descriptor is open for as long as `file` lives; `request` is initialised and exclusively
+        // borrowed, and TUNSETIFF reads and writes one `ifreq`.
         let status = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
         if status != 0 {
             let source = io::Error::last_os_error();
@@ -74,8 +74,8 @@ impl Tun {
                 _ => TunError::Refused { name: name.into(), source },
             });
         }
-        // SAFETY: `ifr_name` is a string that ends with NUL: we wrote at most NAME_BYTES_MAX octets of its IFNAMSIZ and
-        // the kernel writes the name back in the same form.
+        // SAFETY: `ifr_name` is a string that ends with NUL: we wrote at most NAME_BYTES_MAX octets of its IFNAMSIZ
+        // and the kernel writes the name back in the same form.
         let index = unsafe { libc::if_nametoindex(request.ifr_name.as_ptr()) };
         if index == 0 {
             return Err(TunError::Refused { name: name.into(), source: io::Error::last_os_error() });
@@ -123,7 +123,8 @@ impl AsFd for Tun {
 #[must_use]
 pub fn index_of(name: &str) -> Option<u32> {
     let request = request_of(name)?;
-    // SAFETY: `ifr_name` is a string that ends with NUL, since `request_of` zeroes it and fills all octets but the last.
+    // SAFETY: `ifr_name` is a string that ends with NUL, since `request_of` zeroes it and fills all octets but the
+    // last.
     let index = unsafe { libc::if_nametoindex(request.ifr_name.as_ptr()) };
     (index != 0).then_some(index)
 }

@@ -1,20 +1,20 @@
-//! Seats by prefix, over streams that stand for clients from anywhere.
+//! Permits by prefix, over streams that stand for clients from anywhere.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
 
 use super::*;
 
-/// A world with seats, and a thread that serves them.
-struct World {
+/// An admission, and a thread that serves whoever is admitted.
+struct Site {
     admission: Arc<Admission>,
     listener: TcpListener,
-    duty: Arc<Duty<TcpBlock>>,
+    handle: Arc<ThreadHandle<TcpBlock>>,
     /// Moves on with each admission.
     now: Instant,
 }
 
-impl World {
+impl Site {
     /// Opens with small limits.
     fn open(clients_max: usize, clients_per_network_max: usize, clients_per_address_max: usize) -> Self {
         let limits =
@@ -22,7 +22,7 @@ impl World {
         Self {
             admission: Arc::new(Admission::new(&limits)),
             listener: TcpListener::bind("127.0.0.1:0").expect("loopback is there"),
-            duty: Arc::new(Duty::new(Arc::default())),
+            handle: Arc::new(ThreadHandle::new(Arc::default())),
             now: Instant::now(),
         }
     }
@@ -34,16 +34,16 @@ impl World {
     }
 
     /// One more client of an address.
-    fn try_admit(&mut self, client: SocketAddr) -> Result<Seat, Full> {
+    fn try_admit(&mut self, client: SocketAddr) -> Result<ConnectionPermit, Full> {
         let own = TcpStream::connect(self.listener.local_addr().expect("bound")).expect("it listens");
         let (stream, _) = self.listener.accept().expect("somebody waits");
         drop(own);
         let now = self.tick();
-        self.admission.admit(stream, client, &self.duty, now)
+        self.admission.admit(stream, client, &self.handle, now)
     }
 
     /// One more client that has to be let in.
-    fn admit(&mut self, address: &str) -> Seat {
+    fn admit(&mut self, address: &str) -> ConnectionPermit {
         let address: IpAddr = address.parse().expect("an address");
         self.try_admit(SocketAddr::new(address, 4711)).expect("room is made")
     }
@@ -55,13 +55,13 @@ impl World {
 
     /// How many were evicted.
     fn evicted(&self) -> u64 {
-        self.duty.block().evicted.value()
+        self.handle.block().evicted.value()
     }
 }
 
 /// Which of them were evicted, by their places.
-fn evicted(seats: &[Seat]) -> Vec<usize> {
-    (0..seats.len()).filter(|&index| seats[index].is_evicted()).collect()
+fn evicted(permits: &[ConnectionPermit]) -> Vec<usize> {
+    (0..permits.len()).filter(|&index| permits[index].is_evicted()).collect()
 }
 
 #[test]
@@ -78,88 +78,89 @@ fn each_prefix_makes_room_for_its_own_and_the_longest_waiting_goes() {
         // An address of IPv4 within IPv6 is the same client.
         ((9, 9, 1), &["192.0.2.1", "::ffff:192.0.2.1"], &[0]),
     ] {
-        let mut world = World::open(limits.0, limits.1, limits.2);
-        let seats: Vec<Seat> = clients.iter().map(|client| world.admit(client)).collect();
-        assert_eq!(evicted(&seats), gone, "{limits:?} {clients:?}");
-        assert_eq!(world.evicted(), gone.len() as u64);
-        drop(seats);
-        let registry = world.admission.lock();
+        let mut site = Site::open(limits.0, limits.1, limits.2);
+        let permits: Vec<ConnectionPermit> = clients.iter().map(|client| site.admit(client)).collect();
+        assert_eq!(evicted(&permits), gone, "{limits:?} {clients:?}");
+        assert_eq!(site.evicted(), gone.len() as u64);
+        drop(permits);
+        let registry = site.admission.lock();
         assert!(registry.groups.is_empty(), "nothing is left behind: {registry:?}");
     }
 }
 
 #[test]
 fn a_connection_that_is_in_use_outlasts_one_that_waits() {
-    let mut world = World::open(3, 3, 3);
-    let mut seats = vec![world.admit("192.0.2.1"), world.admit("192.0.2.1"), world.admit("192.0.2.1")];
+    let mut site = Site::open(3, 3, 3);
+    let mut permits = vec![site.admit("192.0.2.1"), site.admit("192.0.2.1"), site.admit("192.0.2.1")];
     for turn in [0, 1, 0] {
-        let now = world.tick();
-        seats[turn].waits_since(now);
+        let now = site.tick();
+        permits[turn].waits_since(now);
     }
     for gone in [&[2][..], &[1, 2]] {
-        seats.push(world.admit("192.0.2.1"));
-        assert_eq!(evicted(&seats), gone);
+        permits.push(site.admit("192.0.2.1"));
+        assert_eq!(evicted(&permits), gone);
     }
     // Equal prefixes: of clients with one connection each, those that ask stay.
-    let mut world = World::open(3, 3, 3);
-    let mut seats = vec![world.admit("192.0.2.1"), world.admit("198.51.100.1"), world.admit("203.0.113.1")];
+    let mut site = Site::open(3, 3, 3);
+    let mut permits = vec![site.admit("192.0.2.1"), site.admit("198.51.100.1"), site.admit("203.0.113.1")];
     for _ in 0..4 {
-        let now = world.tick();
-        seats[0].waits_since(now);
-        seats.push(world.admit(&format!("10.0.{}.1", seats.len())));
+        let now = site.tick();
+        permits[0].waits_since(now);
+        permits.push(site.admit(&format!("10.0.{}.1", permits.len())));
     }
-    assert_eq!(evicted(&seats), [1, 2, 3, 4]);
+    assert_eq!(evicted(&permits), [1, 2, 3, 4]);
 }
 
 #[test]
 fn a_client_is_told_that_it_was_evicted_by_the_end_of_its_connection() {
-    let mut world = World::open(1, 1, 1);
-    let mut own = TcpStream::connect(world.listener.local_addr().expect("bound")).expect("it listens");
-    let (stream, client) = world.listener.accept().expect("somebody waits");
-    let (now, duty) = (world.tick(), Arc::clone(&world.duty));
-    let seat = world.admission.admit(stream, client, &duty, now).expect("there is room");
-    let _other = world.admit("192.0.2.1");
+    let mut site = Site::open(1, 1, 1);
+    let mut own = TcpStream::connect(site.listener.local_addr().expect("bound")).expect("it listens");
+    let (stream, client) = site.listener.accept().expect("somebody waits");
+    let (now, handle) = (site.tick(), Arc::clone(&site.handle));
+    let permit = site.admission.admit(stream, client, &handle, now).expect("there is room");
+    let _other = site.admit("192.0.2.1");
     assert_eq!(io::Read::read(&mut own, &mut [0; 1]).expect("it is an orderly end"), 0);
-    assert!(seat.is_evicted());
+    assert!(permit.is_evicted());
 }
 
 #[test]
 fn the_prover_has_a_seat_whoever_has_the_others() {
-    let mut world = World::open(1, 1, 1);
+    let mut site = Site::open(1, 1, 1);
     let from: SocketAddr = "192.0.2.53:40000".parse().expect("an address");
-    let seat = world.admit("192.0.2.53");
-    world.admission.expect_prover(from);
-    let provers: Vec<Seat> = (0..PROVERS_MAX).map(|_| world.try_admit(from).expect("a seat is kept")).collect();
-    assert!(provers.iter().all(Seat::is_prover) && !seat.is_evicted() && world.evicted() == 0);
+    let permit = site.admit("192.0.2.53");
+    site.admission.expect_prover(from);
+    let provers: Vec<ConnectionPermit> =
+        (0..PROVERS_MAX).map(|_| site.try_admit(from).expect("a permit is kept")).collect();
+    assert!(provers.iter().all(ConnectionPermit::is_prover) && !permit.is_evicted() && site.evicted() == 0);
     // Another port is another client, and so is what is too much for the prover.
     for (client, gone) in [("192.0.2.53:40001", 1), ("192.0.2.53:40000", 2)] {
-        let other = world.try_admit(client.parse().expect("an address")).expect("room is made");
+        let other = site.try_admit(client.parse().expect("an address")).expect("room is made");
         assert!(!other.is_prover());
-        assert_eq!(world.evicted(), gone);
+        assert_eq!(site.evicted(), gone);
         std::mem::forget(other);
     }
     drop(provers);
-    assert!(world.try_admit(from).expect("a seat is kept").is_prover());
+    assert!(site.try_admit(from).expect("a permit is kept").is_prover());
 }
 
 #[test]
 fn connections_that_do_not_go_are_bounded_and_those_of_a_thread_that_hangs_are_given_up() {
-    let mut world = World::open(LEAVING_MIN + 2, 1000, 1000);
-    let mut seats: Vec<Seat> = (0..2 * LEAVING_MIN + 2).map(|_| world.admit("192.0.2.1")).collect();
-    assert_eq!(evicted(&seats).len(), LEAVING_MIN);
+    let mut site = Site::open(LEAVING_MIN + 2, 1000, 1000);
+    let mut permits: Vec<ConnectionPermit> = (0..2 * LEAVING_MIN + 2).map(|_| site.admit("192.0.2.1")).collect();
+    assert_eq!(evicted(&permits).len(), LEAVING_MIN);
     let next: SocketAddr = "203.0.113.1:1".parse().expect("an address");
-    assert!(world.try_admit(next).is_err(), "their descriptors are still held");
-    drop(seats.remove(0));
-    seats.push(world.try_admit(next).expect("one is closed"));
-    assert!(world.try_admit(next).is_err());
+    assert!(site.try_admit(next).is_err(), "their descriptors are still held");
+    drop(permits.remove(0));
+    permits.push(site.try_admit(next).expect("one is closed"));
+    assert!(site.try_admit(next).is_err());
     // Their thread is replaced by another one: nobody waits for what it holds.
-    world.duty.relieve().expect("no thread is there to be told");
-    world.duty = Arc::new(Duty::new(Arc::default()));
+    site.handle.mark_replaced().expect("no thread is there to be told");
+    site.handle = Arc::new(ThreadHandle::new(Arc::default()));
     for _ in 0..3 * LEAVING_MIN {
-        seats.push(world.try_admit(next).expect("room is made"));
-        seats.retain(|seat| !seat.is_evicted() || seat.tracked.duty.is_relieved());
+        permits.push(site.try_admit(next).expect("room is made"));
+        permits.retain(|permit| !permit.is_evicted() || permit.tracked.handle.is_replaced());
     }
-    assert_eq!(world.count(Prefix::EVERYBODY), LEAVING_MIN + 2);
+    assert_eq!(site.count(Prefix::EVERYBODY), LEAVING_MIN + 2);
 }
 
 #[test]
@@ -172,16 +173,16 @@ fn whoever_comes_and_goes_the_limits_hold_and_the_greediest_pays() {
         (random >> 33) % bound
     };
     let (all_max, network_max, address_max) = (40, 12, 5);
-    let mut world = World::open(all_max, network_max, address_max);
-    let mut seats: Vec<(Seat, Instant)> = Vec::new();
+    let mut site = Site::open(all_max, network_max, address_max);
+    let mut permits: Vec<(ConnectionPermit, Instant)> = Vec::new();
     for _ in 0..4000 {
         match below(8) {
-            0 if !seats.is_empty() => drop(seats.swap_remove(below(seats.len() as u64) as usize)),
-            1..4 if !seats.is_empty() => {
-                let index = below(seats.len() as u64) as usize;
-                let (seat, since) = &mut seats[index];
-                *since = world.tick();
-                seat.waits_since(*since);
+            0 if !permits.is_empty() => drop(permits.swap_remove(below(permits.len() as u64) as usize)),
+            1..4 if !permits.is_empty() => {
+                let index = below(permits.len() as u64) as usize;
+                let (permit, since) = &mut permits[index];
+                *since = site.tick();
+                permit.waits_since(*since);
             }
             _ => {
                 let networks = 1 + below(9);
@@ -190,22 +191,22 @@ fn whoever_comes_and_goes_the_limits_hold_and_the_greediest_pays() {
                     0 => format!("2001:db8:{network}:{address}::1").parse().expect("an address"),
                     _ => format!("10.0.{network}.{address}").parse().expect("an address"),
                 };
-                let (own, before) = (Prefix::of(client), world.evicted());
-                let counts: HashMap<Prefix, usize> = (seats.iter().map(|(seat, _)| Prefix::of(seat.client())))
+                let (own, before) = (Prefix::of(client), site.evicted());
+                let counts: HashMap<Prefix, usize> = (permits.iter().map(|(permit, _)| Prefix::of(permit.client())))
                     .flat_map(|prefix| (0..DEPTHS).map(move |depth| prefix.up_to(depth)))
                     .fold(HashMap::new(), |mut counts, prefix| {
                         *counts.entry(prefix).or_default() += 1;
                         counts
                     });
                 let count = |prefix: Prefix| counts.get(&prefix).copied().unwrap_or(0);
-                let seat = world.try_admit(SocketAddr::new(client, 1)).expect("room is made");
-                let gone = seats.iter().position(|(seat, _)| seat.is_evicted());
-                assert_eq!(world.evicted() - before, u64::from(gone.is_some()));
+                let permit = site.try_admit(SocketAddr::new(client, 1)).expect("room is made");
+                let gone = permits.iter().position(|(permit, _)| permit.is_evicted());
+                assert_eq!(site.evicted() - before, u64::from(gone.is_some()));
                 let maxima = [all_max, all_max, network_max, address_max];
                 let full = (0..DEPTHS).rev().find(|&depth| count(own.up_to(depth)) >= maxima[depth]);
                 assert_eq!(gone.is_some(), full.is_some());
                 if let (Some(gone), Some(full)) = (gone, full) {
-                    let (old, since) = seats.swap_remove(gone);
+                    let (old, since) = permits.swap_remove(gone);
                     let paid = Prefix::of(old.client());
                     assert_eq!(paid.up_to(full), own.up_to(full), "whoever is full makes room");
                     for depth in full + 1..DEPTHS {
@@ -215,15 +216,17 @@ fn whoever_comes_and_goes_the_limits_hold_and_the_greediest_pays() {
                         let most = parts.map(|(_, count)| *count).max();
                         assert_eq!(Some(count(paid.up_to(depth))), most, "there where there are most");
                     }
-                    let waited = |(seat, at): &&(Seat, Instant)| Prefix::of(seat.client()) == paid && *at < since;
-                    assert!(seats.iter().find(waited).is_none(), "the one that has waited longest");
+                    let waited = |(permit, at): &&(ConnectionPermit, Instant)| {
+                        Prefix::of(permit.client()) == paid && *at < since
+                    };
+                    assert!(permits.iter().find(waited).is_none(), "the one that has waited longest");
                 }
-                seats.push((seat, world.now));
+                permits.push((permit, site.now));
             }
         }
-        assert_eq!(world.count(Prefix::EVERYBODY), seats.len());
+        assert_eq!(site.count(Prefix::EVERYBODY), permits.len());
     }
-    assert!(world.evicted() > 500, "{}", world.evicted());
-    drop(seats);
-    assert!(world.admission.lock().groups.is_empty());
+    assert!(site.evicted() > 500, "{}", site.evicted());
+    drop(permits);
+    assert!(site.admission.lock().groups.is_empty());
 }

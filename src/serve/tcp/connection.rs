@@ -1,8 +1,8 @@
 //! One client: what it sent and is not answered yet, and what it was answered and has not taken.
 //!
-//! A turn is bounded: one read, its replies, as many writes as it takes to see that the client is slow, and in all of that no
-//! query more once [`TURN_TIME_MAX`] is over. Refuses to know other connections, when they end, and the set of descriptors
-//! that are waited for.
+//! A turn is bounded: one read, its replies, as many writes as it takes to see that the client is slow, and in all of
+//! that no query more once [`TURN_TIME_MAX`] is over. Refuses to know other connections, when they end, and the set of
+//! descriptors that are waited for.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
@@ -15,19 +15,19 @@ use super::messages::{Answered, MESSAGE_BYTES_MAX, fill};
 use super::slab::Limit;
 use crate::answer::{RequestContext, Snapshot, Transport};
 use crate::metrics::TcpBlock;
-use crate::serve::admission::Seat;
+use crate::serve::admission::ConnectionPermit;
 use crate::serve::exchange::{exchange, unix_now};
 
 /// The buffers of one thread.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(super) struct IoBuffers {
     /// Where input is read to.
     input: Box<[u8]>,
     /// Where replies are written, each behind its length.
     output: Box<[u8]>,
 }
 
-impl Bench {
+impl IoBuffers {
     /// Allocates the buffers.
     pub(super) fn new() -> Self {
         Self { input: vec![0; INPUT_BYTES].into(), output: vec![0; OUTPUT_BYTES].into() }
@@ -36,7 +36,7 @@ impl Bench {
 
 /// What answers are made from and counted in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Source<'a> {
+pub(super) struct AnswerSource<'a> {
     /// The number of the thread.
     pub(super) thread: u16,
     /// What answers are made from; a guard is taken for each read.
@@ -47,7 +47,7 @@ pub(super) struct Source<'a> {
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum CloseReason {
     /// The client closed it.
     Closed,
     /// The server stops, or the thread was replaced.
@@ -64,7 +64,7 @@ pub(super) enum End {
     Broken,
 }
 
-impl End {
+impl CloseReason {
     /// Counts an end.
     pub(super) fn count(self, block: &TcpBlock) {
         match self {
@@ -81,7 +81,7 @@ impl End {
 
 /// What is to be done about a connection after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextStep {
     /// Nothing was there to be read.
     Empty,
     /// Wait for input.
@@ -89,14 +89,14 @@ pub(super) enum Next {
     /// Wait until the client takes output, or, where it takes some now, until others had their turn.
     Write,
     /// Close it.
-    End(End),
+    CloseReason(CloseReason),
 }
 
 /// What came of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn {
     /// What is to be done.
-    pub(super) next: Next,
+    pub(super) next: NextStep,
     /// Which time begins now; `None` where the one that runs goes on.
     pub(super) limit: Option<Limit>,
 }
@@ -105,18 +105,19 @@ pub(super) struct Turn {
 #[derive(Debug)]
 pub(super) struct Connection {
     /// The stream, which does not block, and the right to be here.
-    seat: Seat,
+    permit: ConnectionPermit,
     /// What it waits for.
-    stage: Stage,
+    state: ConnectionState,
     /// What came and is not answered yet; without memory while there is nothing.
     ///
-    /// At most one unfinished message and one read, so that [`MESSAGE_BYTES_MAX`] and [`INPUT_BYTES`] together bound it.
+    /// At most one unfinished message and one read, so that [`MESSAGE_BYTES_MAX`] and [`INPUT_BYTES`] together bound
+    /// it.
     pending: Vec<u8>,
 }
 
 /// What a connection waits for.
 #[derive(Debug)]
-enum Stage {
+enum ConnectionState {
     /// Input; what is pending is less than a message.
     Reading,
     /// Its next turn: there may be whole messages in what is pending.
@@ -128,13 +129,13 @@ enum Stage {
         /// How many octets of `rest` it has taken since.
         written: usize,
         /// What follows when it has taken all.
-        then: Then,
+        then: AfterWrite,
     },
 }
 
 /// What follows when replies were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+enum AfterWrite {
     /// More messages may be pending.
     Answer,
     /// All whole messages are answered.
@@ -145,63 +146,63 @@ enum Then {
 
 impl Connection {
     /// Begins to serve a stream that does not block.
-    pub(super) fn new(seat: Seat) -> Self {
-        Self { seat, stage: Stage::Reading, pending: Vec::new() }
+    pub(super) fn new(permit: ConnectionPermit) -> Self {
+        Self { permit, state: ConnectionState::Reading, pending: Vec::new() }
     }
 
     /// The stream, to be waited for.
     pub(super) fn stream(&self) -> &TcpStream {
-        self.seat.stream()
+        self.permit.stream()
     }
 
     /// Counts why it ends and closes it, in this order: who sees it closed finds it counted.
-    pub(super) fn end(self, end: End, block: &TcpBlock) {
-        if matches!(self.stage, Stage::Writing { .. }) {
-            self.seat.forget_unsent();
+    pub(super) fn end(self, end: CloseReason, block: &TcpBlock) {
+        if matches!(self.state, ConnectionState::Writing { .. }) {
+            self.permit.forget_unsent();
         }
         // Who made it end was somebody else, who has counted it.
-        if self.seat.is_evicted() { End::Stopped.count(block) } else { end.count(block) }
+        if self.permit.is_evicted() { CloseReason::Stopped.count(block) } else { end.count(block) }
     }
 
     /// Why the connection ends when its time is over.
-    pub(super) fn late(&self) -> End {
-        match self.stage {
-            Stage::Writing { .. } | Stage::Answering => End::SlowReader,
-            Stage::Reading if self.pending.is_empty() => End::Idle,
-            Stage::Reading => End::SlowWriter,
+    pub(super) fn late(&self) -> CloseReason {
+        match self.state {
+            ConnectionState::Writing { .. } | ConnectionState::Answering => CloseReason::SlowReader,
+            ConnectionState::Reading if self.pending.is_empty() => CloseReason::Idle,
+            ConnectionState::Reading => CloseReason::SlowWriter,
         }
     }
 
     /// Goes on as far as it can without waiting, within the bound of a turn.
-    pub(super) fn turn(&mut self, bench: &mut Bench, source: Source<'_>) -> Turn {
-        match mem::replace(&mut self.stage, Stage::Reading) {
-            Stage::Reading => self.read(bench, source),
-            Stage::Answering => self.answer_pending(bench, source),
-            Stage::Writing { rest, written, then } => self.write_rest(rest, written, then, source.block),
+    pub(super) fn turn(&mut self, buffers: &mut IoBuffers, source: AnswerSource<'_>) -> Turn {
+        match mem::replace(&mut self.state, ConnectionState::Reading) {
+            ConnectionState::Reading => self.read(buffers, source),
+            ConnectionState::Answering => self.answer_pending(buffers, source),
+            ConnectionState::Writing { rest, written, then } => self.write_rest(rest, written, then, source.block),
         }
     }
 
     /// Reads once into the thread's buffer and answers from there.
-    fn read(&mut self, bench: &mut Bench, source: Source<'_>) -> Turn {
-        let count = match self.stream().read(&mut bench.input) {
-            Ok(0) => return Turn { next: Next::End(End::Closed), limit: None },
+    fn read(&mut self, buffers: &mut IoBuffers, source: AnswerSource<'_>) -> Turn {
+        let count = match self.stream().read(&mut buffers.input) {
+            Ok(0) => return Turn { next: NextStep::CloseReason(CloseReason::Closed), limit: None },
             Ok(count) => count,
-            Err(error) if is_for_later(&error) => return Turn { next: Next::Empty, limit: None },
-            Err(_) => return Turn { next: Next::End(End::Broken), limit: None },
+            Err(error) if is_for_later(&error) => return Turn { next: NextStep::Empty, limit: None },
+            Err(_) => return Turn { next: NextStep::CloseReason(CloseReason::Broken), limit: None },
         };
-        let input = bench.input.get(..count).unwrap_or_default();
+        let input = buffers.input.get(..count).unwrap_or_default();
         if !self.pending.is_empty() {
             self.pending.extend_from_slice(input);
-            return self.answer_pending(bench, source);
+            return self.answer_pending(buffers, source);
         }
-        let progress = answer(&self.seat, input, &mut bench.output, source);
+        let progress = answer(&self.permit, input, &mut buffers.output, source);
         self.pending = input.get(progress.consumed..).unwrap_or_default().to_vec();
         self.settle(progress, false)
     }
 
     /// Answers from what was kept aside.
-    fn answer_pending(&mut self, bench: &mut Bench, source: Source<'_>) -> Turn {
-        let progress = answer(&self.seat, &self.pending, &mut bench.output, source);
+    fn answer_pending(&mut self, buffers: &mut IoBuffers, source: AnswerSource<'_>) -> Turn {
+        let progress = answer(&self.permit, &self.pending, &mut buffers.output, source);
         if progress.consumed == self.pending.len() {
             // An idle connection keeps no memory.
             self.pending = Vec::new();
@@ -215,42 +216,42 @@ impl Connection {
     fn settle(&mut self, progress: Progress, was_pending: bool) -> Turn {
         let transfer = Some(Limit::Transfer);
         match progress.stop {
-            Stop::Answered if self.pending.is_empty() => Turn { next: Next::Read, limit: Some(Limit::Idle) },
+            Stop::Answered if self.pending.is_empty() => Turn { next: NextStep::Read, limit: Some(Limit::Idle) },
             Stop::Answered => {
                 // A message that goes on keeps its deadline, or one octet now and then would hold the connection.
                 let is_begun = !was_pending || progress.consumed > 0;
-                Turn { next: Next::Read, limit: transfer.filter(|_| is_begun) }
+                Turn { next: NextStep::Read, limit: transfer.filter(|_| is_begun) }
             }
             Stop::Bound => {
-                self.stage = Stage::Answering;
-                Turn { next: Next::Write, limit: transfer }
+                self.state = ConnectionState::Answering;
+                Turn { next: NextStep::Write, limit: transfer }
             }
             Stop::Full { rest, then } => {
-                self.stage = Stage::Writing { rest, written: 0, then };
-                Turn { next: Next::Write, limit: transfer }
+                self.state = ConnectionState::Writing { rest, written: 0, then };
+                Turn { next: NextStep::Write, limit: transfer }
             }
-            Stop::End(end) => Turn { next: Next::End(end), limit: None },
+            Stop::CloseReason(end) => Turn { next: NextStep::CloseReason(end), limit: None },
         }
     }
 
     /// Writes what the socket did not take before. All of it has to go within the time that began with it.
-    fn write_rest(&mut self, rest: Box<[u8]>, written: usize, then: Then, block: &TcpBlock) -> Turn {
+    fn write_rest(&mut self, rest: Box<[u8]>, written: usize, then: AfterWrite, block: &TcpBlock) -> Turn {
         let Ok(count) = write(self.stream(), rest.get(written..).unwrap_or_default(), block) else {
-            return Turn { next: Next::End(End::Broken), limit: None };
+            return Turn { next: NextStep::CloseReason(CloseReason::Broken), limit: None };
         };
         let written = written + count;
         if written < rest.len() {
-            self.stage = Stage::Writing { rest, written, then };
-            return Turn { next: Next::Write, limit: None };
+            self.state = ConnectionState::Writing { rest, written, then };
+            return Turn { next: NextStep::Write, limit: None };
         }
         match then {
-            Then::Malformed => Turn { next: Next::End(End::Malformed), limit: None },
-            Then::Answer => {
-                self.stage = Stage::Answering;
-                Turn { next: Next::Write, limit: Some(Limit::Transfer) }
+            AfterWrite::Malformed => Turn { next: NextStep::CloseReason(CloseReason::Malformed), limit: None },
+            AfterWrite::Answer => {
+                self.state = ConnectionState::Answering;
+                Turn { next: NextStep::Write, limit: Some(Limit::Transfer) }
             }
-            Then::Read if self.pending.is_empty() => Turn { next: Next::Read, limit: Some(Limit::Idle) },
-            Then::Read => Turn { next: Next::Read, limit: Some(Limit::Transfer) },
+            AfterWrite::Read if self.pending.is_empty() => Turn { next: NextStep::Read, limit: Some(Limit::Idle) },
+            AfterWrite::Read => Turn { next: NextStep::Read, limit: Some(Limit::Transfer) },
         }
     }
 }
@@ -276,42 +277,42 @@ enum Stop {
         /// What it did not take.
         rest: Box<[u8]>,
         /// What follows.
-        then: Then,
+        then: AfterWrite,
     },
     /// The connection ends.
-    End(End),
+    CloseReason(CloseReason),
 }
 
 /// Answers the whole messages at the start of `input`, one reply behind the other, and writes the replies.
-fn answer(seat: &Seat, input: &[u8], output: &mut [u8], source: Source<'_>) -> Progress {
+fn answer(permit: &ConnectionPermit, input: &[u8], output: &mut [u8], source: AnswerSource<'_>) -> Progress {
     let mut consumed = 0;
     let begun = Instant::now();
     for _ in 0..FILLS_MAX {
-        let answered = answer_once(seat.client(), input.get(consumed..).unwrap_or_default(), output, source, begun);
+        let answered = answer_once(permit.client(), input.get(consumed..).unwrap_or_default(), output, source, begun);
         consumed += answered.consumed;
         if answered.consumed > 0 {
             // Before the client sees the replies, so that who was answered last is known to have waited least.
-            seat.waits_since(begun);
+            permit.waits_since(begun);
         }
         let then = if answered.is_malformed {
-            Then::Malformed
+            AfterWrite::Malformed
         } else if answered.is_full || answered.is_late {
-            Then::Answer
+            AfterWrite::Answer
         } else {
-            Then::Read
+            AfterWrite::Read
         };
         let replies = output.get(..answered.length).unwrap_or_default();
-        let Ok(written) = write(seat.stream(), replies, source.block) else {
-            return Progress { consumed, stop: Stop::End(End::Broken) };
+        let Ok(written) = write(permit.stream(), replies, source.block) else {
+            return Progress { consumed, stop: Stop::CloseReason(CloseReason::Broken) };
         };
         if let Some(rest) = replies.get(written..).filter(|rest| !rest.is_empty()) {
             return Progress { consumed, stop: Stop::Full { rest: rest.into(), then } };
         }
         match then {
-            Then::Answer if answered.is_late => break,
-            Then::Answer => {}
-            Then::Read => return Progress { consumed, stop: Stop::Answered },
-            Then::Malformed => return Progress { consumed, stop: Stop::End(End::Malformed) },
+            AfterWrite::Answer if answered.is_late => break,
+            AfterWrite::Answer => {}
+            AfterWrite::Read => return Progress { consumed, stop: Stop::Answered },
+            AfterWrite::Malformed => return Progress { consumed, stop: Stop::CloseReason(CloseReason::Malformed) },
         }
     }
     Progress { consumed, stop: Stop::Bound }
@@ -320,11 +321,11 @@ fn answer(seat: &Seat, input: &[u8], output: &mut [u8], source: Source<'_>) -> P
 /// Answers as many whole messages as there is output for, and time in a turn that has `begun`, from one snapshot.
 ///
 /// The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
-fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: Source<'_>, begun: Instant) -> Answered {
+fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: AnswerSource<'_>, begun: Instant) -> Answered {
     let snapshot = source.snapshot.load();
-    let context = RequestContext { transport: Transport::Tcp, source: client, worker: source.thread, now: unix_now() };
+    let request = RequestContext { transport: Transport::Tcp, source: client, worker: source.thread, now: unix_now() };
     let respond =
-        |query: &[u8], reply: &mut [u8]| exchange(&snapshot, query, None, &context, reply, &source.block.answers);
+        |query: &[u8], reply: &mut [u8]| exchange(&snapshot, query, None, &request, reply, &source.block.answers);
     fill(input, output, respond, || begun.elapsed() >= TURN_TIME_MAX)
 }
 
@@ -352,8 +353,8 @@ const INPUT_BYTES: usize = 64 << 10;
 /// Replies that are written at once, up to 64 KiB, and room for the longest one behind them.
 const OUTPUT_BYTES: usize = (64 << 10) + MESSAGE_BYTES_MAX;
 
-/// How long one client's queries may take before it is the turn of others; the query under way is finished. Thousands of
-/// queries fit in, or a few that need many hashes (RFC 5155 §10.3).
+/// How long one client's queries may take before it is the turn of others; the query under way is finished. Thousands
+/// of queries fit in, or a few that need many hashes (RFC 5155 §10.3).
 const TURN_TIME_MAX: Duration = Duration::from_millis(1);
 
 /// How often the output is filled and written in one turn.
@@ -365,7 +366,7 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::serve::TcpLimits;
     use crate::serve::admission::Admission;
-    use crate::serve::staff::Duty;
+    use crate::serve::thread::ThreadHandle;
     use socket2::SockRef;
     use std::net::{Shutdown, TcpListener};
     use std::sync::Arc;
@@ -381,7 +382,7 @@ mod tests {
     struct Pair {
         connection: Connection,
         client: TcpStream,
-        bench: Bench,
+        buffers: IoBuffers,
         snapshot: ArcSwap<Snapshot>,
         metrics: Metrics,
     }
@@ -397,12 +398,12 @@ mod tests {
             SockRef::from(&client).set_recv_buffer_size(BUFFER_BYTES).expect("the option is there");
             SockRef::from(&stream).set_send_buffer_size(BUFFER_BYTES).expect("the option is there");
             let admission = Arc::new(Admission::new(&TcpLimits::default()));
-            let duty = Arc::new(Duty::new(Arc::default()));
-            let seat = admission.admit(stream, address, &duty, Instant::now()).expect("there is room");
+            let handle = Arc::new(ThreadHandle::new(Arc::default()));
+            let permit = admission.admit(stream, address, &handle, Instant::now()).expect("there is room");
             Self {
-                connection: Connection::new(seat),
+                connection: Connection::new(permit),
                 client,
-                bench: Bench::new(),
+                buffers: IoBuffers::new(),
                 snapshot: ArcSwap::default(),
                 metrics: Metrics::new(0, 1),
             }
@@ -411,7 +412,8 @@ mod tests {
         /// One turn.
         fn turn(&mut self) -> Turn {
             let blocks = self.metrics.tcp();
-            self.connection.turn(&mut self.bench, Source { thread: 0, snapshot: &self.snapshot, block: &blocks[0] })
+            self.connection
+                .turn(&mut self.buffers, AnswerSource { thread: 0, snapshot: &self.snapshot, block: &blocks[0] })
         }
 
         /// Turns until one is of the kind that is wanted; panics where the connection ends before, or none comes.
@@ -420,8 +422,8 @@ mod tests {
             while begun.elapsed() < PATIENCE {
                 match self.turn() {
                     turn if is_wanted(turn) => return turn,
-                    Turn { next: Next::End(end), .. } => panic!("it ended: {end:?}"),
-                    Turn { next: Next::Empty, .. } => thread::yield_now(),
+                    Turn { next: NextStep::CloseReason(end), .. } => panic!("it ended: {end:?}"),
+                    Turn { next: NextStep::Empty, .. } => thread::yield_now(),
                     _ => {}
                 }
             }
@@ -430,7 +432,7 @@ mod tests {
 
         /// Turns until one finds something; what the client wrote last may be on its way.
         fn turn_with_input(&mut self) -> Turn {
-            self.turn_until(|turn| turn.next != Next::Empty)
+            self.turn_until(|turn| turn.next != NextStep::Empty)
         }
     }
 
@@ -443,8 +445,8 @@ mod tests {
     #[test]
     fn a_message_in_parts_keeps_the_time_that_it_began_with() {
         let mut pair = Pair::new();
-        assert_eq!(pair.turn(), Turn { next: Next::Empty, limit: None });
-        assert_eq!(pair.connection.late(), End::Idle);
+        assert_eq!(pair.turn(), Turn { next: NextStep::Empty, limit: None });
+        assert_eq!(pair.connection.late(), CloseReason::Idle);
         let query = framed(1);
         for (octets, limit) in [
             (&query[..1], Some(Limit::Transfer)),
@@ -453,27 +455,27 @@ mod tests {
             (&[&query[..], &query[..5]].concat(), Some(Limit::Transfer)),
         ] {
             pair.client.write_all(octets).expect("it is open");
-            assert_eq!(pair.turn_with_input(), Turn { next: Next::Read, limit }, "{octets:?}");
+            assert_eq!(pair.turn_with_input(), Turn { next: NextStep::Read, limit }, "{octets:?}");
         }
-        assert_eq!((pair.connection.late(), pair.connection.pending.len()), (End::SlowWriter, 5));
+        assert_eq!((pair.connection.late(), pair.connection.pending.len()), (CloseReason::SlowWriter, 5));
         pair.client.write_all(&query[5..]).expect("it is open");
-        assert_eq!(pair.turn_with_input(), Turn { next: Next::Read, limit: Some(Limit::Idle) });
+        assert_eq!(pair.turn_with_input(), Turn { next: NextStep::Read, limit: Some(Limit::Idle) });
         assert_eq!(pair.connection.pending.capacity(), 0, "an idle connection has no buffer");
         pair.client.shutdown(Shutdown::Write).expect("it is open");
-        assert_eq!(pair.turn_with_input().next, Next::End(End::Closed));
+        assert_eq!(pair.turn_with_input().next, NextStep::CloseReason(CloseReason::Closed));
     }
 
     #[test]
     fn a_turn_is_bounded_and_nothing_is_read_before_all_is_answered() {
         let mut pair = Pair::new();
         // Room for one reply at a time, so that a turn makes FILLS_MAX of them.
-        pair.bench.output = vec![0; MESSAGE_BYTES_MAX].into();
+        pair.buffers.output = vec![0; MESSAGE_BYTES_MAX].into();
         let count = 3 * FILLS_MAX as u16 + 1;
         pair.client.write_all(&(0..count).flat_map(framed).collect::<Vec<_>>()).expect("it is open");
         for _ in 0..3 {
-            assert_eq!(pair.turn_with_input(), Turn { next: Next::Write, limit: Some(Limit::Transfer) });
+            assert_eq!(pair.turn_with_input(), Turn { next: NextStep::Write, limit: Some(Limit::Transfer) });
         }
-        assert_eq!(pair.turn(), Turn { next: Next::Read, limit: Some(Limit::Idle) });
+        assert_eq!(pair.turn(), Turn { next: NextStep::Read, limit: Some(Limit::Idle) });
         let mut replies = vec![0; 19 * usize::from(count)];
         pair.client.read_exact(&mut replies).expect("all are answered");
         for (id, reply) in (0..count).zip(replies.chunks(19)) {
@@ -492,18 +494,22 @@ mod tests {
             writer.shutdown(Shutdown::Write).expect("it is open");
         });
         // The client's side takes some at first, and then no more.
-        let first = pair.turn_until(|turn| turn.next == Next::Write);
+        let first = pair.turn_until(|turn| turn.next == NextStep::Write);
         assert_eq!(first.limit, Some(Limit::Transfer));
-        pair.turn_until(|turn| turn == Turn { next: Next::Write, limit: None });
-        assert_eq!(pair.connection.late(), End::SlowReader);
+        pair.turn_until(|turn| turn == Turn { next: NextStep::Write, limit: None });
+        assert_eq!(pair.connection.late(), CloseReason::SlowReader);
         let mut reader = pair.client.try_clone().expect("descriptors are left");
         let reading = thread::spawn(move || {
             let mut replies = Vec::new();
             reader.read_to_end(&mut replies).expect("it is closed in the end");
             replies.len()
         });
-        let end = pair.turn_until(|turn| matches!(turn.next, Next::End(_)));
-        assert_eq!(end.next, Next::End(End::Closed), "the client's end is read behind its last reply");
+        let end = pair.turn_until(|turn| matches!(turn.next, NextStep::CloseReason(_)));
+        assert_eq!(
+            end.next,
+            NextStep::CloseReason(CloseReason::Closed),
+            "the client's end is read behind its last reply"
+        );
         writing.join().expect("the client writes all");
         let Pair { connection, metrics, .. } = pair;
         drop(connection);

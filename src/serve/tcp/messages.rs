@@ -21,8 +21,8 @@ pub(super) struct Answered {
 
 /// Takes the messages off `input` and puts the replies into `output`, each behind its length.
 ///
-/// `respond` gets a message and [`REPLY_BYTES_MAX`] octets for the reply, and returns how many of them it is. `is_late` is
-/// asked behind every [`MESSAGES_PER_LOOK`]: once it says so, the rest waits.
+/// `respond` gets a message and [`REPLY_BYTES_MAX`] octets for the reply, and returns how many of them it is.
+/// `is_late` is asked behind every [`MESSAGES_PER_LOOK`]: once it says so, the rest waits.
 pub(super) fn fill(
     input: &[u8],
     output: &mut [u8],

@@ -1,7 +1,7 @@
 //! The connections of one thread, found by key, and in the order in which their time runs out.
 //!
-//! Each limit of time has a list of its own: whoever gets a new deadline goes to the end of its list, which so stays in
-//! order, and nobody searches or allocates. Refuses to know what a connection is, and which time it is.
+//! Each limit of time has a list of its own: whoever gets a new deadline goes to the end of its list, which so stays
+//! in order, and nobody searches or allocates. Refuses to know what a connection is, and which time it is.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A descriptor that one thread rings to wake another out of its wait (eventfd(2)).
+//! A descriptor by which one thread wakes another out of its wait (eventfd(2)).
 //!
 //! Refuses to know what the threads are for. Nobody reads it: whoever waits watches it for new input.
 
@@ -6,11 +6,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// The bell. Rung by any thread.
+/// Wakes whoever watches it. Used by any thread.
 #[derive(Debug)]
-pub struct Bell(File);
+pub struct Waker(File);
 
-impl Bell {
+impl Waker {
     /// Makes one.
     ///
     /// # Errors
@@ -26,17 +26,17 @@ impl Bell {
         Ok(Self(descriptor.into()))
     }
 
-    /// Rings: whoever watches it for new input is woken, now or at its next wait. Never blocks.
+    /// Wakes whoever watches it for new input, now or at its next wait. Never blocks.
     ///
     /// # Errors
     /// What `write` says; none is known.
-    pub fn ring(&self) -> io::Result<()> {
-        // The kernel counts to 2^64 - 2, and rings that nobody heard add up to one.
+    pub fn wake(&self) -> io::Result<()> {
+        // The kernel counts to 2^64 - 2, and what nobody waited for adds up to one wake-up.
         (&self.0).write_all(&1u64.to_ne_bytes())
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -1,7 +1,7 @@
 //! Waking a thread out of a system call that waits, so that it looks again at what it is to do.
 //!
-//! Owns the handler of SIGURG, which does nothing: the call then ends with `EINTR`. The signal is ignored by default, so
-//! that it does no harm should the handler be missing. Refuses to know what the threads are for.
+//! Owns the handler of SIGURG, which does nothing: the call then ends with `EINTR`. The signal is ignored by default,
+//! so that it does no harm should the handler be missing. Refuses to know what the threads are for.
 
 use std::io;
 use std::mem;
@@ -10,18 +10,18 @@ use std::sync::OnceLock;
 
 /// Ends the system call that the thread waits in, if it does, with [`io::ErrorKind::Interrupted`].
 ///
-/// A thread that is just about to wait misses it: nudge again until it has done what it is to do. `tid` is the kernel's
-/// number of a thread of this process that has not ended.
+/// A thread that is just about to wait misses it: interrupt again until it has done what it is to do. `tid` is the
+/// kernel's number of a thread of this process that has not ended.
 ///
 /// # Errors
 /// What `sigaction` or `tgkill` says: `ESRCH` where this process has no such thread.
-pub fn nudge(tid: i32) -> io::Result<()> {
+pub fn interrupt(tid: i32) -> io::Result<()> {
     static IS_INSTALLED: OnceLock<bool> = OnceLock::new();
     if !IS_INSTALLED.get_or_init(|| install().is_ok()) {
         return Err(io::Error::other("SIGURG cannot be handled"));
     }
-    // SAFETY: the call takes three integers and no pointer. A thread of another process is not found, since the number of
-    // this process is given.
+    // SAFETY: the call takes three integers and no pointer. A thread of another process is not found, since the number
+    // of this process is given.
     let status = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, libc::SIGURG) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -32,8 +32,8 @@ fn install() -> io::Result<()> {
     // SAFETY: `sigaction` is plain data, for which all zero bits are a valid value: no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
     action.sa_sigaction = nothing as *const () as usize;
-    // SAFETY: `action` is initialised and lives through the call; its handler has the type that belongs to flags without
-    // SA_SIGINFO, and calls nothing, so that it may run at any point of any thread.
+    // SAFETY: `action` is initialised and lives through the call; its handler has the type that belongs to flags
+    // without SA_SIGINFO, and calls nothing, so that it may run at any point of any thread.
     let status = unsafe { libc::sigaction(libc::SIGURG, &raw const action, ptr::null_mut()) };
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -63,7 +63,7 @@ mod tests {
         let kind = loop {
             assert!(start.elapsed() < Duration::from_secs(60), "it never woke");
             // An error: the thread has ended, and so told how.
-            let _nudged = nudge(tid);
+            let _interrupted = interrupt(tid);
             if let Ok(kind) = ended.recv_timeout(Duration::from_millis(1)) {
                 break kind;
             }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_not_there_is_an_error() {
-        let error = nudge(i32::MAX).expect_err("numbers end far below");
+        let error = interrupt(i32::MAX).expect_err("numbers end far below");
         assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
     }
 }

@@ -5,21 +5,25 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::*;
+use crate::answer::Snapshot;
 use crate::answer::{Canary, Settings};
+use crate::serve::ReplaceError;
 use crate::serve::wedge::{self, WAIT_MAX, WEDGES, wait_until};
 use crate::serve::{Running, STOP_TIME_MAX, TcpLimits, bind};
 use crate::wire::NameRef;
+use arc_swap::ArcSwap;
+use std::net::UdpSocket;
 
 /// A server whose canary this process may ask, and a client.
-struct Site {
+struct TestServer {
     running: Running,
-    staff: Staff,
+    supervisor: ThreadSupervisor,
     addresses: Vec<SocketAddr>,
     canary: Canary,
     client: UdpSocket,
 }
 
-impl Site {
+impl TestServer {
     /// Serves with two workers on so many addresses.
     fn open(address_count: usize) -> Self {
         let asked: Vec<SocketAddr> =
@@ -33,7 +37,7 @@ impl Site {
         let running = bound.start(Arc::new(ArcSwap::from_pointee(snapshot))).expect("threads can be made");
         let client = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
         client.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
-        Self { staff: running.staff(), running, addresses, canary, client }
+        Self { supervisor: running.supervisor(), running, addresses, canary, client }
     }
 
     /// Wedges the thread in charge of `worker` and waits until it hangs.
@@ -86,30 +90,30 @@ fn class(tid: i32) -> i32 {
 }
 
 /// Waits until the thread in charge of `worker` runs and returns its number.
-fn tid(staff: &Staff, worker: usize) -> i32 {
-    wait_until("the thread runs", || staff.tid(worker).is_some());
-    staff.tid(worker).expect("it runs")
+fn tid(supervisor: &ThreadSupervisor, worker: usize) -> i32 {
+    wait_until("the thread runs", || supervisor.tid(worker).is_some());
+    supervisor.tid(worker).expect("it runs")
 }
 
 /// Wedges a worker, replaces it, and lets go of the old thread, on so many addresses.
 fn a_wedged_worker_is_replaced(address_count: usize, index: u8) {
-    let site = Site::open(address_count);
-    let staff = &site.staff;
+    let server = TestServer::open(address_count);
+    let supervisor = &server.supervisor;
     for worker in [0, 1] {
-        site.send(worker, 4);
-        site.receive(worker, 4);
+        server.send(worker, 4);
+        server.receive(worker, 4);
     }
-    let old_tid = tid(staff, 0);
-    site.wedge(0, index);
-    let stood_at = staff.progress(0);
-    site.send(0, 10);
-    site.send(1, 10);
-    site.receive(1, 10);
-    assert_eq!((staff.progress(0), staff.lost()), (stood_at, 0), "the wedged one stands still");
+    let old_tid = tid(supervisor, 0);
+    server.wedge(0, index);
+    let stood_at = supervisor.progress(0);
+    server.send(0, 10);
+    server.send(1, 10);
+    server.receive(1, 10);
+    assert_eq!((supervisor.progress(0), supervisor.lost()), (stood_at, 0), "the wedged one stands still");
 
-    staff.replace(0).expect("a thread can be made");
-    site.receive(0, 10);
-    let new_tid = tid(staff, 0);
+    supervisor.replace(0).expect("a thread can be made");
+    server.receive(0, 10);
+    let new_tid = tid(supervisor, 0);
     assert_ne!(new_tid, old_tid);
     let name = fs::read_to_string(format!("/proc/self/task/{new_tid}/comm")).expect("the thread lives");
     assert_eq!(name.trim(), "udp-0");
@@ -119,17 +123,17 @@ fn a_wedged_worker_is_replaced(address_count: usize, index: u8) {
     };
     assert_eq!(pinned(new_tid), pinned(old_tid));
     assert_eq!((class(old_tid), class(new_tid)), (libc::SCHED_IDLE, libc::SCHED_OTHER));
-    assert_eq!(staff.lost(), 1);
+    assert_eq!(supervisor.lost(), 1);
 
     WEDGES[usize::from(index)].release();
-    assert_eq!(site.reply(), (0xFFFF, 5, None), "the old thread finishes its batch");
-    wait_until("the old thread ends", || staff.lost() == 0);
-    assert!(staff.progress(0) > 0 && staff.progress(1) > 0);
-    site.send(0, 4);
-    site.receive(0, 4);
-    wait_until("all are counted", || site.total("fated_worker_queries_total") == 8 + 1 + 20 + 4);
-    assert_eq!(site.total("fated_replies_total"), 8 + 1 + 20 + 4);
-    site.running.stop();
+    assert_eq!(server.reply(), (0xFFFF, 5, None), "the old thread finishes its batch");
+    wait_until("the old thread ends", || supervisor.lost() == 0);
+    assert!(supervisor.progress(0) > 0 && supervisor.progress(1) > 0);
+    server.send(0, 4);
+    server.receive(0, 4);
+    wait_until("all are counted", || server.total("fated_worker_queries_total") == 8 + 1 + 20 + 4);
+    assert_eq!(server.total("fated_replies_total"), 8 + 1 + 20 + 4);
+    server.running.stop();
 }
 
 #[test]
@@ -144,73 +148,76 @@ fn a_wedged_worker_of_several_addresses_is_replaced_too() {
 
 #[test]
 fn no_more_threads_are_lost_than_there_are_workers_and_stopping_leaves_them_behind() {
-    let site = Site::open(1);
-    let staff = &site.staff;
+    let server = TestServer::open(1);
+    let supervisor = &server.supervisor;
     for lost in 1..=2 {
-        site.wedge(1, 2);
-        staff.replace(1).expect("a thread can be made");
-        assert_eq!(staff.lost(), lost);
+        server.wedge(1, 2);
+        supervisor.replace(1).expect("a thread can be made");
+        assert_eq!(supervisor.lost(), lost);
     }
-    let before = staff.tid(0);
-    let error = staff.replace(0).expect_err("there are as many lost threads as workers");
+    let before = supervisor.tid(0);
+    let error = supervisor.replace(0).expect_err("there are as many lost threads as workers");
     assert!(error.to_string().starts_with("2 replaced threads"), "{error}");
-    assert_eq!((staff.lost(), staff.tid(0)), (2, before));
-    site.send(1, 3);
-    site.receive(1, 3);
+    assert_eq!((supervisor.lost(), supervisor.tid(0)), (2, before));
+    server.send(1, 3);
+    server.receive(1, 3);
 
-    let (staff, start) = (site.staff.clone(), Instant::now());
-    site.running.stop();
+    let (supervisor, start) = (server.supervisor.clone(), Instant::now());
+    server.running.stop();
     assert!(start.elapsed() < STOP_TIME_MAX, "lost threads are not waited for");
-    assert_eq!(staff.lost(), 2);
-    assert_eq!(staff.replace(1).map_err(|error| error.to_string()), Err(ReplaceError::Stopping.to_string()));
+    assert_eq!(supervisor.lost(), 2);
+    assert_eq!(supervisor.replace(1).map_err(|error| error.to_string()), Err(ReplaceError::Stopping.to_string()));
     WEDGES[2].release();
-    wait_until("the lost threads end", || staff.lost() == 0);
+    wait_until("the lost threads end", || supervisor.lost() == 0);
 }
 
 #[test]
 fn a_worker_that_only_waits_can_be_replaced_and_nothing_is_lost() {
     for address_count in [1, 2] {
-        let site = Site::open(address_count);
+        let server = TestServer::open(address_count);
         for round in 1..=10 {
             let worker = usize::from(round % 2 == 0);
-            site.staff.replace(worker).expect("a thread can be made");
-            wait_until("the old thread ends without a datagram", || site.staff.lost() == 0);
-            site.send(worker as u16, 20);
-            site.receive(worker as u16, 20);
-            wait_until("all are counted", || site.total("fated_worker_queries_total") == round * 20);
+            server.supervisor.replace(worker).expect("a thread can be made");
+            wait_until("the old thread ends without a datagram", || server.supervisor.lost() == 0);
+            server.send(worker as u16, 20);
+            server.receive(worker as u16, 20);
+            wait_until("all are counted", || server.total("fated_worker_queries_total") == round * 20);
         }
-        site.running.stop();
+        server.running.stop();
     }
 }
 
 #[test]
 fn a_handle_keeps_nothing_open_and_knows_no_other_workers() {
-    let site = Site::open(2);
-    let staff = site.staff.clone();
-    assert_eq!((staff.worker_count(), staff.progress(2), staff.tid(2), staff.lost()), (2, 0, None, 0));
-    let error = staff.replace(2).expect_err("there are two");
+    let server = TestServer::open(2);
+    let supervisor = server.supervisor.clone();
+    assert_eq!(
+        (supervisor.worker_count(), supervisor.progress(2), supervisor.tid(2), supervisor.lost()),
+        (2, 0, None, 0)
+    );
+    let error = supervisor.replace(2).expect_err("there are two");
     assert_eq!(error.to_string(), ReplaceError::NoSuchWorker { worker: 2, count: 2 }.to_string());
-    assert_eq!([staff.drops(0), staff.drops(1), staff.drops(2)], [0, 0, 0]);
-    let addresses = site.addresses.clone();
-    site.running.stop();
+    assert_eq!([supervisor.drops(0), supervisor.drops(1), supervisor.drops(2)], [0, 0, 0]);
+    let addresses = server.addresses.clone();
+    server.running.stop();
     bind(&addresses, 2, &TcpLimits::default()).expect("the addresses are free again");
-    wait_until("no thread is in charge", || staff.tid(0).is_none() && staff.tid(1).is_none());
-    assert_eq!((staff.drops(0), staff.lost()), (0, 0));
+    wait_until("no thread is in charge", || supervisor.tid(0).is_none() && supervisor.tid(1).is_none());
+    assert_eq!((supervisor.drops(0), supervisor.lost()), (0, 0));
 }
 
 #[test]
 fn what_the_sockets_of_an_address_drop_is_told() {
-    let site = Site::open(2);
-    site.wedge(1, 3);
+    let server = TestServer::open(2);
+    server.wedge(1, 3);
     // More than the queue of one socket holds, whatever the host allows: 4 MiB are asked for, and doubled.
-    let octets = [vec![0; 1200], site.canary.query(1, 1, 1232)].concat();
+    let octets = [vec![0; 1200], server.canary.query(1, 1, 1232)].concat();
     let mut sent = 0;
-    while site.staff.drops(1) == 0 {
+    while server.supervisor.drops(1) == 0 {
         assert!(sent < 100_000, "the queue is never full");
-        site.client.send_to(&octets, site.addresses[1]).expect("loopback takes it");
+        server.client.send_to(&octets, server.addresses[1]).expect("loopback takes it");
         sent += 1;
     }
-    assert_eq!(site.staff.drops(0), 0);
+    assert_eq!(server.supervisor.drops(0), 0);
     WEDGES[3].release();
-    site.running.stop();
+    server.running.stop();
 }
