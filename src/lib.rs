@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod health;
 pub mod load;
 pub mod metrics;
+pub mod persistent;
 pub mod policy;
 pub mod route;
 pub mod serve;

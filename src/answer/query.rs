@@ -18,7 +18,7 @@ use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, OPT_BY
 use crate::wire::tsig::{BADKEY, Tsig};
 use crate::zone::hash::NameHash;
 use crate::zone::node::Node;
-use crate::zone::{Bucket, Entry, Located, Names, Place, Trail, Zone, ZoneSet};
+use crate::zone::{Apex, Bucket, Located, Names, Slot, Trail, Zone, ZoneSet};
 
 /// A query that was read, and as much of the search for its answer as was done.
 ///
@@ -58,13 +58,13 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
     }
 
     /// What the search for the zone reads first: where it is told which zone that is.
-    pub fn places(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Place> {
-        self.request.message().into_iter().flat_map(|message| zones.places(&message.name))
+    pub fn places(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Slot> {
+        self.request.message().into_iter().flat_map(|message| zones.slots(&message.name))
     }
 
     /// Finds the zone, unless that was done. `last` is what was found for the query before, if anything was.
     #[inline]
-    pub fn locate(&mut self, zones: &'z ZoneSet, last: &mut Option<&'z Entry>) {
+    pub fn locate(&mut self, zones: &'z ZoneSet, last: &mut Option<&'z Apex>) {
         if !matches!(self.search, Search::Ahead) {
             return;
         }

@@ -15,7 +15,7 @@ use crate::answer::walk::additional::Lead;
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
 use crate::zone::node::{Node, QNAME_OFFSET, Rrset};
-use crate::zone::{Entry, Found, Located, Missing, Trail, Zone, ZoneSet};
+use crate::zone::{Apex, Found, Located, Missing, Trail, Zone, ZoneSet};
 
 /// The most aliases that are followed. A chain over it is answered as far as it goes.
 pub(super) const CHAIN_MAX: usize = 16;
@@ -79,7 +79,7 @@ impl<'z> Scope<'z> {
         zone: &'z Zone,
         name: &LookupName<'_>,
         qtype: Type,
-        last: &mut Option<&'z Entry>,
+        last: &mut Option<&'z Apex>,
     ) -> Option<(&'z Zone, Found<'z>, NameHash)> {
         let located =
             if self.is_across { locate(self.zones, name, qtype, last)? } else { self.zones.locate(name, last)? };
@@ -236,10 +236,10 @@ pub(super) fn locate<'z>(
     zones: &'z ZoneSet,
     name: &LookupName<'_>,
     qtype: Type,
-    last: &mut Option<&'z Entry>,
+    last: &mut Option<&'z Apex>,
 ) -> Option<Located<'z>> {
     let located = zones.locate(name, last)?;
-    let is_apex = || last.is_some_and(|entry| entry.apex().len() == name.name().len());
+    let is_apex = || last.is_some_and(|apex| apex.name().len() == name.name().len());
     let parent = match name.label_count().checked_sub(1) {
         Some(above) if qtype == Type::DS && is_apex() => zones.search(name, above),
         _ => None,

@@ -531,7 +531,7 @@ impl health::Zones for Served {
     fn next(&self) -> Option<(Name, u32)> {
         let snapshot = self.current.load();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let zone = snapshot.zones.iter().nth(turn % snapshot.zones.len().max(1))?;
+        let zone = snapshot.zones.at_or_behind(turn)?;
         Some((zone.apex().to_name(), zone.serial()))
     }
 

@@ -176,9 +176,12 @@ impl Loader {
 
     /// All zones that are served, and the names of those that should be and can't.
     pub fn zone_set(&self) -> ZoneSet {
-        let zones = self.entries.iter().filter_map(|entry| entry.zone.clone()).collect();
+        let mut set = ZoneSet::with_seed(self.seed);
+        // A name that a zone has stands for that zone.
         let broken = self.entries.iter().filter(|entry| entry.zone.is_none());
-        ZoneSet::with_broken(zones, broken.map(|entry| entry.listed.name.clone()).collect(), self.seed)
+        broken.for_each(|entry| set.put_broken(entry.listed.name.clone()));
+        self.entries.iter().filter_map(|entry| entry.zone.clone()).for_each(|zone| set.put(zone));
+        set
     }
 
     /// Looks at the files and reads what must be read.

@@ -40,7 +40,7 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, query: impl Fn(usize) -> Optio
         let places = read.iter().flatten().flat_map(|asked| asked.places(zones));
         let places: ArrayVec<_, PLACES_MAX> = places.take(PLACES_MAX).collect();
         places.iter().for_each(|place| prefetch(*place));
-        let zones = places.into_iter().flatten().filter_map(|entry| entry.zone());
+        let zones = places.into_iter().flatten().filter_map(|apex| apex.zone());
         zones.for_each(|zone| prefetch_lines(&**zone, ZONE_LINES));
     }
     let mut last = zones.only();

@@ -37,7 +37,7 @@ pub use keys::check_child;
 pub use lookup::{Found, Missing, Trail};
 pub use names::{Bucket, Names, NodeRef};
 pub use rrsets::TYPES_MAX;
-pub use set::{Entry, Located, Place, ZoneSet};
+pub use set::{Apex, Located, Slot, ZoneSet};
 
 use crate::wire::{Name, NameRef};
 use hash::{NameHash, Seed};

@@ -171,7 +171,7 @@ fn which_zone_is_found_does_not_depend_on_what_was_found_before() {
             Located::Broken => "broken".to_owned(),
         };
         let found = set.locate(&asked, &mut last).map(apex);
-        assert_eq!(found, set.search(&asked, 9).map(|entry| apex(entry.located(&asked))), "behind {before}");
+        assert_eq!(found, set.search(&asked, 9).map(|found| apex(found.located(&asked))), "behind {before}");
     }
 }
 

@@ -1,15 +1,21 @@
 //! Zones that should be served and can't.
 
 use super::*;
+use crate::wire::SharedName;
 use crate::zone::ZoneSet;
 
 /// The corners, with zones that should be served and can't: beside them, below, above.
 fn corners_and_broken(broken: &[&str]) -> Arc<Snapshot> {
     let corners = corners();
-    let names = broken.iter().map(|name| name.parse::<Name>().expect("a name").as_ref().into()).collect();
-    let seed = corners.zones.iter().next().expect("one").seed();
-    let zones = ZoneSet::with_broken(corners.zones.iter().cloned().collect(), names, seed);
+    let mut zones = corners.zones.clone();
+    broken.iter().for_each(|name| zones.put_broken(shared(name)));
+    corners.zones.iter().for_each(|zone| zones.put(Arc::clone(zone)));
     Arc::new(Snapshot { zones, settings: corners.settings.clone() })
+}
+
+/// A name to keep.
+fn shared(name: &str) -> SharedName {
+    name.parse::<Name>().expect("a name").as_ref().into()
 }
 
 #[test]
@@ -39,7 +45,8 @@ fn a_zone_that_cannot_be_served_is_servfail_at_and_below_its_apex_and_nowhere_el
     );
     // Alone as well.
     let seed = snapshot.zones.iter().next().expect("one").seed();
-    let zones = ZoneSet::with_broken(Vec::new(), vec!["a.".parse::<Name>().expect("a name").as_ref().into()], seed);
+    let mut zones = ZoneSet::with_seed(seed);
+    zones.put_broken(shared("a."));
     let alone = Arc::new(Snapshot { zones, settings: Settings::default() });
     assert!(alone.zones.is_empty());
     assert_eq!(
