@@ -105,11 +105,10 @@ fn what_drops_probes_alone_degrades_and_shouts_and_withdraws_nothing() {
             (scene.paths(), scene.stances()),
             (["silent".into(), "silent".into()], ["degrade".into(), "degrade".into()])
         );
-        let address = scene.address(Family::V4);
-        assert!(
-            address["reason"].as_str().is_some_and(|reason| reason.contains("probes do not come through")),
-            "{address}"
-        );
+        scene.until("it says why", PATIENCE, |scene| {
+            let address = scene.address(Family::V4);
+            address["reason"].as_str().is_some_and(|reason| reason.contains("probes do not come through"))
+        });
         // `check` names the rule, and has it from the server that runs what that costs.
         let told = scene.check();
         for part in [named, "insert rule inet anycast_test input iifname \"fated0rx\" accept", "192.0.2.53 silent"] {
