@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fated::policy::{Observation, Order, Policy, Reason, Response, Settings, SharedFault, Stance, Transition};
+use fated::policy::{Observation, Order, Policy, Reaction, Reason, Settings, SharedFault, Stance, Transition};
 
 /// Nodes of a fleet.
 const NODES: usize = 1000;
@@ -124,7 +124,7 @@ fn a_fault_that_all_share_darkens_no_node() {
 
 #[test]
 fn a_flood_darkens_no_node() {
-    for (on_overload, expected) in [(Response::Absorb, Stance::Announce), (Response::Degrade, Stance::Degrade)] {
+    for (on_overload, expected) in [(Reaction::Absorb, Stance::Announce), (Reaction::Degrade, Stance::Degrade)] {
         let (mut fleet, mut dice) = (Fleet::announced(Settings { on_overload, ..Settings::default() }), Dice(2));
         fleet.run(Duration::from_secs(60), |_, _| flood(&mut dice));
         assert_eq!(fleet.count(expected), NODES, "{on_overload:?}");
@@ -190,7 +190,7 @@ fn machines_that_are_busy_with_other_work_darken_no_node() {
 /// bound on the churn, and that a resume on all nodes brings them back.
 #[test]
 fn a_flood_that_withdraws_is_bounded_in_churn_but_not_in_darkness() {
-    let settings = Settings { on_overload: Response::Withdraw, ..Settings::default() };
+    let settings = Settings { on_overload: Reaction::Withdraw, ..Settings::default() };
     let mut fleet = Fleet::announced(settings);
     // A node has room for one unit; what comes is shared by whoever is announced. Returns the most that were.
     let run = |fleet: &mut Fleet, time: Duration, load: usize| {

@@ -35,7 +35,12 @@ const MODULES: &[Module] = &[
     Module { layer: 4, name: "serve", imports: &["sys", "metrics", "answer"], is_pure: false },
     Module { layer: 4, name: "health", imports: &["sys", "wire", "policy"], is_pure: false },
     Module { layer: 4, name: "route", imports: &["sys", "policy"], is_pure: false },
-    Module { layer: 5, name: "config", imports: &["sys", "wire", "zone", "answer", "serve", "health"], is_pure: false },
+    Module {
+        layer: 5,
+        name: "config",
+        imports: &["sys", "wire", "zone", "policy", "answer", "serve", "health", "route"],
+        is_pure: false,
+    },
     Module { layer: 5, name: "load", imports: &["wire", "zone", "config"], is_pure: false },
     Module { layer: 5, name: "admin", imports: &["sys", "wire", "metrics"], is_pure: false },
     Module {

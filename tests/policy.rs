@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fated::policy::{
-    Last, Observation, Order, Past, Policy, Reason, Response, Settings, SharedFault, Stance, Transition,
+    Last, Observation, Order, Past, Policy, Reaction, Reason, Settings, SharedFault, Stance, Transition,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,15 +27,15 @@ fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
     range.prop_map(Duration::from_millis)
 }
 
-fn response() -> impl Strategy<Value = Response> {
-    select(vec![Response::Absorb, Response::Absorb, Response::Degrade, Response::Withdraw])
+fn reaction() -> impl Strategy<Value = Reaction> {
+    select(vec![Reaction::Absorb, Reaction::Absorb, Reaction::Degrade, Reaction::Withdraw])
 }
 
 /// Settings on the scale of the scripts, so that each limit is reached.
 fn settings() -> impl Strategy<Value = Settings> {
     let counts = (0_u32..4, 0_u32..7, 0_u16..3);
     let times = (millis(10..100), millis(1..100), millis(0..1500), millis(0..6000), millis(0..20_000));
-    (counts, times, (response(), response(), response(), any::<bool>())).prop_map(|(counts, times, responses)| {
+    (counts, times, (reaction(), reaction(), reaction(), any::<bool>())).prop_map(|(counts, times, responses)| {
         let (on_overload, on_shared, on_path, is_degrade_seen) = responses;
         let ((fall, rise, min_workers), (interval, timeout, hold_down, hold_down_max, hold_down_memory)) =
             (counts, times);
@@ -127,9 +127,9 @@ fn play(policy: &mut Policy, life: &[Step], mut seen: impl FnMut(Duration, &Even
 /// What a round must be, at least, to count for a rise.
 fn is_fit(round: &Observation, settings: &Settings, to: Stance) -> bool {
     let allows = |response| match response {
-        Response::Absorb => true,
-        Response::Degrade => to == Stance::Degrade,
-        Response::Withdraw => false,
+        Reaction::Absorb => true,
+        Reaction::Degrade => to == Stance::Degrade,
+        Reaction::Withdraw => false,
     };
     round.is_judged
         && round.answered() >= settings.min_workers.max(1)

@@ -8,20 +8,16 @@ use ipnet::IpNet;
 
 use super::PORT_DEFAULT;
 use crate::health::Sources;
+use crate::policy::Reaction;
+use crate::route::KernelRoute;
 
 /// The device that is made where none is named.
 pub const INTERFACE_DEFAULT: &str = "fated0";
-/// The longest name of a device in octets (Linux: `IFNAMSIZ` less the final NUL).
-pub const INTERFACE_BYTES_MAX: usize = 15;
-/// What stands behind the tun device's name in the name of its sister, which takes packets and has no address.
-pub const RECEIVER_SUFFIX: &str = "rx";
-/// The most anycast addresses.
-pub const ADDRESSES_MAX: usize = 64;
 
 /// `[anycast]`: addresses that are announced for as long as they are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anycast {
-    /// The service addresses: bound, answered and announced; 1 to [`ADDRESSES_MAX`], none of them twice.
+    /// The service addresses: bound, answered and announced; 1 to [`ADDRESSES_MAX`](crate::route::ADDRESSES_MAX), none of them twice.
     pub addresses: Vec<IpAddr>,
     /// Covering prefixes that are announced instead of the addresses in them; each address is in one at most.
     pub announce: Vec<IpNet>,
@@ -34,21 +30,13 @@ pub struct Anycast {
     pub lease: Option<Duration>,
     /// How long what still comes is answered after the withdrawal, before the sockets are closed.
     pub drain: Duration,
-    /// A kernel route for each prefix, over a tun device of our own.
+    /// `[anycast.kernel-route]`: a kernel route for each prefix, over a tun device of our own. The table is neither 0 nor 255,
+    /// which is the kernel's table of local addresses; the metric is at least 1.
     pub kernel_route: Option<KernelRoute>,
     /// How it is found out whether the node answers.
     pub health: Health,
     /// Whether everything is done but the announcing, which is only logged (`--dry-run`).
     pub is_dry_run: bool,
-}
-
-/// `[anycast.kernel-route]`: where the kernel routes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KernelRoute {
-    /// The routing table; not 0, and not 255, which is the kernel's table of local addresses.
-    pub table: u32,
-    /// The metric, at least 1.
-    pub metric: u32,
 }
 
 /// `[anycast.health]`: how it is found out whether the node answers, and what follows.
@@ -74,17 +62,6 @@ pub struct Health {
     pub sources: Sources,
 }
 
-/// What is done about a state that withdrawing may make worse elsewhere, from little to much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reaction {
-    /// Nothing: the site stays.
-    Absorb,
-    /// The site is made less attractive where the publisher can say so.
-    Degrade,
-    /// The site leaves.
-    Withdraw,
-}
-
 impl Anycast {
     /// The addresses with the port on which they are answered.
     pub fn sockets(&self) -> impl Iterator<Item = SocketAddr> + '_ {
@@ -95,19 +72,5 @@ impl Anycast {
     #[must_use]
     pub fn prefix_of(&self, address: IpAddr) -> IpNet {
         self.announce.iter().copied().find(|prefix| prefix.contains(&address)).unwrap_or_else(|| address.into())
-    }
-}
-
-impl std::str::FromStr for Reaction {
-    type Err = ();
-
-    /// Reads the reaction's name.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "absorb" => Ok(Self::Absorb),
-            "degrade" => Ok(Self::Degrade),
-            "withdraw" => Ok(Self::Withdraw),
-            _ => Err(()),
-        }
     }
 }

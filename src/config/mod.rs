@@ -12,9 +12,7 @@ mod raw;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-pub use anycast::{
-    ADDRESSES_MAX, Anycast, Health, INTERFACE_BYTES_MAX, INTERFACE_DEFAULT, KernelRoute, RECEIVER_SUFFIX, Reaction,
-};
+pub use anycast::{Anycast, Health, INTERFACE_DEFAULT};
 pub use check::{AddressError, control_default, identity_default, parse_address, version_default};
 pub use error::{ConfigError, ConfigFault};
 

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 
 use ipnet::IpNet;
 
-use crate::config::{Anycast, RECEIVER_SUFFIX};
+use crate::config::Anycast;
+use crate::route::RECEIVING_SUFFIX;
 
 /// The most octets of rules that are read.
 const RULES_BYTES_MAX: usize = 4 << 20;
@@ -40,7 +41,7 @@ pub fn warnings(anycast: &Anycast) -> Vec<String> {
 
 /// Does the same for rules that were read.
 fn judge(rules: &str, anycast: &Anycast) -> Vec<String> {
-    let device = format!("{}{RECEIVER_SUFFIX}", anycast.interface);
+    let device = format!("{}{RECEIVING_SUFFIX}", anycast.interface);
     let has = |is_v4: bool| anycast.addresses.iter().any(|address| address.is_ipv4() == is_v4);
     let sources: Vec<IpAddr> =
         anycast.health.sources.all().into_iter().filter(|source| has(source.is_ipv4())).collect();

@@ -8,7 +8,8 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::config::{Anycast, INTERFACE_BYTES_MAX, RECEIVER_SUFFIX};
+use crate::config::Anycast;
+use crate::route::{RECEIVING_SUFFIX, TUN_NAME_BYTES_MAX};
 
 /// The most network devices that are looked at.
 const DEVICES_MAX: usize = 4096;
@@ -39,7 +40,9 @@ pub enum HostError {
     )]
     Missing(String),
     /// The name has no room for the sister device's suffix.
-    #[error("`anycast.interface` is \"{0}\", but a tun device's name must leave room for \"{RECEIVER_SUFFIX}\": {max} octets at most", max = INTERFACE_BYTES_MAX - RECEIVER_SUFFIX.len())]
+    #[error(
+        "`anycast.interface` is \"{0}\", but a tun device's name must leave room for \"{RECEIVING_SUFFIX}\": {TUN_NAME_BYTES_MAX} octets at most"
+    )]
     TooLong(String),
 }
 
@@ -51,7 +54,7 @@ pub enum HostError {
 pub fn device(root: &Path, anycast: &Anycast) -> Result<Device, HostError> {
     let name = &anycast.interface;
     if name.starts_with(TUN_PREFIX) {
-        let is_long = name.len() + RECEIVER_SUFFIX.len() > INTERFACE_BYTES_MAX;
+        let is_long = name.len() > TUN_NAME_BYTES_MAX;
         return if is_long { Err(HostError::TooLong(name.clone())) } else { Ok(Device::Tun) };
     }
     // Unlike /sys, this shows the devices of our own network namespace, wherever it was mounted.

@@ -26,7 +26,7 @@ use super::past::{self, Writer};
 use crate::admin::history::History;
 use crate::admin::reply;
 use crate::answer::{Canary, Snapshot};
-use crate::config::{Anycast, Config, Reaction};
+use crate::config::{Anycast, Config};
 use crate::health::{self, Path, PathState, Prover, WorkerState};
 use crate::policy::{self, Last, Observation, Order, Past, Policy, Proof, Reason, Stance, Transition};
 use crate::route::{self, AddressSeen, Driver, Interface, LeaseState, RouteError, Seen};
@@ -249,7 +249,7 @@ fn route_settings(anycast: &Anycast, device: Device) -> route::Settings {
         // A proof is as old as its round when it is noted, and the next may be as late as its timeout.
         proof_slack: health.interval + health.timeout + PROOF_LATENESS,
         probe_sources: health.sources.all(),
-        kernel_route: anycast.kernel_route.map(|route| route::KernelRoute { table: route.table, metric: route.metric }),
+        kernel_route: anycast.kernel_route,
         is_dry_run: anycast.is_dry_run,
     }
 }
@@ -423,20 +423,15 @@ fn log(address: &str, change: &Transition) {
 /// The policy that the operator wants.
 fn policy_settings(anycast: &Anycast) -> policy::Settings {
     let health = &anycast.health;
-    let response = |reaction| match reaction {
-        Reaction::Absorb => policy::Response::Absorb,
-        Reaction::Degrade => policy::Response::Degrade,
-        Reaction::Withdraw => policy::Response::Withdraw,
-    };
     policy::Settings {
         interval: health.interval,
         timeout: health.timeout,
         fall: health.fall,
         rise: health.rise,
         min_workers: u16::try_from(health.workers_min.get()).unwrap_or(u16::MAX),
-        on_overload: response(health.on_overload),
-        on_shared: response(health.on_shared_fault),
-        on_path: response(health.on_path_fault),
+        on_overload: health.on_overload,
+        on_shared: health.on_shared_fault,
+        on_path: health.on_path_fault,
         is_degrade_seen: anycast.kernel_route.is_some(),
         ..policy::Settings::default()
     }

@@ -27,7 +27,7 @@ pub use machine::{Order, Policy, TCP_FAILURES_MAX, Transition};
 pub use past::{Last, Past};
 pub use proof::Proof;
 pub use reason::Reason;
-pub use settings::{Response, SILENCE_MARGIN, Settings};
+pub use settings::{Reaction, SILENCE_MARGIN, Settings};
 
 /// What is to be done about a service address, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

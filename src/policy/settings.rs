@@ -24,17 +24,17 @@ pub struct Settings {
     /// What overload does: queries dropped because a worker that answers can't keep up, or workers that wait for a CPU.
     /// Default: absorb (RFC 9199 §3.4).
     ///
-    /// With [`Response::Withdraw`] a flood moves on to the sites that are left, and nothing here bounds how many of them
+    /// With [`Reaction::Withdraw`] a flood moves on to the sites that are left, and nothing here bounds how many of them
     /// go dark, nor for how long: where all have withdrawn, who returns first gets what all are needed for, and falls
     /// again. Only the churn is bounded, by the hold-down; an order to resume on all nodes at once brings them back. So
     /// withdraw only where others have room for all that this site carries.
-    pub on_overload: Response,
+    pub on_overload: Reaction,
     /// What a fault does that other sites are likely to have too: a dead primary, an expired zone. Default: absorb.
-    pub on_shared: Response,
+    pub on_shared: Reaction,
     /// What is done where probes do not come through the way of clients, though the workers answer, and nothing shows that
     /// clients do not come through either. Default: degrade. Where clients were due and stopped coming at the same time, the
     /// address is withdrawn, whatever is said here.
-    pub on_path: Response,
+    pub on_path: Reaction,
     /// Whether routers see a degraded address as such. Then its clients may leave because of that, and that they are silent
     /// shows nothing. Default: no.
     pub is_degrade_seen: bool,
@@ -54,7 +54,7 @@ pub struct Settings {
 
 /// What is done about a condition that is not clearly this node's own fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Response {
+pub enum Reaction {
     /// Nothing: what can be answered is answered.
     #[default]
     Absorb,
@@ -64,26 +64,23 @@ pub enum Response {
     Withdraw,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_millis(50),
-            timeout: Duration::from_millis(50),
-            fall: 2,
-            rise: 20,
-            min_workers: 1,
-            on_overload: Response::Absorb,
-            on_shared: Response::Absorb,
-            on_path: Response::Degrade,
-            is_degrade_seen: false,
-            hold_down: Duration::from_secs(5),
-            hold_down_max: Duration::from_secs(300),
-            hold_down_memory: Duration::from_secs(600),
-        }
-    }
-}
-
 impl Settings {
+    /// The defaults that stand with the fields.
+    pub const DEFAULT: Self = Self {
+        interval: Duration::from_millis(50),
+        timeout: Duration::from_millis(50),
+        fall: 2,
+        rise: 20,
+        min_workers: 1,
+        on_overload: Reaction::Absorb,
+        on_shared: Reaction::Absorb,
+        on_path: Reaction::Degrade,
+        is_degrade_seen: false,
+        hold_down: Duration::from_secs(5),
+        hold_down_max: Duration::from_secs(300),
+        hold_down_memory: Duration::from_secs(600),
+    };
+
     /// How long an announced address may go without a round that is judged or a proof: `fall` × (`interval` + `timeout`) and
     /// [`SILENCE_MARGIN`].
     #[must_use]
@@ -97,5 +94,25 @@ impl Settings {
     pub fn hold_down_after(&self, withdrawals: u32) -> Duration {
         let factor = 1_u32.checked_shl(withdrawals).unwrap_or(u32::MAX);
         self.hold_down.saturating_mul(factor).min(self.hold_down_max)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+impl core::str::FromStr for Reaction {
+    type Err = ();
+
+    /// Reads the reaction's name.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "absorb" => Ok(Self::Absorb),
+            "degrade" => Ok(Self::Degrade),
+            "withdraw" => Ok(Self::Withdraw),
+            _ => Err(()),
+        }
     }
 }

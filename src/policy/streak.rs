@@ -1,6 +1,6 @@
 //! What one round wants, and how many rounds in a row have wanted it.
 
-use super::{Observation, Reason, Response, Settings, Stance};
+use super::{Observation, Reaction, Reason, Settings, Stance};
 
 /// What one judged round wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +49,12 @@ impl Verdict {
             is_path_fault.then_some((settings.on_path, Reason::PathFault)),
             round.shared.map(|fault| (settings.on_shared, Reason::Shared(fault))),
         ];
-        let worst = causes.into_iter().flatten().rev().max_by_key(|(response, _)| response.stance());
-        worst.map_or(verdict(Stance::Announce, Reason::Proven), |(response, reason)| verdict(response.stance(), reason))
+        let worst = causes.into_iter().flatten().rev().max_by_key(|(reaction, _)| reaction.stance());
+        worst.map_or(verdict(Stance::Announce, Reason::Proven), |(reaction, reason)| verdict(reaction.stance(), reason))
     }
 }
 
-impl Response {
+impl Reaction {
     /// The stance that it asks for.
     fn stance(self) -> Stance {
         match self {

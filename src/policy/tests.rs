@@ -170,7 +170,7 @@ fn what_other_sites_have_too_is_absorbed_unless_configured() {
     let up = "20 Announce proven";
     assert_table(&plain(), &[(script, &[up])]);
 
-    let degrade = Settings { on_overload: Response::Degrade, on_shared: Response::Degrade, ..plain() };
+    let degrade = Settings { on_overload: Reaction::Degrade, on_shared: Reaction::Degrade, ..plain() };
     assert_table(
         &degrade,
         &[
@@ -189,7 +189,7 @@ fn what_other_sites_have_too_is_absorbed_unless_configured() {
         ],
     );
 
-    let withdraw = Settings { on_overload: Response::Withdraw, on_shared: Response::Degrade, ..plain() };
+    let withdraw = Settings { on_overload: Reaction::Withdraw, on_shared: Reaction::Degrade, ..plain() };
     assert_table(
         &withdraw,
         &[
@@ -200,7 +200,7 @@ fn what_other_sites_have_too_is_absorbed_unless_configured() {
             ("99o", &[]),
         ],
     );
-    let shared = Settings { on_shared: Response::Withdraw, ..plain() };
+    let shared = Settings { on_shared: Reaction::Withdraw, ..plain() };
     assert_table(
         &shared,
         &[
@@ -377,9 +377,9 @@ fn a_fault_of_the_path_degrades_and_withdraws_only_where_clients_stopped_with_it
             ("20g 100i", &[up]),
         ],
     );
-    let withdraws = Settings { on_path: Response::Withdraw, ..plain() };
+    let withdraws = Settings { on_path: Reaction::Withdraw, ..plain() };
     assert_table(&withdraws, &[("60C 9c", &[up, "62 Withdraw path-fault"]), ("99d", &[])]);
-    let absorbs = Settings { on_path: Response::Absorb, ..plain() };
+    let absorbs = Settings { on_path: Reaction::Absorb, ..plain() };
     assert_table(&absorbs, &[("60C 99c", &[up]), ("60C 9d", &[up, "62 Withdraw path-blocked"]), ("99d", &[up])]);
     // Clients of an address that routers see degraded may leave because of that. Twenty a second, of which ten are due.
     let seen = Settings { is_degrade_seen: true, ..plain() };
@@ -391,7 +391,7 @@ fn a_fault_of_the_path_degrades_and_withdraws_only_where_clients_stopped_with_it
 fn a_worker_with_too_much_to_do_is_overload_at_both_edges() {
     let up = "20 Announce proven";
     assert_table(&plain(), &[("20g 2B 20O 20B 9g", &[up]), ("20g 99b", &[up])]);
-    let degrades = Settings { on_overload: Response::Degrade, ..plain() };
+    let degrades = Settings { on_overload: Reaction::Degrade, ..plain() };
     assert_table(&degrades, &[("20g 9B", &[up, "22 Degrade overload"])]);
 }
 

@@ -9,10 +9,12 @@ use ipnet::IpNet;
 use toml::{Spanned, Value};
 
 use super::{Check, Listen, parse_address_at, parse_duration, quoted};
-use crate::config::anycast::{ADDRESSES_MAX, INTERFACE_BYTES_MAX, INTERFACE_DEFAULT};
 use crate::config::raw::{RawAdmin, RawAnycast, RawHealth, RawKernelRoute};
-use crate::config::{ADMIN_PORT_DEFAULT, Absence, Anycast, Health, KernelRoute, PORT_DEFAULT, Reaction};
+use crate::config::{ADMIN_PORT_DEFAULT, Absence, Anycast, Health, INTERFACE_DEFAULT, PORT_DEFAULT};
 use crate::health::{SOURCE_V4, SOURCE_V6, Sources};
+use crate::policy::Reaction;
+use crate::route::{ADDRESSES_MAX, KernelRoute};
+use crate::sys::tun::NAME_BYTES_MAX;
 
 /// The shortest prefixes that may be announced, IPv4 and IPv6: anything wider is a slip of the pen.
 const PREFIX_LENGTH_MIN: (u8, u8) = (8, 16);
@@ -151,7 +153,7 @@ impl Check<'_> {
         let Some(written) = written else { return INTERFACE_DEFAULT.to_owned() };
         if !is_interface_name(written.get_ref()) {
             let allowed = format!(
-                "a device's name: 1 to {INTERFACE_BYTES_MAX} printable ASCII characters without blanks, '/', ':' and '%'"
+                "a device's name: 1 to {NAME_BYTES_MAX} printable ASCII characters without blanks, '/', ':' and '%'"
             );
             self.refuse("anycast.interface", &quoted(written), &allowed);
         }
@@ -343,7 +345,7 @@ fn covering_prefix(text: &str) -> Result<IpNet, String> {
 /// Whether Linux takes that name for a device (`dev_valid_name`), and takes it as it stands (`%` would be a pattern).
 fn is_interface_name(name: &str) -> bool {
     let is_good = |octet: u8| octet.is_ascii_graphic() && !matches!(octet, b'/' | b':' | b'%');
-    (1..=INTERFACE_BYTES_MAX).contains(&name.len()) && !matches!(name, "." | "..") && name.bytes().all(is_good)
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !matches!(name, "." | "..") && name.bytes().all(is_good)
 }
 
 #[cfg(test)]
