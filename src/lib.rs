@@ -2,9 +2,11 @@
 
 pub mod admin;
 pub mod answer;
+pub mod build;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod fault;
 pub mod health;
 pub mod load;
 pub mod metrics;
@@ -15,3 +17,4 @@ pub mod serve;
 pub mod sys;
 pub mod wire;
 pub mod zone;
+pub mod zonefile;

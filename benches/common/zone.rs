@@ -3,10 +3,13 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use fated::zone::fault::{Faults, FileError};
+use fated::build::Inline;
+use fated::fault::Sources;
+use fated::fault::{Faults, FileError};
+use fated::zone::Zone;
 use fated::zone::hash::Seed;
-use fated::zone::reader::{Files, Limits, Sources};
-use fated::zone::{Alone, Zone, ZoneFile};
+use fated::zonefile::ZoneFile;
+use fated::zonefile::{Files, Limits};
 
 /// Names where `BENCH_NAMES` says nothing.
 const NAMES_DEFAULT: usize = 100_000;
@@ -60,6 +63,6 @@ pub(crate) fn load_as(name: &str, text: &str, previous: Option<&Zone>) -> Zone {
         limits: Limits::default(),
         now: 0,
     };
-    let zone = fated::zone::load(&file, &mut OneFile(text), &Alone, &mut sources, &mut faults);
+    let zone = fated::zonefile::load(&file, &mut OneFile(text), &Inline, &mut sources, &mut faults);
     zone.unwrap_or_else(|| panic!("the zone has errors: {:?}", faults.iter().next()))
 }

@@ -11,12 +11,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fated::answer::{Canary, MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
+use fated::build::{Inline, Record, Sink};
+use fated::fault::{Faults, FileError, Sources};
 use fated::serve::ahead::{Read, read_ahead};
 use fated::wire::{Name, Type, rdata};
-use fated::zone::fault::{Faults, FileError};
 use fated::zone::hash::Seed;
-use fated::zone::reader::{self, Files, Limits, MasterFile, Record, Sink, Sources};
-use fated::zone::{Alone, Zone, ZoneFile, ZoneSet, load};
+use fated::zone::{Zone, ZoneSet};
+use fated::zonefile::{Files, Limits, MasterFile, ZoneFile, load, read_zone};
 use hickory_proto::op::Message;
 
 /// The key of the name hash: always the same, so that a crash is one that comes again.
@@ -166,7 +167,7 @@ pub(crate) fn load_zone(files: &[&[u8]], name: Name) -> (Option<Zone>, Faults) {
         limits: Limits::default(),
         now: 0,
     };
-    let zone = load(&file, &mut InputFiles(files), &Alone, &mut sources, &mut faults);
+    let zone = load(&file, &mut InputFiles(files), &Inline, &mut sources, &mut faults);
     (zone, faults)
 }
 
@@ -288,7 +289,7 @@ fn read_line(rtype: Type, text: &[u8]) -> Option<Vec<u8>> {
     let origin: Name = "example.".parse().expect("a good name");
     let (mut files, path) = (InputFiles(&[&line]), Path::new("input.zone"));
     let master = MasterFile { path, origin: origin.as_ref(), limits: Limits::default() };
-    reader::read_zone(&mut files, master, &Alone, &mut sources, &mut faults, &mut records);
+    read_zone(&mut files, master, &Inline, &mut sources, &mut faults, &mut records);
     match (faults.error_count(), records.0.pop(), records.0.is_empty()) {
         (0, Some((read, wire)), true) if read == rtype => Some(wire),
         _ => None,

@@ -10,9 +10,9 @@ use crate::admin::client::Client;
 use crate::admin::reply::Status;
 use crate::config::Config;
 use crate::daemon::{self, ConfigSource, DaemonError, firewall, host};
+use crate::fault::report::Style;
 use crate::load::{Entry, Loader, Report};
 use crate::wire::Shown;
-use crate::zone::report::Style;
 
 /// Checks, tells, and prints the good zones if that is wanted. If `is_strict`, warnings about zones are errors.
 pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> u8 {

@@ -20,7 +20,7 @@ use crate::answer::Settings;
 use crate::serve::TcpLimits;
 use crate::sys::tun::index_of;
 use crate::wire::{Name, Shown};
-use crate::zone::reader::Limits;
+use crate::zonefile::Limits;
 
 /// Most UDP workers that may be asked for.
 const WORKERS_MAX: i64 = 1024;

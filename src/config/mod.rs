@@ -19,7 +19,7 @@ pub use error::{ConfigError, ConfigFault};
 use crate::answer::Settings;
 use crate::serve::TcpLimits;
 use crate::wire::Name;
-use crate::zone::reader::Limits;
+use crate::zonefile::Limits;
 
 /// The port of DNS, taken where an address is written without one (RFC 1035 §4.2).
 pub const PORT_DEFAULT: u16 = 53;

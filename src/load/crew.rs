@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::zone::Crew;
+use crate::build::Executor;
 
 /// The most threads that read zones at once: more would only ask for memory.
 const THREADS_MAX: usize = 16;
@@ -32,8 +32,8 @@ impl House {
     }
 }
 
-impl Crew for House {
-    fn hands(&self) -> usize {
+impl Executor for House {
+    fn parallelism(&self) -> usize {
         self.all
     }
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::zone::fault::FileError;
-use crate::zone::reader::Files;
+use crate::fault::FileError;
+use crate::zonefile::Files;
 
 /// The most octets of a file whose length the file system does not say. Such files may have no end at all.
 pub const UNSIZED_BYTES_MAX: u64 = 64 << 20;

@@ -5,12 +5,12 @@
 use std::collections::HashMap;
 
 use super::Entry;
+use crate::build::check_child;
+use crate::fault::report::{self, Style};
+use crate::fault::{Faults, Sources};
 use crate::wire::Name;
-use crate::zone::fault::Faults;
+use crate::zone::ZoneSet;
 use crate::zone::hash::LookupName;
-use crate::zone::reader::Sources;
-use crate::zone::report::{self, Style};
-use crate::zone::{ZoneSet, check_child};
 
 /// How much of what is told of an entry is told by this room.
 #[derive(Clone, Copy, Debug, Default)]

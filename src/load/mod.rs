@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::{LossMax, ZoneSources};
+use crate::fault::report::Style;
 use crate::wire::{Name, NameRef, SharedName, Shown};
 use crate::zone::hash::Seed;
-use crate::zone::reader::Limits;
-use crate::zone::report::Style;
 use crate::zone::{Zone, ZoneSet};
+use crate::zonefile::Limits;
 use files::Witnesses;
 use list::{ListError, Listed, Listing};
 use read::{Job, Means, Outcome};

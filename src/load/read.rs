@@ -12,13 +12,14 @@ use super::crew::House;
 use super::files::{DiskFiles, Witnesses};
 use super::list::Listed;
 use super::room::{Room, Taken};
+use crate::build::Executor;
 use crate::config::ZoneSources;
+use crate::fault::report::{self, Style};
+use crate::fault::{Faults, Sources};
 use crate::wire::Shown;
-use crate::zone::fault::Faults;
+use crate::zone::Zone;
 use crate::zone::hash::Seed;
-use crate::zone::reader::Sources;
-use crate::zone::report::{self, Style};
-use crate::zone::{self, Crew, Zone, ZoneFile};
+use crate::zonefile::{self, ZoneFile};
 
 /// What became of one file.
 #[derive(Debug)]
@@ -73,13 +74,13 @@ pub fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
 }
 
 /// Reads one file.
-fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Crew, means: Means<'_>) -> Outcome {
+fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Executor, means: Means<'_>) -> Outcome {
     let Means { seed, style, is_strict, sources: ZoneSources { include_dirs, limits, .. } } = means;
     let mut disk = DiskFiles::new(&file.path, include_dirs, limits.octets_max);
     let (mut sources, mut faults) = (Sources::default(), Faults::new(is_strict));
     let zone_file =
         ZoneFile { path: &file.path, name: file.name.as_ref(), seed, previous, limits: *limits, now: seconds() };
-    let zone = zone::load(&zone_file, &mut disk, crew, &mut sources, &mut faults);
+    let zone = zonefile::load(&zone_file, &mut disk, crew, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {
         sources.recall(|path| disk.read_again(path));

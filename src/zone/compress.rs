@@ -139,7 +139,7 @@ impl<'m> Packer<'m> {
 }
 
 /// The octets that the records of an RRset take in the answer to the question for it, which is what is looked for first.
-pub(super) fn measure(seed: Seed, owner: NameRef<'_>, rtype: Type, rdatas: &[&[u8]]) -> usize {
+pub(crate) fn measure(seed: Seed, owner: NameRef<'_>, rtype: Type, rdatas: &[&[u8]]) -> usize {
     let start = QNAME_OFFSET + owner.len() + QUESTION_TAIL_BYTES;
     let plain: usize = rdatas.iter().map(|rdata| owner.len() + size_of::<RecordHead>() + 2 + rdata.len()).sum();
     let (mut message, mut suffixes) = (vec![0; start + plain], Suffixes::new(seed));

@@ -1,46 +1,28 @@
-//! Zone files → immutable zones, and the lookup of names in them. Pure: files come through [`reader::Files`].
+//! Immutable zones, and the lookup of names in them. Pure. Knows neither how zones are read nor how they are built.
 //!
 //! A [`Zone`] is one finished version. Its nodes, and the orders over them, lie in pieces that versions can share, so
 //! that a later change costs what it touches and not what the zone holds.
 
-mod build;
-mod chain;
-mod check;
-mod collect;
 pub mod compress;
-mod crew;
-pub mod fault;
 pub mod hash;
-mod index;
-mod keys;
-mod layout;
 mod lookup;
-mod names;
-mod nearest;
+pub(crate) mod names;
 pub mod node;
 pub mod nsec3;
-mod order;
-pub mod reader;
-pub mod report;
-mod rrsets;
+pub(crate) mod order;
 mod set;
-mod survey;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
 
 use std::cmp::Ordering;
 
-pub use build::{ZoneFile, load};
-pub use crew::{Alone, Crew};
-pub use keys::check_child;
 pub use lookup::{Found, Missing, Trail};
 pub use names::{Bucket, Names, NodeRef};
-pub use rrsets::TYPES_MAX;
 pub use set::{Apex, Located, Slot, ZoneSet};
 
-use crate::wire::{Name, NameRef};
-use hash::{NameHash, Seed};
+use crate::wire::{Name, NameRef, Type};
+use hash::{LookupName, NameHash, Seed};
 use node::{Node, Rrset};
 use order::Order;
 
@@ -86,8 +68,8 @@ pub struct Nsec3Chain {
     /// The parameters of the chain.
     pub params: nsec3::Params,
     /// The owners of NSEC3 records, which are no names of the zone in any other sense (RFC 5155 §7.2.8).
-    names: Names,
-    order: Order,
+    pub(crate) names: Names,
+    pub(crate) order: Order,
 }
 
 /// An NSEC3 record that was looked for by hash.
@@ -98,7 +80,45 @@ pub enum Nsec3Found<'z> {
     Cover(Node<'z>),
 }
 
+/// What a zone is put together from.
+pub(crate) struct Parts {
+    pub(crate) seed: Seed,
+    pub(crate) apex: Name,
+    pub(crate) denial: Denial,
+    pub(crate) names: Names,
+    /// The owners of NSEC3 records.
+    pub(crate) hashed: Names,
+    pub(crate) record_count: usize,
+    pub(crate) labels_max: usize,
+    pub(crate) has_wildcards: bool,
+}
+
 impl Zone {
+    /// Puts a zone together. `negate` makes, of the apex and its SOA, the serial and the node of the SOA in negative answers.
+    pub(crate) fn assemble(parts: Parts, negate: impl FnOnce(Seed, NameRef<'_>, Rrset<'_>) -> (u32, Vec<u8>)) -> Self {
+        let Parts { seed, apex, denial, names, hashed, record_count, labels_max, has_wildcards } = parts;
+        let name = LookupName::new(apex.as_ref());
+        let (apex_hash, apex_labels) = (name.hash(seed), name.label_count());
+        let apex_ref = names.find_ref(apex_hash, apex.as_ref().as_bytes()).expect("the apex has an SOA");
+        let soa = names.node(apex_ref).rrset(Type::SOA).expect("the apex has an SOA");
+        let (serial, negative) = negate(seed, apex.as_ref(), soa);
+        Self {
+            seed,
+            apex_hash,
+            apex_labels,
+            labels_max,
+            names,
+            apex_ref,
+            has_wildcards,
+            negative: negative.into(),
+            apex,
+            denial,
+            hashed,
+            serial,
+            record_count,
+        }
+    }
+
     /// The zone's name, letter case as in the SOA's owner.
     pub fn apex(&self) -> NameRef<'_> {
         self.apex.as_ref()
@@ -142,6 +162,11 @@ impl Zone {
     /// The nodes of the zone's names.
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// The owners of NSEC3 records, which are no names of the zone in any other sense (RFC 5155 §7.2.8).
+    pub fn hashed(&self) -> &Names {
+        &self.hashed
     }
 
     /// The key under which the zone was loaded.

@@ -84,7 +84,7 @@ fn shift_for(count: usize, is_crowded: impl Fn(u32) -> bool, previous: Option<&N
 }
 
 /// Whether some bucket would hold more nodes than a [`NodeRef`] can name; the hashes ascend.
-pub(super) fn has_crowd(hashes: impl Iterator<Item = NameHash>, shift: u32) -> bool {
+pub(crate) fn has_crowd(hashes: impl Iterator<Item = NameHash>, shift: u32) -> bool {
     let (mut bucket, mut count) = (0, 0);
     for index in hashes.map(|hash| bucket_index(hash, shift)) {
         (bucket, count) = if index == bucket { (bucket, count + 1) } else { (index, 1) };
@@ -146,7 +146,7 @@ impl Names {
 
     /// How many buckets are the very same as in another version, of how many.
     #[cfg(test)]
-    pub(super) fn shared_buckets(&self, other: &Self) -> (usize, usize) {
+    pub(crate) fn shared_buckets(&self, other: &Self) -> (usize, usize) {
         let (mine, theirs) = (self.buckets.as_slice(), other.buckets.as_slice());
         (mine.iter().zip(theirs).filter(|(a, b)| Arc::ptr_eq(a, b)).count(), mine.len())
     }
@@ -223,13 +223,13 @@ impl<'z> BucketView<'z> {
 }
 
 /// How a map is to be laid out: into how many buckets, and which version's it may share.
-pub(super) struct NamesPlan<'p> {
+pub(crate) struct NamesPlan<'p> {
     previous: Option<&'p Names>,
     shift: u32,
 }
 
 /// Lays out neighbouring buckets from nodes whose hashes ascend. What is as it was in the previous version is shared.
-pub(super) struct NamesWriter<'p> {
+pub(crate) struct NamesWriter<'p> {
     previous: Option<&'p Names>,
     shift: u32,
     /// The buckets to be written, all.
@@ -240,25 +240,25 @@ pub(super) struct NamesWriter<'p> {
 }
 
 /// Buckets that a [`NamesWriter`] has finished.
-pub(super) struct NamesPart {
+pub(crate) struct NamesPart {
     buckets: Vec<Bucket>,
     node_count: usize,
 }
 
 impl<'p> NamesPlan<'p> {
     /// Plans a map for `count` names; `is_crowded` says whether a bucket would have too many with that shift.
-    pub(super) fn new(count: usize, is_crowded: impl Fn(u32) -> bool, previous: Option<&'p Names>) -> Self {
+    pub(crate) fn new(count: usize, is_crowded: impl Fn(u32) -> bool, previous: Option<&'p Names>) -> Self {
         let shift = shift_for(count, is_crowded, previous);
         Self { previous: previous.filter(|names| names.shift == shift), shift }
     }
 
     /// How many buckets there are, as a power of two.
-    pub(super) fn bucket_bits(&self) -> u32 {
+    pub(crate) fn bucket_bits(&self) -> u32 {
         64 - self.shift
     }
 
     /// Starts the `number`th of `1 << part_bits` equal parts, which are no more than there are buckets.
-    pub(super) fn writer(&self, number: usize, part_bits: u32) -> NamesWriter<'p> {
+    pub(crate) fn writer(&self, number: usize, part_bits: u32) -> NamesWriter<'p> {
         let count = buckets_of(self.shift) >> part_bits;
         let range = number * count..(number + 1) * count;
         let (made, bucket) = (Vec::with_capacity(count), BucketWriter::default());
@@ -266,7 +266,7 @@ impl<'p> NamesPlan<'p> {
     }
 
     /// Puts the parts together, of which none is missing.
-    pub(super) fn finish(&self, parts: Vec<NamesPart>) -> Names {
+    pub(crate) fn finish(&self, parts: Vec<NamesPart>) -> Names {
         let node_count = parts.iter().map(|part| part.node_count).sum();
         let mut buckets: Vec<Bucket> = parts.into_iter().flat_map(|part| part.buckets).collect();
         let buckets = match buckets.pop() {
@@ -279,7 +279,7 @@ impl<'p> NamesPlan<'p> {
 
 impl NamesWriter<'_> {
     /// Adds a node whose name hashes to `hash`; `write` appends its octets.
-    pub(super) fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn push(&mut self, hash: NameHash, write: impl FnOnce(&mut Vec<u8>)) {
         let index = bucket_index(hash, self.shift);
         while self.range.start + self.made.len() < index {
             self.finish_bucket();
@@ -289,7 +289,7 @@ impl NamesWriter<'_> {
     }
 
     /// Finishes the part.
-    pub(super) fn finish(mut self) -> NamesPart {
+    pub(crate) fn finish(mut self) -> NamesPart {
         while self.made.len() < self.range.len() {
             self.finish_bucket();
         }

@@ -14,9 +14,9 @@ const RUN_ENTRIES: usize = 512;
 
 /// One node in the order: the start of its key, and where it stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) key: u64,
-    pub(super) node: NodeRef,
+pub(crate) struct Entry {
+    pub(crate) key: u64,
+    pub(crate) node: NodeRef,
 }
 
 /// Nodes in ascending order.
@@ -27,7 +27,7 @@ pub struct Order {
 
 impl Order {
     /// Takes entries in ascending order.
-    pub(super) fn new(entries: &[Entry]) -> Self {
+    pub(crate) fn new(entries: &[Entry]) -> Self {
         Self { runs: entries.chunks(RUN_ENTRIES).map(Arc::from).collect() }
     }
 
@@ -88,12 +88,12 @@ fn canonical_key(octets: &[u8], relative: usize) -> u64 {
 }
 
 /// The start of an NSEC3 hash as a key.
-pub(super) fn hash_key(hash: &[u8]) -> u64 {
+pub(crate) fn hash_key(hash: &[u8]) -> u64 {
     hash.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
 }
 
 /// [`canonical_key`] of a name that stands at or below `apex`.
-pub(super) fn name_key(name: NameRef<'_>, apex: NameRef<'_>) -> u64 {
+pub(crate) fn name_key(name: NameRef<'_>, apex: NameRef<'_>) -> u64 {
     canonical_key(name.as_bytes(), name.len() - apex.len())
 }
 

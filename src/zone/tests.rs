@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::fault::{Faults, FileError};
 use super::hash::{LookupName, Seed};
 use super::node::{Flags, Node};
-use super::reader::{Files, Limits, Sources};
-use super::{Alone, Crew, Denial, Found, Located, Nsec3Found, Zone, ZoneFile, ZoneSet, load};
+use super::{Denial, Found, Located, Nsec3Found, Zone, ZoneSet};
+use crate::build::{Executor, Inline, TYPES_MAX};
+use crate::fault::{Faults, FileError, Sources};
 use crate::wire::{Name, Type};
+use crate::zonefile::{Files, Limits, ZoneFile, load};
 
 /// A key for tests, so that they do the same each time.
 const SEED: Seed = Seed([0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03]);
@@ -27,18 +28,18 @@ impl Files for TextFiles {
 
 /// Loads a zone from text, which begins with an SOA and NS of its own; tells all faults.
 fn load_text(name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, Faults) {
-    load_with(&Alone, name, text, previous)
+    load_with(&Inline, name, text, previous)
 }
 
-/// The same with a crew.
-fn load_with(crew: &dyn Crew, name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, Faults) {
+/// The same with a executor.
+fn load_with(executor: &dyn Executor, name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, Faults) {
     let path = PathBuf::from("test.zone");
     let name: Name = name.parse().expect("a good name");
     let head = "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n";
     let mut files = TextFiles(HashMap::from([(path.clone(), format!("{head}{text}\n"))]));
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let file = ZoneFile { path: &path, name: name.as_ref(), seed: SEED, previous, limits: Limits::default(), now: 0 };
-    let zone = load(&file, &mut files, crew, &mut sources, &mut faults);
+    let zone = load(&file, &mut files, executor, &mut sources, &mut faults);
     (zone, faults)
 }
 
@@ -282,8 +283,8 @@ fn faults_of_a_zone_are_told_by_their_code() {
 /// Works on the last part first.
 struct Backwards;
 
-impl Crew for Backwards {
-    fn hands(&self) -> usize {
+impl Executor for Backwards {
+    fn parallelism(&self) -> usize {
         2
     }
 
@@ -320,8 +321,8 @@ fn a_zone_is_the_same_in_one_shard_and_in_many_and_with_any_crew() {
     let (one, one_faults) = load_text("example.", &text, None);
     let one = one.unwrap_or_else(|| panic!("there are errors: {:?}", one_faults.iter().next()));
     assert_eq!(one_faults.warning_count(), 500 * 3, "MX below a cut, no address, target is an alias");
-    for crew in [&Alone as &dyn Crew, &Backwards] {
-        let (many, faults) = load_with(crew, "example.", &padded, Some(&one));
+    for executor in [&Inline as &dyn Executor, &Backwards] {
+        let (many, faults) = load_with(executor, "example.", &padded, Some(&one));
         let many = many.expect("only warnings");
         assert_eq!(written(&many), written(&one));
         assert_eq!(faults.warning_count(), one_faults.warning_count());
@@ -393,7 +394,7 @@ fn names_that_nobody_means_are_told_of() {
 #[test]
 fn a_name_has_no_more_types_than_a_query_may_look_through() {
     let types = |count: usize| (0..count).map(|n| format!("many TYPE{} \\# 0\n", 20_000 + n)).collect::<String>();
-    assert!(load_text("example.", &types(super::TYPES_MAX), None).0.is_some());
-    let (zone, faults) = load_text("example.", &types(super::TYPES_MAX + 1), None);
+    assert!(load_text("example.", &types(TYPES_MAX), None).0.is_some());
+    let (zone, faults) = load_text("example.", &types(TYPES_MAX + 1), None);
     assert!(zone.is_none() && faults.iter().all(|fault| fault.kind.code() == "too-many-types"));
 }

@@ -1,11 +1,11 @@
-//! Work in parts, done by however many hands there are. The room starts no threads: who calls it brings them.
+//! Work in parts, done by however many parallelism there are. The room starts no threads: who calls it brings them.
 
 use std::sync::{Mutex, PoisonError};
 
 /// Hands for work that comes in parts.
-pub trait Crew: Sync {
+pub trait Executor: Sync {
     /// How many parts are done at once, at most; 1 at least.
-    fn hands(&self) -> usize;
+    fn parallelism(&self) -> usize;
 
     /// Calls `work` once with each number below `count`, in any order, perhaps several at once; returns when all calls
     /// have. A panic of one call is the caller's.
@@ -14,10 +14,10 @@ pub trait Crew: Sync {
 
 /// The thread that asks does it all.
 #[derive(Clone, Copy, Debug)]
-pub struct Alone;
+pub struct Inline;
 
-impl Crew for Alone {
-    fn hands(&self) -> usize {
+impl Executor for Inline {
+    fn parallelism(&self) -> usize {
         1
     }
 
@@ -27,12 +27,16 @@ impl Crew for Alone {
 }
 
 /// Makes something of each item, in their order; an item is dropped as soon as it is done with.
-pub(super) fn map<I: Send, T: Send>(crew: &dyn Crew, items: Vec<I>, make: impl Fn(usize, I) -> T + Sync) -> Vec<T> {
-    if items.len() == 1 || crew.hands() == 1 {
+pub(crate) fn map<I: Send, T: Send>(
+    executor: &dyn Executor,
+    items: Vec<I>,
+    make: impl Fn(usize, I) -> T + Sync,
+) -> Vec<T> {
+    if items.len() == 1 || executor.parallelism() == 1 {
         return items.into_iter().enumerate().map(|(number, item)| make(number, item)).collect();
     }
     let slots: Vec<Mutex<(Option<I>, Option<T>)>> = items.into_iter().map(|i| Mutex::new((Some(i), None))).collect();
-    crew.run(slots.len(), &|number| {
+    executor.run(slots.len(), &|number| {
         // Nobody else has the number; a lock that a panic left behind ends the whole run.
         let mut slot = slots[number].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(item) = slot.0.take() {
@@ -40,5 +44,5 @@ pub(super) fn map<I: Send, T: Send>(crew: &dyn Crew, items: Vec<I>, make: impl F
         }
     });
     let made = |slot: Mutex<(Option<I>, Option<T>)>| slot.into_inner().unwrap_or_else(PoisonError::into_inner).1;
-    slots.into_iter().map(|slot| made(slot).expect("a crew calls with each number")).collect()
+    slots.into_iter().map(|slot| made(slot).expect("a executor calls with each number")).collect()
 }

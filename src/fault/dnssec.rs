@@ -1,7 +1,7 @@
 //! What can be wrong with signatures, keys, and the chains that deny.
 
+use crate::fault::place::Severity;
 use crate::wire::{Name, Type};
-use crate::zone::fault::Severity;
 
 /// What is wrong.
 #[derive(Clone, Debug, thiserror::Error)]

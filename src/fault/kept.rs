@@ -42,7 +42,7 @@ impl Faults {
     }
 
     /// Whether there are errors, warnings that are taken for them left out.
-    pub(in crate::zone) fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         self.has_errors
     }
 
@@ -80,7 +80,7 @@ impl Faults {
     }
 
     /// Nothing yet, and the same held back.
-    pub(in crate::zone) fn fork(&self) -> Self {
+    pub(crate) fn fork(&self) -> Self {
         Self { holds_warnings_back: self.holds_warnings_back, is_strict: self.is_strict, ..Self::default() }
     }
 

@@ -4,10 +4,10 @@
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384};
 
+use crate::build::collect::Stored;
+use crate::fault::{DnssecFault, Faults, Place};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::Zone;
-use crate::zone::collect::Stored;
-use crate::zone::fault::{DnssecFault, Faults, Place};
 use crate::zone::hash::LookupName;
 use crate::zone::node::Flags;
 

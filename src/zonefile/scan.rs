@@ -3,8 +3,8 @@
 //! Owns where every word stands. Knows nothing of owners, types or directives. A carriage return is a blank, so that
 //! CRLF needs no care of its own.
 
+use crate::fault::FaultKind;
 use crate::wire::rdata::Token;
-use crate::zone::fault::FaultKind;
 
 /// The most words of one entry: RDATA of 65,535 octets in base64, cut into single characters, fits.
 pub(super) const ENTRY_WORDS_MAX: usize = 131_072;

@@ -1,7 +1,7 @@
 //! The known word that a misspelt one probably means.
 
 /// Finds what was probably meant by `word`: the candidate that takes the fewest changes, if they are few.
-pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let changes_max = if word.len() <= 4 { 1 } else { 2 };
     let changes = candidates.into_iter().map(|candidate| (changes(word.as_bytes(), candidate.as_bytes()), candidate));
     changes.filter(|(count, _)| *count <= changes_max).min_by_key(|(count, _)| *count).map(|(_, candidate)| candidate)

@@ -9,18 +9,18 @@
 use std::io;
 use std::path::Path;
 
-use crate::zone::crew::{self, Alone};
-use crate::zone::fault::{Faults, FileError};
-use crate::zone::reader::room::Room;
-use crate::zone::reader::scan::Scanner;
-use crate::zone::reader::{Files, Limits, OwnerState, Reader, Sink, Sources, State};
+use crate::build::executor::{self, Inline};
+use crate::fault::{Faults, FileError};
+use crate::zonefile::limits::Room;
+use crate::zonefile::scan::Scanner;
+use crate::zonefile::{Files, Limits, OwnerState, Reader, Sink, Sources, State};
 
 /// A text is cut into parts of so many octets at least: below that threads cost more than they bring.
 pub(super) const PART_BYTES_MIN: usize = 256 << 10;
 /// The most octets of one part, but for what is missing to the end of a line.
 const PART_BYTES_MAX: usize = 4 << 20;
-/// Parts of one round for each hand of the crew.
-const HAND_PARTS: usize = 8;
+/// Parts of one round for each hand of the executor.
+const PARTS_PER_THREAD: usize = 8;
 /// Octets at the beginning that are read before there are parts, at most.
 const HEAD_BYTES: usize = 4 << 10;
 /// Rounds that are begun anew where a directive has changed what the parts supposed; after that, parts are read in
@@ -78,7 +78,7 @@ impl<S: Sink> Reader<'_, S> {
             let supposed = State { owner_state: OwnerState::None, ..self.state };
             let (fork, octets, mut limits) = (&*self.sink, scanner.octets(), self.room.limits);
             limits.generate_steps_max = limits.generate_steps_max.min(GENERATE_STEPS_MAX);
-            let parts = crew::map(self.crew, cuts, |_, cut| {
+            let parts = executor::map(self.executor, cuts, |_, cut| {
                 let sink = fork.fork(cut.end - cut.start);
                 read_part(file, octets, cut, supposed, limits, sink)
             });
@@ -104,11 +104,11 @@ impl<S: Sink> Reader<'_, S> {
     /// The parts of the next round, the first of which begins where the scanner stands.
     fn cuts(&self, scanner: &Scanner<'_>) -> Vec<Cut> {
         let (octets, mut start, mut line) = (scanner.octets(), scanner.at(), scanner.line());
-        let count = self.crew.hands() * HAND_PARTS;
+        let count = self.executor.parallelism() * PARTS_PER_THREAD;
         let bytes =
             ((octets.len() - start) / count).clamp(self.part_bytes_min, PART_BYTES_MAX.max(self.part_bytes_min));
         let mut cuts = Vec::new();
-        if self.crew.hands() < 2 {
+        if self.executor.parallelism() < 2 {
             return cuts;
         }
         while cuts.len() < count && start < octets.len() {
@@ -144,7 +144,7 @@ impl State {
 /// Reads one part into `sink`.
 fn read_part<S: Sink>(file: u16, octets: &[u8], cut: Cut, state: State, limits: Limits, mut sink: S) -> Part<S> {
     let (mut files, mut sources, mut faults) = (NoFiles, Sources::default(), Faults::default());
-    let mut reader = Reader::new(&mut files, &Alone, &mut sources, &mut faults, &mut sink, state, Room::new(limits));
+    let mut reader = Reader::new(&mut files, &Inline, &mut sources, &mut faults, &mut sink, state, Room::new(limits));
     // An entry that goes on behind the end is cut off inside a parenthesis, which is a fault.
     let mut scanner = Scanner::at_line(&octets[..cut.end], cut.start, cut.line);
     reader.read_entries(file, &mut scanner, usize::MAX);

@@ -3,10 +3,10 @@
 //! Each shard holds the names of one range of hashes, so that shards are sorted, laid out and freed one by one, and
 //! several at once.
 
+use crate::build::record::Record;
+use crate::fault::Place;
 use crate::wire::{NameRef, Type};
-use crate::zone::fault::Place;
 use crate::zone::hash::{LookupName, NameHash, Seed};
-use crate::zone::reader::Record;
 
 /// Octets of a stored record in front of its RDATA, and in front of its file and column, if those are there.
 const HEAD_BYTES: usize = 12;
@@ -199,7 +199,7 @@ impl Collector {
         let (piece, run) = part.pieces.last_mut().zip(part.runs.last_mut()).expect("a run was opened in it");
         run.word |= u64::from(Facts::of(record.rtype, record.owner.is_wildcard()).0);
         let length = u16::try_from(record.rdata.len()).expect("the reader gives at most 65,535 octets of RDATA");
-        let Place { file, line, column } = record.place;
+        let Place { file, line, column } = record.place();
         let has_spot = (file, column) != (0, 1);
         let line = line.min(HAS_SPOT - 1) | if has_spot { HAS_SPOT } else { 0 };
         let mut head = [0; HEAD_BYTES + SPOT_BYTES];

@@ -3,7 +3,7 @@
 //! A text of few octets can ask for very much, by `$GENERATE` or by a file that is included again and again; each way to do
 //! so has a bound of its own, so that a big zone that is really written out is held up by none of them.
 
-use crate::zone::fault::{Bound, FaultKind};
+use crate::fault::{Bound, FaultKind};
 
 /// Octets that `$GENERATE` may make for each step that it may take: what names and data of most records are.
 const GENERATED_STEP_BYTES: u64 = 64;

@@ -1,6 +1,6 @@
 //! Faults as a compiler shows them: severity, code, sentence, `file:line:column`, the line, a caret, a way out.
 //!
-//! Knows nothing of what can be wrong; the words are those of [`FaultKind`](crate::zone::fault::FaultKind). Columns
+//! Knows nothing of what can be wrong; the words are those of [`FaultKind`](crate::fault::FaultKind). Columns
 //! are octets from 1, as in [`Place`]; octets that are no UTF-8 are shown as U+FFFD, one each.
 
 use std::fmt::Write;
@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use crate::fault::Sources;
+use crate::fault::{Fault, Faults, Place, Severity};
 use crate::wire::Shown;
-use crate::zone::fault::{Fault, Faults, Place, Severity};
-use crate::zone::reader::Sources;
 
 /// Octets of a line that are shown in front of a fault.
 const SHOWN_BEFORE_BYTES: usize = 60;
@@ -177,10 +177,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::build::{Inline, Record, Sink};
+    use crate::fault::{FAULTS_MAX, FaultKind, FileError};
     use crate::wire::NameRef;
-    use crate::zone::Alone;
-    use crate::zone::fault::{FAULTS_MAX, FaultKind, FileError};
-    use crate::zone::reader::{Files, Limits, MasterFile, Record, Sink, read_zone};
+    use crate::zonefile::{Files, Limits, MasterFile, read_zone};
 
     /// Wants no records.
     struct Nobody;
@@ -213,7 +213,7 @@ mod tests {
     fn report(text: &[u8]) -> String {
         let (mut sources, mut faults) = (Sources::default(), Faults::default());
         let mut files = OneFile(text.to_vec());
-        read_zone(&mut files, master(), &Alone, &mut sources, &mut faults, &mut Nobody);
+        read_zone(&mut files, master(), &Inline, &mut sources, &mut faults, &mut Nobody);
         let mut out = String::new();
         write(&faults, &sources, Style::Plain, &mut out);
         out
@@ -261,7 +261,7 @@ x.zone: 1 error, 0 warnings
     fn faults_are_sorted_and_what_is_not_shown_is_counted() {
         let (mut sources, mut faults) = (Sources::default(), Faults::default());
         let mut files = OneFile(b"$TTL 5\n".to_vec());
-        read_zone(&mut files, master(), &Alone, &mut sources, &mut faults, &mut Nobody);
+        read_zone(&mut files, master(), &Inline, &mut sources, &mut faults, &mut Nobody);
         for line in (1..=FAULTS_MAX as u32 + 7).rev() {
             faults.add(FaultKind::BadTtl, Place { file: 0, line, column: 1 }, 1);
         }

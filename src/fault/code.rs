@@ -1,6 +1,6 @@
 //! Severity and code of each fault.
 
-use crate::zone::fault::{FaultKind, Severity};
+use crate::fault::{FaultKind, Severity};
 
 impl FaultKind {
     /// Whether the zone is refused for it.

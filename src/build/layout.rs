@@ -1,18 +1,19 @@
 //! The names of a zone, sorted and looked through → its nodes, part by part, perhaps several at once.
 
+use crate::build::check::{Owner, Unsigned};
+use crate::build::collect::{Facts, Pieces, Run, Stored};
+use crate::build::encode::encode;
+use crate::build::executor::{self, Executor};
+use crate::build::index::{Empty, Index};
+use crate::build::keys::Signing;
+use crate::build::rrsets::RrsetMaker;
+use crate::build::survey::Hashes;
+use crate::fault::Faults;
 use crate::wire::NameRef;
-use crate::zone::check::{Owner, Unsigned};
-use crate::zone::collect::{Facts, Pieces, Run, Stored};
-use crate::zone::crew::{self, Crew};
-use crate::zone::fault::Faults;
 use crate::zone::hash::{LookupName, NameHash, Seed};
-use crate::zone::index::{Empty, Index};
-use crate::zone::keys::Signing;
 use crate::zone::names::{Names, NamesPart, NamesPlan, NamesWriter, has_crowd};
-use crate::zone::node::{self, Flags};
+use crate::zone::node::Flags;
 use crate::zone::nsec3::Params;
-use crate::zone::rrsets::RrsetMaker;
-use crate::zone::survey::Hashes;
 
 /// Runs that are looked at before the first of them is laid out.
 const AHEAD_RUNS: usize = 32;
@@ -113,7 +114,7 @@ impl Layout<'_> {
         names: &Index,
         pieces: Vec<Pieces>,
         previous: Option<&Names>,
-        crew: &dyn Crew,
+        executor: &dyn Executor,
         faults: &mut Faults,
     ) -> Laid {
         let shard_bits = names.shard_count().ilog2();
@@ -122,7 +123,7 @@ impl Layout<'_> {
             groups.map(|group| group.hash)
         };
         let all_shards = || (0..names.shard_count()).collect::<Vec<_>>();
-        let count = crew::map(crew, all_shards(), |_, shard| hashes(shard).count()).into_iter().sum();
+        let count = executor::map(executor, all_shards(), |_, shard| hashes(shard).count()).into_iter().sum();
         let is_crowded = |shift| has_crowd(all_shards().into_iter().flat_map(hashes), shift);
         let plan = NamesPlan::new(count, is_crowded, previous);
         let part_bits = shard_bits.min(plan.bucket_bits());
@@ -131,7 +132,7 @@ impl Layout<'_> {
         let parts: Vec<Vec<Pieces>> =
             (0..1 << part_bits).map(|_| pieces.by_ref().take(part_shards).collect()).collect();
         let none = faults.fork();
-        let written = crew::map(crew, parts, |number, parts| {
+        let written = executor::map(executor, parts, |number, parts| {
             let mut desk = Desk {
                 writer: plan.writer(number, part_bits),
                 faults: none.clone(),
@@ -215,7 +216,7 @@ impl Layout<'_> {
             let wildcard_hash = wildcard.map_or([0; 20], |name| params.hash(name.as_ref().as_bytes()));
             [params.hash(name.name().as_bytes()), wildcard_hash]
         });
-        desk.writer.push(group.hash, |out| node::encode(out, self.seed, owner, flags, hashes, rrsets.sources()));
+        desk.writer.push(group.hash, |out| encode(out, self.seed, owner, flags, hashes, rrsets.sources()));
         desk.record_count += rrsets.record_count();
     }
 }

@@ -3,10 +3,10 @@
 use core::hash::{BuildHasherDefault, Hasher};
 use std::collections::HashSet;
 
+use crate::build::collect::{Collector, Pieces, Run, Shard};
+use crate::build::executor::{self, Executor};
+use crate::fault::{FaultKind, Faults};
 use crate::wire::NameRef;
-use crate::zone::collect::{Collector, Pieces, Run, Shard};
-use crate::zone::crew::{self, Crew};
-use crate::zone::fault::{FaultKind, Faults};
 use crate::zone::hash::{LookupName, NameHash, Seed};
 
 /// What was collected, sorted by owner within each shard, without what is not of the zone.
@@ -57,11 +57,12 @@ impl Survey {
         collector: Collector,
         seed: Seed,
         apex: NameRef<'_>,
-        crew: &dyn Crew,
+        executor: &dyn Executor,
         faults: &mut Faults,
     ) -> Self {
         let none = faults.fork();
-        let parts = crew::map(crew, collector.into_shards(), |_, shard| Part::of(shard, seed, apex, none.clone()));
+        let parts =
+            executor::map(executor, collector.into_shards(), |_, shard| Part::of(shard, seed, apex, none.clone()));
         let count = parts.len();
         let (mut shards, mut pieces, mut found) =
             (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));

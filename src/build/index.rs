@@ -3,11 +3,11 @@
 //! Names are compared by their seeded hashes of 64 bits only. What two names of one hash would spoil is a warning, or
 //! the flag "below a cut" of one of them.
 
+use crate::build::collect::{Facts, Pieces, Run, shard_of};
+use crate::build::executor::{self, Executor};
+use crate::build::survey::{Hashes, wildcard_parent};
 use crate::wire::NameRef;
-use crate::zone::collect::{Facts, Pieces, Run, shard_of};
-use crate::zone::crew::{self, Crew};
 use crate::zone::hash::{LookupName, NameHash, Seed, wildcard_hash};
-use crate::zone::survey::{Hashes, wildcard_parent};
 
 /// Runs of one slot, roughly: two lines of the CPU's cache.
 const SLOT_RUNS: usize = 8;
@@ -78,14 +78,14 @@ impl Index {
         &mut self,
         pieces: &[Pieces],
         labels_max: usize,
-        crew: &dyn Crew,
+        executor: &dyn Executor,
         wildcard_parents: &mut Hashes,
     ) {
         if labels_max <= self.apex_labels + 1 {
             return;
         }
         let shards: Vec<&Pieces> = pieces.iter().collect();
-        let found = crew::map(crew, shards, |shard, pieces| self.empties_above(shard, pieces));
+        let found = executor::map(executor, shards, |shard, pieces| self.empties_above(shard, pieces));
         let mut empties: Vec<Empty> = found.into_iter().flatten().collect();
         wildcard_parents.extend(empties.iter().filter_map(|empty| wildcard_parent(empty.name(), self.seed)));
         empties.sort_unstable_by_key(|empty| empty.hash);

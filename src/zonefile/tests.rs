@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::zone::crew::Alone;
-use crate::zone::fault::FAULTS_MAX;
+use crate::build::executor::Inline;
+use crate::fault::FAULTS_MAX;
 
 /// Files that live in memory.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Sink for Lines {
     fn take(&mut self, record: &Record<'_>) {
         let mut line = format!("{} {} {} ", record.owner, record.ttl, record.rtype);
         record.rdata.iter().for_each(|octet| write!(line, "{octet:02x}").expect("a string takes all"));
-        let Place { file, line: number, column } = record.place;
+        let Place { file, line: number, column } = record.place.expect("it is written");
         write!(line, " {file}:{number}:{column}").expect("a string takes all");
         self.records.push(line);
     }
@@ -59,7 +59,7 @@ fn read(files: &[(&str, &[u8])]) -> (Vec<String>, Vec<String>) {
     let origin: Name = "example.".parse().expect("a name");
     let path = Path::new("z/main");
     let master = MasterFile { path, origin: origin.as_ref(), limits: Limits::default() };
-    read_zone(&mut memory, master, &Alone, &mut sources, &mut faults, &mut records);
+    read_zone(&mut memory, master, &Inline, &mut sources, &mut faults, &mut records);
     let faults = faults.iter().map(|fault| {
         let Place { file, line, column } = fault.place;
         format!("{} {file}:{line}:{column}", fault.kind.code())
@@ -143,8 +143,8 @@ fn without_a_ttl_directive_the_default_never_changes() {
         (format!("@ 300 {soa}{big}"), "", [&[300][..], &[3600, 60].repeat(20)].concat()),
     ] {
         let files = [("z/main", main.as_bytes()), ("z/b", included.as_bytes())];
-        for (crew, part_bytes_min) in [(&Alone as &dyn Crew, 1), (&ThreeHands, 30)] {
-            let (records, told, _) = outcome(&files, crew, part_bytes_min);
+        for (executor, part_bytes_min) in [(&Inline as &dyn Executor, 1), (&ThreeHands, 30)] {
+            let (records, told, _) = outcome(&files, executor, part_bytes_min);
             let ttls: Vec<u32> = records.iter().map(|l| l.split(' ').nth(1).unwrap().parse().unwrap()).collect();
             assert_eq!(ttls, expected, "{main}");
             assert_eq!(told.iter().filter(|fault| fault.contains("NoTtl")).count(), 1, "told once: {told:?}");
@@ -223,7 +223,7 @@ fn a_file_without_anything_good_is_one_fault_and_repeats_none_of_its_words() {
             ([("z/main", main.as_str()), ("z/b", text)], &["BadRdata", "NotAZoneFile"]),
         ] {
             let files = files.map(|(path, text)| (path, text.as_bytes()));
-            let (_, told, _) = outcome(&files, &Alone, 1);
+            let (_, told, _) = outcome(&files, &Inline, 1);
             let kinds = told.iter().filter(|told| told.starts_with("Fault "));
             let kinds: Vec<bool> = kinds.zip(expected).map(|(told, kind)| told.contains(kind)).collect();
             assert_eq!(kinds, vec![true; expected.len()], "{told:?}");
@@ -238,7 +238,7 @@ fn hints(text: &str) -> Vec<(String, String)> {
     let mut memory = Memory([(PathBuf::from("z/main"), text.into_bytes())].into());
     let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
     let master = MasterFile { path: Path::new("z/main"), origin: NameRef::ROOT, limits: Limits::default() };
-    read_zone(&mut memory, master, &Alone, &mut sources, &mut faults, &mut records);
+    read_zone(&mut memory, master, &Inline, &mut sources, &mut faults, &mut records);
     faults.iter().map(|f| (f.kind.code().to_owned(), f.kind.help().unwrap_or_default().into_owned())).collect()
 }
 
@@ -418,7 +418,7 @@ fn a_hundred_thousand_records_stream_through() {
     read_zone(
         &mut files,
         MasterFile { path, origin: NameRef::ROOT, limits: Limits::default() },
-        &Alone,
+        &Inline,
         &mut sources,
         &mut faults,
         &mut records,
@@ -442,7 +442,7 @@ fn the_real_root_zones_have_no_faults() {
         read_zone(
             &mut files,
             MasterFile { path, origin: NameRef::ROOT, limits: Limits::default() },
-            &Alone,
+            &Inline,
             &mut sources,
             &mut faults,
             &mut records,
@@ -453,11 +453,11 @@ fn the_real_root_zones_have_no_faults() {
     }
 }
 
-/// Does work in parts in the odd order of somebody who has three hands.
+/// Does work in parts in the odd order of somebody who has three parallelism.
 struct ThreeHands;
 
-impl Crew for ThreeHands {
-    fn hands(&self) -> usize {
+impl Executor for ThreeHands {
+    fn parallelism(&self) -> usize {
         3
     }
 
@@ -468,21 +468,26 @@ impl Crew for ThreeHands {
 
 /// All that comes of reading: records with their places, faults as they are kept, their numbers, files, and how many
 /// parts were taken as they were read.
-fn outcome(files: &[(&str, &[u8])], crew: &dyn Crew, part_bytes_min: usize) -> (Vec<String>, Vec<String>, usize) {
-    outcome_within(files, crew, part_bytes_min, Limits::default())
+fn outcome(
+    files: &[(&str, &[u8])],
+    executor: &dyn Executor,
+    part_bytes_min: usize,
+) -> (Vec<String>, Vec<String>, usize) {
+    outcome_within(files, executor, part_bytes_min, Limits::default())
 }
 
 /// The same within limits.
 fn outcome_within(
     files: &[(&str, &[u8])],
-    crew: &dyn Crew,
+    executor: &dyn Executor,
     part_bytes_min: usize,
     limits: Limits,
 ) -> (Vec<String>, Vec<String>, usize) {
     let mut memory = Memory(files.iter().map(|(path, octets)| (PathBuf::from(path), octets.to_vec())).collect());
     let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
     let state = State::new("example.".parse().expect("a name"));
-    let mut reader = Reader::new(&mut memory, crew, &mut sources, &mut faults, &mut records, state, Room::new(limits));
+    let mut reader =
+        Reader::new(&mut memory, executor, &mut sources, &mut faults, &mut records, state, Room::new(limits));
     reader.part_bytes_min = part_bytes_min;
     reader.read(Path::new("z/main"));
     let mut told: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
@@ -495,7 +500,7 @@ fn outcome_within(
 fn parts_are_taken_as_they_were_read_unless_they_are_spoilt() {
     let mut text = String::from("$TTL 300\n");
     (0..200).for_each(|number| writeln!(text, "h{number} TXT (\n x )\n A 192.0.2.1").expect("a string takes all"));
-    let whole = |text: &str| outcome(&[("z/main", text.as_bytes())], &Alone, 1);
+    let whole = |text: &str| outcome(&[("z/main", text.as_bytes())], &Inline, 1);
     let parts = |text: &str| outcome(&[("z/main", text.as_bytes())], &ThreeHands, 100);
     let (records, told, joined) = parts(&text);
     assert!(records.len() == 400 && joined > 12, "{joined} parts");
@@ -559,7 +564,7 @@ proptest! {
         let files = [("z/main", main.as_bytes()), ("z/b", included.as_bytes())];
         let limits = Limits { records_max, ..Limits::default() };
         let (records, told, _) = outcome_within(&files, &ThreeHands, part_bytes_min, limits);
-        let (all_records, all_told, _) = outcome_within(&files, &Alone, part_bytes_min, limits);
+        let (all_records, all_told, _) = outcome_within(&files, &Inline, part_bytes_min, limits);
         prop_assert_eq!(records, all_records);
         prop_assert_eq!(told, all_told);
     }

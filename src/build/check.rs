@@ -3,14 +3,14 @@
 //!
 //! All of it is told while nodes are laid out, by [`Index`], so that records need not be kept until the zone is there.
 
+use crate::build::collect::{Facts, Stored};
+use crate::build::encode::RrsetSource;
+use crate::build::index::{Index, Stand};
+use crate::build::record::Record;
+use crate::fault::{DnssecFault, FAULTS_MAX, FaultKind, Faults, Place};
 use crate::wire::{Name, NameRef, Type, rdata};
-use crate::zone::collect::{Facts, Stored};
-use crate::zone::fault::{DnssecFault, FAULTS_MAX, FaultKind, Faults, Place};
 use crate::zone::hash::{LookupName, Seed};
-use crate::zone::index::{Index, Stand};
-use crate::zone::node::RrsetSource;
 use crate::zone::nsec3::{ITERATIONS_MAX, Params};
-use crate::zone::reader::Record;
 
 /// One owner with its records, in the order of the text, and where it stands.
 pub(super) struct Owner<'a> {
@@ -255,7 +255,7 @@ impl Chains {
             |noted: &Noted| noted.rtype == record.rtype && noted.head.split_at(fixed.len()) == (&fixed[..], salt);
         if self.0.len() < FAULTS_MAX && !self.0.iter().any(is_known) {
             let head = [&fixed, salt].concat();
-            self.0.push(Noted { owner: record.owner.to_name(), rtype: record.rtype, head, place: record.place });
+            self.0.push(Noted { owner: record.owner.to_name(), rtype: record.rtype, head, place: record.place() });
         }
     }
 

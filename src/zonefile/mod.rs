@@ -6,10 +6,10 @@
 
 mod generate;
 mod hints;
+mod limits;
+mod load;
 mod parts;
-mod room;
 mod scan;
-mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -18,15 +18,15 @@ use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::build::{Executor, Record, Sink};
+use crate::fault::{Bound, DIRECTIVES, FaultKind, Faults, FileError, Hint, Place, Severity, Sources};
 use crate::wire::rdata::{TextCause, TextError, Token, TtlError, parse, parse_ttl};
 use crate::wire::{Class, Name, NameRef, Shown, Type};
-use crate::zone::crew::Crew;
-use crate::zone::fault::{Bound, DIRECTIVES, FaultKind, Faults, FileError, Hint, Place, Severity};
-use room::Room;
+use limits::Room;
 use scan::{Scanned, Scanner, Spot};
 
-pub use room::{Limits, REPEATED_OCTETS_MAX};
-pub use sources::Sources;
+pub use limits::{Limits, REPEATED_OCTETS_MAX};
+pub use load::{ZoneFile, load};
 
 /// How deeply files may include files.
 pub const INCLUDE_DEPTH_MAX: usize = 32;
@@ -71,57 +71,22 @@ pub struct MasterFile<'a> {
     pub limits: Limits,
 }
 
-/// One record of a zone file; the class is always IN.
-#[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
-    /// The name that the record belongs to, letter case kept.
-    pub owner: NameRef<'a>,
-    /// The type.
-    pub rtype: Type,
-    /// Seconds, at most 2^31-1 (RFC 2181 §8).
-    pub ttl: u32,
-    /// RDATA in wire form, uncompressed, at most 65,535 octets.
-    pub rdata: &'a [u8],
-    /// The first word of the entry.
-    pub place: Place,
-}
-
-/// Who takes the records. Parts of a text may be read at once, each into a sink of its own.
-pub trait Sink: Send + Sync + Sized {
-    /// Told how many octets the zone's own file has, before there is any record.
-    fn expect(&mut self, text_bytes: usize) {
-        let _ = text_bytes;
-    }
-
-    /// Takes the next record of the text.
-    fn take(&mut self, record: &Record<'_>);
-
-    /// A sink for a part of the text that has so many octets, with nothing in it.
-    fn fork(&self, text_bytes: usize) -> Self;
-
-    /// Told to a fork when it has taken the last record.
-    fn close(&mut self) {}
-
-    /// Takes what a fork took. It comes behind all that was taken here so far.
-    fn join(&mut self, later: Self);
-}
-
 /// Reads a zone file and all that it includes.
 ///
 /// Records go to `sink` in the order of the text,
 /// also when faults were found: whoever takes them asks `faults` at the end. `sources` keeps the files' octets, the
 /// zone's own file first, so that faults can be shown; it is meant to be empty. What comes of it is the same with any
-/// `crew`.
+/// `executor`.
 pub fn read_zone<S: Sink>(
     files: &mut dyn Files,
     master: MasterFile<'_>,
-    crew: &dyn Crew,
+    executor: &dyn Executor,
     sources: &mut Sources,
     faults: &mut Faults,
     sink: &mut S,
 ) {
     let (state, room) = (State::new(master.origin.to_name()), Room::new(master.limits));
-    Reader::new(files, crew, sources, faults, sink, state, room).read(master.path);
+    Reader::new(files, executor, sources, faults, sink, state, room).read(master.path);
 }
 
 /// Whether a line that starts with a blank has an owner to repeat.
@@ -198,7 +163,7 @@ struct Reader<'r, S> {
     sources: &'r mut Sources,
     faults: &'r mut Faults,
     sink: &'r mut S,
-    crew: &'r dyn Crew,
+    executor: &'r dyn Executor,
     /// A text is read in parts of at least so many octets each.
     part_bytes_min: usize,
     /// The files that are being read, the innermost last.
@@ -220,7 +185,7 @@ impl<'r, S: Sink> Reader<'r, S> {
     /// Starts with a state.
     fn new(
         files: &'r mut dyn Files,
-        crew: &'r dyn Crew,
+        executor: &'r dyn Executor,
         sources: &'r mut Sources,
         faults: &'r mut Faults,
         sink: &'r mut S,
@@ -232,7 +197,7 @@ impl<'r, S: Sink> Reader<'r, S> {
             sources,
             faults,
             sink,
-            crew,
+            executor,
             part_bytes_min: parts::PART_BYTES_MIN,
             chain: Vec::new(),
             include_count: 0,
@@ -357,7 +322,7 @@ impl<'r, S: Sink> Reader<'r, S> {
         }
     }
 
-    /// Reads a record and hands it on.
+    /// Reads a record and parallelism it on.
     fn read_record(&mut self, file: u16, scanner: &mut Scanner<'_>) -> Read<()> {
         let mut next = 0;
         if !scanner.is_blank_first {
@@ -385,7 +350,7 @@ impl<'r, S: Sink> Reader<'r, S> {
         self.tell_of_suspicious(file, scanner);
         if self.state.owner_state == OwnerState::Known {
             self.room.take(Bound::Records, 1).map_err(|kind| trouble(*kind, 0))?;
-            let Head { rtype, ttl, .. } = head;
+            let (Head { rtype, ttl, .. }, place) = (head, Some(place));
             self.sink.take(&Record { owner: self.state.owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
         }
         Ok(())

@@ -6,14 +6,14 @@
 
 use core::cmp::Ordering;
 
+use crate::build::collect::Pieces;
+use crate::build::survey::Survey;
+use crate::fault::{DnssecFault, Faults, Place};
 use crate::wire::{Name, NameRef, Type, rdata};
-use crate::zone::collect::Pieces;
-use crate::zone::fault::{DnssecFault, Faults, Place};
 use crate::zone::names::{Names, NodeRef};
 use crate::zone::node::{Flags, Node, Rrset};
 use crate::zone::nsec3::{self, Hash, Params};
 use crate::zone::order::{self, Entry, Order};
-use crate::zone::survey::Survey;
 use crate::zone::{Denial, Nsec3Chain};
 
 /// Opt-Out among the flags of an NSEC3 record (RFC 5155 §3.1.2.1).

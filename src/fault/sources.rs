@@ -51,7 +51,7 @@ impl Sources {
     }
 
     /// Frees the octets of big files: all that is needed of them was read.
-    pub(in crate::zone) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         for source in self.files.iter_mut().filter(|source| source.octets.len() >= BIG_BYTES) {
             (source.octets, source.is_forgotten) = (Arc::default(), true);
         }
@@ -68,12 +68,12 @@ impl Sources {
     }
 
     /// The index of a file that is here.
-    pub(super) fn find(&self, path: &Path) -> Option<u16> {
+    pub(crate) fn find(&self, path: &Path) -> Option<u16> {
         self.files.iter().position(|source| source.path == path).and_then(|index| u16::try_from(index).ok())
     }
 
     /// Keeps a file and gives its index.
-    pub(super) fn add(&mut self, path: &Path, octets: Vec<u8>) -> u16 {
+    pub(crate) fn add(&mut self, path: &Path, octets: Vec<u8>) -> u16 {
         // The bound on inclusions keeps the count far below 65,536.
         let index = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
         self.files.push(Source { path: path.to_owned(), octets: Arc::new(octets), is_forgotten: false });
@@ -81,7 +81,7 @@ impl Sources {
     }
 
     /// Shares the octets of a file.
-    pub(super) fn share(&self, file: u16) -> Arc<Vec<u8>> {
+    pub(crate) fn share(&self, file: u16) -> Arc<Vec<u8>> {
         self.files.get(usize::from(file)).map(|source| Arc::clone(&source.octets)).unwrap_or_default()
     }
 }

@@ -1,8 +1,8 @@
 //! Entries that could not be read, looked at once more: do they hold something that people bring from elsewhere?
 
+use crate::fault::{FaultKind, Hint};
 use crate::wire::Type;
 use crate::wire::rdata::Token;
-use crate::zone::fault::{FaultKind, Hint};
 
 /// The fault with a hint, if there is one. `word` is the index of the word at fault.
 pub(super) fn explain(kind: FaultKind, tokens: &[Token<'_>], word: usize) -> FaultKind {

@@ -4,11 +4,11 @@
 //! `\$` for a dollar sign. `rhs` is one word; RDATA of several fields stands in quotes. Faults of the records that are
 //! made are told once a directive, at the template that made them.
 
+use crate::fault::{Bound, FaultKind, GenerateCause};
 use crate::wire::Name;
 use crate::wire::rdata::Token;
-use crate::zone::fault::{Bound, FaultKind, GenerateCause};
-use crate::zone::reader::scan::{Scanned, Scanner};
-use crate::zone::reader::{Read, Reader, Record, Sink, end_at, place, rdata_fault, trouble, trouble_at};
+use crate::zonefile::scan::{Scanned, Scanner};
+use crate::zonefile::{Read, Reader, Record, Sink, end_at, place, rdata_fault, trouble, trouble_at};
 
 /// The largest number that a range may hold, and that may come of one with its offset.
 const NUMBER_MAX: i64 = i32::MAX as i64;
@@ -97,7 +97,7 @@ impl<S: Sink> Reader<'_, S> {
                 let bytes = owner.as_ref().len() + self.rdata.len();
                 self.room.take(Bound::GenerateOctets, bytes as u64).map_err(|kind| trouble(*kind, 0))?;
                 self.room.take(Bound::Records, 1).map_err(|kind| trouble(*kind, 0))?;
-                self.sink.take(&Record { owner: owner.as_ref(), rtype, ttl, rdata: &self.rdata, place });
+                self.sink.take(&Record { owner: owner.as_ref(), rtype, ttl, rdata: &self.rdata, place: Some(place) });
             }
         }
         Ok(())

@@ -10,6 +10,10 @@ mod dnssec;
 mod help;
 mod hint;
 mod kept;
+mod nearest;
+mod place;
+pub mod report;
+mod sources;
 
 use std::path::PathBuf;
 
@@ -21,44 +25,14 @@ pub use cause::{Bound, FileError, GenerateCause};
 pub use dnssec::DnssecFault;
 pub use hint::Hint;
 pub use kept::{Fault, Faults};
+pub use place::{Place, Severity};
+pub use sources::Sources;
 
 /// How many errors, and how many warnings, are kept for one file set; the rest are only counted.
 pub const FAULTS_MAX: usize = 200;
 
 /// The names of all directives, as they are written.
 pub const DIRECTIVES: [&str; 4] = ["$ORIGIN", "$TTL", "$INCLUDE", "$GENERATE"];
-
-/// A place in a file set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Index of the file among those that were read; the zone's own file is 0.
-    pub file: u16,
-    /// Line from 1; 0 means the file as a whole.
-    pub line: u32,
-    /// Column in octets from 1; stays at 65,535 where a line is longer.
-    pub column: u16,
-}
-
-impl Place {
-    /// The file as a whole.
-    pub fn of_file(file: u16) -> Self {
-        Self { file, line: 0, column: 0 }
-    }
-
-    /// Whether there is no line to show.
-    pub fn is_whole_file(self) -> bool {
-        self.line == 0
-    }
-}
-
-/// How bad a fault is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// The zone is refused.
-    Error,
-    /// The zone is served; the operator is told.
-    Warning,
-}
 
 /// What is wrong. `Display` gives the message as one sentence without a full stop.
 #[derive(Clone, Debug, thiserror::Error)]

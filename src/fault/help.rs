@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::fault::nearest::nearest;
+use crate::fault::{DIRECTIVES, FaultKind, FileError, GenerateCause};
 use crate::wire::Type;
-use crate::zone::fault::{DIRECTIVES, FaultKind, FileError, GenerateCause};
-use crate::zone::nearest::nearest;
 
 /// The last of the types with low numbers that have names.
 const LAST_LOW_TYPE: u16 = 300;
