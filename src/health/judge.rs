@@ -8,10 +8,24 @@ use crate::health::Wrong;
 use crate::policy::Observation;
 
 /// The questions of one round, one for each service address and worker, and what became of them.
+///
+/// Where there are more than [`WHOLE_CELLS_MAX`] and all were answered right the last time, a round asks a sample: each address
+/// through one worker and each worker over one address at least, another pairing each time. Answered right, it stands for all;
+/// otherwise the rest is asked at once ([`Round::widen`]), and whole rounds follow until everything is right again.
 #[derive(Debug)]
 pub(super) struct Round {
+    /// Service addresses.
+    address_count: usize,
     /// Workers.
     worker_count: usize,
+    /// Rounds so far: which pairing a sample has.
+    turn: usize,
+    /// Whether only a sample is asked.
+    is_sample: bool,
+    /// Whether a sample was taken for the whole.
+    is_settled: bool,
+    /// When the questions that were not in the sample went out; `None` where none did, or there was no sample.
+    widened: Option<Duration>,
     /// How many right answers prove an address; at least 1.
     min_workers: usize,
     /// Address by address, worker by worker.
@@ -29,12 +43,12 @@ pub(super) struct Round {
 /// What became of one question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Cell {
-    /// It was not asked in this round: the path refused it.
+    /// It was not asked in this round: the path refused it, or it is not in the sample.
     #[default]
     Unsent,
     /// No answer yet.
     Waiting,
-    /// The right answer came in time, over the path of clients.
+    /// The right answer came in time, over the path of clients; or to a sample that stands for it.
     Right,
     /// The right answer came in time, but only around that path.
     Detoured,
@@ -47,6 +61,8 @@ pub(super) enum Cell {
 pub(super) enum Taken {
     /// It was the one that proves its address: so many right ones came in time.
     Proof,
+    /// It was the last of a sample, all of which is right: that proves every address.
+    ProofOfAll,
     /// It was right, and the address was proven already, or is not yet.
     Right,
     /// It was wrong.
@@ -88,7 +104,12 @@ impl Round {
     #[must_use]
     pub(super) fn new(address_count: usize, worker_count: usize, min_workers: usize) -> Self {
         Self {
+            address_count,
             worker_count,
+            turn: 0,
+            is_sample: false,
+            is_settled: false,
+            widened: None,
             min_workers: min_workers.max(1),
             cells: vec![Cell::Unsent; address_count * worker_count].into(),
             proven: vec![0; address_count].into(),
@@ -98,11 +119,68 @@ impl Round {
         }
     }
 
-    /// Starts a round at `now`; no question has been sent yet.
-    pub(super) fn begin(&mut self, now: Duration) {
+    /// Starts a round at `now`; no question has been sent yet. It asks a sample only where `may_sample`.
+    pub(super) fn begin(&mut self, now: Duration, may_sample: bool) {
+        let is_well = self.cells.iter().all(|cell| *cell == Cell::Right);
+        self.is_sample = may_sample && is_well && self.cells.len() > WHOLE_CELLS_MAX;
+        self.turn = self.turn.wrapping_add(1);
+        (self.is_settled, self.widened) = (false, None);
         self.cells.fill(Cell::Unsent);
         self.proven.fill(0);
         (self.waiting_count, self.sent, self.deadline) = (0, now, now);
+    }
+
+    /// Makes a whole round of a sample that has not shown at `now` that all is well; returns whether there is more to ask.
+    ///
+    /// What the prover slept through shows nothing, and stays a sample that is not judged.
+    pub(super) fn widen(&mut self, now: Duration) -> bool {
+        let is_widened = self.is_sample && self.is_on_time(now);
+        if is_widened {
+            (self.is_sample, self.widened) = (false, Some(now));
+        }
+        is_widened
+    }
+
+    /// Whether the question of cell `index` is to be asked, and has not gone out.
+    #[must_use]
+    pub(super) fn is_due(&self, index: usize) -> bool {
+        self.cell(index) == Cell::Unsent && (!self.is_sample || self.is_in_sample(index))
+    }
+
+    /// Whether cell `index` is in the sample of this turn. In as many turns as there are workers or addresses, whichever are
+    /// fewer, each cell is in one.
+    fn is_in_sample(&self, index: usize) -> bool {
+        let (address, worker) = (index / self.worker_count, index % self.worker_count);
+        if self.address_count >= self.worker_count {
+            address.wrapping_add(self.turn) % self.worker_count == worker
+        } else {
+            worker.wrapping_add(self.turn) % self.address_count == address
+        }
+    }
+
+    /// Whether only a sample is asked, and is waited for.
+    #[must_use]
+    pub(super) fn is_sample(&self) -> bool {
+        self.is_sample
+    }
+
+    /// Whether what costs a system call for each worker is to be looked at for `address`: in turn where a sample was enough.
+    #[must_use]
+    pub(super) fn is_turn_of(&self, address: usize) -> bool {
+        let turns = self.address_count.min(self.worker_count);
+        !self.is_settled || address.wrapping_add(self.turn).is_multiple_of(turns)
+    }
+
+    /// Takes a sample in which everything is right for the whole; returns whether it was one.
+    fn settle(&mut self) -> bool {
+        let is_right = |index| !self.is_in_sample(index) || self.cell(index) == Cell::Right;
+        let is_settled = self.is_sample && self.is_complete() && (0..self.cells.len()).all(is_right);
+        if is_settled {
+            (self.is_sample, self.is_settled) = (false, true);
+            self.cells.fill(Cell::Right);
+            self.proven.fill(self.worker_count);
+        }
+        is_settled
     }
 
     /// Notes that the question of cell `index` went out.
@@ -147,9 +225,11 @@ impl Round {
             (true, Cell::Waiting | Cell::Unsent) => *proven += 1,
             _ => return if is_right { Taken::Right } else { Taken::Wrong },
         }
+        let is_enough = *proven == self.min_workers;
         match is_right {
             false => Taken::Wrong,
-            true if *proven == self.min_workers => Taken::Proof,
+            true if self.settle() => Taken::ProofOfAll,
+            true if is_enough => Taken::Proof,
             true => Taken::Right,
         }
     }
@@ -170,6 +250,12 @@ impl Round {
     #[must_use]
     pub(super) fn sent(&self) -> Duration {
         self.sent
+    }
+
+    /// When the question of cell `index` went out, if it did.
+    #[must_use]
+    pub(super) fn asked_at(&self, index: usize) -> Duration {
+        self.widened.filter(|_| !self.is_in_sample(index)).unwrap_or(self.sent)
     }
 
     /// Until when an answer is in time.
@@ -238,12 +324,16 @@ impl Round {
     }
 }
 
+/// Up to so many questions every round asks all; with more, those that are well are sampled.
+pub const WHOLE_CELLS_MAX: usize = 32;
+
 /// How much later than planned the prover may look and still trust its clock: beyond this it was starved or stopped itself.
 pub const CLOCK_GAP_MAX: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const fn ms(count: u64) -> Duration {
         Duration::from_millis(count)
@@ -257,7 +347,7 @@ mod tests {
     /// A round of two addresses and three workers, sent at 100 ms, due at 150 ms; two workers are enough.
     fn round() -> Round {
         let mut round = Round::new(2, 3, 2);
-        round.begin(ms(100));
+        round.begin(ms(100), true);
         (0..6).for_each(|index| round.ask(index));
         round.asked(ms(101), ms(49));
         round
@@ -331,7 +421,7 @@ mod tests {
     #[test]
     fn what_could_not_be_sent_is_late_for_the_address_but_no_evidence_against_the_worker() {
         let mut round = Round::new(2, 1, 0);
-        round.begin(ms(0));
+        round.begin(ms(0), true);
         round.ask(0);
         round.asked(ms(0), ms(50));
         assert_eq!(round.observe(1, true, |_| Lack::Late).late, 1);
@@ -357,5 +447,110 @@ mod tests {
         assert_eq!(round.take(2, ms(140), Err(Wrong::Malformed), true), Taken::Wrong);
         (3..6).for_each(|index| _ = round.take(index, ms(140), Ok(()), false));
         assert!(round.is_complete());
+    }
+
+    /// The cells that a round asks first.
+    fn due(round: &Round) -> Vec<usize> {
+        (0..round.cells.len()).filter(|index| round.is_due(*index)).collect()
+    }
+
+    /// Makes a round that asks what is due and has it all answered right; returns what the last answer did.
+    fn make_well(round: &mut Round) -> Option<Taken> {
+        round.begin(ms(0), true);
+        let due = due(round);
+        due.iter().for_each(|index| round.ask(*index));
+        round.asked(ms(0), ms(50));
+        due.iter().map(|index| round.take(*index, ms(1), Ok(()), false)).last()
+    }
+
+    #[test]
+    fn few_questions_are_all_asked_and_many_only_until_all_are_well() {
+        for (addresses, workers, is_sampled) in [(4, 8, false), (3, 11, true), (33, 1, true)] {
+            let mut round = Round::new(addresses, workers, 1);
+            for turn in 0..3 {
+                round.begin(ms(0), true);
+                let is_whole = due(&round).len() == addresses * workers;
+                assert_eq!(is_whole, !is_sampled || turn == 0 || workers == 1, "{addresses} {workers} {turn}");
+                make_well(&mut round);
+            }
+            round.begin(ms(0), false);
+            assert_eq!(due(&round).len(), addresses * workers, "nothing may be sampled");
+        }
+    }
+
+    #[test]
+    fn every_sample_asks_each_address_and_each_worker_and_all_cells_have_their_turn() {
+        for (addresses, workers) in [(64, 8), (8, 64), (64, 64), (7, 11), (11, 7), (1, 40), (40, 1)] {
+            let mut round = Round::new(addresses, workers, 1);
+            make_well(&mut round);
+            let mut seen = vec![false; addresses * workers];
+            for _ in 0..addresses.min(workers) {
+                round.begin(ms(0), true);
+                let due = due(&round);
+                assert_eq!(due.len(), addresses.max(workers));
+                let count = |of: &dyn Fn(usize) -> usize| due.iter().map(|i| of(*i)).collect::<BTreeSet<_>>().len();
+                assert_eq!((count(&|cell| cell / workers), count(&|cell| cell % workers)), (addresses, workers));
+                due.iter().for_each(|index| seen[*index] = true);
+                round.cells.fill(Cell::Right);
+            }
+            assert_eq!(seen, vec![true; addresses * workers], "{addresses} {workers}");
+        }
+    }
+
+    #[test]
+    fn a_sample_that_is_right_proves_every_address_and_worker() {
+        let mut round = Round::new(9, 4, 3);
+        assert_eq!(make_well(&mut round), Some(Taken::Right), "the whole round proves each address for itself");
+        assert_eq!(make_well(&mut round), Some(Taken::ProofOfAll));
+        assert!((0..36).all(|index| round.cell(index) == Cell::Right) && !round.widen(ms(2)));
+        assert_eq!(round.observe(8, true, |_| Lack::Late).proven, 4);
+        assert_eq!(round.take(0, ms(3), Ok(()), false), Taken::Duplicate);
+    }
+
+    #[test]
+    fn a_sample_that_is_not_right_becomes_a_whole_round() {
+        for answer in [None, Some(Err(Wrong::Malformed))] {
+            let mut round = Round::new(9, 4, 3);
+            make_well(&mut round);
+            round.begin(ms(100), true);
+            let sample = due(&round);
+            sample.iter().for_each(|index| round.ask(*index));
+            round.asked(ms(100), ms(50));
+            for index in &sample[1..] {
+                assert_eq!(round.take(*index, ms(101), Ok(()), false), Taken::Right, "that proves nobody alone");
+            }
+            answer.into_iter().for_each(|wrong| _ = round.take(sample[0], ms(101), wrong, false));
+            assert_eq!(
+                (round.is_complete(), round.widen(ms(125)), round.widen(ms(125))),
+                (answer.is_some(), true, false)
+            );
+            let rest = due(&round);
+            assert_eq!(rest.len(), 36 - 9);
+            rest.iter().for_each(|index| round.ask(*index));
+            round.asked(ms(125), ms(50));
+            assert_eq!((round.asked_at(sample[0]), round.asked_at(rest[0])), (ms(100), ms(125)));
+            assert_eq!((round.sent(), round.deadline()), (ms(100), ms(175)));
+            rest.iter().for_each(|index| _ = round.take(*index, ms(130), Ok(()), false));
+            let seen = round.observe(0, true, |_| Lack::Late);
+            assert_eq!((seen.proven, seen.late + seen.wrong), (3, 1));
+            assert_eq!(round.observe(1, true, |_| Lack::Late).proven, 4);
+            round.begin(ms(200), true);
+            assert_eq!(due(&round).len(), 36, "until it is right again");
+        }
+    }
+
+    #[test]
+    fn a_sample_that_the_prover_slept_through_shows_nothing() {
+        let mut round = Round::new(9, 4, 3);
+        make_well(&mut round);
+        round.begin(ms(100), true);
+        let sample = due(&round);
+        sample.iter().for_each(|index| round.ask(*index));
+        round.asked(ms(100), ms(50));
+        let now = ms(5000);
+        sample.iter().for_each(|index| assert_eq!(round.take(*index, now, Ok(()), false), Taken::Late));
+        assert!(!round.widen(now) && !round.is_on_time(now));
+        assert_eq!(round.observe(0, false, |_| Lack::Late), Observation::default());
+        assert_eq!(round.seen(0, false), Seen::Unknown);
     }
 }

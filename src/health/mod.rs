@@ -29,7 +29,7 @@ mod zones;
 mod tests;
 
 pub use hang::{LOOKS, RINGS_PER_INTERVAL};
-pub use judge::CLOCK_GAP_MAX;
+pub use judge::{CLOCK_GAP_MAX, WHOLE_CELLS_MAX};
 pub use path::{Carrier, Path};
 pub use prober::BUSY_TRUST_MAX;
 pub use question::{PAYLOAD_BYTES_MAX, STEER_OPTION};
@@ -274,8 +274,12 @@ impl Drive {
         while !self.is_stopped.load(Ordering::Acquire) {
             self.prober.begin(self.origin.elapsed());
             self.prober.begun(self.origin.elapsed());
-            let (half_time, deadline) = (self.prober.half_time(), self.prober.deadline());
-            self.serve_until(half_time, Prober::is_complete);
+            self.serve_until(self.prober.half_time(), Prober::is_complete);
+            if self.prober.widen(self.origin.elapsed()) {
+                self.prober.begun(self.origin.elapsed());
+                self.serve_until(self.prober.half_time(), Prober::is_complete);
+            }
+            let deadline = self.prober.deadline();
             // What the path owes is asked around it: whoever answers there is well, and the path is not.
             self.prober.ask_around();
             let is_drained = self.serve_until(deadline, Prober::is_complete) || self.prober.is_complete();
@@ -303,6 +307,9 @@ impl Drive {
             if is_enough(&self.prober) || now >= end || self.is_stopped.load(Ordering::Acquire) {
                 // Where reading fails, nothing is left that could be read: what is missing is late.
                 return drained != Drained::Partly;
+            }
+            if self.prober.is_sampling() {
+                thread::sleep(GATHER.min(end - now));
             }
             let waited = self.prober.carrier().wait((end - now).min(WAIT_MAX));
             if let Err(error) = &waited {
@@ -374,6 +381,9 @@ const READS_MAX: usize = 2 * CELLS_MAX;
 
 /// The largest reply that is read: more than was asked for.
 const REPLY_BYTES_MAX: usize = 4096;
+
+/// How long the replies to a sample gather before they are read: to be woken for each would cost more than the rest of it.
+const GATHER: Duration = Duration::from_micros(500);
 
 /// The pause after a wait or read that failed, so that the thread does not spin.
 const PAUSE: Duration = Duration::from_millis(1);

@@ -1,7 +1,8 @@
 //! The rounds: asks, takes replies, judges, repairs. Time is an argument; the thread that owns it brings the clock.
 //!
 //! ```text
-//!  begin ─▶ send a canary to each worker over each address, and one zone's SOA
+//!  begin ─▶ send a canary to each worker over each address, or a sample of these, and one zone's SOA
+//!  widen ─▶ send what was not in the sample, unless that was answered right
 //!  half  ─▶ ask what is missing once more, around the path that clients take
 //!  take  ─▶ by ID and token: canary of this round │ the zone's SOA │ late, stale or stray, counted and dropped
 //!  end   ─▶ Round + Repair + ZoneTurn ─▶ Observation for each address
@@ -76,6 +77,8 @@ struct Line {
     trust: Trust,
     /// The drop counter after the last round.
     drops: u64,
+    /// Whether queries were dropped when the counter was last looked at.
+    is_dropping: bool,
     /// When queries were last found to be dropped.
     dropped_at: Option<Duration>,
     /// The sum of all workers' clients after the last round.
@@ -162,7 +165,10 @@ impl Prober {
             watched.clients.clear();
             watched.clients.extend((0..self.lines.len()).map(|address| self.staff.clients(worker, address)));
         }
-        self.round.begin(now);
+        // Where the path is known to fail, its loss is not waited for; and TCP is asked over loopback.
+        let is_doubted = self.lines.iter().any(|line| line.trust.is_doubted() || line.is_tcp_doubted);
+        let is_dropping = self.lines.iter().any(|line| line.is_dropping);
+        self.round.begin(now, !is_doubted && !is_dropping);
         (self.first, self.around) = (self.next, None);
         self.next += self.cell_count() as u64;
         if self.past.len() == LATE_ROUNDS_MAX {
@@ -171,7 +177,22 @@ impl Prober {
         self.past.push_back((self.first, now));
         self.is_open = true;
         self.lines.iter_mut().for_each(|line| line.is_around_open = false);
+        self.ask();
+        if is_doubted {
+            self.ask_around();
+        }
+        if let Some((zone, serial)) = self.zone_turn.choose(&*self.zones) {
+            let cell = self.zone_turn.choose_cell(self.cell_count());
+            self.ask_zone(now, zone, serial, cell, false);
+        }
+    }
+
+    /// Sends the canaries that are due.
+    fn ask(&mut self) {
         for (index, number) in (0..self.cell_count()).zip(self.first..) {
+            if !self.round.is_due(index) {
+                continue;
+            }
             match self.send(index, number, false) {
                 Ok(()) => self.round.ask(index),
                 Err(error) => {
@@ -180,14 +201,16 @@ impl Prober {
                 }
             }
         }
-        // Where the path is known to fail, its loss is not waited for; and TCP is asked over loopback.
-        if self.lines.iter().any(|line| line.trust.is_doubted() || line.is_tcp_doubted) {
-            self.ask_around();
+    }
+
+    /// Sends the canaries that were not in the sample, if it was one and has not shown by `now` that all is well; returns
+    /// whether it did.
+    pub(super) fn widen(&mut self, now: Duration) -> bool {
+        let is_widened = self.round.widen(now);
+        if is_widened {
+            self.ask();
         }
-        if let Some((zone, serial)) = self.zone_turn.choose(&*self.zones) {
-            let cell = self.zone_turn.choose_cell(self.cell_count());
-            self.ask_zone(now, zone, serial, cell, false);
-        }
+        is_widened
     }
 
     /// Notes that everything was sent before `now`: the time for answers runs from here.
@@ -215,7 +238,7 @@ impl Prober {
 
     /// When an answer is late enough to ask for it another way.
     pub(super) fn half_time(&self) -> Duration {
-        self.round.sent() + self.settings.timeout / 2
+        self.round.deadline() - self.settings.timeout / 2
     }
 
     /// Sends the canary of a cell as question `number`.
@@ -260,16 +283,18 @@ impl Prober {
         let address = cell / self.watched.len();
         self.lines[address].is_around_open |= is_around;
         let taken = self.round.take(cell, now, verdict, is_around);
-        if taken == Taken::Proof {
-            self.proof.note(address, self.round.sent());
+        match taken {
+            Taken::Proof => self.proof.note(address, self.round.sent()),
+            Taken::ProofOfAll => (0..self.lines.len()).for_each(|address| self.proof.note(address, self.round.sent())),
+            Taken::Right | Taken::Wrong | Taken::Late | Taken::Duplicate => {}
         }
         match (taken, verdict) {
-            (Taken::Proof | Taken::Right, _) => {
+            (Taken::Proof | Taken::ProofOfAll | Taken::Right, _) => {
                 let known = &mut self.report.workers[worker];
                 known.proven = Some(self.round.sent());
                 // Around the path it was asked later.
                 if !is_around {
-                    let latency = now.saturating_sub(self.round.sent());
+                    let latency = now.saturating_sub(self.round.asked_at(cell));
                     self.report.latency.count(latency);
                     known.latency = Some(latency);
                 }
@@ -316,6 +341,11 @@ impl Prober {
     /// Notes a packet or datagram that was no reply.
     pub(super) fn stray(&mut self) {
         self.report.counts.strays += 1;
+    }
+
+    /// Whether a sample is waited for.
+    pub(super) fn is_sampling(&self) -> bool {
+        self.round.is_sample()
     }
 
     /// Whether the round can end: every question is answered.
@@ -452,11 +482,11 @@ impl Prober {
         let count = self.watched.len();
         let mut observation = self.round.observe(address, is_on_time, |worker| self.lack(worker, address));
         self.report.counts.starved += u64::from(observation.starved);
-        let drops = self.staff.drops(address);
+        let known = self.lines[address].drops;
+        let drops = if self.round.is_turn_of(address) { self.staff.drops(address) } else { known };
         let missing = (0..count).filter(|worker| self.round.is_missing(address * count + worker));
         // A worker that is stuck fills its socket too, and that is no overload.
-        let is_flooded =
-            drops > self.lines[address].drops && missing.clone().all(|worker| !self.watched[worker].is_stuck);
+        let is_flooded = drops > known && missing.clone().all(|worker| !self.watched[worker].is_stuck);
         observation.is_overloaded = is_flooded;
         let vouched = missing.filter(|worker| match self.lack(*worker, address) {
             Lack::Served => true,
@@ -471,7 +501,8 @@ impl Prober {
         }
         let clients = (0..count).map(|worker| self.staff.clients(worker, address)).fold(0, u64::wrapping_add);
         let line = &mut self.lines[address];
-        if drops > line.drops {
+        line.is_dropping = drops > known;
+        if line.is_dropping {
             line.dropped_at = Some(now);
         }
         observation.clients = u32::try_from(clients.wrapping_sub(line.clients)).unwrap_or(u32::MAX);

@@ -18,6 +18,7 @@ use super::*;
 use crate::policy::SharedFault;
 use crate::wire::{Name, NameRef};
 
+mod sample;
 mod ways;
 
 /// What was sent and not yet answered: to whom, and the message.
@@ -56,9 +57,10 @@ impl Carrier for FakeCarrier {
     }
 }
 
-/// Two workers without threads.
+/// Workers without threads.
 #[derive(Default)]
 struct FakeStaff {
+    worker_count: usize,
     progress: [AtomicU64; 2],
     /// Over the first address.
     clients: [AtomicU64; 2],
@@ -70,11 +72,11 @@ struct FakeStaff {
 
 impl Staff for FakeStaff {
     fn worker_count(&self) -> usize {
-        2
+        self.worker_count
     }
 
     fn progress(&self, worker: usize) -> u64 {
-        self.progress[worker].load(Ordering::Relaxed)
+        self.progress.get(worker).map_or(0, |progress| progress.load(Ordering::Relaxed))
     }
 
     fn tid(&self, _: usize) -> Option<i32> {
@@ -82,7 +84,8 @@ impl Staff for FakeStaff {
     }
 
     fn clients(&self, worker: usize, address: usize) -> u64 {
-        if address == 0 { self.clients[worker].load(Ordering::Relaxed) } else { 0 }
+        let counted = self.clients.get(worker).filter(|_| address == 0);
+        counted.map_or(0, |clients| clients.load(Ordering::Relaxed))
     }
 
     fn has_queued(&self, _: usize) -> Option<bool> {
@@ -117,7 +120,7 @@ impl Zones for FakeZones {
     }
 }
 
-/// A prober of two workers and two addresses, asked every 50 ms, and its surroundings.
+/// A prober that asks every 50 ms, and its surroundings.
 struct World {
     prober: Prober,
     now: Duration,
@@ -146,10 +149,16 @@ fn address(index: usize) -> SocketAddr {
 type Script<'s> = dyn Fn(&mut Message, SocketAddr) + 's;
 
 impl World {
+    /// Two workers and two addresses.
     fn new() -> Self {
+        Self::of(2, vec![address(0), address(1)])
+    }
+
+    fn of(worker_count: usize, addresses: Vec<SocketAddr>) -> Self {
         let (sent, around, refused) = (Sent::default(), Sent::default(), Arc::default());
-        let (staff, zones) = (Arc::new(FakeStaff::default()), Arc::new(FakeZones(AtomicU32::new(7))));
-        let (proof, tcp) = (Arc::new(Proof::new(2)), Arc::new(TcpOutcomes::new(2)));
+        let staff = Arc::new(FakeStaff { worker_count, ..FakeStaff::default() });
+        let zones = Arc::new(FakeZones(AtomicU32::new(7)));
+        let (proof, tcp) = (Arc::new(Proof::new(addresses.len())), Arc::new(TcpOutcomes::new(addresses.len())));
         let settings = Settings {
             interval: ms(50),
             timeout: TIMEOUT,
@@ -157,7 +166,7 @@ impl World {
             min_workers: 2,
             nonce: NONCE,
             identity: Some(b"fra1".to_vec()),
-            addresses: vec![address(0), address(1)],
+            addresses,
             tcp_interval: TCP_INTERVAL,
         };
         let carrier =
