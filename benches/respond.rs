@@ -154,7 +154,7 @@ impl Mix {
             let snapshot = self.snapshots[seat.number].load();
             let mut read = Read::new();
             if self.is_fetched {
-                read_ahead(&snapshot, |place| Some(self.query(seat.next + place)), &mut read);
+                read_ahead(&snapshot, (seat.next..).map(|number| self.query(number)), &mut read);
             }
             for (place, reply) in seat.replies.chunks_exact_mut(REPLY_BYTES).enumerate() {
                 let answers = &seat.block.answers;

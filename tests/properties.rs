@@ -19,7 +19,7 @@ use std::time::Duration;
 use fated::answer::{
     MESSAGE_BYTES_MAX, PendingQuery, RequestContext, Response, Settings, Snapshot, Transport, respond,
 };
-use fated::zone::ZoneSet;
+use fated::zone::{LookupCursor, ZoneSet};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record};
 use hickory_proto::serialize::binary::BinEncodable;
@@ -69,7 +69,7 @@ fn ask(snapshot: &Arc<Snapshot>, name: &Labels, qtype: u16) -> Expected {
     let mut stepwise = vec![0; MESSAGE_BYTES_MAX];
     let mut asked = PendingQuery::read(&query).expect("a query is answered");
     asked.locate(&snapshot.zones, &mut None);
-    let _fetched = asked.sight();
+    let _fetched = [(); LookupCursor::STEPS].map(|()| asked.advance());
     let answered = asked.respond(snapshot, &context, &mut stepwise);
     assert_eq!((&answered, &stepwise), (&verdict, &reply), "in steps as at once");
     let Response::Reply { length, rcode, .. } = verdict else { panic!("a query is answered") };

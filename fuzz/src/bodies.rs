@@ -59,7 +59,7 @@ pub(crate) fn packet(input: &[u8]) {
     let verdict = respond(snapshot, query, &context, &mut first);
     // The second time in steps, as workers do, behind another query for the same zone.
     let mut read = Read::new();
-    read_ahead(snapshot, |number| [query, query].get(number).copied(), &mut read);
+    read_ahead(snapshot, [query, query].into_iter(), &mut read);
     let stepwise = read.pop().flatten().map(|mut asked| asked.respond(snapshot, &context, &mut second));
     assert_eq!(stepwise.unwrap_or(Response::Drop), verdict, "one query, one verdict");
     let Response::Reply { length, rcode, is_truncated, .. } = verdict else {

@@ -11,7 +11,7 @@ use core::net::IpAddr;
 use crate::answer::code::Rcode;
 use crate::answer::context::RequestContext;
 use crate::answer::reply::{Full, Reply};
-use crate::answer::walk::Outcome;
+use crate::answer::status::Status;
 use crate::wire::message::{OPT_BYTES, Question, option};
 use crate::wire::{Class, NameRef, Type};
 
@@ -129,15 +129,15 @@ pub(super) fn answer(
     question: &Question<'_>,
     context: &RequestContext,
     reply: &mut Reply<'_>,
-) -> Option<Outcome> {
+) -> Option<Status> {
     canary.filter(|canary| is_canary(question) && matches!(canary.claim(query, context.source), Claim::Probe(_)))?;
-    let mut outcome = Outcome::authoritative(Rcode::NOERROR);
+    let mut status = Status::authoritative(Rcode::NOERROR);
     let (text, start) = decimal(context.worker);
     let mut rdata = [0; 1 + DECIMALS_MAX];
     rdata[1..=DECIMALS_MAX - start].copy_from_slice(&text[start..]);
     rdata[0] = (DECIMALS_MAX - start) as u8;
-    outcome.is_truncated = reply.put_record(Type::TXT, Class::CH, &rdata[..=DECIMALS_MAX - start]) == Err(Full);
-    Some(outcome)
+    status.is_truncated = reply.put_record(Type::TXT, Class::CH, &rdata[..=DECIMALS_MAX - start]) == Err(Full);
+    Some(status)
 }
 
 /// Writes a number in decimal; returns the digits and where they start.

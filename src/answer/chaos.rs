@@ -3,7 +3,7 @@
 use crate::answer::code::Rcode;
 use crate::answer::reply::{Full, Reply};
 use crate::answer::snapshot::Settings;
-use crate::answer::walk::Outcome;
+use crate::answer::status::Status;
 use crate::wire::message::Question;
 use crate::wire::{Class, Type};
 
@@ -11,17 +11,17 @@ use crate::wire::{Class, Type};
 pub(super) const TEXT_BYTES_MAX: usize = 255;
 
 /// Answers a question of class CH: a text, nothing where another type is asked, REFUSED where the text is hidden.
-pub(super) fn answer(settings: &Settings, question: &Question<'_>, reply: &mut Reply<'_>) -> Outcome {
-    let Some(text) = text_of(settings, question) else { return Outcome::refused() };
-    let mut outcome = Outcome::authoritative(Rcode::NOERROR);
+pub(super) fn answer(settings: &Settings, question: &Question<'_>, reply: &mut Reply<'_>) -> Status {
+    let Some(text) = text_of(settings, question) else { return Status::refused() };
+    let mut status = Status::authoritative(Rcode::NOERROR);
     if matches!(question.qtype, Type::TXT | Type::ANY) {
         let text = &text[..text.len().min(TEXT_BYTES_MAX)];
         let mut rdata = [0; 1 + TEXT_BYTES_MAX];
         rdata[0] = text.len() as u8;
         rdata[1..=text.len()].copy_from_slice(text);
-        outcome.is_truncated = reply.put_record(Type::TXT, Class::CH, &rdata[..=text.len()]) == Err(Full);
+        status.is_truncated = reply.put_record(Type::TXT, Class::CH, &rdata[..=text.len()]) == Err(Full);
     }
-    outcome
+    status
 }
 
 /// The text that belongs to the name, unless it is hidden.

@@ -4,25 +4,15 @@
 
 use arrayvec::ArrayVec;
 
-use crate::answer::reply::{Full, Reply, Section, Spot};
-use crate::answer::walk::CHAIN_MAX;
+use crate::answer::chain::{CHAIN_MAX, ChainName};
+use crate::answer::reply::{Full, NamePosition, Reply, Section};
 use crate::wire::{Name, NameRef, Type};
-use crate::zone::hash::LookupName;
 use crate::zone::node::Node;
 use crate::zone::nsec3::Hash;
-use crate::zone::{Denial, Missing, Nsec3Chain, Nsec3Found, Zone};
+use crate::zone::{Denial, NoMatch, Nsec3Chain, Nsec3Found};
 
 /// Proofs of one reply: one for each wildcard that is passed, and at most three where the walk ends.
 const PROOFS_MAX: usize = CHAIN_MAX + 3;
-
-/// One name on the way to the answer, and the zone that answers for it.
-pub(super) struct Place<'z, 'n> {
-    pub(super) zone: &'z Zone,
-    pub(super) name: &'n LookupName<'n>,
-    /// Where the name stands in the reply.
-    pub(super) spot: Spot,
-    pub(super) qtype: Type,
-}
 
 /// The proofs of a reply, noted as they are needed, each once, and put when the answers are complete.
 #[derive(Default)]
@@ -32,42 +22,43 @@ pub(super) struct Proofs<'z> {
 
 impl<'z> Proofs<'z> {
     /// The name does not exist, nor does a wildcard that would stand for it (RFC 4035 §3.1.3.2, RFC 5155 §7.2.2).
-    pub(super) fn name_error(&mut self, place: &Place<'z, '_>, missing: &Missing<'z>, reply: &Reply<'_>) {
-        match chain_of(place, reply) {
+    pub(super) fn name_error(&mut self, link: &ChainName<'z, '_>, no_match: &NoMatch<'z>, reply: &Reply<'_>) {
+        match chain_of(link, reply) {
             Denial::None => {}
             Denial::Nsec(_) => {
-                self.cover(place, place.name.name());
-                let wildcard = place.name.wildcard(missing.labels).expect("not longer than the name that is missing");
-                self.cover(place, wildcard.as_ref())
+                self.cover(link, link.name.name());
+                let wildcard =
+                    link.name.wildcard(no_match.labels).expect("not longer than the name that does not match");
+                self.cover(link, wildcard.as_ref())
             }
             Denial::Nsec3(chain) => {
-                let encloser = self.closest_encloser(place, chain, missing.encloser, missing.labels);
+                let encloser = self.closest_encloser(link, chain, no_match.encloser, no_match.labels);
                 self.note_hash(chain, &wildcard_hash(chain, encloser))
             }
         }
     }
 
-    /// The name exists and the type does not; with `missing`, the wildcard `node` stands for a name that does not exist
+    /// The name exists and the type does not; with `no_match`, the wildcard `node` stands for a name that does not exist
     /// (RFC 4035 §3.1.3.1, §3.1.3.4, RFC 5155 §7.2.3 to §7.2.5).
     pub(super) fn no_data(
         &mut self,
-        place: &Place<'z, '_>,
+        link: &ChainName<'z, '_>,
         node: Node<'z>,
-        missing: Option<&Missing<'z>>,
+        no_match: Option<&NoMatch<'z>>,
         reply: &Reply<'_>,
     ) {
-        match (chain_of(place, reply), missing) {
+        match (chain_of(link, reply), no_match) {
             (Denial::None, _) => {}
-            (Denial::Nsec(_), None) if node.rrset(Type::NSEC).is_none() => self.cover(place, place.name.name()),
+            (Denial::Nsec(_), None) if node.rrset(Type::NSEC).is_none() => self.cover(link, link.name.name()),
             (Denial::Nsec(_), None) => self.note(node, Type::NSEC),
             (Denial::Nsec(_), Some(_)) => {
                 // An empty non-terminal has no NSEC of its own; the one before covers it.
-                self.cover(place, node.name());
-                self.cover(place, place.name.name())
+                self.cover(link, node.name());
+                self.cover(link, link.name.name())
             }
-            (Denial::Nsec3(chain), None) => self.match_or_enclose(place, chain, node, place.name.label_count()),
-            (Denial::Nsec3(chain), Some(missing)) => {
-                self.closest_encloser(place, chain, missing.encloser, missing.labels);
+            (Denial::Nsec3(chain), None) => self.match_or_enclose(link, chain, node, link.name.label_count()),
+            (Denial::Nsec3(chain), Some(no_match)) => {
+                self.closest_encloser(link, chain, no_match.encloser, no_match.labels);
                 self.note_hash(chain, &hash_of(chain, node))
             }
         }
@@ -75,12 +66,12 @@ impl<'z> Proofs<'z> {
 
     /// What is answered comes from a wildcard: no name stands closer than the closest encloser (RFC 4035 §3.1.3.3,
     /// RFC 5155 §7.2.6).
-    pub(super) fn synthesis(&mut self, place: &Place<'z, '_>, missing: &Missing<'z>, reply: &Reply<'_>) {
-        match chain_of(place, reply) {
+    pub(super) fn synthesis(&mut self, link: &ChainName<'z, '_>, no_match: &NoMatch<'z>, reply: &Reply<'_>) {
+        match chain_of(link, reply) {
             Denial::None => {}
-            Denial::Nsec(_) => self.cover(place, place.name.name()),
+            Denial::Nsec(_) => self.cover(link, link.name.name()),
             Denial::Nsec3(chain) => {
-                let next_closer = chain.params.hash(place.name.suffix_octets(missing.labels + 1));
+                let next_closer = chain.params.hash(link.name.suffix_octets(no_match.labels + 1));
                 self.note_hash(chain, &next_closer)
             }
         }
@@ -88,29 +79,29 @@ impl<'z> Proofs<'z> {
 
     /// The delegated zone is not signed: there is no DS at the cut, whose name has `labels` (RFC 4035 §3.1.4.1,
     /// RFC 5155 §7.2.7).
-    pub(super) fn no_ds(&mut self, place: &Place<'z, '_>, cut: Node<'z>, labels: usize, reply: &Reply<'_>) {
-        match chain_of(place, reply) {
+    pub(super) fn no_ds(&mut self, link: &ChainName<'z, '_>, cut: Node<'z>, labels: usize, reply: &Reply<'_>) {
+        match chain_of(link, reply) {
             Denial::None => {}
             Denial::Nsec(_) => self.note(cut, Type::NSEC),
-            Denial::Nsec3(chain) => self.match_or_enclose(place, chain, cut, labels),
+            Denial::Nsec3(chain) => self.match_or_enclose(link, chain, cut, labels),
         }
     }
 
     /// Notes the NSEC record that covers, or matches, a name.
-    fn cover(&mut self, place: &Place<'z, '_>, name: NameRef<'_>) {
-        if let Some(node) = place.zone.nsec_at_or_before(name) {
+    fn cover(&mut self, link: &ChainName<'z, '_>, name: NameRef<'_>) {
+        if let Some(node) = link.zone.nsec_at_or_before(name) {
             self.note(node, Type::NSEC);
         }
     }
 
     /// Notes the NSEC3 record that matches a name that exists, or, where opt-out left none, proves its closest encloser.
-    fn match_or_enclose(&mut self, place: &Place<'z, '_>, chain: &'z Nsec3Chain, node: Node<'z>, labels: usize) {
+    fn match_or_enclose(&mut self, link: &ChainName<'z, '_>, chain: &'z Nsec3Chain, node: Node<'z>, labels: usize) {
         match chain.find(&hash_of(chain, node)) {
             Some(Nsec3Found::Match(found)) => self.note(found, Type::NSEC3),
             _ => {
                 let Some(above) = labels.checked_sub(1) else { return };
-                let Some(parent) = place.zone.ancestor(place.name, above) else { return };
-                self.closest_encloser(place, chain, parent, above);
+                let Some(parent) = link.zone.ancestor(link.name, above) else { return };
+                self.closest_encloser(link, chain, parent, above);
             }
         }
     }
@@ -121,7 +112,7 @@ impl<'z> Proofs<'z> {
     /// With opt-out an empty non-terminal may have no NSEC3 record (§7.1); an ancestor then has one.
     fn closest_encloser(
         &mut self,
-        place: &Place<'z, '_>,
+        link: &ChainName<'z, '_>,
         chain: &'z Nsec3Chain,
         node: Node<'z>,
         labels: usize,
@@ -133,12 +124,12 @@ impl<'z> Proofs<'z> {
                 break;
             }
             // Bounded by the labels of a name; the apex has no ancestor in the zone.
-            let Some(above) = depth.checked_sub(1).and_then(|above| place.zone.ancestor(place.name, above)) else {
+            let Some(above) = depth.checked_sub(1).and_then(|above| link.zone.ancestor(link.name, above)) else {
                 break;
             };
             (encloser, depth) = (above, depth - 1);
         }
-        self.note_hash(chain, &chain.params.hash(place.name.suffix_octets(depth + 1)));
+        self.note_hash(chain, &chain.params.hash(link.name.suffix_octets(depth + 1)));
         encloser
     }
 
@@ -160,24 +151,24 @@ impl<'z> Proofs<'z> {
 
     /// Puts into the authority section what was noted: all answers are there by then.
     ///
-    /// Each owner shares what it can with the name at `spot`.
+    /// Each owner shares what it can with the name at `position`.
     ///
     /// # Errors
     /// [`Full`].
     #[inline]
-    pub(super) fn put(&self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
-        if self.noted.is_empty() { Ok(()) } else { self.put_all(spot, reply) }
+    pub(super) fn put(&self, position: NamePosition, reply: &mut Reply<'_>) -> Result<(), Full> {
+        if self.noted.is_empty() { Ok(()) } else { self.put_all(position, reply) }
     }
 
     /// Puts them where there are any.
-    fn put_all(&self, spot: Spot, reply: &mut Reply<'_>) -> Result<(), Full> {
-        let name = reply.name_at(spot.at);
+    fn put_all(&self, position: NamePosition, reply: &mut Reply<'_>) -> Result<(), Full> {
+        let name = reply.name_at(position.at);
         for (node, rtype) in &self.noted {
             let Some(rrset) = node.rrset(*rtype) else { continue };
             let owner = node.name();
             let is_shared = |suffix: &NameRef<'_>| name.as_ref().is_at_or_below(*suffix);
             let shared = owner.ancestors().find(is_shared).map_or(1, NameRef::len);
-            let at = reply.owner(spot, shared);
+            let at = reply.owner(position, shared);
             if shared == owner.len() {
                 reply.put(Section::Authority, at, &rrset)?;
             } else {
@@ -189,8 +180,8 @@ impl<'z> Proofs<'z> {
 }
 
 /// The chain that is to prove something, or [`Denial::None`] where nothing is to be proven.
-fn chain_of<'z>(place: &Place<'z, '_>, reply: &Reply<'_>) -> &'z Denial {
-    if reply.wants_signatures && place.zone.is_signed() { place.zone.denial() } else { &Denial::None }
+fn chain_of<'z>(link: &ChainName<'z, '_>, reply: &Reply<'_>) -> &'z Denial {
+    if reply.wants_signatures && link.zone.is_signed() { link.zone.denial() } else { &Denial::None }
 }
 
 /// The hash of a name of the zone: prepared at load, except where it is glue.

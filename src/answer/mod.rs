@@ -4,6 +4,7 @@
 //! record and option goes into a reply is decided here and nowhere else (RFC 1034 §4.3.2, RFC 6891, RFC 8906).
 
 mod canary;
+mod chain;
 mod chaos;
 mod code;
 mod context;
@@ -15,6 +16,7 @@ mod query;
 mod reply;
 mod request;
 mod snapshot;
+mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ mod walk;
 use std::sync::Arc;
 
 pub use crate::wire::message::MESSAGE_BYTES_MAX;
+pub use crate::zone::{LookupCursor, NextRead};
 pub use canary::{
     Canary, Claim, NAME_BYTES as CANARY_NAME_BYTES, TOKEN_BYTES as PROBE_TOKEN_BYTES,
     TRAILER_BYTES as STEER_TRAILER_BYTES,

@@ -3,7 +3,7 @@
 use core::num::NonZeroU16;
 use std::sync::Arc;
 
-use crate::answer::code::{ExtendedError, Rcode};
+use crate::answer::code::Rcode;
 use crate::answer::context::{RequestContext, Response, Transport};
 #[cfg(any(test, feature = "test-names"))]
 use crate::answer::injected;
@@ -11,21 +11,20 @@ use crate::answer::opt::Opt;
 use crate::answer::reply::Reply;
 use crate::answer::request::{Message, Request};
 use crate::answer::snapshot::{Settings, Snapshot};
-use crate::answer::walk::{self, Outcome, Scope};
+use crate::answer::status::Status;
+use crate::answer::walk::{self, Scope};
 use crate::answer::{canary, chaos};
 use crate::wire::Class;
 use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, OPT_BYTES, PLAIN_UDP_BYTES_MAX, flag};
 use crate::wire::tsig::{BADKEY, Tsig};
-use crate::zone::hash::NameHash;
-use crate::zone::node::Node;
-use crate::zone::{Apex, Bucket, Located, Names, Slot, Trail, Zone, ZoneSet};
+use crate::zone::{Apex, Located, LookupCursor, Names, NextRead, Slot, Zone, ZoneSet};
 
-/// A query that was read, and as much of the search for its answer as was done.
+/// A request that was read, and as much of the search for its answer as was done.
 ///
-/// [`respond`](crate::answer::respond) does all at once. Whoever has several queries reads them all first, takes each step of the
-/// search with all, and lets what the next one reads be fetched meanwhile: the [`Self::tops`] that [`Self::locate`] leads to, the
-/// [`Self::heads`], what [`Self::sight`] tells, and where the [`Self::leads`] go. What is not in the caches is then waited for once
-/// a step, and not once for each. Where there are very many zones, the [`Self::places`] of all and then the zones there come first.
+/// [`respond`](crate::answer::respond) does all at once. Whoever has several requests reads them all first, lets each
+/// [`Self::locate`] its zone and then [`Self::advance`] a step at a time, and fetches what that yields; then the
+/// [`Self::target_cursors`] in the same way. What is not in the caches is then waited for once a step, and not once for each
+/// request. Where there are very many zones, the [`Self::places`] of all and then the zones there come first.
 pub struct PendingQuery<'q, 'z> {
     octets: &'q [u8],
     /// The ID and the second word of the header.
@@ -43,8 +42,8 @@ enum Search<'z> {
     Nowhere,
     /// It is in a zone that should be served and can't.
     Broken,
-    /// In this zone, with these first steps.
-    Within(&'z Zone, Trail<'z>),
+    /// In this zone, in which the search for the name is this far.
+    Within(&'z Zone, LookupCursor<'z>),
 }
 
 impl<'q, 'z> PendingQuery<'q, 'z> {
@@ -71,7 +70,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         self.search = match &self.request {
             Request::Query(Message { name, qtype, qclass: Class::IN | Class::ANY, .. }) => {
                 match walk::locate(zones, name, *qtype, last) {
-                    Some(Located::Within(zone, trail)) => Search::Within(zone, trail),
+                    Some(Located::Within(zone, cursor)) => Search::Within(zone, cursor),
                     Some(Located::Broken) => Search::Broken,
                     None => Search::Nowhere,
                 }
@@ -80,41 +79,23 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         };
     }
 
-    /// The zone in which the answer is looked for, and the first steps there.
+    /// Takes one step of the search for the answer, and yields what the next step reads; see [`LookupCursor::advance`]. Nothing where
+    /// no zone was found.
     #[inline]
-    fn within(&mut self) -> Option<(&'z Zone, &mut Trail<'z>)> {
+    pub fn advance(&mut self) -> [Option<NextRead<'z>>; 2] {
         match &mut self.search {
-            Search::Within(zone, trail) => Some((zone, trail)),
-            _ => None,
+            Search::Within(zone, cursor) => cursor.advance(zone.names()),
+            _ => [None; 2],
         }
     }
 
-    /// What the search for the answer reads first.
+    /// The searches for other names that follow from what was found, and the names of their zone; see [`Zone::target_cursors`].
     #[inline]
-    pub fn tops(&mut self) -> Option<[&'z Bucket; 2]> {
-        self.within().map(|(zone, trail)| zone.tops(trail))
-    }
-
-    /// What it reads next; the tops are read for that.
-    #[inline]
-    pub fn heads(&mut self) -> Option<[&'z [u8]; 2]> {
-        self.within().map(|(zone, trail)| zone.heads(trail))
-    }
-
-    /// What it will find, most likely; the heads are read for that.
-    #[inline]
-    pub fn sight(&mut self) -> Option<Node<'z>> {
-        self.within().and_then(|(zone, trail)| zone.sight(trail))
-    }
-
-    /// The other names that are looked for because of that, by their hashes, and where; what was sighted is read for that.
-    #[inline]
-    pub fn leads(&self) -> Option<(&'z Names, impl Iterator<Item = NameHash> + use<'z>)> {
-        let (Ok(Message { qtype, .. }), Search::Within(zone, trail)) = (self.request.message(), &self.search) else {
+    pub fn target_cursors(&self) -> Option<(&'z Names, impl Iterator<Item = LookupCursor<'z>> + use<'z>)> {
+        let (Request::Query(message), Search::Within(zone, cursor)) = (&self.request, &self.search) else {
             return None;
         };
-        let lead = zone.lead(trail, *qtype)?;
-        Some((zone.names(), lead.targets().map(|target| target.hash)))
+        Some((zone.names(), zone.target_cursors(cursor, message.qtype)))
     }
 
     /// Answers, as [`respond`](crate::answer::respond) does. `snapshot` has the zones with which the search began, if it did.
@@ -138,22 +119,20 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         let limit = reply_bytes_max(settings, edns, transport);
         let mut opt = Opt::new(edns, settings, transport, limit - question.end());
         let mut draft = Reply::new(reply, self.octets, &question, limit - opt.len());
-        let outcome = match (edns, &self.request) {
-            (Some(edns), _) if !is_known_version(edns) => Outcome::error(Rcode::BADVERS),
-            (_, Request::Transfer(_)) => {
-                Outcome { extended_error: Some(ExtendedError::PROHIBITED), ..Outcome::refused() }
-            }
+        let status = match (edns, &self.request) {
+            (Some(edns), _) if !is_known_version(edns) => Status::error(Rcode::BADVERS),
+            (_, Request::Transfer(_)) => Status::prohibited(),
             _ => {
                 draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
                 self.answer(snapshot, message, context, &mut draft)
             }
         };
-        opt.conclude(outcome.rcode, outcome.extended_error, limit - draft.len());
-        let flags = self.reply_flags(outcome.rcode)
-            | if outcome.is_authoritative { flag::AA } else { 0 }
-            | if outcome.is_truncated { flag::TC } else { 0 };
+        opt.conclude(status.rcode, status.extended_error, limit - draft.len());
+        let flags = self.reply_flags(status.rcode)
+            | if status.is_authoritative { flag::AA } else { 0 }
+            | if status.is_truncated { flag::TC } else { 0 };
         let length = draft.finish(self.id, flags, &opt);
-        Response::Reply { length, rcode: outcome.rcode.0, qtype: question.qtype.0, is_truncated: outcome.is_truncated }
+        Response::Reply { length, rcode: status.rcode.0, qtype: question.qtype.0, is_truncated: status.is_truncated }
     }
 
     /// Puts the answer to a query into `draft`.
@@ -163,20 +142,20 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         message: &Message<'_>,
         context: &RequestContext,
         draft: &mut Reply<'_>,
-    ) -> Outcome {
+    ) -> Status {
         match (message.qclass, &self.search) {
             (Class::CH, _) => {
                 canary::answer(snapshot.settings.canary.as_ref(), self.octets, &message.question(), context, draft)
                     .unwrap_or_else(|| chaos::answer(&snapshot.settings, &message.question(), draft))
             }
-            (class @ (Class::IN | Class::ANY), Search::Within(zone, trail)) => {
+            (class @ (Class::IN | Class::ANY), Search::Within(zone, cursor)) => {
                 let scope = Scope { zones: &snapshot.zones, is_across: snapshot.settings.follow_across_zones };
-                let outcome = walk::walk(scope, (zone, trail), &message.name, message.qtype, draft);
+                let status = walk::answer(scope, (zone, cursor), &message.name, message.qtype, draft);
                 // RFC 1035 §6.2: what stands for several classes is never authoritative.
-                Outcome { is_authoritative: outcome.is_authoritative && class == Class::IN, ..outcome }
+                Status { is_authoritative: status.is_authoritative && class == Class::IN, ..status }
             }
-            (Class::IN | Class::ANY, Search::Broken) => Outcome::broken(),
-            _ => Outcome::refused(),
+            (Class::IN | Class::ANY, Search::Broken) => Status::broken(),
+            _ => Status::refused(),
         }
     }
 

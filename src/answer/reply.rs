@@ -1,4 +1,4 @@
-//! The reply as it grows: records copied from templates, pointers moved, counts kept, a bound that is never crossed.
+//! The reply as it grows: records copied from templates, pointers fixed, counts kept, a bound that is never crossed.
 //!
 //! Knows nothing of why a record is put. RFC 1035 §4.1, RFC 2181 §5.1 (whole RRsets or none), RFC 6891 §6.1.2.
 
@@ -26,13 +26,13 @@ pub(super) enum Section {
     Additional,
 }
 
-/// What was to be put does not fit; nothing of it was put.
+/// What was to be put does not fit. Nothing of it was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
 /// Where a name stands in the reply.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
+pub(super) struct NamePosition {
     /// Offset of its first octet, which may be compressed.
     pub(super) at: usize,
     /// Octets that it has uncompressed.
@@ -44,15 +44,15 @@ pub(super) struct Spot {
 pub(super) struct Owner {
     /// The offset that they point at.
     pointer: usize,
-    /// A name in the reply …
-    spot: Spot,
-    /// … of which the node's own name stands behind that many octets.
+    /// A name in the reply that ends in the name of the node.
+    position: NamePosition,
+    /// Octets of it in front of the name of the node.
     skip: usize,
-    /// Octets of that name in front of the owner.
+    /// Octets of it in front of the owner.
     prefix: usize,
 }
 
-/// Where a name is found that an RRset leads to. Never kept, so that its size is nothing.
+/// A target of an RRset: a name for which additional records are looked for. Never kept, so that its size does not matter.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum TargetName {
     /// In the reply.
@@ -69,12 +69,13 @@ pub(super) struct Reply<'b> {
     length: usize,
     /// Octets that records may fill: what the client takes, less what OPT needs.
     limit: usize,
+    /// Records of each section.
     counts: [u16; 3],
     /// Whether signatures are put beside what they cover: DO was set.
     pub(super) wants_signatures: bool,
-    /// Octets that the RRset takes at least for which there was no room.
-    missing: usize,
-    /// Where suffixes stand, if names are compressed as far as they can be; see [`packed`].
+    /// Octets that the RRset which did not fit takes at least.
+    needed_bytes: usize,
+    /// Where suffixes stand, if every name is compressed; see [`packed`].
     suffixes: Option<&'b mut Suffixes>,
 }
 
@@ -85,7 +86,7 @@ impl<'b> Reply<'b> {
         let length = question.end();
         octets[HEADER_BYTES..length].copy_from_slice(&query[HEADER_BYTES..length]);
         let limit = limit.min(octets.len());
-        Self { octets, length, limit, counts: [0; 3], wants_signatures: false, missing: 0, suffixes: None }
+        Self { octets, length, limit, counts: [0; 3], wants_signatures: false, needed_bytes: 0, suffixes: None }
     }
 
     /// Octets so far.
@@ -98,16 +99,16 @@ impl<'b> Reply<'b> {
         Name::read(&self.octets[..self.length], at).expect("names in a reply were written by us").0
     }
 
-    /// The owner of a node whose name of `bytes` octets is a suffix of the name at `spot`.
+    /// The owner of a node whose name of `bytes` octets is a suffix of the name at `position`.
     #[inline]
-    pub(super) fn owner(&self, spot: Spot, bytes: usize) -> Owner {
-        let skip = spot.bytes - bytes;
-        Owner { pointer: self.offset_behind(spot.at, skip), spot, skip, prefix: skip }
+    pub(super) fn owner(&self, position: NamePosition, bytes: usize) -> Owner {
+        let skip = position.bytes - bytes;
+        Owner { pointer: self.offset_behind(position.at, skip), position, skip, prefix: skip }
     }
 
-    /// The owner of what is synthesised for the name at `spot` from a wildcard whose name has `bytes` octets.
-    pub(super) fn synthesised_owner(&self, spot: Spot, bytes: usize) -> Owner {
-        Owner { pointer: self.offset_behind(spot.at, 0), spot, skip: spot.bytes - bytes, prefix: 0 }
+    /// The owner of what is synthesised for the name at `position` from a wildcard whose name has `bytes` octets.
+    pub(super) fn synthesised_owner(&self, position: NamePosition, bytes: usize) -> Owner {
+        Owner { pointer: self.offset_behind(position.at, 0), position, skip: position.bytes - bytes, prefix: 0 }
     }
 
     /// Where the name stands that is left of the name at `at` when `skip` octets, whole labels, are taken from it.
@@ -136,15 +137,15 @@ impl<'b> Reply<'b> {
             return self.put_packed(section, owner, rrset);
         }
         let start = self.length;
-        if rrset.has_moves() && start > POINTER_MAX - POINTER_REACH_BYTES {
+        if rrset.has_fixups() && start > POINTER_MAX - POINTER_REACH_BYTES {
             return Err(self.full(0));
         }
         self.copy(section, rrset)?;
         if owner.pointer != QNAME_OFFSET {
-            self.move_owners(start, self.length, owner.pointer);
+            self.fix_owners(start, self.length, owner.pointer);
         }
-        if rrset.has_moves() {
-            self.move_pointers(start, owner, rrset);
+        if rrset.has_fixups() {
+            self.fix_pointers(start, owner, rrset);
         }
         Ok(start)
     }
@@ -176,28 +177,28 @@ impl<'b> Reply<'b> {
         Ok(())
     }
 
-    /// Moves the pointers in the RDATA of an RRset that was copied to `start`, unless it stands where it was laid out for.
-    fn move_pointers(&mut self, start: usize, owner: Owner, rrset: &Rrset<'_>) {
-        if owner.skip == 0 && owner.spot.at == QNAME_OFFSET && start == first_record(owner.spot.bytes) {
+    /// Rewrites the pointers in the RDATA of an RRset that was copied to `start`, unless it stands where it was laid out for.
+    fn fix_pointers(&mut self, start: usize, owner: Owner, rrset: &Rrset<'_>) {
+        if owner.skip == 0 && owner.position.at == QNAME_OFFSET && start == first_record(owner.position.bytes) {
             return;
         }
-        for at in rrset.moves().map(|at| start + at) {
+        for at in rrset.fixups().map(|at| start + at) {
             let laid_out = u16::from_be_bytes([self.octets[at], self.octets[at + 1]]) & !POINTER_MARK;
-            self.write_pointer(at, self.moved(usize::from(laid_out), start, owner));
+            self.write_pointer(at, self.relocated(usize::from(laid_out), start, owner));
         }
     }
 
-    /// Where something is that stands at `laid_out` in a template, now that the template starts at `start`.
-    fn moved(&self, laid_out: usize, start: usize, owner: Owner) -> usize {
-        let node_bytes = owner.spot.bytes - owner.skip;
+    /// The offset in the reply of what stands at `laid_out` in a template that was copied to `start`.
+    fn relocated(&self, laid_out: usize, start: usize, owner: Owner) -> usize {
+        let node_bytes = owner.position.bytes - owner.skip;
         match laid_out.checked_sub(first_record(node_bytes)) {
             Some(inside) => start + inside,
-            None => self.offset_behind(owner.spot.at, owner.skip + laid_out - QNAME_OFFSET),
+            None => self.offset_behind(owner.position.at, owner.skip + laid_out - QNAME_OFFSET),
         }
     }
 
-    /// Lets the owners of the records from `start` to `end` point elsewhere. A root owner stays as it is.
-    fn move_owners(&mut self, start: usize, end: usize, pointer: usize) {
+    /// Lets the owners of the records from `start` to `end` point to `pointer`. A root owner stays as it is.
+    fn fix_owners(&mut self, start: usize, end: usize, pointer: usize) {
         let mut at = start;
         while at < end {
             let owner_bytes = if self.octets[at] == 0 { 1 } else { 2 };
@@ -210,10 +211,12 @@ impl<'b> Reply<'b> {
         }
     }
 
+    /// Writes a compression pointer.
     fn write_pointer(&mut self, at: usize, to: usize) {
         self.octets[at..at + 2].copy_from_slice(&(POINTER_MARK | to as u16).to_be_bytes());
     }
 
+    /// Counts the records of an RRset that was put.
     fn count(&mut self, section: Section, rrset: &Rrset<'_>, with_signatures: bool) {
         let signatures = if with_signatures { rrset.signature_count } else { 0 };
         self.counts[section as usize] += rrset.record_count + signatures;
@@ -233,7 +236,7 @@ impl<'b> Reply<'b> {
         if self.suffixes.is_some() {
             return self.put_packed_at(section, owner, owner.as_bytes(), rrset);
         }
-        let shared = suffix.map_or(1, |suffix| suffix.spot.bytes - suffix.skip);
+        let shared = suffix.map_or(1, |suffix| suffix.position.bytes - suffix.skip);
         let prefix = &owner.as_bytes()[..owner.len() - shared];
         let owner_at = self.length;
         let signatures = if self.wants_signatures { rrset.signature_records() } else { Records::default() };
@@ -280,11 +283,17 @@ impl<'b> Reply<'b> {
     ///
     /// # Errors
     /// [`Full`]. Source: RFC 6672 §2.2, §3.1.
-    pub(super) fn put_cname(&mut self, spot: Spot, ttl: u32, prefix: &[u8], target: usize) -> Result<usize, Full> {
+    pub(super) fn put_cname(
+        &mut self,
+        position: NamePosition,
+        ttl: u32,
+        prefix: &[u8],
+        target: usize,
+    ) -> Result<usize, Full> {
         if self.suffixes.is_some() {
-            return self.put_packed_cname(spot, ttl, prefix, target);
+            return self.put_packed_cname(position, ttl, prefix, target);
         }
-        let pointer = self.offset_behind(spot.at, 0);
+        let pointer = self.offset_behind(position.at, 0);
         let start = self.length;
         let mut head = [0, 0, 0, Type::CNAME.0 as u8, 0, 1, 0, 0, 0, 0, 0, 0];
         head[0..2].copy_from_slice(&(POINTER_MARK | pointer as u16).to_be_bytes());
@@ -324,14 +333,14 @@ impl<'b> Reply<'b> {
         start + owner + RECORD_FIXED_BYTES
     }
 
-    /// Where a name is found that an RRset leads to, which was put at `start`.
+    /// Where `target` is found, of an RRset that was put at `start`.
     #[inline]
     pub(super) fn target(&self, rrset: &Rrset<'_>, target: Target, start: usize, owner: Owner) -> TargetName {
         let Some(place) = target.place() else { return TargetName::Unknown };
         if self.suffixes.is_some() {
             return TargetName::Read(self.name_in_template(rrset, place, owner));
         }
-        let at = self.moved(place, start, owner);
+        let at = self.relocated(place, start, owner);
         if at <= POINTER_MAX { TargetName::At(at) } else { TargetName::Unknown }
     }
 
@@ -362,7 +371,7 @@ impl<'b> Reply<'b> {
     pub(super) fn put_target(&mut self, target: &TargetName, node: Node<'_>, rrset: &Rrset<'_>) -> Result<(), Full> {
         match target {
             TargetName::At(at) => {
-                let owner = Owner { pointer: *at, spot: Spot { at: *at, bytes: 0 }, skip: 0, prefix: 0 };
+                let owner = Owner { pointer: *at, position: NamePosition { at: *at, bytes: 0 }, skip: 0, prefix: 0 };
                 self.put(Section::Additional, owner, rrset).map(|_| ())
             }
             TargetName::Read(name) => {
@@ -379,8 +388,8 @@ impl<'b> Reply<'b> {
             TargetName::Read(_) => QNAME_OFFSET,
             TargetName::Unknown => return None,
         };
-        let spot = Spot { at, bytes: node.name_octets().len() };
-        Some(Owner { pointer: at, spot, skip: 0, prefix: 0 })
+        let position = NamePosition { at, bytes: node.name_octets().len() };
+        Some(Owner { pointer: at, position, skip: 0, prefix: 0 })
     }
 
     /// Makes sure that the name at `at`, and each of its suffixes, can be pointed at, if pointers are needed.
@@ -388,7 +397,7 @@ impl<'b> Reply<'b> {
     /// # Errors
     /// [`Full`].
     #[inline]
-    pub(super) fn reach(&mut self, at: usize) -> Result<(), Full> {
+    pub(super) fn ensure_reachable(&mut self, at: usize) -> Result<(), Full> {
         if at <= POINTER_MAX - NAME_BYTES_MAX || self.suffixes.is_some() { Ok(()) } else { Err(self.full(0)) }
     }
 

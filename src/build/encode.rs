@@ -56,9 +56,9 @@ pub(super) fn encode<'n>(
             out.extend_from_slice(rdata);
         }
         let signature_bytes = out.len() - body_end;
-        let Template { moves, targets, .. } = &template;
+        let Template { fixups, targets, .. } = &template;
         flags = flags.with(Flags::LEADS_ON, !targets.is_empty());
-        moves.iter().for_each(|at| out.extend_from_slice(&at.to_le_bytes()));
+        fixups.iter().for_each(|at| out.extend_from_slice(&at.to_le_bytes()));
         for target in targets {
             out.extend_from_slice(&target.pointer.to_le_bytes());
             out.extend_from_slice(&target.hash.0.to_le_bytes());
@@ -67,7 +67,7 @@ pub(super) fn encode<'n>(
         fields[0..2].copy_from_slice(&source.rtype.0.to_le_bytes());
         fields[2..4].copy_from_slice(&saturate(source.rdatas.len()).to_le_bytes());
         fields[4..6].copy_from_slice(&saturate(source.signatures.len()).to_le_bytes());
-        fields[6..8].copy_from_slice(&saturate(moves.len()).to_le_bytes());
+        fields[6..8].copy_from_slice(&saturate(fixups.len()).to_le_bytes());
         fields[8..10].copy_from_slice(&saturate(targets.len()).to_le_bytes());
         fields[10..14].copy_from_slice(&((body_end - start) as u32).to_le_bytes());
         fields[14..18].copy_from_slice(&(signature_bytes as u32).to_le_bytes());
@@ -101,7 +101,7 @@ const ALIAS_MODE: [u8; 2] = [0; 2];
 /// What is to be known of the template that was written last; its buffers are used again for the next.
 #[derive(Default)]
 struct Template<'n> {
-    moves: Vec<u16>,
+    fixups: Vec<u16>,
     targets: Vec<Target>,
     suffixes: Suffixes<'n>,
 }
@@ -115,7 +115,7 @@ fn has_additional(rtype: Type) -> bool {
 impl<'n> Template<'n> {
     /// Appends the records of one RRset, compressed.
     fn write(&mut self, out: &mut Vec<u8>, seed: Seed, owner: NameRef<'n>, source: &RrsetSource<'n>) {
-        self.moves.clear();
+        self.fixups.clear();
         self.targets.clear();
         self.suffixes.known.clear();
         let start = out.len();
@@ -129,7 +129,7 @@ impl<'n> Template<'n> {
                 let here = base + (out.len() - start);
                 let pointer = if embedded.is_compressible {
                     self.suffixes.start(owner);
-                    self.suffixes.write(out, here, embedded.name, base, |at| self.moves.push(saturate(at - base)))
+                    self.suffixes.write(out, here, embedded.name, base, |at| self.fixups.push(saturate(at - base)))
                 } else {
                     out.extend_from_slice(embedded.name.as_bytes());
                     here

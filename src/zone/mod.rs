@@ -17,7 +17,7 @@ mod text;
 
 use std::cmp::Ordering;
 
-pub use lookup::{Found, Missing, Trail};
+pub use lookup::{Found, LookupCursor, NextRead, NoMatch};
 pub use names::{Bucket, Names, NodeRef};
 pub use set::{Apex, Located, Slot, ZoneSet};
 

@@ -7,13 +7,13 @@
 //! ```text
 //!  0      1      2         4                                     integers are little endian
 //! +------+------+---------+------+-------------------+----------+----------------------------------+
-//! | flags| n    | count c | name | 2 NSEC3 hashes    | c × entry| c × (body, sigs, moves, targets) |
+//! | flags| n    | count c | name | 2 NSEC3 hashes    | c × entry| c × (body, sigs, fixups, targets) |
 //! +------+------+---------+------+-------------------+----------+----------------------------------+
 //!                          n octets 40, if IS_HASHED   18 octets
-//! entry:   type u16, records u16, signatures u16, moves u16, targets u16, body octets u32, sigs octets u32
+//! entry:   type u16, records u16, signatures u16, fixups u16, targets u16, body octets u32, sigs octets u32
 //! body:    records: owner C00C (the root: 00), type, class IN, TTL, RDLENGTH, RDATA; compressed as RFC 3597 §4 allows
 //! sigs:    the RRSIG records that cover the body's type, laid out likewise
-//! moves:   u16 each: where in the body a compression pointer stands inside RDATA
+//! fixups:  u16 each: where in the body a compression pointer stands inside RDATA
 //! targets: u16 + u64 each: a pointer to the name, or 0, its highest bit set if the name stands at or below the owner,
 //!          the next one if the record is an alias to a service there, and the hash of a name whose addresses belong in
 //!          the additional section
@@ -45,7 +45,7 @@ pub const NSEC3_HASH_BYTES: usize = 20;
 
 pub(crate) const HEAD_BYTES: usize = 4;
 pub(crate) const ENTRY_BYTES: usize = 18;
-const MOVE_BYTES: usize = 2;
+const FIXUP_BYTES: usize = 2;
 const TARGET_BYTES: usize = 10;
 
 /// Facts about a node that the lookup needs, one bit each.
@@ -97,7 +97,7 @@ pub struct Rrset<'z> {
     pub body: &'z [u8],
     /// The RRSIG records that cover them.
     pub signatures: &'z [u8],
-    moves: &'z [u8],
+    fixups: &'z [u8],
     targets: &'z [u8],
 }
 
@@ -242,11 +242,11 @@ pub struct Rrsets<'z> {
 /// What tells of an RRset.
 type Entry = [u8; ENTRY_BYTES];
 
-/// How many octets of data belong to an entry: body, signatures, moves, targets.
+/// How many octets of data belong to an entry: body, signatures, fixups, targets.
 #[inline]
 fn data_bytes(entry: &Entry) -> [usize; 4] {
-    let (moves, targets) = (usize::from(u16_at(entry, 6)), usize::from(u16_at(entry, 8)));
-    [u32_at(entry, 10) as usize, u32_at(entry, 14) as usize, moves * MOVE_BYTES, targets * TARGET_BYTES]
+    let (fixups, targets) = (usize::from(u16_at(entry, 6)), usize::from(u16_at(entry, 8)));
+    [u32_at(entry, 10) as usize, u32_at(entry, 14) as usize, fixups * FIXUP_BYTES, targets * TARGET_BYTES]
 }
 
 impl<'z> Iterator for Rrsets<'z> {
@@ -264,29 +264,29 @@ impl<'z> Rrset<'z> {
     /// The RRset that `entry` tells of, where `data` begins.
     #[inline]
     fn new(entry: &Entry, data: &'z [u8]) -> Self {
-        let [body, signatures, moves, targets] = data_bytes(entry);
+        let [body, signatures, fixups, targets] = data_bytes(entry);
         let (body, data) = data.split_at(body);
         let (signatures, data) = data.split_at(signatures);
-        let (moves, data) = data.split_at(moves);
+        let (fixups, data) = data.split_at(fixups);
         Self {
             rtype: Type(u16_at(entry, 0)),
             record_count: u16_at(entry, 2),
             signature_count: u16_at(entry, 4),
             body,
             signatures,
-            moves,
+            fixups,
             targets: &data[..targets],
         }
     }
 
     /// Whether compression pointers stand inside the RDATA of the body.
-    pub fn has_moves(self) -> bool {
-        !self.moves.is_empty()
+    pub fn has_fixups(self) -> bool {
+        !self.fixups.is_empty()
     }
 
     /// Where they stand.
-    pub fn moves(self) -> impl Iterator<Item = usize> + 'z {
-        self.moves.chunks_exact(MOVE_BYTES).map(|entry| usize::from(u16_at(entry, 0)))
+    pub fn fixups(self) -> impl Iterator<Item = usize> + 'z {
+        self.fixups.chunks_exact(FIXUP_BYTES).map(|entry| usize::from(u16_at(entry, 0)))
     }
 
     /// Whether addresses belong in the additional section.
@@ -320,7 +320,7 @@ impl<'z> Rrset<'z> {
             signature_count: 0,
             body: self.signatures,
             signatures: &[],
-            moves: &[],
+            fixups: &[],
             targets: &[],
         }
     }
@@ -334,7 +334,7 @@ impl<'z> Rrset<'z> {
         record: &TemplateRecord<'s>,
         scratch: &'s mut ArrayVec<u8, NAMED_RDATA_BYTES_MAX>,
     ) -> &'s [u8] {
-        if !self.has_moves() {
+        if !self.has_fixups() {
             return record.rdata;
         }
         scratch.clear();
@@ -376,7 +376,7 @@ impl<'z> Rrset<'z> {
     ///
     /// `owner` is the name of the node that the RRset belongs to.
     pub fn write_plain_rdata(self, owner: NameRef<'_>, record: &TemplateRecord<'_>, out: &mut Vec<u8>) {
-        if self.moves.is_empty() {
+        if self.fixups.is_empty() {
             out.extend_from_slice(record.rdata);
             return;
         }

@@ -198,7 +198,7 @@ impl ZoneSet {
         if self.zone_count == 1 && self.in_order.len() == 1 { self.by_hash.only() } else { None }
     }
 
-    /// What there is at the deepest apex at or above `name`: the zone, and the first steps towards the name there.
+    /// What there is at the deepest apex at or above `name`: the zone, and the search for the name there.
     ///
     /// `last` is what was found for the name before, if anything was; of many names, most are of a few zones. Cost: one hash step
     /// a label, and one probe for each number of labels that some apex has; of the zone of `last`, one step for each label below
@@ -209,7 +209,7 @@ impl ZoneSet {
             && name.label_count() >= zone.apex_labels
             && is_same(name.suffix_octets(zone.apex_labels), zone.apex().as_bytes())
         {
-            return Some(Located::Within(zone, zone.trail(name)));
+            return Some(Located::Within(zone, zone.cursor(name)));
         }
         *last = self.search(name, name.label_count());
         last.map(|apex| apex.located(name))

@@ -68,10 +68,10 @@ fn found(zone: &Zone, name: &str) -> String {
         Found::Exact(node) if node.is_empty() => format!("empty {}", node.name()),
         Found::Exact(node) => format!("exact {}", node.name()),
         Found::Delegation { cut, labels } => format!("cut {} {labels}", cut.name()),
-        Found::Redirected { owner, labels } => format!("dname {} {labels}", owner.name()),
-        Found::Missing(missing) => match zone.wildcard(&missing) {
+        Found::Dname { owner, labels } => format!("dname {} {labels}", owner.name()),
+        Found::NoMatch(no_match) => match zone.wildcard(&no_match) {
             Some(node) => format!("wildcard {}", node.name()),
-            None => format!("missing below {}", missing.encloser.name()),
+            None => format!("missing below {}", no_match.encloser.name()),
         },
     }
 }

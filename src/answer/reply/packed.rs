@@ -1,10 +1,11 @@
-//! The slow way to put records: with names compressed as far as they can be, and written out where no pointer reaches.
+//! Records put with every name compressed against all before it, and written out where no pointer reaches.
 //!
-//! Taken where a reply would be truncated otherwise, and might fit this way. Allocates nothing, but searches and hashes.
+//! Slow, and so done only where a reply would be truncated otherwise, and might fit this way. Allocates nothing, but searches and
+//! hashes. Apart from `reply.rs`, whose type it extends, by size and speed.
 
 use arrayvec::ArrayVec;
 
-use super::{Full, Owner, Reply, Section, Spot, first_record};
+use super::{Full, NamePosition, Owner, Reply, Section, first_record};
 use crate::wire::message::HEADER_BYTES;
 use crate::wire::name::encoded_bytes;
 use crate::wire::{Name, NameRef, Type, rdata};
@@ -48,8 +49,8 @@ impl Reply<'_> {
 
     /// There is no room for what takes so many octets at least.
     #[cold]
-    pub(super) fn full(&mut self, missing: usize) -> Full {
-        self.missing = missing;
+    pub(super) fn full(&mut self, needed_bytes: usize) -> Full {
+        self.needed_bytes = needed_bytes;
         Full
     }
 
@@ -65,7 +66,7 @@ impl Reply<'_> {
     /// Whether what was put, and what then had no room, might fit if each name took as little as names can.
     pub(in crate::answer) fn might_fit(&self) -> bool {
         let name = encoded_bytes(&self.octets[HEADER_BYTES..]).expect("the question was read");
-        let (mut at, mut bytes) = (first_record(name), first_record(name) + self.missing);
+        let (mut at, mut bytes) = (first_record(name), first_record(name) + self.needed_bytes);
         while at < self.length {
             let owner = encoded_bytes(&self.octets[at..]).expect("a record was written by us");
             let [rtype, length] = [0, RECORD_FIXED_BYTES - 2]
@@ -83,7 +84,7 @@ impl Reply<'_> {
     /// [`Full`].
     #[cold]
     pub(super) fn put_packed(&mut self, section: Section, owner: Owner, rrset: &Rrset<'_>) -> Result<usize, Full> {
-        let name = self.name_at(owner.spot.at);
+        let name = self.name_at(owner.position.at);
         let shown = NameRef::parse(&name.as_ref().as_bytes()[owner.prefix..]).expect("whole labels are taken from it");
         let start = self.length;
         self.put_packed_at(section, shown, template_question(&name, owner), rrset).map(|()| start)
@@ -127,12 +128,12 @@ impl Reply<'_> {
     #[cold]
     pub(super) fn put_packed_cname(
         &mut self,
-        spot: Spot,
+        position: NamePosition,
         ttl: u32,
         prefix: &[u8],
         target: usize,
     ) -> Result<usize, Full> {
-        let (owner, start) = (self.name_at(spot.at), self.length);
+        let (owner, start) = (self.name_at(position.at), self.length);
         let target = Name::join(prefix, self.name_at(target).as_ref()).expect("one that is too long is none");
         let mut head: RecordHead = [0, Type::CNAME.0 as u8, 0, 1, 0, 0, 0, 0];
         head[4..].copy_from_slice(&ttl.to_be_bytes());
@@ -151,12 +152,12 @@ impl Reply<'_> {
 
     /// The name that stands at `place` in the template of an RRset.
     pub(super) fn name_in_template(&self, rrset: &Rrset<'_>, place: usize, owner: Owner) -> Name {
-        let question = self.name_at(owner.spot.at);
+        let question = self.name_at(owner.position.at);
         rrset.name_at(template_question(&question, owner), place)
     }
 }
 
 /// What a template of the owner's node takes for the question's name.
 fn template_question(name: &Name, owner: Owner) -> &[u8] {
-    &name.as_padded()[owner.skip..owner.spot.bytes.max(owner.skip)]
+    &name.as_padded()[owner.skip..owner.position.bytes.max(owner.skip)]
 }

@@ -10,14 +10,14 @@ use crate::zone::hash::LookupName;
 use crate::zone::node::{Flags, Node, Rrset, Target};
 use crate::zone::{Found, Zone};
 
-/// The most RRsets of a service that lead on, that of the answer among them (RFC 9460 §3 lets clients give up as well).
+/// The most RRsets of a service whose targets are looked for, that of the answer among them (RFC 9460 §3 lets clients give up as well).
 const SERVICES_MAX: usize = 9;
-/// The most names to which each of them leads.
+/// The most targets of each of them.
 const SERVICE_TARGETS_MAX: usize = 32;
 
-/// An RRset in the reply that leads on to other names of its zone.
+/// An RRset in the reply for whose targets, other names of its zone, additional records are put.
 #[derive(Clone, Copy)]
-pub(super) struct Lead<'z> {
+pub(super) struct Additional<'z> {
     pub(super) zone: &'z Zone,
     pub(super) rrset: Rrset<'z>,
     /// Where it was put.
@@ -27,8 +27,8 @@ pub(super) struct Lead<'z> {
     pub(super) is_referral: bool,
 }
 
-impl<'z> Lead<'z> {
-    /// Puts what belongs to the names that the RRset leads to.
+impl<'z> Additional<'z> {
+    /// Puts what belongs to the targets of the RRset.
     ///
     /// In a referral, the addresses of servers at or below the cut are required (RFC 9471 §3); all else is put as far as there is
     /// room.
@@ -50,40 +50,40 @@ impl<'z> Lead<'z> {
         Ok(())
     }
 
-    /// Puts the addresses of the names that a service leads to; where it is an alias, the service there too, and what that leads to.
+    /// Puts the addresses of the targets of a service; where it is an alias, the service there too, and what belongs to its targets.
     fn put_services(&self, reply: &mut Reply<'_>) {
-        let mut leads: ArrayVec<Self, SERVICES_MAX> = ArrayVec::new();
-        leads.push(*self);
+        let mut sources: ArrayVec<Self, SERVICES_MAX> = ArrayVec::new();
+        sources.push(*self);
         let mut index = 0;
-        while let Some(lead) = leads.get(index).copied() {
-            let is_known = |target: &Target, leads: &[Self]| leads.iter().any(|known| known.leads_to(target));
-            for target in lead.targets().filter(|target| !is_known(target, &leads[..index])).collect::<Targets>() {
-                if target.is_alias() && !leads.is_full() {
-                    leads.extend(lead.put_service(target, &leads, reply));
+        while let Some(source) = sources.get(index).copied() {
+            let is_known = |target: &Target, sources: &[Self]| sources.iter().any(|known| known.has_target(target));
+            for target in source.targets().filter(|target| !is_known(target, &sources[..index])).collect::<Targets>() {
+                if target.is_alias() && !sources.is_full() {
+                    sources.extend(source.put_service(target, &sources, reply));
                 }
                 // Nobody is refused for want of an address that is not required.
-                let _is_left_out = lead.put_addresses(target, false, reply);
+                let _is_left_out = source.put_addresses(target, false, reply);
             }
             index += 1;
         }
     }
 
-    /// The names to which a service leads.
+    /// The targets of a service.
     fn targets(&self) -> impl Iterator<Item = Target> + 'z {
         self.rrset.targets().take(SERVICE_TARGETS_MAX)
     }
 
     /// Whether a name is among them.
-    fn leads_to(&self, target: &Target) -> bool {
+    fn has_target(&self, target: &Target) -> bool {
         self.targets().any(|own| own.hash == target.hash)
     }
 
-    /// Puts the RRset of the same type at one name, unless it is one of `leads`. What stands below a cut is not ours to give.
-    fn put_service(&self, target: Target, leads: &[Self], reply: &mut Reply<'_>) -> Option<Self> {
+    /// Puts the RRset of the same type at one name, unless it is one of `sources`. What stands below a cut is not ours to give.
+    fn put_service(&self, target: Target, sources: &[Self], reply: &mut Reply<'_>) -> Option<Self> {
         let (name, node) = self.find(target, reply)?;
         let hidden = Flags(Flags::IS_CUT.0 | Flags::IS_OCCLUDED.0);
         let rrset = node.rrset(self.rrset.rtype).filter(|_| !node.flags().has(hidden))?;
-        if leads.iter().any(|lead| core::ptr::eq(lead.rrset.body, rrset.body)) {
+        if sources.iter().any(|source| core::ptr::eq(source.rrset.body, rrset.body)) {
             return None;
         }
         let (start, owner) = (reply.len(), reply.target_owner(&name, node)?);
@@ -107,7 +107,7 @@ impl<'z> Lead<'z> {
         Ok(())
     }
 
-    /// The node of a name that the RRset leads to, perhaps a wildcard.
+    /// The node of a target, perhaps a wildcard.
     fn find(&self, target: Target, reply: &Reply<'_>) -> Option<(TargetName, Node<'z>)> {
         let name = reply.target(&self.rrset, target, self.start, self.owner);
         let found = self.zone.names().find_by(target.hash, |node| reply.is_target(&name, node.name_octets()));
@@ -116,7 +116,7 @@ impl<'z> Lead<'z> {
     }
 }
 
-/// Names to which a service leads.
+/// Targets of a service.
 type Targets = ArrayVec<Target, SERVICE_TARGETS_MAX>;
 
 /// The wildcard that stands for a target that does not exist.
@@ -125,7 +125,7 @@ fn wildcard_for<'z>(zone: &'z Zone, target: &Name) -> Option<Node<'z>> {
         return None;
     }
     match zone.lookup(&LookupName::new(target.as_ref())) {
-        Found::Missing(missing) => zone.wildcard(&missing),
-        Found::Exact(_) | Found::Delegation { .. } | Found::Redirected { .. } => None,
+        Found::NoMatch(no_match) => zone.wildcard(&no_match),
+        Found::Exact(_) | Found::Delegation { .. } | Found::Dname { .. } => None,
     }
 }

@@ -173,7 +173,8 @@ impl<'b, 'z> Group<'b, 'z> {
         let mut read = Read::new();
         // A panic is our bug, and not told here: what was not read is read again behind the fence of its own answer.
         let _outcome = catch_unwind(AssertUnwindSafe(|| {
-            read_ahead(snapshot, |offset| queries.get(first + offset).map(|datagram| datagram.octets), &mut read);
+            let octets = (first..).map_while(|index| queries.get(index)).map(|datagram| datagram.octets);
+            read_ahead(snapshot, octets, &mut read);
         }));
         Self { queries, first, read }
     }

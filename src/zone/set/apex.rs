@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::wire::{NameRef, SharedName};
 use crate::zone::hash::{LookupName, NameHash};
-use crate::zone::{Trail, Zone};
+use crate::zone::{LookupCursor, Zone};
 
 /// The name of a zone in a set, and what is there.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub(super) enum State {
 /// Where a name belongs.
 #[derive(Clone, Copy)]
 pub enum Located<'z> {
-    /// To this zone, with these first steps.
-    Within(&'z Zone, Trail<'z>),
+    /// To this zone, with the search that begins there.
+    Within(&'z Zone, LookupCursor<'z>),
     /// To a zone that should be served and can't.
     Broken,
 }
@@ -70,6 +70,6 @@ impl Apex {
     /// Where `name` belongs, which is at or below the apex.
     #[inline]
     pub fn located(&self, name: &LookupName<'_>) -> Located<'_> {
-        self.zone().map_or(Located::Broken, |zone| Located::Within(zone, zone.trail(name)))
+        self.zone().map_or(Located::Broken, |zone| Located::Within(zone, zone.cursor(name)))
     }
 }
