@@ -1,6 +1,5 @@
 //! One request from its octets to its response: each kind of [`Request`] has its own way here.
 
-use core::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::answer::code::Rcode;
@@ -16,7 +15,7 @@ use crate::answer::walk::{self, Scope};
 use crate::answer::{canary, chaos};
 use crate::wire::Class;
 use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, OPT_BYTES, PLAIN_UDP_BYTES_MAX, flag};
-use crate::wire::tsig::{BADKEY, Tsig};
+use crate::wire::tsig::BADKEY;
 use crate::zone::{Apex, Located, LookupCursor, Names, NextRead, Slot, Zone, ZoneSet};
 
 /// A request that was read, and as much of the search for its answer as was done.
@@ -109,11 +108,9 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         if let Some(response) = injected::respond(snapshot, self.octets, &message.question(), context) {
             return response;
         }
-        let (settings, transport, edns) = (&snapshot.settings, context.transport, message.edns.as_ref());
-        if let Some(at) = message.tsig_at
-            && edns.is_none_or(is_known_version)
-        {
-            return self.refuse_key(message, at, settings, context, reply);
+        let (settings, transport, edns) = (&snapshot.settings, context.transport, message.trailer.edns.as_ref());
+        if message.trailer.tsig_at.is_some() && edns.is_none_or(is_known_version) {
+            return self.refuse_key(message, settings, context, reply);
         }
         let question = message.question();
         let limit = reply_bytes_max(settings, edns, transport);
@@ -165,13 +162,12 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
     fn refuse_key(
         &self,
         message: &Message<'_>,
-        at: NonZeroU16,
         settings: &Settings,
         context: &RequestContext,
         reply: &mut [u8],
     ) -> Response {
-        let Some(tsig) = Tsig::read(self.octets, at.get().into()) else { return self.refuse(Rcode::FORMERR, reply) };
-        let (question, edns) = (message.question(), message.edns.as_ref());
+        let Some(tsig) = message.trailer.tsig(self.octets) else { return self.refuse(Rcode::FORMERR, reply) };
+        let (question, edns) = (message.question(), message.trailer.edns.as_ref());
         let limit = reply_bytes_max(settings, edns, context.transport);
         let room = (limit - question.end()).checked_sub(tsig.refusal_bytes());
         let is_truncated = room.is_none_or(|room| room < OPT_BYTES);

@@ -1,9 +1,7 @@
 //! What a message asks for, by its OPCODE and its question: each kind of request has its own way to a response.
 
-use core::num::NonZeroU16;
-
 use crate::answer::code::Rcode;
-use crate::wire::message::{Edns, HEADER_BYTES, Header, Question, Trailer, opcode, read_trailer};
+use crate::wire::message::{HEADER_BYTES, Header, Question, Trailer, opcode, read_trailer};
 use crate::wire::{Class, Type};
 use crate::zone::hash::{LookupName, Starts};
 
@@ -28,9 +26,8 @@ pub(super) struct Message<'q> {
     pub(super) name: LookupName<'q>,
     pub(super) qtype: Type,
     pub(super) qclass: Class,
-    pub(super) edns: Option<Edns>,
-    /// Where the TSIG record starts in the query.
-    pub(super) tsig_at: Option<NonZeroU16>,
+    /// OPT and TSIG.
+    pub(super) trailer: Trailer,
 }
 
 impl<'q> Request<'q> {
@@ -51,10 +48,10 @@ impl<'q> Request<'q> {
         let mut starts = Starts::default();
         let question = Question::read(query, |start| starts.note(start)).filter(|_| header.counts[0] == 1);
         let Some(question) = question else { return Self::Malformed };
-        let Ok(Trailer { edns, tsig_at }) = read_trailer(query, header, question.end()) else { return Self::Malformed };
+        let Ok(trailer) = read_trailer(query, header, question.end()) else { return Self::Malformed };
         let Question { name, qtype, qclass } = question;
         let name = LookupName::noted(name, starts, &query[HEADER_BYTES..]);
-        let message = Message { name, qtype, qclass, edns, tsig_at };
+        let message = Message { name, qtype, qclass, trailer };
         match (qtype, qclass) {
             (Type::AXFR | Type::IXFR, Class::IN | Class::ANY) => Self::Transfer(message),
             _ => Self::Query(message),

@@ -143,8 +143,15 @@ pub struct Edns {
 pub struct Trailer {
     /// The OPT record, if there is one.
     pub edns: Option<Edns>,
-    /// Where the TSIG record starts in the message, if there is one: [`Tsig::read`] reads it.
+    /// Where the TSIG record starts in the message, if there is one. It is the last record, and whole.
     pub tsig_at: Option<NonZeroU16>,
+}
+
+impl Trailer {
+    /// What the TSIG record says, if there is one, of the message in which it was found.
+    pub fn tsig<'m>(&self, message: &'m [u8]) -> Option<Tsig<'m>> {
+        self.tsig_at.and_then(|at| Tsig::read(message, at.get().into()))
+    }
 }
 
 /// The records behind the question cannot be read, or say what they must not: FORMERR.

@@ -1,6 +1,6 @@
-//! The TSIG record of a query: read as far as it takes to refuse it (RFC 8945 §4.2).
+//! The TSIG record of a message (RFC 8945 §4.2), and the one of a reply that refuses it.
 //!
-//! Knows no key yet: there is none that could be right. What is verified with keys and signed stands here when there are some.
+//! Knows no key: which are known, and what they verify and sign, is for others to say.
 
 use crate::wire::{Class, Name, Type};
 
@@ -14,37 +14,57 @@ const TIME_BYTES: usize = 8;
 /// Octets of Original ID and Error.
 const ID_BYTES: usize = 4;
 
-/// What the TSIG record of a query says that its reply repeats.
+/// What a TSIG record says.
 ///
 /// ```text
 /// key name | TYPE 250 | CLASS ANY | TTL 0 | RDLENGTH
 /// algorithm name | Time Signed (48) | Fudge (16) | MAC Size (16) | MAC | Original ID (16) | Error (16) | Other Len (16) | Other
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Tsig {
+pub struct Tsig<'m> {
     /// The name of the key.
     pub key: Name,
     /// The name of the algorithm.
     pub algorithm: Name,
-    /// Time Signed and Fudge.
-    time: [u8; TIME_BYTES],
+    /// When the message was signed, in seconds since the Unix epoch: 48 bits.
+    pub time_signed: u64,
+    /// By how many seconds the clocks may differ.
+    pub fudge: u16,
+    /// The MAC.
+    pub mac: &'m [u8],
+    /// The ID of the message when it was signed.
+    pub original_id: u16,
+    /// The extended RCODE of TSIG.
+    pub error: u16,
+    /// What the error needs besides.
+    pub other: &'m [u8],
 }
 
-impl Tsig {
-    /// Reads the record at `at`, which is a whole record of that type. `None` where it is malformed: of another class than ANY, or
-    /// its RDATA is not what the fields say. Its TTL is not looked at, as BIND and Knot do not either.
-    pub fn read(message: &[u8], at: usize) -> Option<Self> {
+impl<'m> Tsig<'m> {
+    /// Reads the record at `at`, which is a whole record of that type; what is signed stands in front of it. `None` where it is
+    /// malformed: of another class than ANY, or its RDATA is not what the fields say. Its TTL is not looked at, as BIND and Knot do
+    /// not either.
+    pub fn read(message: &'m [u8], at: usize) -> Option<Self> {
         let (key, head_at) = Name::read(message, at).ok()?;
         let head = message.get(head_at..)?.first_chunk::<HEAD_BYTES>()?;
         let rdata_at = head_at + HEAD_BYTES;
         let end = rdata_at + usize::from(u16::from_be_bytes([head[8], head[9]]));
         let is_any = head[2..4] == Class::ANY.0.to_be_bytes();
         let (algorithm, fields_at) = Name::read(message, rdata_at).ok().filter(|_| is_any)?;
-        let fields = message.get(fields_at..end)?;
-        let (time, fields) = fields.split_first_chunk::<TIME_BYTES>()?;
-        let fields = behind_sized(fields)?;
-        let (_id_and_error, fields) = fields.split_first_chunk::<ID_BYTES>()?;
-        behind_sized(fields)?.is_empty().then_some(Self { key, algorithm, time: *time })
+        let ([t0, t1, t2, t3, t4, t5, f0, f1], fields) = message.get(fields_at..end)?.split_first_chunk::<TIME_BYTES>()?;
+        let (mac, fields) = split_sized(fields)?;
+        let ([i0, i1, e0, e1], fields) = fields.split_first_chunk::<ID_BYTES>()?;
+        let (other, rest) = split_sized(fields)?;
+        rest.is_empty().then_some(Self {
+            key,
+            algorithm,
+            time_signed: u64::from_be_bytes([0, 0, *t0, *t1, *t2, *t3, *t4, *t5]),
+            fudge: u16::from_be_bytes([*f0, *f1]),
+            mac,
+            original_id: u16::from_be_bytes([*i0, *i1]),
+            error: u16::from_be_bytes([*e0, *e1]),
+            other,
+        })
     }
 
     /// Octets of the record that says why this one is refused.
@@ -70,7 +90,8 @@ impl Tsig {
             &[0; 4], // TTL
             &length,
             self.algorithm.as_ref().as_bytes(),
-            &self.time,
+            &self.time_signed.to_be_bytes()[2..],
+            &self.fudge.to_be_bytes(),
             &[0; 2],           // MAC Size
             &id.to_be_bytes(), // Original ID
             &error.to_be_bytes(),
@@ -83,8 +104,31 @@ impl Tsig {
     }
 }
 
-/// What stands behind octets that have their count in front.
-fn behind_sized(fields: &[u8]) -> Option<&[u8]> {
+/// Parts octets that have their count in front from what stands behind them.
+fn split_sized(fields: &[u8]) -> Option<(&[u8], &[u8])> {
     let (count, rest) = fields.split_first_chunk::<2>()?;
-    rest.get(usize::from(u16::from_be_bytes(*count))..)
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*count)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_fields_are_read_and_no_part_of_a_record_is_one() {
+        let mut message = b"in front".to_vec();
+        message.extend(b"\x03key\0\x00\xFA\x00\xFF\0\0\0\0\x00\x26");
+        message.extend(b"\x0Bhmac-sha256\0\x00\x01\x02\x03\x04\x05\x01\x2C\x00\x03MAC\x12\x34\x00\x12\x00\x06behind");
+        let rdata_bytes = message.len() - (8 + 5 + HEAD_BYTES);
+        message[8 + 5 + 9] = rdata_bytes as u8;
+        let tsig = Tsig::read(&message, 8).expect("it is whole");
+        assert_eq!((tsig.key.to_string(), tsig.algorithm.to_string()), ("key.".to_owned(), "hmac-sha256.".to_owned()));
+        assert_eq!((tsig.time_signed, tsig.fudge, tsig.mac), (0x0001_0203_0405, 300, &b"MAC"[..]));
+        assert_eq!((tsig.original_id, tsig.error, tsig.other), (0x1234, 18, &b"behind"[..]));
+        for end in 8..message.len() {
+            assert!(Tsig::read(&message[..end], 8).is_none(), "{end}");
+        }
+        message[8 + 5 + 9] -= 1;
+        assert!(Tsig::read(&message, 8).is_none(), "an octet behind what the fields say");
+    }
 }
