@@ -23,7 +23,7 @@ use crate::zone::{Apex, Located, LookupCursor, Names, NextRead, Slot, Zone, Zone
 /// [`respond`](crate::answer::respond) does all at once. Whoever has several requests reads them all first, lets each
 /// [`Self::locate`] its zone and then [`Self::advance`] a step at a time, and fetches what that yields; then the
 /// [`Self::target_cursors`] in the same way. What is not in the caches is then waited for once a step, and not once for each
-/// request. Where there are very many zones, the [`Self::places`] of all and then the zones there come first.
+/// request. Where there are very many zones, the [`Self::slots`] of all and then the zones there come first.
 pub struct PendingQuery<'q, 'z> {
     octets: &'q [u8],
     /// The ID and the second word of the header.
@@ -56,7 +56,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
     }
 
     /// What the search for the zone reads first: where it is told which zone that is.
-    pub fn places(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Slot> {
+    pub fn slots(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Slot> {
         self.request.message().into_iter().flat_map(|message| zones.slots(&message.name))
     }
 

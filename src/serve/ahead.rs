@@ -17,9 +17,9 @@ const FAR_ZONES_MIN: usize = 1000;
 /// From so many names on, the targets of records are fetched ahead too; the caches hold fewer.
 const FAR_NAMES_MIN: usize = 50_000;
 
-/// The most places of zones that are fetched: a query has one for each number of labels that some apex has, most often
-/// one or two.
-const PLACES_MAX: usize = 2 * GROUP;
+/// The most slots of the set of zones that are fetched: a query has one for each number of labels that some apex has, most
+/// often one or two.
+const SLOTS_MAX: usize = 2 * GROUP;
 
 /// Cache lines of a zone that every search reads.
 const ZONE_LINES: usize = 3;
@@ -37,10 +37,10 @@ pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, queries: impl Iterator<Item = 
     let zones = &snapshot.zones;
     read.extend(queries.take(GROUP).map(PendingQuery::read));
     if zones.len() >= FAR_ZONES_MIN {
-        let places = read.iter().flatten().flat_map(|query| query.places(zones));
-        let places: ArrayVec<_, PLACES_MAX> = places.take(PLACES_MAX).collect();
-        places.iter().for_each(|place| prefetch(*place));
-        let zones = places.into_iter().flatten().filter_map(|apex| apex.zone());
+        let slots = read.iter().flatten().flat_map(|query| query.slots(zones));
+        let slots: ArrayVec<_, SLOTS_MAX> = slots.take(SLOTS_MAX).collect();
+        slots.iter().for_each(|slot| prefetch(*slot));
+        let zones = slots.into_iter().flatten().filter_map(|apex| apex.zone());
         zones.for_each(|zone| prefetch_lines(&**zone, ZONE_LINES));
     }
     let mut last = zones.only();
