@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use strsim::osa_distance;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -115,14 +116,14 @@ impl Walk {
 /// Says that a key is unknown and which is nearest.
 fn unknown(span: Range<usize>, name: &str, full: &str, section: &'static Section) -> ConfigFault {
     let keys = (section.keys)();
-    let close = |known: &&&str| distance(name, known) <= (name.len() / 3).max(2);
-    let near = keys.iter().filter(close).min_by_key(|known| distance(name, known));
+    let close = |known: &&&str| osa_distance(name, known) <= (name.len() / 3).max(2);
+    let near = keys.iter().filter(close).min_by_key(|known| osa_distance(name, known));
     let help = match (near, elsewhere(ROOT, name)) {
         (Some(near), _) => format!("did you mean `{near}`?"),
         (None, Some(place)) => format!("`{name}` is a key of [{place}]"),
         (None, None) => {
             let place = if section.path.is_empty() { "the file".to_owned() } else { format!("[{}]", section.path) };
-            let nearest = keys.iter().min_by_key(|known| distance(name, known)).unwrap_or(&"");
+            let nearest = keys.iter().min_by_key(|known| osa_distance(name, known)).unwrap_or(&"");
             let all: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
             format!("known in {place}: {} (the nearest is `{nearest}`)", all.join(", "))
         }
@@ -146,26 +147,6 @@ fn elsewhere(section: &'static Section, name: &str) -> Option<&'static str> {
 /// Joins a path and a key with a dot.
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-/// How many letters must be put in, taken out, changed or swapped with their neighbour to make one word of the other.
-pub(super) fn distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let width = right.len() + 1;
-    let mut rows: Vec<Vec<usize>> = vec![(0..width).collect()];
-    for i in 1..=left.len() {
-        let mut row = vec![i];
-        for j in 1..width {
-            let change = usize::from(left[i - 1] != right[j - 1]);
-            let mut least = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + change);
-            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[left.len()][right.len()]
 }
 
 /// The field names of a struct, as it tells them when it is read.
@@ -229,19 +210,5 @@ mod tests {
         assert_eq!((ROOT.keys)(), ["server", "log", "admin", "anycast", "zone"]);
         assert_eq!((ZONE.keys)(), ["name", "file"]);
         assert!((TCP.keys)().contains(&"clients-per-address-max"));
-    }
-
-    #[test]
-    fn distance_counts_edits_and_swaps() {
-        for (left, right, edits) in [
-            ("listen", "listen", 0),
-            ("listn", "listen", 1),
-            ("lisetn", "listen", 1),
-            ("", "abc", 3),
-            ("zone", "log", 3),
-        ] {
-            assert_eq!(distance(left, right), edits, "{left} {right}");
-            assert_eq!(distance(right, left), edits, "{right} {left}");
-        }
     }
 }
