@@ -1,38 +1,71 @@
-//! One query and its reply, whatever happens in between: the fence around [`answer::respond`](answer::respond).
+//! One query and its reply, whatever happens in between: a panic in [`answer::respond`](answer::respond) or in a
+//! stream of messages is caught here.
 //!
-//! A panic in there is our bug. It costs that client its answer (SERVFAIL), never the worker: a query of death must
-//! not take down one server after another. Refuses to know zones and sockets.
+//! Such a panic is our bug. It costs that client its answer (SERVFAIL, or the end of the connection in the midst of a
+//! stream), never the worker: a query of death must not take down one site after another. Refuses to know zones and
+//! sockets.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::throttle::Throttle;
-use crate::answer::{self, PendingQuery, RequestContext, Response, Snapshot};
+use crate::answer::{self, PendingQuery, ReplyStream, RequestContext, Response, Snapshot};
 use crate::metrics::Answers;
 
-/// Answers `query` into `reply`, counts what happened and returns the length of the reply, if there is one.
+/// Answers `query` into `reply`, counts what happened and returns it.
 ///
-/// `asked` is what was read of the query already, from the same snapshot.
-/// Allocates nothing unless the answer panics.
+/// `pending` is what was read of the query already, from the same snapshot. Allocates nothing unless the answer panics
+/// or is a stream.
 pub(super) fn exchange<'z>(
     snapshot: &'z Arc<Snapshot>,
     query: &[u8],
-    asked: Option<&mut PendingQuery<'_, 'z>>,
+    pending: Option<&mut PendingQuery<'_, 'z>>,
     context: &RequestContext,
     reply: &mut [u8],
     counters: &Answers,
-) -> Option<usize> {
+) -> Response {
     counters.queries.add(1);
     counters.octets_in.add(query.len() as u64);
     // Nothing that was half done survives a panic: the snapshot is immutable and the reply is written anew.
-    let verdict = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, asked, context, &mut *reply)));
-    let verdict = verdict.unwrap_or_else(|_| {
+    let response = catch_unwind(AssertUnwindSafe(|| respond(snapshot, query, pending, context, &mut *reply)));
+    let response = response.unwrap_or_else(|_| {
         counters.panics.add(1);
-        tell_panic(query.len(), Instant::now());
+        log_panic(query.len(), Instant::now());
         refuse(query, Rcode::ServFail, reply)
     });
-    count(verdict, counters)
+    count(&response, counters);
+    response
+}
+
+/// Takes the next message of a stream, which it writes to the start of `message`; returns its length, `None` behind
+/// the last.
+///
+/// # Errors
+/// [`StreamPanicked`], which is counted; the stream must not be asked again.
+pub(super) fn next_message(
+    messages: &mut dyn ReplyStream,
+    message: &mut [u8],
+    counters: &Answers,
+) -> Result<Option<usize>, StreamPanicked> {
+    // Nothing of the stream is used after a panic.
+    catch_unwind(AssertUnwindSafe(|| messages.write_next(message))).map_err(|_| {
+        counters.panics.add(1);
+        log_stream_panic(Instant::now());
+        StreamPanicked
+    })
+}
+
+/// A stream of messages panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StreamPanicked;
+
+/// As [`log_panic`], for a stream.
+#[cold]
+fn log_stream_panic(now: Instant) {
+    if let Some(untold) = PANIC_LINES.admit(now) {
+        tracing::error!(untold, "a reply of several messages panicked; its connection is closed");
+    }
 }
 
 /// The time since the Unix epoch, for [`RequestContext::now`].
@@ -45,7 +78,7 @@ pub(super) fn unix_now() -> Duration {
 ///
 /// Out of line: a query that is answered does not come here.
 #[cold]
-fn tell_panic(query_bytes: usize, now: Instant) {
+fn log_panic(query_bytes: usize, now: Instant) {
     if let Some(untold) = PANIC_LINES.admit(now) {
         tracing::error!(octets = query_bytes, untold, "a query made the answer panic; the client gets SERVFAIL");
     }
@@ -60,30 +93,28 @@ const PANIC_LINES_MAX: u32 = 1;
 /// Answers a query whose end was lost, from what is left of it: FORMERR, or nothing to a response.
 ///
 /// Nobody honest asks with more octets than any UDP buffer that we announce, so that no zone is consulted.
-pub(super) fn refuse_cut_short(query: &[u8], reply: &mut [u8], counters: &Answers) -> Option<usize> {
+pub(super) fn refuse_cut_short(query: &[u8], reply: &mut [u8], counters: &Answers) -> Response {
     counters.queries.add(1);
     counters.octets_in.add(query.len() as u64);
-    count(refuse(query, Rcode::FormErr, reply), counters)
+    let response = refuse(query, Rcode::FormErr, reply);
+    count(&response, counters);
+    response
 }
 
-/// Counts a verdict and returns the length of the reply.
-fn count(verdict: Response, counters: &Answers) -> Option<usize> {
-    match verdict {
-        Response::Reply { length, rcode, qtype, is_truncated } => {
-            counters.count_reply(rcode, qtype, is_truncated);
-            Some(length)
-        }
-        // Nobody writes streams yet.
-        Response::Stream { .. } | Response::Drop => {
-            counters.drops.add(1);
-            None
-        }
+/// Counts a response. A stream is one reply, however many messages it has.
+fn count(response: &Response, counters: &Answers) {
+    match *response {
+        Response::Reply { rcode, qtype, is_truncated, .. } => counters.count_reply(rcode, qtype, is_truncated),
+        Response::Stream { qtype, .. } => counters.count_reply(Rcode::NoError as u16, qtype, false),
+        Response::Drop => counters.drops.add(1),
     }
 }
 
-/// The RCODEs that this room gives by itself.
+/// The RCODEs that are counted or given here.
 #[derive(Clone, Copy, Debug)]
 enum Rcode {
+    /// A stream of messages is an answer.
+    NoError = 0,
     /// The query is not what it should be (RFC 1035 §4.1.1).
     FormErr = 1,
     /// We failed.
@@ -137,16 +168,16 @@ fn question_end(query: &[u8]) -> Option<usize> {
 fn respond<'z>(
     snapshot: &'z Arc<Snapshot>,
     query: &[u8],
-    asked: Option<&mut PendingQuery<'_, 'z>>,
+    pending: Option<&mut PendingQuery<'_, 'z>>,
     context: &RequestContext,
     reply: &mut [u8],
 ) -> Response {
     #[cfg(test)]
-    super::wedge::wedge_if_asked(query);
+    super::injected::wedge_if_asked(query);
     #[cfg(test)]
-    super::wedge::spin_if_asked(query);
-    match asked {
-        Some(asked) => asked.respond(snapshot, context, reply),
+    super::injected::spin_if_asked(query);
+    match pending {
+        Some(pending) => pending.respond(snapshot, context, reply),
         None => answer::respond(snapshot, query, context, reply),
     }
 }
@@ -194,6 +225,11 @@ mod tests {
         octets
     }
 
+    /// The octets of a reply.
+    fn length_of(response: &Response) -> Option<usize> {
+        if let Response::Reply { length, .. } = response { Some(*length) } else { None }
+    }
+
     #[test]
     fn a_panic_costs_one_client_its_answer_and_is_counted() {
         let metrics = Metrics::new(1, 0);
@@ -201,15 +237,15 @@ mod tests {
         let counters = &blocks[0].answers;
         let asked = query(PANIC_NAME);
         let mut reply = [0xFF; 512];
-        let length = exchange(&Arc::default(), &asked, None, &CONTEXT, &mut reply, counters);
+        let response = exchange(&Arc::default(), &asked, None, &CONTEXT, &mut reply, counters);
         let question = &asked[12..12 + PANIC_NAME.len() + 4];
-        assert_eq!(length, Some(12 + question.len()));
+        assert_eq!(length_of(&response), Some(12 + question.len()));
         assert_eq!(&reply[..12], &[0xAB, 0xCD, 0x81, 0x02, 0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(&reply[12..12 + question.len()], question);
         assert_eq!((counters.panics.value(), counters.replies_with(2), counters.queries.value()), (1, 1, 1));
 
         let next = exchange(&Arc::default(), &query(b"\x03www\x00"), None, &CONTEXT, &mut reply, counters);
-        assert!(next.is_some(), "the next query is answered");
+        assert!(length_of(&next).is_some(), "the next query is answered");
         assert_eq!((counters.panics.value(), counters.replies()), (1, 2));
     }
 
@@ -219,8 +255,8 @@ mod tests {
         for name in [&b"\xC0\x0C"[..], b"\x40aaaa", b"\x3F", b"\x03www"] {
             let mut asked = query(name);
             asked.truncate(12 + name.len());
-            let verdict = refuse(&asked, Rcode::FormErr, &mut reply);
-            assert_eq!(verdict, Response::Reply { length: 12, rcode: 1, qtype: 0, is_truncated: false }, "{name:?}");
+            let response = refuse(&asked, Rcode::FormErr, &mut reply);
+            assert_eq!(response, Response::Reply { length: 12, rcode: 1, qtype: 0, is_truncated: false }, "{name:?}");
             assert_eq!(&reply[4..12], &[0; 8]);
         }
     }
@@ -233,7 +269,7 @@ mod tests {
         let mut response = query(b"\x00");
         response[2] |= 0x80;
         for octets in [&response[..], &response[..2], &[], &query(b"\x00")[..11]] {
-            assert_eq!(refuse_cut_short(octets, &mut [0; 512], counters), None);
+            assert_eq!(refuse_cut_short(octets, &mut [0; 512], counters), Response::Drop);
         }
         assert_eq!((counters.drops.value(), counters.replies()), (4, 0));
     }
@@ -243,7 +279,8 @@ mod tests {
         let metrics = Metrics::new(1, 0);
         let asked = query(b"\x03WwW\x00");
         let mut reply = [0; 512];
-        let length = refuse_cut_short(&asked, &mut reply, &metrics.udp()[0].answers).expect("there is a reply");
+        let response = refuse_cut_short(&asked, &mut reply, &metrics.udp()[0].answers);
+        let length = length_of(&response).expect("there is a reply");
         assert_eq!((&reply[2..6], &reply[12..length]), (&[0x81, 1, 0, 1][..], &asked[12..21]));
     }
 }

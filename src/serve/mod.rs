@@ -14,6 +14,8 @@ mod admission;
 pub mod ahead;
 mod bind;
 mod exchange;
+#[cfg(test)]
+mod injected;
 mod limits;
 mod publish;
 mod running;
@@ -22,8 +24,6 @@ mod tcp;
 mod thread;
 mod throttle;
 mod udp;
-#[cfg(test)]
-mod wedge;
 
 pub use bind::{BindCause, BindError, Bound, Place, bind, listen_at};
 pub use limits::TcpLimits;

@@ -14,8 +14,8 @@ use crate::answer::Snapshot;
 ///
 /// Returns when no thread reads the old snapshot any more, normally within a millisecond, and frees it here unless the
 /// caller or somebody else kept a pointer to it. Freeing a big zone takes time: call this from a thread that may
-/// block. Where somebody holds on to the old snapshot for longer than `GRACE_TIME_MAX` (a wedged worker, or a pointer
-/// that was kept), a thread of its own waits for that instead, so that the last pointer is never dropped by a worker.
+/// block. Where somebody holds on to the old snapshot for longer than `GRACE_TIME_MAX` (a stream of replies, a wedged
+/// worker), a thread of its own waits for that instead, so that the last pointer is never dropped by whoever answers.
 pub fn publish(current: &ArcSwap<Snapshot>, next: Arc<Snapshot>) {
     retire(current.swap(next), GRACE_TIME_MAX);
 }
@@ -28,7 +28,8 @@ fn retire(old: Arc<Snapshot>, grace_time_max: Duration) {
     let mut pause = PAUSE_FIRST;
     while Arc::strong_count(&old) > 1 {
         if start.elapsed() >= grace_time_max {
-            // Each such thread waits for at least one stuck holder of its own, which bounds their number.
+            // Each such thread waits for at least one holder of its own, a connection or a worker, which bounds their
+            // number.
             let spare = Arc::clone(&old);
             let waiter = thread::Builder::new().name("retire".to_owned()).spawn(move || wait_and_drop(old));
             if let Err(error) = waiter {
@@ -49,8 +50,9 @@ fn wait_and_drop(old: Arc<Snapshot>) {
     }
 }
 
-/// How long [`publish`] itself waits for the readers of the old snapshot.
-pub(super) const GRACE_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long [`publish`] itself waits for the readers of the old snapshot: longer than a worker does without a CPU, and
+/// not for streams, which may take minutes.
+const GRACE_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// The first pause between two looks; a batch takes less than this.
 const PAUSE_FIRST: Duration = Duration::from_micros(100);

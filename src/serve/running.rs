@@ -192,15 +192,14 @@ const OPEN_FILES_ASSUMED: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::injected::PANIC_NAME;
     use crate::serve::bind;
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
 
     /// A query whose name makes the answer panic in tests.
     fn deadly_query() -> Vec<u8> {
-        let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        octets.extend_from_slice(b"\x05panic\x05fence\x04test\x00\x00\x01\x00\x01");
-        octets
+        [&[0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], PANIC_NAME, &[0, 1, 0, 1]].concat()
     }
 
     #[test]

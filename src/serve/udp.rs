@@ -2,7 +2,12 @@
 //!
 //! One pinned thread each, on a socket of its own for each address. Refuses to know what a query means.
 
+mod io;
 mod pool;
+mod sockets;
 mod worker;
 
 pub(super) use pool::UdpPool;
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::*;
 use crate::answer::Snapshot;
 use crate::answer::{Canary, Settings};
 use crate::serve::ReplaceError;
-use crate::serve::wedge::{self, WAIT_MAX, WEDGES, wait_until};
+use crate::serve::injected::{self, WAIT_MAX, WEDGES, wait_until};
 use crate::serve::{Running, STOP_TIME_MAX, TcpLimits, bind};
 use crate::wire::NameRef;
 use arc_swap::ArcSwap;
@@ -42,7 +42,7 @@ impl TestServer {
 
     /// Wedges the thread in charge of `worker` and waits until it hangs.
     fn wedge(&self, worker: u16, index: u8) {
-        let name = wedge::name(index);
+        let name = injected::name(index);
         let name = NameRef::parse(&name).expect("a good name");
         let stuck = WEDGES[usize::from(index)].stuck();
         let query = self.canary.steered_soa(name, worker, 0xFFFF, 1232);

@@ -160,7 +160,7 @@ impl TcpPool {
         Ok(())
     }
 
-    /// Takes the lock; the replaced is whole after every step, so that a poisoned lock can be used.
+    /// Takes the lock; what it guards is whole after every step, so that a poisoned lock can be used.
     fn replaced(&self) -> MutexGuard<'_, ReplacedThreads<TcpBlock>> {
         self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -24,7 +24,7 @@ pub(super) enum Limit {
     /// The client may be silent for so long.
     Idle,
     /// A message that was begun, or replies, may take so long.
-    Transfer,
+    Io,
 }
 
 /// Names one thing; the name of one that is gone finds nothing, whoever has its place now.
@@ -237,9 +237,9 @@ mod tests {
         let [a, b, c, d] = ['a', 'b', 'c', 'd'].map(|name| slab.insert(name, start).expect("there is room"));
         assert_eq!(slab.deadline(), Some(at(10)));
         slab.allow(b, Limit::Idle, at(1));
-        slab.allow(c, Limit::Transfer, at(2));
+        slab.allow(c, Limit::Io, at(2));
         slab.allow(a, Limit::Idle, at(3));
-        slab.allow(d, Limit::Transfer, at(3));
+        slab.allow(d, Limit::Io, at(3));
         assert_eq!(slab.deadline(), Some(at(5)));
         assert_eq!(expire(&mut slab, at(4)), "");
         assert_eq!(expire(&mut slab, at(5)), "c");
@@ -255,16 +255,16 @@ mod tests {
         let (mut slab, start) = slab();
         let keys = ['a', 'b', 'c', 'd'].map(|name| slab.insert(name, start).expect("there is room"));
         for key in [2, 0, 3] {
-            slab.allow(keys[key], Limit::Transfer, start);
+            slab.allow(keys[key], Limit::Io, start);
         }
-        assert_eq!((slab.surplus(Limit::Transfer, 3), slab.surplus(Limit::Idle, 0)), (None, Some(keys[1])));
+        assert_eq!((slab.surplus(Limit::Io, 3), slab.surplus(Limit::Idle, 0)), (None, Some(keys[1])));
         for first in [2, 0, 3] {
-            assert_eq!(slab.surplus(Limit::Transfer, 2), Some(keys[first]));
+            assert_eq!(slab.surplus(Limit::Io, 2), Some(keys[first]));
             // Its time begins anew, behind that of the others.
-            slab.allow(keys[first], Limit::Transfer, start);
+            slab.allow(keys[first], Limit::Io, start);
         }
         slab.remove(keys[0]);
-        assert_eq!((slab.surplus(Limit::Transfer, 2), slab.surplus(Limit::Transfer, 1)), (None, Some(keys[2])));
+        assert_eq!((slab.surplus(Limit::Io, 2), slab.surplus(Limit::Io, 1)), (None, Some(keys[2])));
     }
 
     #[test]

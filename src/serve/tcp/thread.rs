@@ -139,7 +139,7 @@ impl TcpThread {
 
     /// Waits, until `end` at the latest, and lets everything go on that can.
     fn turn(&mut self, end: Option<Instant>) {
-        let timeout = self.patience(end);
+        let timeout = self.wait_time(end);
         let ready_count = match self.epoll.wait(timeout) {
             Ok(count) => count,
             Err(error) => {
@@ -155,11 +155,11 @@ impl TcpThread {
         self.context.state.advance();
         for index in 0..ready_count {
             let token = self.epoll.token(index);
-            self.see_to(token.map(Ready::of));
-            self.see_to_urgent();
+            self.dispatch(token.map(Ready::of));
+            self.dispatch_urgent();
         }
         for _ in 0..EXPIRIES_MAX {
-            let surplus = || self.connections.surplus(Limit::Transfer, TRANSFERS_MAX);
+            let surplus = || self.connections.surplus(Limit::Io, IO_CONNECTIONS_MAX);
             let Some(key) = self.connections.expired(self.now).or_else(surplus) else { break };
             let late = self.connections.find(key).map_or(CloseReason::Broken, |watched| watched.connection.late());
             self.end(key, late);
@@ -170,9 +170,9 @@ impl TcpThread {
     }
 
     /// Does what is to be done about something that is ready.
-    fn see_to(&mut self, ready: Option<Ready>) {
+    fn dispatch(&mut self, ready: Option<Ready>) {
         match ready {
-            Some(Ready::Connection(key)) => self.go_on(key),
+            Some(Ready::Connection(key)) => self.serve_connection(key),
             Some(Ready::Listener(listener)) => self.accept(listener, ACCEPTS_MAX),
             Some(Ready::Waker) => self.accept_all(),
             None => {}
@@ -181,7 +181,7 @@ impl TcpThread {
 
     /// Between the turns of clients, sees to the prover and to whoever waits to be accepted, if the last look is
     /// [`URGENT_INTERVAL`] ago: however many clients there are, nobody waits for more than that and one turn.
-    fn see_to_urgent(&mut self) {
+    fn dispatch_urgent(&mut self) {
         self.now = Instant::now();
         if self.is_closing || self.now.saturating_duration_since(self.urgent_at) < URGENT_INTERVAL {
             return;
@@ -190,12 +190,12 @@ impl TcpThread {
         // Where it cannot be looked at, all is seen to in its turn.
         for index in 0..self.urgent.wait(Some(Duration::ZERO)).unwrap_or(0) {
             let token = self.urgent.token(index);
-            self.see_to(token.map(Ready::of));
+            self.dispatch(token.map(Ready::of));
         }
     }
 
     /// How long to wait at most.
-    fn patience(&self, end: Option<Instant>) -> Option<Duration> {
+    fn wait_time(&self, end: Option<Instant>) -> Option<Duration> {
         let moments = [self.connections.deadline(), self.rest_end, end];
         // From the end of the last wait, which costs no look at the clock; what has passed since is too short to
         // matter.
@@ -203,7 +203,7 @@ impl TcpThread {
     }
 
     /// Gives a connection its turn, or, when it is time to end, those that are left.
-    fn go_on(&mut self, key: Key) {
+    fn serve_connection(&mut self, key: Key) {
         if !self.is_closing {
             self.step(key);
             return;
@@ -212,7 +212,7 @@ impl TcpThread {
             match self.step(key) {
                 Some(NextStep::Read) => {}
                 Some(NextStep::Empty) => break,
-                Some(NextStep::Write | NextStep::CloseReason(_)) | None => return,
+                Some(NextStep::Write | NextStep::Close(_)) | None => return,
             }
         }
         self.end(key, CloseReason::Stopped);
@@ -223,12 +223,15 @@ impl TcpThread {
         let watched = self.connections.find(key)?;
         let turn = watched.connection.turn(&mut self.buffers, self.context.source());
         self.context.state.advance();
-        let interest = match turn.next {
+        // What is left of a stream may take for ever.
+        let is_cut_off = self.is_closing && watched.connection.is_streaming();
+        let next = if is_cut_off { NextStep::Close(CloseReason::Stopped) } else { turn.next };
+        let interest = match next {
             NextStep::Empty | NextStep::Read => Interest::Input,
             NextStep::Write => Interest::Output,
-            NextStep::CloseReason(end) => {
+            NextStep::Close(end) => {
                 self.end(key, end);
-                return Some(turn.next);
+                return Some(next);
             }
         };
         if watched.interest != interest {
@@ -243,7 +246,7 @@ impl TcpThread {
         if let Some(limit) = turn.limit {
             self.connections.allow(key, limit, self.now);
         }
-        Some(turn.next)
+        Some(next)
     }
 
     /// Counts why a connection ends and closes it, in this order: who sees it closed finds it counted.
@@ -376,7 +379,7 @@ impl TcpThread {
         self.forget_listeners();
         self.context.listeners = Arc::new([]);
         for key in self.connections.keys() {
-            self.go_on(key);
+            self.serve_connection(key);
         }
         // What is left has replies that its client does not take yet.
         let end = self.now + CLOSE_TIME_MAX;
@@ -431,7 +434,7 @@ const ACCEPTS_MAX: usize = 8;
 /// How many connections may have unfinished messages, or replies that their clients have not taken, in buffers at
 /// once; the one of them that began first makes room. A network's share of the permits is as many, where it is spread
 /// over four threads.
-const TRANSFERS_MAX: usize = 512;
+const IO_CONNECTIONS_MAX: usize = 512;
 
 /// How many connections whose time is over are closed at once; what is left is closed in the next turn.
 const EXPIRIES_MAX: usize = 64;

@@ -12,7 +12,8 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 
-use super::worker::{Sockets, UdpWorker};
+use super::sockets::SocketIo;
+use super::worker::UdpWorker;
 use crate::answer::Snapshot;
 use crate::metrics::{Metrics, UdpBlock};
 use crate::serve::thread::{ReplaceError, ReplacedThreads, ThreadGuard, ThreadHandle};
@@ -23,7 +24,7 @@ use crate::sys::{cpu, socket};
 pub(in crate::serve) struct UdpPool {
     /// The workers, by their numbers.
     slots: Box<[WorkerSlot]>,
-    /// See [`Sockets::spares`].
+    /// By address, what replies to probes leave by where a worker's own socket is full.
     spares: Weak<[Option<UdpSocket>]>,
     /// What answers are made from.
     snapshot: Arc<ArcSwap<Snapshot>>,
@@ -159,27 +160,30 @@ impl UdpPool {
     ) -> io::Result<()> {
         let sockets: Option<Vec<_>> = slot.sockets.iter().map(Weak::upgrade).collect();
         let (sockets, spares) = sockets.zip(self.spares.upgrade()).ok_or(ReplaceError::Stopping)?;
-        let job = UdpWorker::new(
+        let io = SocketIo::new(sockets, spares)?;
+        let addresses = io.addresses()?;
+        let udp_worker = UdpWorker::new(
             // There are at most 1024.
             u16::try_from(worker).unwrap_or(u16::MAX),
-            Sockets { sockets, spares, clients: Arc::clone(&slot.clients) },
+            (io, addresses),
+            Arc::clone(&slot.clients),
             Arc::clone(&self.snapshot),
             Arc::clone(&handle),
             Arc::clone(&self.is_stopping),
-        )?;
+        );
         let cpu = slot.cpu;
         // Also dropped where no thread can be made.
         let guard = ThreadGuard::new(handle, ending);
         thread::Builder::new().name(format!("udp-{worker}")).spawn(move || {
             guard.begin();
             pin(worker, cpu);
-            job.run();
+            udp_worker.run();
             drop(guard);
         })?;
         Ok(())
     }
 
-    /// Takes the lock; the replaced is whole after every step, so that a poisoned lock can be used.
+    /// Takes the lock; what it guards is whole after every step, so that a poisoned lock can be used.
     fn replaced(&self) -> MutexGuard<'_, ReplacedThreads<UdpBlock>> {
         self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }

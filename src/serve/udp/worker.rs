@@ -5,8 +5,7 @@
 //! means.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,38 +14,25 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::answer::{Claim, PROBE_TOKEN_BYTES, RequestContext, Snapshot, Transport};
+use super::io::{DatagramIo, Queries, Received, Replies};
+use crate::answer::{Claim, PROBE_TOKEN_BYTES, RequestContext, Response, Snapshot, Transport};
 use crate::metrics::UdpBlock;
 use crate::serve::ahead::{GROUP, Read, read_ahead};
 use crate::serve::exchange::{exchange, refuse_cut_short, unix_now};
 use crate::serve::thread::ThreadHandle;
-use crate::sys::epoll::{Epoll, Interest};
-use crate::sys::mmsg::{BATCH_MAX, Batch, Datagram, Queries, Replies, Wait};
-
-/// What a worker reads and writes. All three count by address.
-#[derive(Debug)]
-pub(super) struct Sockets {
-    /// One socket per address.
-    pub(super) sockets: Vec<Arc<UdpSocket>>,
-    /// What replies to probes leave by where the own socket is full; shared by all workers.
-    pub(super) spares: Arc<[Option<UdpSocket>]>,
-    /// How often clients were answered.
-    pub(super) clients: Arc<[AtomicU64]>,
-}
+use crate::sys::mmsg::{BATCH_MAX, Datagram, Wait};
 
 /// One worker, to be run on a thread of its own.
 #[derive(Debug)]
-pub(super) struct UdpWorker {
+pub(super) struct UdpWorker<Io> {
     /// Which worker this is; asked by canaries.
     index: u16,
-    /// What it reads and writes.
-    sockets: Sockets,
-    /// The address of each socket.
+    /// Where datagrams come from and replies go.
+    io: Io,
+    /// The server's addresses.
     addresses: Vec<IpAddr>,
-    /// Waits for the sockets where there are several; one alone is read directly, which saves two calls per batch.
-    epoll: Option<Epoll>,
-    /// The arrays.
-    batch: Batch,
+    /// How often clients were answered, by address.
+    clients: Arc<[AtomicU64]>,
     /// What answers are made from.
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Our counters, and whether another thread has taken over.
@@ -55,97 +41,58 @@ pub(super) struct UdpWorker {
     is_stopping: Arc<AtomicBool>,
 }
 
-impl UdpWorker {
-    /// Allocates all that the worker will ever need.
-    ///
-    /// # Errors
-    /// Several sockets cannot be waited for: descriptors or memory ran out.
+impl<Io: DatagramIo> UdpWorker<Io> {
+    /// Makes worker `index`, which serves `addresses` over `io`; `clients` count as they do.
     pub(super) fn new(
         index: u16,
-        sockets: Sockets,
+        (io, addresses): (Io, Vec<IpAddr>),
+        clients: Arc<[AtomicU64]>,
         snapshot: Arc<ArcSwap<Snapshot>>,
         handle: Arc<ThreadHandle<UdpBlock>>,
         is_stopping: Arc<AtomicBool>,
-    ) -> io::Result<Self> {
-        let mut epoll = None;
-        if sockets.sockets.len() > 1 {
-            let several = Epoll::new()?;
-            for (token, socket) in (0..).zip(&sockets.sockets) {
-                several.watch(socket.as_fd(), token, Interest::Input)?;
-            }
-            epoll = Some(several);
-        }
-        let local = |socket: &Arc<UdpSocket>| socket.local_addr().map(|address| address.ip());
-        let addresses = sockets.sockets.iter().map(local).collect::<io::Result<_>>()?;
-        Ok(Self { index, sockets, addresses, epoll, batch: Batch::new(), snapshot, handle, is_stopping })
+    ) -> Self {
+        Self { index, io, addresses, clients, snapshot, handle, is_stopping }
     }
 
     /// Serves until it is time to end, then answers what is queued; or until another thread has taken over, which
     /// answers that then.
     pub(super) fn run(mut self) {
         while !self.is_stopping.load(Ordering::Acquire) {
-            let outcome = if self.epoll.is_some() { self.turn_several() } else { self.turn(0, Wait::ForOne).map(drop) };
-            if let Err(error) = outcome {
+            if let Err(error) = self.turn(Wait::ForOne) {
                 self.rest_after(&error);
             }
             if self.handle.is_replaced() {
                 return;
             }
         }
-        for socket_index in 0..self.sockets.sockets.len() {
-            self.drain(socket_index);
-        }
-    }
-
-    /// Waits for the sockets and takes one batch from each that has input, so that none starves another.
-    fn turn_several(&mut self) -> io::Result<()> {
-        let Some(epoll) = &mut self.epoll else { return Ok(()) };
-        let ready_count = epoll.wait(None)?;
-        for index in 0..ready_count {
-            let Some(token) = self.epoll.as_ref().and_then(|epoll| epoll.token(index)) else { continue };
-            // Tokens are the places of sockets; one that is none is no socket.
-            let socket_index = usize::try_from(token).unwrap_or(usize::MAX);
-            if let Err(error) = self.turn(socket_index, Wait::Never) {
-                self.rest_after(&error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Receives one batch from a socket, answers it and sends the replies; returns how many datagrams came.
-    fn turn(&mut self, socket_index: usize, wait: Wait) -> io::Result<usize> {
-        let Some(socket) = self.sockets.sockets.get(socket_index) else { return Ok(0) };
-        let count = self.batch.receive(socket.as_fd(), wait)?;
-        let block = self.handle.block();
-        // The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
-        let snapshot = self.snapshot.load();
-        let (queries, mut replies) = self.batch.split();
-        let now = unix_now();
-        let spare = self.sockets.spares.get(socket_index).and_then(Option::as_ref);
-        let ways = [Some(socket.as_fd()), spare.map(AsFd::as_fd)];
-        for first in (0..count).step_by(GROUP) {
-            let group = Group::read(queries, first, &snapshot);
-            group.answer(&mut replies, &snapshot, (self.index, ways, now), block);
-        }
-        let is_of_client =
-            queries.get(0).is_some_and(|first| is_client(&first, &snapshot, self.addresses[socket_index]));
-        drop(snapshot);
-        if is_of_client && self.batch.staged_count() > 0 {
-            self.sockets.clients[socket_index].fetch_add(1, Ordering::Relaxed);
-        }
-        send(&mut self.batch, socket.as_fd(), block);
-        block.batches.add(1);
-        Ok(count)
-    }
-
-    /// Answers what is queued on a socket when the worker ends, up to a bound.
-    fn drain(&mut self, socket_index: usize) {
-        for _ in 0..DRAIN_BATCHES_MAX {
-            // Any error, an empty queue above all, means that there is nothing more to be had.
-            if self.turn(socket_index, Wait::Never).is_err() {
+        for _ in 0..DRAIN_BATCHES_MAX * self.addresses.len() {
+            if self.turn(Wait::Never).is_err() {
                 return;
             }
         }
+    }
+
+    /// Receives one batch, answers it and sends the replies.
+    fn turn(&mut self, wait: Wait) -> io::Result<()> {
+        let Received { count, address_index } = self.io.receive(wait)?;
+        let block = self.handle.block();
+        // The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
+        let snapshot = self.snapshot.load();
+        let (queries, mut replies) = self.io.split();
+        let now = unix_now();
+        for first in (0..count).step_by(GROUP) {
+            let group = QueryGroup::read(queries, first, &snapshot);
+            group.answer(&mut replies, &snapshot, (self.index, now), block);
+        }
+        let own = self.addresses.get(address_index).copied();
+        let is_of_client = queries.get(0).zip(own).is_some_and(|(datagram, own)| is_client(&datagram, &snapshot, own));
+        drop((replies, snapshot));
+        if is_of_client && self.io.staged_count() > 0 {
+            self.clients[address_index].fetch_add(1, Ordering::Relaxed);
+        }
+        send(&mut self.io, block);
+        block.batches.add(1);
+        Ok(())
     }
 
     /// Counts an error of receive or wait; one that may come again at once costs a pause, so that it cannot spin.
@@ -159,19 +106,21 @@ impl UdpWorker {
 }
 
 /// Datagrams that are read ahead of their answers.
-struct Group<'b, 'z> {
-    queries: Queries<'b>,
+struct QueryGroup<'b, 'z, Q> {
+    /// All datagrams of the batch.
+    queries: Q,
     /// The number of the first in its batch.
     first: usize,
     /// What was read of the first of them; of the others, that is to be found out again.
     read: Read<'b, 'z>,
 }
 
-impl<'b, 'z> Group<'b, 'z> {
+impl<'b, 'z, Q: Queries<'b>> QueryGroup<'b, 'z, Q> {
     /// Reads the datagrams from number `first` on, and lets what their answers need be fetched.
-    fn read(queries: Queries<'b>, first: usize, snapshot: &'z Snapshot) -> Self {
+    fn read(queries: Q, first: usize, snapshot: &'z Snapshot) -> Self {
         let mut read = Read::new();
-        // A panic is our bug, and not told here: what was not read is read again behind the fence of its own answer.
+        // A panic is our bug, and not counted here: what was not read is read again where the panic of each answer is
+        // caught.
         let _outcome = catch_unwind(AssertUnwindSafe(|| {
             let octets = (first..).map_while(|index| queries.get(index)).map(|datagram| datagram.octets);
             read_ahead(snapshot, octets, &mut read);
@@ -179,41 +128,43 @@ impl<'b, 'z> Group<'b, 'z> {
         Self { queries, first, read }
     }
 
-    /// Answers the datagrams as `worker` and stages the replies. Those to probes leave at once, by the first of `ways`
-    /// that takes them: what strangers leave in a socket must not hold them up.
+    /// Answers the datagrams as `worker` and stages the replies. Those to probes leave at once, by the first way that
+    /// takes them: what strangers leave in a socket must not hold them up.
     fn answer(
         mut self,
-        replies: &mut Replies<'_>,
+        replies: &mut impl Replies,
         snapshot: &'z Arc<Snapshot>,
-        (worker, ways, now): (u16, [Option<BorrowedFd<'_>>; 2], Duration),
+        (worker, now): (u16, Duration),
         block: &UdpBlock,
     ) {
         let canary = snapshot.settings.canary.as_ref();
         for offset in 0..GROUP {
-            let (index, asked) = (self.first + offset, self.read.get_mut(offset).and_then(Option::as_mut));
+            let (index, pending) = (self.first + offset, self.read.get_mut(offset).and_then(Option::as_mut));
             let (Some(datagram), Some(reply)) = (self.queries.get(index), replies.buffer(index)) else { return };
             let claim = canary.map_or(Claim::Client, |canary| canary.claim(datagram.octets, datagram.source));
-            let length = if claim == Claim::Forged {
+            let response = if claim == Claim::Forged {
                 block.forged.add(1);
                 block.answers.queries.add(1);
                 block.answers.drops.add(1);
-                None
-            } else if datagram.source_port == 0 || is_nobodys(datagram.source) {
+                Response::Drop
+            } else if datagram.source_port == 0 || is_no_host(datagram.source) {
                 block.port_zero.add(u64::from(datagram.source_port == 0));
                 block.answers.queries.add(1);
                 block.answers.drops.add(1);
-                None
+                Response::Drop
             } else if datagram.is_cut_short {
                 block.oversized.add(1);
                 refuse_cut_short(datagram.octets, reply, &block.answers)
             } else {
                 let context = RequestContext { transport: Transport::Udp, source: datagram.source, worker, now };
-                exchange(snapshot, datagram.octets, asked, &context, reply, &block.answers)
+                exchange(snapshot, datagram.octets, pending, &context, reply, &block.answers)
             };
-            if let (Some(length), Claim::Probe(token)) = (length, claim) {
-                let length = seal(reply, length, token);
-                reply_to_probe(replies, (index, length), ways, block);
-            } else if let Some(length) = length {
+            // Streams are given over TCP only.
+            let Response::Reply { length, .. } = response else { continue };
+            if let Claim::Probe(token) = claim {
+                let length = append_token(reply, length, token);
+                reply_to_probe(replies, index, length, block);
+            } else {
                 // The length is that of a slice of `reply`, which always fits.
                 let is_staged = replies.stage(index, length);
                 debug_assert!(is_staged, "replies are staged once each, in order");
@@ -224,12 +175,12 @@ impl<'b, 'z> Group<'b, 'z> {
 
 /// Whether an address is that of no host, so that no reply reaches one, or very many: unspecified, multicast,
 /// broadcast (RFC 4291 §2.5.2, §2.7; RFC 1122 §3.2.1.3). Linux lets `::` through.
-fn is_nobodys(source: IpAddr) -> bool {
+fn is_no_host(source: IpAddr) -> bool {
     source.is_unspecified() || source.is_multicast() || source == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 /// Puts the token of a probe behind the reply to it; returns the length of both.
-fn seal(reply: &mut [u8], length: usize, token: [u8; PROBE_TOKEN_BYTES]) -> usize {
+fn append_token(reply: &mut [u8], length: usize, token: [u8; PROBE_TOKEN_BYTES]) -> usize {
     // A probe asks for less than there is room for; where there is none, the reply stays without, and proves nothing.
     let Some(behind) = reply.get_mut(length..length + PROBE_TOKEN_BYTES) else { return length };
     behind.copy_from_slice(&token);
@@ -238,14 +189,9 @@ fn seal(reply: &mut [u8], length: usize, token: [u8; PROBE_TOKEN_BYTES]) -> usiz
 
 /// Sends the reply to a probe by the first way that takes it.
 #[cold]
-fn reply_to_probe(
-    replies: &Replies<'_>,
-    (index, length): (usize, usize),
-    ways: [Option<BorrowedFd<'_>>; 2],
-    block: &UdpBlock,
-) {
-    for way in ways.into_iter().flatten() {
-        match replies.send_apart(index, length, way) {
+fn reply_to_probe(replies: &impl Replies, index: usize, length: usize, block: &UdpBlock) {
+    for outcome in (0..).map_while(|way| replies.send_apart(index, length, way)) {
+        match outcome {
             Ok(()) => return,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => block.send_stalled.add(1),
             Err(_) => block.send_refused.add(1),
@@ -261,15 +207,14 @@ fn is_client(datagram: &Datagram<'_>, snapshot: &Snapshot, own: IpAddr) -> bool 
 }
 
 /// Sends all staged replies and counts each as sent, refused or given up.
-fn send(batch: &mut Batch, socket: BorrowedFd<'_>, block: &UdpBlock) {
-    let count = batch.staged_count();
+fn send(io: &mut impl DatagramIo, block: &UdpBlock) {
+    let count = io.staged_count();
     let mut refused = [0u64; REFUSED_WORDS];
-    let outcome = send_all(count, |start| batch.send(socket, start), |index| refused[index / 64] |= 1 << (index % 64));
+    let outcome = send_all(count, |start| io.send(start), |index| refused[index / 64] |= 1 << (index % 64));
     block.send_refused.add(outcome.refused as u64);
     block.send_stalled.add((count - outcome.done) as u64);
     let is_refused = |index: usize| refused[index / 64] & (1 << (index % 64)) != 0;
-    let octets: usize =
-        (0..outcome.done).filter(|&index| !is_refused(index)).map(|index| batch.staged_bytes(index)).sum();
+    let octets: usize = (0..outcome.done).filter(|&index| !is_refused(index)).map(|index| io.staged_bytes(index)).sum();
     block.answers.octets_out.add(octets as u64);
 }
 
@@ -321,7 +266,7 @@ const INTERRUPTIONS_MAX: usize = 8;
 /// How long a worker rests after an error that may come again at once.
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
 
-/// How many batches a worker answers per socket after it was told to end; more than any socket buffer holds.
+/// How many batches a worker answers per socket after it was asked to end; more than any socket buffer holds.
 const DRAIN_BATCHES_MAX: usize = 4096;
 
 #[cfg(test)]
@@ -348,7 +293,7 @@ mod tests {
 
     #[test]
     fn only_addresses_of_hosts_are_answered() {
-        for (source, is_nobodys) in [
+        for (source, is_no_host) in [
             ("::", true),
             ("ff02::1", true),
             ("0.0.0.0", true),
@@ -362,7 +307,7 @@ mod tests {
             ("192.0.2.255", false),
             ("240.0.0.1", false),
         ] {
-            assert_eq!(super::is_nobodys(source.parse().expect("an address")), is_nobodys, "{source}");
+            assert_eq!(super::is_no_host(source.parse().expect("an address")), is_no_host, "{source}");
         }
     }
 

@@ -1,10 +1,12 @@
-//! Names that wedge a worker in this crate's own tests: the thread spins in the answer until the test lets go.
+//! Names that make a thread hang, or take long, in this crate's own tests.
+//!
+//! What needs neither threads nor a clock is injected by [`answer::injected`](crate::answer::injected), which is pure.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A place to get stuck at.
+/// What threads hang at until a test lets them go on.
 #[derive(Debug)]
 pub(super) struct Wedge {
     /// How many threads got there.
@@ -52,7 +54,7 @@ pub(super) fn name(index: u8) -> Vec<u8> {
 }
 
 /// A name that takes long to answer, in wire form, as one does that needs many hashes.
-pub(super) const SLOW_NAME: &[u8] = b"\x04slow\x05fence\x04test\x00";
+pub(super) const SLOW_NAME: &[u8] = b"\x04slow\x05fated\x04test\x00";
 
 /// How long that takes.
 const SLOW: Duration = Duration::from_micros(500);
@@ -79,7 +81,7 @@ pub(super) fn wedge_if_asked(query: &[u8]) {
 }
 
 /// What the names of wedges begin with.
-const NAME: &[u8] = b"\x05wedge\x05fence\x04test";
+const NAME: &[u8] = b"\x05wedge\x05fated\x04test";
 
 /// How long a thread spins at most, so that a test that fails does not burn a CPU for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
