@@ -71,6 +71,10 @@ impl<T> List<T> {
     /// Where an item is, or else where it would be, in a list that is in the order in which `compare` sees its items:
     /// as [`slice::binary_search_by`].
     pub fn search(&self, compare: impl Fn(&T) -> Ordering) -> Result<usize, usize> {
+        // Most lists are filled in their order.
+        if self.root.last().is_none_or(|last| compare(last) == Ordering::Less) {
+            return Err(self.len());
+        }
         let (mut node, mut before) = (&*self.root.node, 0);
         loop {
             match node {
@@ -149,6 +153,14 @@ impl<T> Child<T> {
         match &*self.node {
             Node::Leaf(items) => &items[0],
             Node::Branch(children) => children[0].first(),
+        }
+    }
+
+    /// The last item.
+    fn last(&self) -> Option<&T> {
+        match &*self.node {
+            Node::Leaf(items) => items.last(),
+            Node::Branch(children) => children.last()?.last(),
         }
     }
 }

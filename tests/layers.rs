@@ -47,7 +47,7 @@ const MODULES: &[Module] = &[
     Module {
         layer: 5,
         name: "load",
-        imports: &["wire", "zone", "fault", "build", "zonefile", "config"],
+        imports: &["persistent", "wire", "zone", "fault", "build", "zonefile", "config"],
         is_pure: false,
     },
     Module { layer: 5, name: "admin", imports: &["sys", "wire", "metrics"], is_pure: false },

@@ -11,8 +11,7 @@ use crate::admin::reply::Status;
 use crate::config::Config;
 use crate::daemon::{self, ConfigSource, DaemonError, firewall, host};
 use crate::fault::report::Style;
-use crate::load::{Entry, Loader, Report};
-use crate::wire::Shown;
+use crate::load::{Loader, Registry, Report};
 
 /// Checks, tells, and prints the good zones if that is wanted. If `is_strict`, warnings about zones are errors.
 pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> u8 {
@@ -28,8 +27,8 @@ pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> 
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let written = match is_printed {
-        true => print_zones(&mut out, loader.entries()),
-        false => summarize(&mut out, loader.entries()),
+        true => print_zones(&mut out, loader.registry()),
+        false => summarize(&mut out, loader.registry()),
     };
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -37,7 +36,7 @@ pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> 
         }
         _ => {}
     }
-    let has_errors = loader.entries().iter().any(|entry| entry.error_count > 0);
+    let has_errors = loader.registry().iter().any(|record| record.error_count > 0);
     if has_errors || report.broken().next().is_some() { EXIT_FAULTS } else { EXIT_OK }
 }
 
@@ -88,16 +87,16 @@ fn tried(config: &Config) -> Vec<String> {
 }
 
 /// Says in one line for each zone file what it is.
-fn summarize(out: &mut impl Write, entries: &[Entry]) -> io::Result<()> {
-    for entry in entries {
-        let (name, path) = (entry.name(), Shown::path(&entry.listed.path));
-        let faults = match (entry.error_count, entry.warning_count) {
+fn summarize(out: &mut impl Write, registry: &Registry) -> io::Result<()> {
+    for record in registry.iter() {
+        let (name, path) = (record.name(), &record.source);
+        let faults = match (record.error_count, record.warning_count) {
             (0, 0) => "no faults".to_owned(),
             (errors, 0) => format!("errors: {errors}"),
             (0, warnings) => format!("warnings: {warnings}"),
             (errors, warnings) => format!("errors: {errors}, warnings: {warnings}"),
         };
-        match &entry.zone {
+        match record.zone() {
             Some(zone) => {
                 writeln!(out, "{name} ({path}): {} records, serial {}; {faults}", zone.record_count(), zone.serial())?;
             }
@@ -108,8 +107,8 @@ fn summarize(out: &mut impl Write, entries: &[Entry]) -> io::Result<()> {
 }
 
 /// Writes the good zones as text.
-fn print_zones(out: &mut impl Write, entries: &[Entry]) -> io::Result<()> {
-    for zone in entries.iter().filter_map(|entry| entry.zone.as_ref()) {
+fn print_zones(out: &mut impl Write, registry: &Registry) -> io::Result<()> {
+    for zone in registry.iter().filter_map(|record| record.zone()) {
         let mut text = Text { out, error: None };
         if zone.write_text(&mut text).is_err() {
             return Err(text.error.unwrap_or_else(|| io::Error::other("the zone can't be written as text")));

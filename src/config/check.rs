@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -97,7 +98,7 @@ pub(super) fn check(raw: RawConfig, origin: Origin<'_>, overrides: &Overrides) -
         may_dump_core: raw.server.core_dump.unwrap_or(false),
         is_strict: overrides.is_strict || raw.server.strict.unwrap_or(false),
         log: check.log(&raw.log),
-        zones: check.zones(&raw.zone, &raw.server, overrides),
+        zones: Arc::new(check.zones(&raw.zone, &raw.server, overrides)),
         left_out: std::mem::take(&mut check.left_out),
     };
     let Check { faults, origin, .. } = check;

@@ -11,6 +11,7 @@ mod raw;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use anycast::{Anycast, Health, INTERFACE_DEFAULT};
 pub use check::{AddressError, control_default, identity_default, parse_address, version_default};
@@ -60,7 +61,7 @@ pub struct Config {
     /// What is logged, and how.
     pub log: Log,
     /// Where zones come from.
-    pub zones: ZoneSources,
+    pub zones: Arc<ZoneSources>,
     /// What is served without, since this host does not have it; each as it is told.
     pub left_out: Vec<String>,
 }

@@ -6,44 +6,45 @@ use std::path::Path;
 
 use super::logging::Output;
 use crate::config::{Config, LogFormat};
-use crate::load::Entry;
+use crate::load::Registry;
 use crate::wire::Shown;
 
 /// The most zones that are shown one by one.
 const ZONES_SHOWN_MAX: usize = 20;
 
 /// Says what is served.
-pub(super) fn show(output: &Output, config: &Config, addresses: &[SocketAddr], entries: &[Entry]) {
+pub(super) fn show(output: &Output, config: &Config, addresses: &[SocketAddr], registry: &Registry) {
     match config.log.format {
-        LogFormat::Text => output.say(&text(config, addresses, entries)),
+        LogFormat::Text => output.say(&text(config, addresses, registry)),
         LogFormat::Json => {
-            let zones = entries.iter().filter(|entry| entry.zone.is_some()).count();
+            let zones = registry.zones().len();
             tracing::info!(zones, workers = config.workers.get(), "serving on {}", list(addresses));
         }
     }
 }
 
 /// The text for people.
-fn text(config: &Config, addresses: &[SocketAddr], entries: &[Entry]) -> String {
+fn text(config: &Config, addresses: &[SocketAddr], registry: &Registry) -> String {
     let mut out = format!("fated {}\n", env!("CARGO_PKG_VERSION"));
-    let zones: Vec<_> = entries.iter().filter_map(|entry| Some((entry, entry.zone.as_ref()?))).collect();
-    let shown = &zones[..zones.len().min(ZONES_SHOWN_MAX)];
+    let served = || registry.iter().filter_map(|record| Some((record, record.zone()?)));
+    let shown: Vec<_> = served().take(ZONES_SHOWN_MAX).collect();
     let width = shown.iter().map(|(_, zone)| zone.apex().to_string().len()).max().unwrap_or(0);
-    for (entry, zone) in shown {
+    for (record, zone) in &shown {
         let signed = if zone.is_signed() { "signed" } else { "unsigned" };
         let (name, records, serial) = (zone.apex().to_string(), zone.record_count(), zone.serial());
-        let path = Shown::path(&entry.listed.path);
+        let path = &record.source;
         put(
             &mut out,
             format_args!("  {name:width$}  {}, serial {serial}, {signed}  ({path})\n", count(records, "record")),
         );
     }
-    if zones.len() > shown.len() {
-        put(&mut out, format_args!("  and {} more\n", zones.len() - shown.len()));
+    let all = registry.zones().len();
+    if all > shown.len() {
+        put(&mut out, format_args!("  and {} more\n", all - shown.len()));
     }
-    let (zone_count, workers) = (count(zones.len(), "zone"), count(config.workers.get(), "worker"));
+    let (zone_count, workers) = (count(all, "zone"), count(config.workers.get(), "worker"));
     put(&mut out, format_args!("serving {zone_count} on {}, UDP and TCP, {workers}\n", list(addresses)));
-    let names = || zones.iter().map(|(_, zone)| zone.apex());
+    let names = || served().map(|(_, zone)| zone.apex());
     // Reverse zones make a poor first question.
     let asked = names().find(|name| name.labels().last() != Some(b"arpa")).or(names().next());
     if let (Some(address), Some(zone)) = (addresses.first(), asked) {

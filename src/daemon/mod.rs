@@ -27,6 +27,7 @@ mod pulse;
 mod reloader;
 mod state;
 mod watchdog;
+mod zones;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,9 +61,10 @@ use listen::bind;
 use logging::Output;
 use node::Node;
 use pulse::Pulse;
-use reloader::{Reloader, Table};
+use reloader::Reloader;
 use tracing_appender::non_blocking::NonBlocking;
 use watchdog::Watchdog;
+use zones::ZoneTable;
 
 /// Commands that wait for the loop; clients wait beyond that.
 const COMMANDS_MAX: usize = 64;
@@ -246,7 +248,7 @@ async fn live(
     // Nothing is served yet, so there is nothing to finish.
     let Some(loader) = lobby.wait("zones are being loaded", loading).await? else { return Ok(()) };
 
-    let snapshot = Snapshot { zones: loader.zone_set(), settings: config.settings.clone() };
+    let snapshot = Snapshot { zones: loader.registry().zones().clone(), settings: config.settings.clone() };
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
     let bound = bind(&config)?;
     let addresses = bound.local_addresses();
@@ -260,7 +262,7 @@ async fn live(
         }
         None => None,
     };
-    banner::show(output, &config, &addresses, loader.entries());
+    banner::show(output, &config, &addresses, loader.registry());
     let _watchdog = Watchdog::start(node.as_ref()).map_err(DaemonError::system("the watchdog can't be started"))?;
 
     let mut site = Site {
@@ -368,7 +370,12 @@ async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, work
 
 /// Reads all zones and tells their faults. Refuses to go on with errors only where that is wanted: else one broken file of
 /// many would keep a node dark after a power cut.
-fn load(mut loader: Loader, zones: &ZoneSources, is_strict: bool, output: &NonBlocking) -> Result<Loader, DaemonError> {
+fn load(
+    mut loader: Loader,
+    zones: &Arc<ZoneSources>,
+    is_strict: bool,
+    output: &NonBlocking,
+) -> Result<Loader, DaemonError> {
     let report = read_zones(&mut loader, zones)?;
     tell_faults(&report, output);
     settle_memory();
@@ -391,8 +398,8 @@ fn load(mut loader: Loader, zones: &ZoneSources, is_strict: bool, output: &NonBl
 ///
 /// # Errors
 /// [`DaemonError::NothingToServe`] where there is no zone file, [`DaemonError::Load`] where the folder can't be read.
-pub fn read_zones(loader: &mut Loader, zones: &ZoneSources) -> Result<Report, DaemonError> {
-    let report = match loader.reload(zones, Scope::All) {
+pub fn read_zones(loader: &mut Loader, zones: &Arc<ZoneSources>) -> Result<Report, DaemonError> {
+    let report = match loader.reload(zones, Scope::All, false) {
         Err(ReloadError::List(error)) if error.cause.kind() == io::ErrorKind::NotFound => {
             return Err(DaemonError::NothingToServe(listen::how_to_begin(&error.path, "there is no such folder")));
         }
@@ -477,7 +484,7 @@ impl Site {
                         let _ = reply.send(self.status());
                     }
                     Command::Zones(from, zones_max, reply) => {
-                        let _ = reply.send(state::zone_page(&self.reloader.table(), from, zones_max));
+                        let _ = reply.send(self.reloader.table().page(from, zones_max));
                     }
                     Command::Reload(admin::Reload { zone, is_forced }, reply) => {
                         let scope = zone.map_or(Scope::All, |zone| Scope::Zone(*zone));
@@ -501,8 +508,8 @@ impl Site {
     }
 
     /// Whether the server is ready for queries.
-    fn readiness(&self, table: &Table, anycast: Option<&reply::Anycast>) -> reply::Readiness {
-        reply::Readiness::judge(table.counts, self.drain.is_drained(), anycast)
+    fn readiness(&self, table: &ZoneTable, anycast: Option<&reply::Anycast>) -> reply::Readiness {
+        reply::Readiness::judge(table.counts(), self.drain.is_drained(), anycast)
     }
 
     /// How the server is.
@@ -515,10 +522,10 @@ impl Site {
         });
         let anycast = self.anycast();
         reply::Status {
-            zone_counts: table.counts,
+            zone_counts: table.counts(),
             uptime_s: self.started.elapsed().as_secs(),
             listen: self.listen.clone(),
-            zones: state::some_zones(&table),
+            zones: table.some_zones(),
             ready: self.readiness(&table, anycast.as_ref()),
             anycast,
             last_reload,

@@ -3,7 +3,7 @@
 //! ```text
 //!   SIGHUP ──┐  jobs (at most JOBS_MAX wait)       ┌─ serve::publish ──▶ workers
 //!   admin ───┴──────────────▶ thread `reload` ─────┤
-//!                  ◀── oneshot, for who asked ─────┴─ Table ──▶ status
+//!                  ◀── oneshot, for who asked ─────┴─ ZoneTable ──▶ status
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
-use super::{ConfigSource, state, watchdog};
+use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
+use super::{ConfigSource, watchdog};
 use crate::admin::reply;
 use crate::answer::Snapshot;
-use crate::config::{Config, LossMax, ZoneSources};
-use crate::load::{Change, Entry, Loader, Report, Scope, ZoneReport};
+use crate::config::Config;
+use crate::load::{Change, Loader, Report, Scope, ZoneReport};
 use crate::serve;
 use crate::sys::{memory, sched};
-use crate::wire::Shown;
 
 /// How many steps of niceness the thread, and who reads zones for it, stand back behind those that answer: in a flood of queries
 /// that would take a whole CPU, workers have nine tenths of it, and a reload takes ten times as long, but ends.
@@ -30,14 +30,13 @@ const STEPS_BACK: u8 = 10;
 /// How long it rests after each huge page, which keeps the CPU from workers for half a millisecond: so one answer in two
 /// hundred may have to wait.
 const PAGE_REST: Duration = Duration::from_millis(100);
+/// From so many records on that were read or freed, memory is given back and put into huge pages: that costs what the process holds,
+/// and not what a reload has changed.
+const SETTLE_RECORDS_MIN: usize = 10_000;
 /// The most reloads that wait; one more is told so.
 const JOBS_MAX: usize = 64;
 /// The most zones that one reply lists.
 const CHANGES_MAX: usize = 1000;
-/// The most octets of one zone's faults that a reply holds.
-const FAULTS_BYTES_MAX: usize = 16 << 10;
-/// The most octets of all zones' faults together that a reply holds.
-pub(super) const FAULTS_ALL_BYTES_MAX: usize = 256 << 10;
 /// The most broken zones whose faults are logged at one reload.
 const LOGGED_MAX: usize = 20;
 
@@ -53,38 +52,10 @@ struct Job {
     reply: Option<oneshot::Sender<Outcome>>,
 }
 
-/// What is loaded, for whoever asks. What is asked often is counted once.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    /// The zone files with what is served of them.
-    pub(super) entries: Vec<Entry>,
-    /// How many there are of each kind.
-    pub(super) counts: reply::ZoneCounts,
-    /// Where the first broken ones stand.
-    pub(super) broken: Vec<usize>,
-    /// The last reload, when it ended and how long it took.
-    pub(super) last: Option<(Instant, Duration, Outcome)>,
-}
-
-impl Table {
-    /// What a loader has, and the last reload.
-    fn new(entries: &[Entry], last: Option<(Instant, Duration, Outcome)>) -> Self {
-        let count = |state| entries.iter().filter(|entry| state::state_of(entry) == state).count();
-        let kept = count(reply::State::Kept);
-        let counts = reply::ZoneCounts {
-            served: count(reply::State::Served) + kept,
-            kept,
-            refused: count(reply::State::Refused),
-        };
-        let broken = entries.iter().enumerate().filter(|(_, entry)| entry.is_broken).map(|(at, _)| at);
-        Self { entries: entries.to_vec(), counts, broken: broken.take(reply::ZONES_MAX).collect(), last }
-    }
-}
-
 /// A handle on the thread.
 pub(super) struct Reloader {
     jobs: SyncSender<Job>,
-    table: Arc<ArcSwap<Table>>,
+    table: Arc<ArcSwap<ZoneTable>>,
 }
 
 impl Reloader {
@@ -95,15 +66,15 @@ impl Reloader {
         config: Config,
         current: Arc<ArcSwap<Snapshot>>,
     ) -> std::io::Result<Self> {
-        let table = Arc::new(ArcSwap::from_pointee(Table::new(loader.entries(), None)));
+        let table = Arc::new(ArcSwap::from_pointee(ZoneTable { registry: loader.registry().clone(), last: None }));
         let (jobs, queue) = sync_channel(JOBS_MAX);
-        let work = Work { loader, source, config, current, table: Arc::clone(&table) };
+        let work = Work { loader, source, config, current, table: Arc::clone(&table), unsettled: 0 };
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
         Ok(Self { jobs, table })
     }
 
     /// What is loaded now.
-    pub(super) fn table(&self) -> Arc<Table> {
+    pub(super) fn table(&self) -> Arc<ZoneTable> {
         self.table.load_full()
     }
 
@@ -130,7 +101,9 @@ struct Work {
     source: ConfigSource,
     config: Config,
     current: Arc<ArcSwap<Snapshot>>,
-    table: Arc<ArcSwap<Table>>,
+    table: Arc<ArcSwap<ZoneTable>>,
+    /// Records that were read or freed since memory was given back and put into huge pages.
+    unsettled: usize,
 }
 
 impl Work {
@@ -146,45 +119,59 @@ impl Work {
             drop(time);
             log(&outcome);
             let last = Some((Instant::now(), start.elapsed(), outcome.clone()));
-            self.table.store(Arc::new(Table::new(self.loader.entries(), last)));
-            // Now nobody has the zones of before.
-            memory::give_back();
+            self.table.store(Arc::new(ZoneTable { registry: self.loader.registry().clone(), last }));
+            let is_much = self.unsettled >= SETTLE_RECORDS_MIN;
+            if is_much {
+                // Now nobody has the zones of before.
+                memory::give_back();
+                self.unsettled = 0;
+            }
             if let Some(reply) = job.reply {
                 // Who asked may be gone.
                 let _ = reply.send(outcome);
             }
-            next = next_job(queue);
+            next = if is_much { next_job(queue) } else { queue.recv().ok() };
         }
     }
 
-    /// Reads the configuration and the zones again and publishes what is new.
+    /// Reads the zones again, and the configuration where that is about all of them, and publishes what is new.
     fn reload(&mut self, scope: Scope, is_forced: bool) -> Outcome {
-        let (mut config, mut notes) = (self.config.clone(), Vec::new());
-        if scope == Scope::All {
-            let read = self.source.load().map_err(|error| format!("nothing was reloaded:\n{error}"))?;
-            notes = needs_restart(&self.config, &read);
-            config.settings = crate::answer::Settings {
-                // Belongs to the limits that the running listeners have.
-                tcp_idle_timeout_100ms: self.config.settings.tcp_idle_timeout_100ms,
-                // Belongs to the process, not to the file.
-                canary: self.config.settings.canary.clone(),
-                ..read.settings
-            };
-            if self.config.anycast.is_some() {
-                // The prover knows this server by it.
-                config.settings.identity.clone_from(&self.config.settings.identity);
-            }
-            config.zones = read.zones;
+        let (read, notes) = match scope {
+            Scope::All => self.read_config().map(|(config, notes)| (Some(config), notes))?,
+            Scope::Zone(_) => (None, Vec::new()),
+        };
+        let zones = &read.as_ref().unwrap_or(&self.config).zones;
+        let report =
+            self.loader.reload(zones, scope, is_forced).map_err(|error| format!("nothing was reloaded: {error}"))?;
+        if let Some(config) = read {
+            self.config = config;
         }
-        let loss_max = if is_forced { LossMax::ALL } else { config.zones.loss_max };
-        let sources = ZoneSources { loss_max, ..config.zones.clone() };
-        let report = self.loader.reload(&sources, scope).map_err(|error| format!("nothing was reloaded: {error}"))?;
-        self.config = config;
         if report.is_change() || scope == Scope::All {
-            let snapshot = Snapshot { zones: self.loader.zone_set(), settings: self.config.settings.clone() };
-            serve::publish(&self.current, Arc::new(snapshot));
+            let (zones, settings) = (self.loader.registry().zones().clone(), self.config.settings.clone());
+            serve::publish(&self.current, Arc::new(Snapshot { zones, settings }));
         }
+        let read = report.zones.iter().filter(|zone| zone.change != Change::Unchanged);
+        self.unsettled += read.map(|zone| zone.record_count).sum::<usize>();
         Ok(summary(&report, notes))
+    }
+
+    /// Reads the configuration again: what of it can change while the server runs, and what the operator should know.
+    fn read_config(&self) -> Result<(Config, Vec<String>), String> {
+        let read = self.source.load().map_err(|error| format!("nothing was reloaded:\n{error}"))?;
+        let (mut config, notes) = (self.config.clone(), needs_restart(&self.config, &read));
+        config.settings = crate::answer::Settings {
+            // Belongs to the limits that the running listeners have.
+            tcp_idle_timeout_100ms: self.config.settings.tcp_idle_timeout_100ms,
+            // Belongs to the process, not to the file.
+            canary: self.config.settings.canary.clone(),
+            ..read.settings
+        };
+        if self.config.anycast.is_some() {
+            // The prover knows this server by it.
+            config.settings.identity.clone_from(&self.config.settings.identity);
+        }
+        config.zones = read.zones;
+        Ok((config, notes))
     }
 }
 
@@ -243,7 +230,7 @@ fn summary(report: &Report, notes: Vec<String>) -> reply::Reload {
 fn told_change(zone: &ZoneReport, room: &mut usize) -> reply::Change {
     reply::Change {
         name: zone.name.to_string(),
-        file: Shown::path(&zone.path).to_string(),
+        file: zone.source.to_string(),
         change: change_word(zone.change).to_owned(),
         serial: zone.serial,
         faults: cut(&zone.faults, room),
@@ -260,18 +247,6 @@ fn change_word(change: Change) -> &'static str {
         Change::Kept => "kept",
         Change::Refused => "refused",
     }
-}
-
-/// The beginning of a text that may be very long, whole lines only, and no more than there is `room` for, which it takes.
-pub(super) fn cut(text: &str, room: &mut usize) -> String {
-    let bytes_max = FAULTS_BYTES_MAX.min(*room);
-    *room = room.saturating_sub(text.len());
-    if text.len() <= bytes_max {
-        return text.to_owned();
-    }
-    let end = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    let end = text[..end].rfind('\n').map_or(end, |at| at + 1);
-    format!("{}… and more; `fated check` tells all\n", &text[..end])
 }
 
 /// Logs what a reload did.
@@ -296,24 +271,4 @@ fn log(outcome: &Outcome) {
     }
     let reply::Reload { added, changed, unchanged, removed, kept, refused, .. } = reload;
     tracing::info!(added, changed, unchanged, removed, kept, refused, "reloaded");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_faults_are_cut_at_a_line() {
-        let whole = |text: &str| cut(text, &mut FAULTS_ALL_BYTES_MAX.clone());
-        assert_eq!(whole("short\n"), "short\n");
-        let long = "é".repeat(60) + "\n";
-        let shown = whole(&long.repeat(1000));
-        assert!(shown.len() < FAULTS_BYTES_MAX + 100);
-        assert!(shown.ends_with("é\n… and more; `fated check` tells all\n"));
-        assert!(whole(&"é".repeat(FAULTS_BYTES_MAX)).len() < FAULTS_BYTES_MAX + 100);
-        let mut room = FAULTS_ALL_BYTES_MAX;
-        let all: usize = (0..10_000).map(|_| cut(&long.repeat(50), &mut room).len()).sum();
-        assert!(all < FAULTS_ALL_BYTES_MAX + 10_000 * 50, "{all} octets");
-        assert_eq!(cut("", &mut room), "");
-    }
 }

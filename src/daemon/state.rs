@@ -6,9 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::DaemonError;
-use super::reloader::{self, Table};
 use crate::admin::reply;
-use crate::load::Entry;
 use crate::metrics::Sample;
 use crate::sys::lock::{FileLock, LockError};
 use crate::wire::Shown;
@@ -84,60 +82,6 @@ pub(super) fn empty(workers: usize, drained: bool) -> reply::Status {
         last_reload: None,
         control_plane: reply::ControlPlane::default(),
         counters: Vec::new(),
-    }
-}
-
-/// The zones that status tells one by one: all where they are few, else broken ones before others, in order.
-pub(super) fn some_zones(table: &Table) -> Vec<reply::Zone> {
-    let count = table.entries.len();
-    let mut shown: Vec<usize> = match count <= reply::ZONES_MAX {
-        true => (0..count).collect(),
-        // So many at the front, broken or not, make up for those that are.
-        false => table.broken.iter().copied().chain(0..2 * reply::ZONES_MAX).take(reply::ZONES_MAX).collect(),
-    };
-    shown.sort_unstable();
-    shown.dedup();
-    told(shown.into_iter().filter_map(|index| table.entries.get(index)))
-}
-
-/// Some zones, from the one on that `from` stand before.
-pub(super) fn zone_page(table: &Table, from: usize, zones_max: usize) -> reply::ZonePage {
-    let all = table.entries.len();
-    let (from, end) = (from.min(all), from.saturating_add(zones_max).min(all));
-    reply::ZonePage { all, from, zones: told(table.entries[from..end].iter()), next: (end < all).then_some(end) }
-}
-
-/// Zone files as they are told, the faults of all of them together bounded.
-fn told<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<reply::Zone> {
-    let mut room = reloader::FAULTS_ALL_BYTES_MAX;
-    entries.map(|entry| reply::Zone { faults: reloader::cut(&entry.faults, &mut room), ..zone(entry) }).collect()
-}
-
-/// What is served of a zone file.
-pub(super) fn state_of(entry: &Entry) -> reply::State {
-    match (entry.is_broken, &entry.zone) {
-        (false, _) => reply::State::Served,
-        (true, Some(_)) => reply::State::Kept,
-        (true, None) => reply::State::Refused,
-    }
-}
-
-/// One zone file as status tells it, without its faults.
-fn zone(entry: &Entry) -> reply::Zone {
-    let zone = entry.zone.as_ref();
-    reply::Zone {
-        name: entry.name().to_string(),
-        file: Shown::path(&entry.listed.path).to_string(),
-        state: state_of(entry),
-        serial: zone.map(|zone| zone.serial()),
-        records: zone.map_or(0, |zone| zone.record_count()),
-        names: zone.map_or(0, |zone| zone.name_count()),
-        signed: zone.is_some_and(|zone| zone.is_signed()),
-        // A clock that was set back makes the age unknown, not wrong.
-        age_s: zone.and_then(|_| entry.loaded_at.elapsed().ok()).map(|age| age.as_secs()),
-        errors: entry.error_count,
-        warnings: entry.warning_count,
-        faults: String::new(),
     }
 }
 

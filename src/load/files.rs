@@ -58,9 +58,9 @@ struct Seen {
 
 /// The files that one zone was read from. Copies share what they hold.
 #[derive(Clone, Debug, Default)]
-pub struct Witnesses(Arc<[Seen]>);
+pub struct FileStamps(Arc<[Seen]>);
 
-impl Witnesses {
+impl FileStamps {
     /// The octets of all of them together.
     pub(super) fn size(&self) -> u64 {
         self.0.iter().filter_map(|seen| seen.stamp).fold(0, |sum, stamp| stamp.size.saturating_add(sum))
@@ -76,18 +76,18 @@ impl Witnesses {
     }
 }
 
-/// Reads from the file system and takes down what was read.
+/// Reads from the file system and notes what was read.
 #[derive(Clone, Debug)]
 pub struct DiskFiles<'a> {
     seen: Vec<Seen>,
-    ground: Ground<'a>,
+    inclusion: Inclusion<'a>,
     /// The most octets of one file.
     bytes_max: u64,
 }
 
 /// Where files may be included from.
 #[derive(Clone, Copy, Debug)]
-struct Ground<'a> {
+struct Inclusion<'a> {
     /// The zone's own file, in whose folder and below.
     zone_file: &'a Path,
     /// Other folders.
@@ -97,7 +97,7 @@ struct Ground<'a> {
 impl<'a> DiskFiles<'a> {
     /// For a zone in `zone_file` that may include from `include_dirs` too, with files of at most `bytes_max` octets.
     pub fn new(zone_file: &'a Path, include_dirs: &'a [PathBuf], bytes_max: u64) -> Self {
-        Self { seen: Vec::new(), ground: Ground { zone_file, include_dirs }, bytes_max }
+        Self { seen: Vec::new(), inclusion: Inclusion { zone_file, include_dirs }, bytes_max }
     }
 
     /// The octets of a file that was read, if it is what it was then.
@@ -107,8 +107,8 @@ impl<'a> DiskFiles<'a> {
     }
 
     /// What was read.
-    pub fn into_witnesses(self) -> Witnesses {
-        Witnesses(self.seen.into())
+    pub fn into_stamps(self) -> FileStamps {
+        FileStamps(self.seen.into())
     }
 
     /// Reads a file that `judge` has nothing against.
@@ -132,7 +132,7 @@ impl<'a> DiskFiles<'a> {
     }
 }
 
-impl Ground<'_> {
+impl Inclusion<'_> {
     /// Whether a file that is open and has that metadata may be included as `path`. Links are followed before it is
     /// judged; what was opened must be what the path leads to now, so that nobody can exchange one for the other.
     fn judge(self, path: &Path, opened: Option<&Metadata>) -> Result<(), FileError> {
@@ -155,9 +155,9 @@ impl Files for DiskFiles<'_> {
 
     fn include(&mut self, path: &Path) -> Result<Vec<u8>, FileError> {
         // Nothing is said of what is not to be included, not even whether it is there.
-        let ground = self.ground;
-        ground.judge(path, None)?;
-        self.read_judged(path, |opened| ground.judge(path, Some(opened)))
+        let inclusion = self.inclusion;
+        inclusion.judge(path, None)?;
+        self.read_judged(path, |opened| inclusion.judge(path, Some(opened)))
     }
 }
 
@@ -241,11 +241,11 @@ mod tests {
         let mut files = files_of(&path);
         assert_eq!(files.read(&path).expect("reads"), b"one");
         assert_eq!(files.read_again(&path).as_deref(), Some(&b"one"[..]));
-        let witnesses = files.clone().into_witnesses();
-        assert!(witnesses.are_unchanged());
+        let stamps = files.clone().into_stamps();
+        assert!(stamps.are_unchanged());
         fs::write(&path, "two").expect("writes");
         assert_eq!(files.read_again(&path), None);
-        assert!(!witnesses.are_unchanged());
+        assert!(!stamps.are_unchanged());
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
         fs::write(&path, "one").expect("writes");
         let mut files = files_of(&path);
         files.read(&path).expect("reads");
-        assert!(!files.into_witnesses().are_unchanged());
+        assert!(!files.into_stamps().are_unchanged());
     }
 
     #[test]
@@ -264,10 +264,10 @@ mod tests {
         let path = folder.path().join("a.zone");
         let mut files = files_of(&path);
         assert_eq!(files.read(&path).expect_err("no file"), FileError::Missing);
-        let witnesses = files.into_witnesses();
-        assert!(witnesses.are_unchanged());
+        let stamps = files.into_stamps();
+        assert!(stamps.are_unchanged());
         fs::write(&path, "one").expect("writes");
-        assert!(!witnesses.are_unchanged());
+        assert!(!stamps.are_unchanged());
     }
 
     #[test]

@@ -1,29 +1,35 @@
-//! Configuration → list of files → zones, at the start and at every reload.
+//! Configuration → where zones come from → the registry of zones, at the start and at every reload.
 //!
 //! Owns what is loaded now and what each zone was read from. A reload is all or nothing for each zone: a file with
-//! errors leaves the zone as it was. Files that did not change are not read again. Knows nothing of who serves.
+//! errors leaves the zone as it was. Files that did not change are not read again, and a reload of one zone looks at the
+//! sources of that zone alone. Knows nothing of who serves.
 
-mod crew;
+mod delegation;
 pub mod files;
-mod kin;
-pub mod list;
-pub mod read;
-mod room;
+mod list;
+mod memory;
+mod read;
+mod registry;
+mod report;
+mod thread_pool;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::{LossMax, ZoneSources};
 use crate::fault::report::Style;
-use crate::wire::{Name, NameRef, SharedName, Shown};
+use crate::wire::{Name, NameRef, SharedName};
 use crate::zone::hash::Seed;
-use crate::zone::{Zone, ZoneSet};
 use crate::zonefile::Limits;
-use files::Witnesses;
-use list::{ListError, Listed, Listing};
+use delegation::Manner;
+use files::FileStamps;
+pub use list::ListError;
+use list::{Listed, Lister};
 use read::{Job, Means, Outcome};
+pub use registry::{Counts, Registry, Source, ZoneRecord, ZoneState};
+pub use report::{Change, Report, ZoneReport};
 
 /// All that is loaded.
 #[derive(Debug)]
@@ -32,88 +38,11 @@ pub struct Loader {
     style: Style,
     /// Whether warnings are taken for errors.
     is_strict: bool,
-    entries: Vec<Entry>,
-    /// What files might include and take when they were read last: where that changes, all are read again.
+    registry: Registry,
+    /// What says where zones come from, as it was asked last.
+    lister: Option<Lister>,
+    /// What files might include and take when all were looked at last: where that changes, all are read again.
     grounds: (Vec<PathBuf>, Limits),
-}
-
-/// One zone file and what is served of it.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The file and the name that it was given.
-    pub listed: Arc<Listed>,
-    /// What is served; `None` where the file never was good.
-    pub zone: Option<Arc<Zone>>,
-    /// When what is served was read.
-    pub loaded_at: SystemTime,
-    /// Whether the last reading failed.
-    pub is_broken: bool,
-    /// Faults of the last reading as people read them, warnings too.
-    pub faults: String,
-    /// Errors of the last reading.
-    pub error_count: usize,
-    /// Warnings of the last reading.
-    pub warning_count: usize,
-    witnesses: Witnesses,
-    /// What of the faults is between this zone and those below it.
-    kin: kin::Told,
-}
-
-/// What a reload did to one zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Change {
-    /// It is served for the first time.
-    Added,
-    /// It was read again.
-    Changed,
-    /// Its files are what they were.
-    Unchanged,
-    /// Its file is gone, and so is the zone.
-    Removed,
-    /// Its file has errors; the old zone is served on.
-    Kept,
-    /// Its file has errors, and there is no old zone.
-    Refused,
-}
-
-/// One zone in a [`Report`].
-#[derive(Clone, Debug)]
-pub struct ZoneReport {
-    /// The zone's name.
-    pub name: SharedName,
-    /// Its file.
-    pub path: PathBuf,
-    /// What happened.
-    pub change: Change,
-    /// The serial that is served now, or was last where the zone was removed.
-    pub serial: Option<u32>,
-    /// Faults as people read them.
-    pub faults: String,
-}
-
-/// What a reload did.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// Every zone that was looked at.
-    pub zones: Vec<ZoneReport>,
-}
-
-impl Report {
-    /// How many zones met that fate.
-    pub fn count(&self, change: Change) -> usize {
-        self.zones.iter().filter(|zone| zone.change == change).count()
-    }
-
-    /// The zones whose files have errors.
-    pub fn broken(&self) -> impl Iterator<Item = &ZoneReport> {
-        self.zones.iter().filter(|zone| matches!(zone.change, Change::Kept | Change::Refused))
-    }
-
-    /// Whether what is answered may differ from before. Of a zone that can't be served, that is known as well.
-    pub fn is_change(&self) -> bool {
-        let is_other = |zone: &ZoneReport| !matches!(zone.change, Change::Unchanged | Change::Kept);
-        self.zones.iter().any(is_other)
-    }
 }
 
 /// Which zones a reload is about.
@@ -149,19 +78,20 @@ pub enum ReloadError {
 
 /// The first few names.
 fn some_of(names: &[SharedName]) -> String {
-    /// The most names that are told.
+    /// The most names that are shown.
     const NAMES_MAX: usize = 5;
-    let mut told: Vec<String> = names.iter().take(NAMES_MAX).map(ToString::to_string).collect();
+    let mut shown: Vec<String> = names.iter().take(NAMES_MAX).map(ToString::to_string).collect();
     if names.len() > NAMES_MAX {
-        told.push(format!("and {} more", names.len() - NAMES_MAX));
+        shown.push(format!("and {} more", names.len() - NAMES_MAX));
     }
-    told.join(", ")
+    shown.join(", ")
 }
 
 impl Loader {
     /// Starts with nothing. `seed` is shared by all zones; `style` is how faults are shown.
     pub fn new(seed: Seed, style: Style) -> Self {
-        Self { seed, style, is_strict: false, entries: Vec::new(), grounds: Default::default() }
+        let (registry, grounds) = (Registry::new(seed), Default::default());
+        Self { seed, style, is_strict: false, registry, lister: None, grounds }
     }
 
     /// Takes warnings for errors from now on.
@@ -169,272 +99,182 @@ impl Loader {
         Self { is_strict: true, ..self }
     }
 
-    /// The zone files with what is served of them.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// All zones, where they come from and what is served of them.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
-    /// All zones that are served, and the names of those that should be and can't.
-    pub fn zone_set(&self) -> ZoneSet {
-        let mut set = ZoneSet::with_seed(self.seed);
-        // A name that a zone has stands for that zone.
-        let broken = self.entries.iter().filter(|entry| entry.zone.is_none());
-        broken.for_each(|entry| set.put_broken(entry.listed.name.clone()));
-        self.entries.iter().filter_map(|entry| entry.zone.clone()).for_each(|zone| set.put(zone));
-        set
-    }
-
-    /// Looks at the files and reads what must be read.
+    /// Looks at the files and reads what must be read. Zones may go as far as `sources` allow, or however many `is_forced`.
+    ///
+    /// Cost for one zone: what its own files cost, however many other zones there are. Only where no file of the name is known, the
+    /// folder is listed.
     ///
     /// # Errors
     /// [`ReloadError`]; then nothing has changed. Faults in zone files are no errors here, but part of the report.
-    pub fn reload(&mut self, sources: &ZoneSources, scope: Scope) -> Result<Report, ReloadError> {
-        let listing = list::list(sources)?;
-        if (&sources.include_dirs, sources.limits) != (&self.grounds.0, self.grounds.1) {
-            self.grounds = (sources.include_dirs.clone(), sources.limits);
-            self.entries.iter_mut().for_each(|entry| entry.witnesses = Witnesses::default());
+    pub fn reload(&mut self, sources: &Arc<ZoneSources>, scope: Scope, is_forced: bool) -> Result<Report, ReloadError> {
+        // At a reload of all, where named files really are is looked up again too.
+        let lister = self.lister.take().filter(|lister| scope != Scope::All && lister.is_of(sources));
+        let lister = self.lister.insert(lister.unwrap_or_else(|| Lister::new(sources)));
+        let grounds = (sources.include_dirs.clone(), sources.limits);
+        let plan = match scope {
+            Scope::All => plan_all(&self.registry, lister, grounds == self.grounds)?,
+            Scope::Zone(name) => plan_one(&self.registry, lister, name)?,
+        };
+        let means = Means { seed: self.seed, style: self.style, is_strict: self.is_strict, sources };
+        let outcomes = read::read_all(&plan.read, means);
+        let mut next = self.registry.clone();
+        plan.removed.iter().for_each(|record| next.remove(record));
+        let mut contested = Vec::new();
+        for ((listed, before), outcome) in plan.read.iter().zip(outcomes) {
+            if next.put(Arc::new(ZoneRecord::read(listed, before.as_deref(), outcome))) {
+                contested.push(listed.name.as_ref());
+            }
         }
-        let mut plan = self.plan(listing, scope)?;
-        let outcomes = read::read_all(
-            &plan.read,
-            Means { seed: self.seed, style: self.style, is_strict: self.is_strict, sources },
-        );
-        let mut drafts: Vec<Draft> = plan.carried.drain(..).map(Draft::carried).collect();
-        drafts.extend(
-            plan.read.into_iter().zip(outcomes).map(|((listed, old), outcome)| Draft::read(listed, old, outcome)),
-        );
-        drafts.iter_mut().for_each(|draft| kin::take_back(&mut draft.entry));
-        refuse_duplicates(&mut drafts);
-        self.bound_loss(&drafts, sources.loss_max)?;
-        let zones = ZoneSet::new(drafts.iter().filter_map(|draft| draft.entry.zone.clone()).collect());
-        kin::tell(drafts.iter_mut().map(|draft| &mut draft.entry), &zones, self.style, self.is_strict);
-        drafts.sort_by(|a, b| a.entry.listed.path.cmp(&b.entry.listed.path));
-        let mut zones: Vec<ZoneReport> = drafts.iter().filter(|draft| draft.is_in(scope)).map(Draft::report).collect();
-        if !plan.removed.is_empty() || !plan.misnamed.is_empty() {
-            zones.extend(plan.removed.iter().map(|entry| report_of(entry, Change::Removed)));
-            zones.extend(plan.misnamed);
-            zones.sort_by(|a, b| a.path.cmp(&b.path));
+        contested.into_iter().for_each(|name| self.refuse_rivals(&mut next, name));
+        self.bound_loss(&next, &plan.removed, if is_forced { LossMax::ALL } else { sources.loss_max })?;
+        let changed = plan.read.iter().map(|(listed, _)| &listed.name);
+        let changed = changed.chain(plan.removed.iter().map(|record| &record.listed_name)).map(SharedName::as_ref);
+        let manner = Manner { style: self.style, is_strict: self.is_strict };
+        delegation::compare_again(&mut next, changed, manner);
+        let report = report(&next, plan, scope);
+        self.registry = next;
+        if scope == Scope::All {
+            self.grounds = grounds;
         }
-        self.entries = drafts.into_iter().map(|draft| draft.entry).collect();
-        Ok(Report { zones })
+        Ok(report)
+    }
+
+    /// Leaves one zone of a name that several sources have: the one that was served before; where none was, none is.
+    fn refuse_rivals(&self, next: &mut Registry, name: NameRef<'_>) {
+        let rivals: Vec<Arc<ZoneRecord>> = next.named(name).filter(|record| record.zone().is_some()).cloned().collect();
+        if rivals.len() < 2 {
+            return;
+        }
+        let was_served =
+            |record: &Arc<ZoneRecord>| self.registry.served(name).is_some_and(|old| old.source == record.source);
+        let keeper = rivals.iter().position(was_served);
+        for (at, record) in rivals.iter().enumerate().filter(|(at, _)| Some(*at) != keeper) {
+            let other = keeper.unwrap_or(usize::from(at == 0));
+            next.put(Arc::new(record.refused_beside(&rivals[other].source)));
+        }
     }
 
     /// Refuses to take away more zones than may go.
-    fn bound_loss(&self, drafts: &[Draft], loss_max: LossMax) -> Result<(), ReloadError> {
-        let apexes = |entry: &Entry| entry.zone.as_ref().map(|zone| zone.apex_hash());
-        let next: HashSet<_> = drafts.iter().filter_map(|draft| apexes(&draft.entry)).collect();
-        let served = self.entries.iter().filter(|entry| entry.zone.is_some());
-        let lost = served.clone().filter(|entry| apexes(entry).is_some_and(|apex| !next.contains(&apex)));
-        let (served, lost) = (served.count(), lost.map(Entry::shared_name).collect::<Vec<_>>());
+    fn bound_loss(&self, next: &Registry, removed: &[Arc<ZoneRecord>], loss_max: LossMax) -> Result<(), ReloadError> {
+        // A zone whose source is still there is served on, whatever has become of that.
+        let is_lost =
+            |record: &&Arc<ZoneRecord>| record.zone().is_some() && next.served(record.listed_name.as_ref()).is_none();
+        let mut lost: Vec<&Arc<ZoneRecord>> = removed.iter().filter(is_lost).collect();
+        let served = self.registry.zones().len();
         let may_go = loss_max.of(served);
-        if lost.len() > may_go { Err(ReloadError::Loss { lost, served, may_go }) } else { Ok(()) }
-    }
-
-    /// Decides for each file whether it is read, without touching what is served.
-    fn plan(&self, listing: Listing, scope: Scope) -> Result<Plan, ReloadError> {
-        let mut old: HashMap<&Listed, &Entry> = self.entries.iter().map(|entry| (&*entry.listed, entry)).collect();
-        let mut plan = Plan::default();
-        for listed in listing.files {
-            let entry = old.remove(&*listed);
-            let is_meant = match scope {
-                Scope::All => true,
-                Scope::Zone(name) => listed.name == name || entry.is_some_and(|entry| entry.is_named(name)),
-            };
-            let is_fresh = scope == Scope::All && entry.is_some_and(|entry| entry.witnesses.are_unchanged());
-            match (is_meant, entry) {
-                (true, Some(entry)) if is_fresh => plan.carried.push(entry.clone()),
-                (true, entry) => plan.read.push((listed, entry.cloned())),
-                (false, Some(entry)) => plan.carried.push(entry.clone()),
-                // A file that came new is not meant when one other zone is.
-                (false, None) => {}
-            }
+        if lost.len() <= may_go {
+            return Ok(());
         }
-        for entry in old.into_values() {
-            let is_meant = match scope {
-                Scope::All => true,
-                Scope::Zone(name) => entry.is_named(name),
-            };
-            if is_meant { &mut plan.removed } else { &mut plan.carried }.push(entry.clone());
-        }
-        if scope == Scope::All {
-            plan.misnamed = listing.misnamed.iter().map(misnamed_report).collect();
-        }
-        match scope {
-            Scope::Zone(name) if plan.read.is_empty() && plan.removed.is_empty() => {
-                Err(ReloadError::Unknown(Box::new(name)))
-            }
-            _ => Ok(plan),
-        }
+        lost.sort_by(|a, b| a.source.cmp(&b.source));
+        Err(ReloadError::Loss { lost: lost.into_iter().map(|record| record.shared_name()).collect(), served, may_go })
     }
 }
 
 /// What a reload is going to do.
 #[derive(Default)]
 struct Plan {
-    /// Left as they are.
-    carried: Vec<Entry>,
-    /// Read, with what is served until then.
+    /// Read, with what is known of them until then.
     read: Vec<Job>,
     /// Taken away.
-    removed: Vec<Entry>,
-    /// Told of only.
+    removed: Vec<Arc<ZoneRecord>>,
+    /// Reported only.
     misnamed: Vec<ZoneReport>,
 }
 
-impl Entry {
-    /// The zone's name as it is served, or as the file has it.
-    pub fn name(&self) -> NameRef<'_> {
-        self.zone.as_ref().map_or(self.listed.name.as_ref(), |zone| zone.apex())
+/// Plans a reload of all zones: what is new or not what it was is read, all of it unless `may_carry`.
+fn plan_all(registry: &Registry, lister: &Lister, may_carry: bool) -> Result<Plan, ReloadError> {
+    let listing = lister.list()?;
+    let key = |record: &ZoneRecord| Listed { name: record.listed_name.clone(), source: record.source.clone() };
+    let mut old: HashMap<Listed, &Arc<ZoneRecord>> = registry.iter().map(|record| (key(record), record)).collect();
+    let mut plan = Plan::default();
+    for listed in listing.zones {
+        let record = old.remove(&listed);
+        if !record.is_some_and(|record| may_carry && record.stamps.are_unchanged()) {
+            plan.read.push((listed, record.cloned()));
+        }
     }
-
-    /// The same to keep: most often that of the file.
-    fn shared_name(&self) -> SharedName {
-        let listed = &self.listed.name;
-        if self.name().as_bytes() == listed.as_ref().as_bytes() { listed.clone() } else { self.name().into() }
-    }
-
-    /// Whether the zone, or its file, has that name.
-    fn is_named(&self, name: Name) -> bool {
-        self.listed.name == name || self.name() == name.as_ref()
-    }
+    plan.removed = old.into_values().cloned().collect();
+    plan.misnamed = listing.misnamed.into_iter().map(ZoneReport::from).collect();
+    Ok(plan)
 }
 
-/// One entry of the state to come.
-struct Draft {
-    entry: Entry,
-    /// What was served before.
-    old: Option<Arc<Zone>>,
-    change: Change,
+/// Plans a reload of one zone, which is read whether it changed or not.
+fn plan_one(registry: &Registry, lister: &Lister, name: Name) -> Result<Plan, ReloadError> {
+    let known: Vec<&Arc<ZoneRecord>> = registry.named(name.as_ref()).collect();
+    let mut listed = lister.find(name.as_ref(), known.iter().map(|record| record.source.path()))?;
+    if listed.is_empty() && known.is_empty() {
+        // It may have a file whose name is written in another way.
+        listed = lister.list()?.zones.into_iter().filter(|listed| listed.name == name).collect();
+    }
+    let is_listed = |record: &&&Arc<ZoneRecord>| listed.iter().any(|listed| listed.source == record.source);
+    let removed: Vec<_> = known.iter().filter(|record| !is_listed(record)).map(|record| Arc::clone(record)).collect();
+    if listed.is_empty() && removed.is_empty() {
+        return Err(ReloadError::Unknown(Box::new(name)));
+    }
+    let read = listed.into_iter().map(|listed| {
+        let record = registry.get(name.as_ref(), &listed.source).cloned();
+        (listed, record)
+    });
+    Ok(Plan { read: read.collect(), removed, misnamed: Vec::new() })
 }
 
-impl Draft {
-    /// An entry that stays.
-    fn carried(entry: Entry) -> Self {
-        let change = match (entry.is_broken, &entry.zone) {
-            (false, _) => Change::Unchanged,
-            (true, Some(_)) => Change::Kept,
-            (true, None) => Change::Refused,
+/// What a reload did, in the order of the sources.
+fn report(next: &Registry, plan: Plan, scope: Scope) -> Report {
+    let read: HashMap<(&SharedName, &Source), Option<&ZoneRecord>> =
+        plan.read.iter().map(|(listed, before)| ((&listed.name, &listed.source), before.as_deref())).collect();
+    let of = |record: &Arc<ZoneRecord>| {
+        let change = match read.get(&(&record.listed_name, &record.source)) {
+            Some(before) => Change::of_read(record, *before),
+            None => Change::of_unread(record),
         };
-        Self { old: entry.zone.clone(), entry, change }
-    }
+        ZoneReport::of(record, change)
+    };
+    let mut zones: Vec<ZoneReport> = match &scope {
+        Scope::All => next.iter().map(of).collect(),
+        Scope::Zone(name) => next.named(name.as_ref()).map(of).collect(),
+    };
+    zones.extend(plan.removed.iter().map(|record| ZoneReport::of(record, Change::Removed)));
+    zones.extend(plan.misnamed);
+    zones.sort_by(|a, b| a.source.cmp(&b.source));
+    Report { zones }
+}
 
-    /// An entry that was read.
-    fn read(listed: Arc<Listed>, before: Option<Entry>, outcome: Outcome) -> Self {
-        let (old, old_loaded_at) = match before {
-            Some(entry) => (entry.zone, entry.loaded_at),
-            None => (None, SystemTime::UNIX_EPOCH),
-        };
-        let new = outcome.zone;
-        let is_broken = new.is_none();
-        let change = match (&new, &old) {
-            (Some(_), None) => Change::Added,
-            (Some(_), Some(_)) => Change::Changed,
-            (None, Some(_)) => Change::Kept,
-            (None, None) => Change::Refused,
-        };
-        let entry = Entry {
-            listed,
-            loaded_at: if is_broken { old_loaded_at } else { SystemTime::now() },
-            zone: new.or_else(|| old.clone()),
-            is_broken,
+impl ZoneRecord {
+    /// The record of a source that was read; `before` is what was known of it.
+    fn read(listed: &Listed, before: Option<&Self>, outcome: Outcome) -> Self {
+        let now = SystemTime::now();
+        let (state, loaded_at) =
+            match (outcome.zone, before.and_then(|before| Some((before.zone()?, before.loaded_at)))) {
+                (Some(zone), _) => (ZoneState::Served(zone), now),
+                (None, Some((zone, loaded_at))) => (ZoneState::Kept(Arc::clone(zone)), loaded_at),
+                (None, None) => (ZoneState::Refused, now),
+            };
+        Self {
+            listed_name: listed.name.clone(),
+            source: listed.source.clone(),
+            state,
+            loaded_at,
             faults: outcome.faults,
             error_count: outcome.error_count,
             warning_count: outcome.warning_count,
-            witnesses: outcome.witnesses,
-            kin: kin::Told::default(),
-        };
-        Self { entry, old, change }
-    }
-
-    /// Whether a reload of that scope was about it.
-    fn is_in(&self, scope: Scope) -> bool {
-        match scope {
-            Scope::All => true,
-            Scope::Zone(name) => self.entry.is_named(name),
+            stamps: outcome.stamps,
+            child_faults: Default::default(),
         }
     }
 
-    fn report(&self) -> ZoneReport {
-        report_of(&self.entry, self.change)
-    }
-
-    /// Whether the zone is served under the name that it had before.
-    fn keeps_name(&self) -> bool {
-        match (&self.entry.zone, &self.old) {
-            (Some(new), Some(old)) => new.apex() == old.apex(),
-            _ => false,
-        }
-    }
-
-    /// Takes the zone back: `other` has its name. What was served before stays if its name is free.
-    fn refuse(&mut self, other: &str, taken: &HashSet<Name>) {
-        let name = self.entry.name().to_name();
-        let path = Shown::path(&self.entry.listed.path).to_string();
-        self.entry
-            .faults
-            .push_str(&format!("error: {path}: the zone {name} is in {other} too; take one of them away\n"));
-        self.entry.error_count += 1;
-        self.entry.is_broken = true;
+    /// The record of a source that is refused because another has its name.
+    fn refused_beside(&self, other: &Source) -> Self {
+        let Self { source, faults, error_count, .. } = self;
+        let name = self.name();
+        let faults = format!("{faults}error: {source}: the zone {name} is in {other} too; take one of them away\n");
         // To be read again at the next reload, whatever its stamp says: the other file may be gone then.
-        self.entry.witnesses = Witnesses::default();
-        self.entry.zone = self.old.take().filter(|old| !taken.contains(&old.apex().to_name()));
-        self.change = if self.entry.zone.is_some() { Change::Kept } else { Change::Refused };
-    }
-}
-
-/// Leaves one zone of each name: the one that had it before; where none had, none gets it.
-fn refuse_duplicates(drafts: &mut [Draft]) {
-    if are_distinct(drafts) {
-        return;
-    }
-    let mut by_name: HashMap<Name, Vec<usize>> = HashMap::new();
-    for (index, draft) in drafts.iter().enumerate() {
-        if draft.entry.zone.is_some() {
-            by_name.entry(draft.entry.name().to_name()).or_default().push(index);
-        }
-    }
-    let taken: HashSet<Name> = by_name.keys().copied().collect();
-    for indices in by_name.into_values().filter(|indices| indices.len() > 1) {
-        let paths: Vec<String> =
-            indices.iter().map(|index| Shown::path(&drafts[*index].entry.listed.path).to_string()).collect();
-        let keeper = indices.iter().position(|index| drafts[*index].keeps_name());
-        for (at, index) in indices.iter().enumerate().filter(|(at, _)| Some(*at) != keeper) {
-            let other = keeper.unwrap_or(usize::from(at == 0));
-            drafts[*index].refuse(&paths[other], &taken);
-        }
-    }
-}
-
-/// Whether no two zones have names of one hash, as it is nearly always: a quick look that copies no names.
-fn are_distinct(drafts: &[Draft]) -> bool {
-    let mut hashes: Vec<_> = drafts.iter().filter_map(|draft| Some(draft.entry.zone.as_ref()?.apex_hash())).collect();
-    hashes.sort_unstable();
-    hashes.windows(2).all(|pair| pair[0] != pair[1])
-}
-
-/// The report of one entry.
-fn report_of(entry: &Entry, change: Change) -> ZoneReport {
-    ZoneReport {
-        name: entry.shared_name(),
-        path: entry.listed.path.clone(),
-        change,
-        serial: entry.zone.as_ref().map(|zone| zone.serial()),
-        faults: entry.faults.clone(),
-    }
-}
-
-/// The report of a file whose name is no domain name.
-fn misnamed_report(file: &list::Misnamed) -> ZoneReport {
-    ZoneReport {
-        name: NameRef::ROOT.into(),
-        path: file.path.clone(),
-        change: Change::Refused,
-        serial: None,
-        faults: format!(
-            "error: {}: the file's name is no zone name: {}; rename it to NAME.zone, or take the \".zone\" off\n",
-            Shown::path(&file.path),
-            file.cause
-        ),
+        let (state, stamps) = (ZoneState::Refused, FileStamps::default());
+        Self { faults, error_count: error_count + 1, state, stamps, ..self.clone() }
     }
 }
 

@@ -7,80 +7,79 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use super::Entry;
-use super::crew::House;
-use super::files::{DiskFiles, Witnesses};
+use super::files::{DiskFiles, FileStamps};
 use super::list::Listed;
-use super::room::{Room, Taken};
+use super::memory::{Budget, Reservation};
+use super::registry::ZoneRecord;
+use super::thread_pool::ThreadPool;
 use crate::build::Executor;
 use crate::config::ZoneSources;
 use crate::fault::report::{self, Style};
 use crate::fault::{Faults, Sources};
-use crate::wire::Shown;
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
 use crate::zonefile::{self, ZoneFile};
 
 /// What became of one file.
 #[derive(Debug)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// The zone, unless the file has errors.
-    pub zone: Option<Arc<Zone>>,
+    pub(super) zone: Option<Arc<Zone>>,
     /// Errors.
-    pub error_count: usize,
+    pub(super) error_count: usize,
     /// Warnings.
-    pub warning_count: usize,
+    pub(super) warning_count: usize,
     /// All faults as people read them; empty where there is none.
-    pub faults: String,
+    pub(super) faults: String,
     /// The files that were read.
-    pub witnesses: Witnesses,
+    pub(super) stamps: FileStamps,
 }
 
 /// A file to be read, and what is served of it until then.
-pub type Job = (Arc<Listed>, Option<Entry>);
+pub(super) type Job = (Listed, Option<Arc<ZoneRecord>>);
 
 /// How files are read.
 #[derive(Clone, Copy, Debug)]
-pub struct Means<'a> {
+pub(super) struct Means<'a> {
     /// The key of the name hash, which all zones share.
-    pub seed: Seed,
+    pub(super) seed: Seed,
     /// How faults are shown.
-    pub style: Style,
+    pub(super) style: Style,
     /// Whether warnings are taken for errors.
-    pub is_strict: bool,
+    pub(super) is_strict: bool,
     /// Where they come from, what they may include and how much they may take.
-    pub sources: &'a ZoneSources,
+    pub(super) sources: &'a ZoneSources,
 }
 
 /// Reads the files, one outcome for each, in the same order.
-pub fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
-    let (house, room) = (House::new(), Room::new(Path::new("/")));
+pub(super) fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
+    let (threads, budget) = (ThreadPool::new(), Budget::new(Path::new("/")));
     let outcomes: Vec<OnceLock<Outcome>> = files.iter().map(|_| OnceLock::new()).collect();
-    house.run(files.len(), &|index| {
+    threads.run(files.len(), &|index| {
         let (listed, before) = &files[index];
-        let previous = before.as_ref().and_then(|entry| entry.zone.as_deref());
+        let before = before.as_deref();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let _taken = match room_for(&room, &listed.path, before.as_ref()) {
-                Ok(taken) => taken,
+            let _reserved = match reserve(&budget, listed.source.path(), before) {
+                Ok(reserved) => reserved,
                 Err(why) => return refused(listed, &why),
             };
-            read(listed, previous, &house, means)
+            read(listed, before.and_then(|record| record.zone()).map(|zone| &**zone), &threads, means)
         }));
         // Nobody else has the number.
         let _is_first = outcomes[index]
             .set(outcome.unwrap_or_else(|_| refused(listed, "reading it failed inside fated; please report it")));
     });
-    outcomes.into_iter().map(|slot| slot.into_inner().expect("a crew calls with each number")).collect()
+    outcomes.into_iter().map(|slot| slot.into_inner().expect("each number is worked on")).collect()
 }
 
 /// Reads one file.
-fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Executor, means: Means<'_>) -> Outcome {
+fn read(file: &Listed, previous: Option<&Zone>, threads: &dyn Executor, means: Means<'_>) -> Outcome {
     let Means { seed, style, is_strict, sources: ZoneSources { include_dirs, limits, .. } } = means;
-    let mut disk = DiskFiles::new(&file.path, include_dirs, limits.octets_max);
+    let path = file.source.path();
+    let mut disk = DiskFiles::new(path, include_dirs, limits.octets_max);
     let (mut sources, mut faults) = (Sources::default(), Faults::new(is_strict));
-    let zone_file =
-        ZoneFile { path: &file.path, name: file.name.as_ref(), seed, previous, limits: *limits, now: seconds() };
-    let zone = zonefile::load(&zone_file, &mut disk, crew, &mut sources, &mut faults);
+    let zone_file = ZoneFile { path, name: file.name.as_ref(), seed, previous, limits: *limits, now: seconds() };
+    let zone = zonefile::load(&zone_file, &mut disk, threads, &mut sources, &mut faults);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {
         sources.recall(|path| disk.read_again(path));
@@ -91,7 +90,7 @@ fn read(file: &Listed, previous: Option<&Zone>, crew: &dyn Executor, means: Mean
         error_count: faults.error_count(),
         warning_count: faults.warning_count(),
         faults: shown,
-        witnesses: disk.into_witnesses(),
+        stamps: disk.into_stamps(),
     }
 }
 
@@ -100,12 +99,16 @@ fn seconds() -> u32 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
 
-/// Takes room for a file and for what was included at the last reading. One that can't be looked at takes none: to read it
+/// Reserves memory for a file and for what was included at the last reading. One that can't be looked at takes none: to read it
 /// tells why.
 ///
 /// # Errors
 /// Why it is not to be read.
-fn room_for<'a>(room: &'a Room, path: &Path, before: Option<&Entry>) -> Result<Option<Taken<'a>>, String> {
+fn reserve<'a>(
+    budget: &'a Budget,
+    path: &Path,
+    before: Option<&ZoneRecord>,
+) -> Result<Option<Reservation<'a>>, String> {
     let Ok(metadata) = fs::metadata(path) else { return Ok(None) };
     let size = metadata.len();
     if metadata.is_file()
@@ -114,8 +117,8 @@ fn room_for<'a>(room: &'a Room, path: &Path, before: Option<&Entry>) -> Result<O
     {
         return Err(format!("it is no zone file, but nearly nothing on {size} octets: a sparse file"));
     }
-    let known = before.map_or(0, |entry| entry.witnesses.size());
-    room.take(size.max(known)).map(Some).map_err(|short| short.to_string())
+    let known = before.map_or(0, |record| record.stamps.size());
+    budget.reserve(size.max(known)).map(Some).map_err(|short| short.to_string())
 }
 
 /// From so many octets on a file is looked at for holes: those of a small one are read as the NULs that they are.
@@ -127,6 +130,6 @@ const BLOCK_BYTES: u64 = 512;
 
 /// What is said of a file that was not read, or not to the end: no reason to take other zones down.
 fn refused(file: &Listed, why: &str) -> Outcome {
-    let faults = format!("error: {}: {why}\n", Shown::path(&file.path));
-    Outcome { zone: None, error_count: 1, warning_count: 0, faults, witnesses: Witnesses::default() }
+    let faults = format!("error: {}: {why}\n", file.source);
+    Outcome { zone: None, error_count: 1, warning_count: 0, faults, stamps: FileStamps::default() }
 }

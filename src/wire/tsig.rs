@@ -51,7 +51,8 @@ impl<'m> Tsig<'m> {
         let end = rdata_at + usize::from(u16::from_be_bytes([head[8], head[9]]));
         let is_any = head[2..4] == Class::ANY.0.to_be_bytes();
         let (algorithm, fields_at) = Name::read(message, rdata_at).ok().filter(|_| is_any)?;
-        let ([t0, t1, t2, t3, t4, t5, f0, f1], fields) = message.get(fields_at..end)?.split_first_chunk::<TIME_BYTES>()?;
+        let ([t0, t1, t2, t3, t4, t5, f0, f1], fields) =
+            message.get(fields_at..end)?.split_first_chunk::<TIME_BYTES>()?;
         let (mac, fields) = split_sized(fields)?;
         let ([i0, i1, e0, e1], fields) = fields.split_first_chunk::<ID_BYTES>()?;
         let (other, rest) = split_sized(fields)?;

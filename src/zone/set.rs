@@ -91,7 +91,8 @@ impl ZoneSet {
         self.by_hash.remove(lookup.hash(seed), name.as_bytes());
         for (hash, octets) in self.apexes_above(&lookup, seed) {
             let Some(above) = self.by_hash.get(hash, octets) else { continue };
-            if !self.has_below(above.name()) {
+            let Ok(index) = self.in_order.search(|state| state.name().cmp(&above.name())) else { continue };
+            if !self.is_above_next(above.name(), index) {
                 self.mark(hash, octets, false);
             }
         }
@@ -104,20 +105,22 @@ impl ZoneSet {
         let name = stored.name();
         let lookup = LookupName::new(name);
         let hash = lookup.hash(seed);
-        match self.in_order.search(|other| other.name().cmp(&name)) {
+        let index = match self.in_order.search(|other| other.name().cmp(&name)) {
             Ok(index) => {
                 let before = self.in_order.replace(index, state);
                 self.count(&before, |count| count - 1, |sum, names| sum - names);
+                index
             }
             Err(index) => {
                 self.in_order.insert(index, state);
                 for (hash, octets) in self.apexes_above(&lookup, seed) {
                     self.mark(hash, octets, true);
                 }
+                index
             }
-        }
+        };
         self.count(&stored, |count| count + 1, |sum, names| sum + names);
-        let is_above = self.has_below(name);
+        let is_above = self.is_above_next(name, index);
         self.by_hash.put(Apex { hash, state: stored.clone(), is_above });
     }
 
@@ -153,11 +156,9 @@ impl ZoneSet {
         }
     }
 
-    /// Whether some apex is below `name`, which is one itself.
-    fn has_below(&self, name: NameRef<'_>) -> bool {
-        let behind =
-            self.in_order.search(|state| state.name().cmp(&name)).map_or_else(|index| index, |index| index + 1);
-        self.in_order.get(behind).is_some_and(|next| next.name().is_below(name))
+    /// Whether some apex is below `name`, the one at `index`: then the next one is.
+    fn is_above_next(&self, name: NameRef<'_>, index: usize) -> bool {
+        self.in_order.get(index + 1).is_some_and(|next| next.name().is_below(name))
     }
 
     /// The zones, in canonical order.

@@ -61,6 +61,11 @@ impl Apex {
         self.state.name()
     }
 
+    /// Whether another apex of the set lies below it.
+    pub fn is_above(&self) -> bool {
+        self.is_above
+    }
+
     /// The zone, if it can be served.
     #[inline]
     pub fn zone(&self) -> Option<&Arc<Zone>> {

@@ -22,9 +22,9 @@ const ARENA_BYTES: u64 = 64 << 20;
 /// The most memory cgroups above each other that are looked at.
 const CGROUPS_MAX: usize = 64;
 
-/// The memory that may be taken for zones.
+/// The memory that may be reserved for zones.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Budget {
     root: PathBuf,
     state: Mutex<State>,
 }
@@ -32,19 +32,19 @@ pub(super) struct Room {
 /// What was asked for.
 #[derive(Debug, Default)]
 struct State {
-    /// What may still be taken without a look.
+    /// What may still be reserved without a look.
     left: u64,
-    /// What those take who are at it.
-    taken: u64,
+    /// What those reserved who are still reading.
+    reserved: u64,
 }
 
-/// Room that was found, until this is dropped.
-pub(super) struct Taken<'a> {
-    room: &'a Room,
+/// Memory that is set apart for one zone until this is dropped.
+pub(super) struct Reservation<'a> {
+    budget: &'a Budget,
     bytes: u64,
 }
 
-/// There is not enough room.
+/// There is not enough memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not read, for want of memory: it may take {} MiB, and {} MiB are left below {limit}", needed >> 20, left >> 20)]
 pub(super) struct Short {
@@ -56,23 +56,23 @@ pub(super) struct Short {
     limit: &'static str,
 }
 
-impl Room {
+impl Budget {
     /// That of the host whose files stand below `root`.
     pub(super) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), state: Mutex::default() }
     }
 
-    /// Takes room for a zone of so many octets of text.
+    /// Reserves memory for a zone of so many octets of text.
     ///
     /// # Errors
     /// [`Short`].
-    pub(super) fn take(&self, text_bytes: u64) -> Result<Taken<'_>, Short> {
+    pub(super) fn reserve(&self, text_bytes: u64) -> Result<Reservation<'_>, Short> {
         let needed = (text_bytes / 4).saturating_mul(QUARTERS_PER_OCTET).saturating_add(ZONE_BYTES);
         // Whole after each step.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if needed > state.left {
             let (left, limit) = left(&self.root);
-            let left = left.saturating_sub(state.taken);
+            let left = left.saturating_sub(state.reserved);
             state.left = left.saturating_sub(MARGIN_BYTES);
             let is_small = needed <= SMALL_BYTES && needed <= left / 2;
             if needed > state.left && !is_small {
@@ -80,15 +80,15 @@ impl Room {
             }
         }
         state.left = state.left.saturating_sub(needed);
-        state.taken += needed;
-        Ok(Taken { room: self, bytes: needed })
+        state.reserved += needed;
+        Ok(Reservation { budget: self, bytes: needed })
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         // What is kept of it is seen at the next look.
-        self.room.state.lock().unwrap_or_else(PoisonError::into_inner).taken -= self.bytes;
+        self.budget.state.lock().unwrap_or_else(PoisonError::into_inner).reserved -= self.bytes;
     }
 }
 
@@ -241,23 +241,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_is_not_given_twice_and_comes_back() {
+    fn what_was_reserved_is_not_given_twice_and_comes_back() {
         let root = host(&[("proc/meminfo", format!("MemAvailable: {} kB\n", (MARGIN_BYTES + (100 << 20)) / 1024))]);
-        let room = Room::new(root.path());
-        let first = room.take(16 << 20).expect("52 of 100 MiB");
-        let short = room.take(16 << 20).err().expect("48 are left");
+        let budget = Budget::new(root.path());
+        let first = budget.reserve(16 << 20).expect("52 of 100 MiB");
+        let short = budget.reserve(16 << 20).err().expect("48 are left");
         assert!(short.to_string().contains("may take 52 MiB, and 47 MiB are left below what the host has"), "{short}");
-        room.take(8 << 20).expect("26 of 48 MiB");
+        budget.reserve(8 << 20).expect("26 of 48 MiB");
         drop(first);
-        room.take(16 << 20).expect("as at the beginning");
-        assert!(room.take(u64::MAX).is_err(), "no size is too large to be judged");
-        // Where nearly all is taken, small zones are read still, and big ones are not.
+        budget.reserve(16 << 20).expect("as at the beginning");
+        assert!(budget.reserve(u64::MAX).is_err(), "no size is too large to be judged");
+        // Where nearly all is reserved, small zones are read still, and big ones are not.
         let root = host(&[("proc/meminfo", "MemAvailable: 8192 kB\n".to_owned())]);
-        let room = Room::new(root.path());
-        let kept: Vec<_> = (0..6).map(|_| room.take(200 << 10).expect("small")).collect();
-        assert!(room.take(4 << 20).is_err());
+        let budget = Budget::new(root.path());
+        let kept: Vec<_> = (0..6).map(|_| budget.reserve(200 << 10).expect("small")).collect();
+        assert!(budget.reserve(4 << 20).is_err());
         assert!(
-            (0..30).map(|_| room.take(200 << 10)).collect::<Result<Vec<_>, _>>().is_err(),
+            (0..30).map(|_| budget.reserve(200 << 10)).collect::<Result<Vec<_>, _>>().is_err(),
             "half is left to others"
         );
         drop(kept);

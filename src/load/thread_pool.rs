@@ -1,7 +1,7 @@
 //! The threads that read zones: as many as there are CPUs, shared by all files that are read at once.
 //!
-//! Who works has one hand of the house; work in parts takes those that are idle for as long as it lasts. So many
-//! small zones are read side by side, and a big one that is left over gets all hands.
+//! Whoever works is one of them; work in parts takes those that are idle for as long as it lasts. So many small zones are read
+//! side by side, and a big one that is left over gets all threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,28 +11,28 @@ use crate::build::Executor;
 /// The most threads that read zones at once: more would only ask for memory.
 const THREADS_MAX: usize = 16;
 
-/// All hands, and how many are idle.
-pub(super) struct House {
+/// How many threads there may be at once, and how many of them are idle.
+pub(super) struct ThreadPool {
     all: usize,
     idle: AtomicUsize,
 }
 
-impl House {
-    /// One hand for each CPU, of which one is the caller's.
+impl ThreadPool {
+    /// One thread for each CPU, of which one is the caller.
     pub(super) fn new() -> Self {
         let all = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
         Self { all, idle: AtomicUsize::new(all - 1) }
     }
 
-    /// Takes up to `wanted` idle hands.
-    fn hire(&self, wanted: usize) -> usize {
+    /// Takes up to `wanted` idle threads.
+    fn take(&self, wanted: usize) -> usize {
         let left = |idle: usize| Some(idle.saturating_sub(wanted));
         // The closure always has an answer.
         self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).map_or(0, |idle| idle.min(wanted))
     }
 }
 
-impl Executor for House {
+impl Executor for ThreadPool {
     fn parallelism(&self) -> usize {
         self.all
     }
@@ -46,7 +46,7 @@ impl Executor for House {
             }
         };
         thread::scope(|scope| {
-            for number in 1..=self.hire(count.saturating_sub(1)) {
+            for number in 1..=self.take(count.saturating_sub(1)) {
                 let helper = move || {
                     // Idle again even if the work panics, which the scope hands on.
                     let _back = GiveBack(self);
@@ -62,8 +62,8 @@ impl Executor for House {
     }
 }
 
-/// Gives one hand back when it is dropped.
-struct GiveBack<'a>(&'a House);
+/// Gives one thread back when it is dropped.
+struct GiveBack<'a>(&'a ThreadPool);
 
 impl Drop for GiveBack<'_> {
     fn drop(&mut self) {
@@ -80,22 +80,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_number_is_worked_on_once_and_all_hands_come_back() {
-        let house = House { all: 4, idle: AtomicUsize::new(3) };
+    fn each_number_is_worked_on_once_and_all_threads_are_idle_again() {
+        let threads = ThreadPool { all: 4, idle: AtomicUsize::new(3) };
         let seen = Mutex::new(HashSet::new());
-        house.run(100, &|number| {
-            house.run(3, &|_| ());
+        threads.run(100, &|number| {
+            threads.run(3, &|_| ());
             assert!(seen.lock().expect("no panic").insert(number));
         });
         assert_eq!(seen.into_inner().expect("no panic"), (0..100).collect());
-        assert_eq!(house.idle.into_inner(), 3);
+        assert_eq!(threads.idle.into_inner(), 3);
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_costs_no_hand() {
-        let house = House { all: 4, idle: AtomicUsize::new(3) };
-        let outcome = catch_unwind(AssertUnwindSafe(|| house.run(8, &|number| assert_ne!(number, 5, "planned"))));
+    fn a_panic_reaches_the_caller_and_costs_no_thread() {
+        let threads = ThreadPool { all: 4, idle: AtomicUsize::new(3) };
+        let outcome = catch_unwind(AssertUnwindSafe(|| threads.run(8, &|number| assert_ne!(number, 5, "planned"))));
         assert!(outcome.is_err());
-        assert_eq!(house.idle.into_inner(), 3);
+        assert_eq!(threads.idle.into_inner(), 3);
     }
 }
