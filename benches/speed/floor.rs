@@ -68,7 +68,7 @@ impl Floor {
         loop {
             batch.receive(socket.as_fd(), Wait::ForOne)?;
             let (queries, mut replies) = batch.split();
-            for (index, datagram) in queries.iter().enumerate() {
+            for (index, datagram) in (0..).map_while(|index| queries.get(index)).enumerate() {
                 let Some(reply) = replies.buffer(index) else { continue };
                 let kept = datagram.octets.len().min(self.reply_bytes);
                 reply[..kept].copy_from_slice(&datagram.octets[..kept]);

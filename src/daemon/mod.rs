@@ -432,7 +432,7 @@ fn tell_faults(report: &Report, output: &NonBlocking) {
 /// the route back sooner.
 fn settle_memory() {
     let start = Instant::now();
-    memory::give_back();
+    memory::trim_heap();
     let given_back = start.elapsed();
     match memory::use_huge_pages() {
         Ok(octets) => tracing::debug!(?given_back, octets, took = ?start.elapsed(), "memory was given back and packed"),

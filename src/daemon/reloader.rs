@@ -110,7 +110,7 @@ impl Work {
     /// Carries out jobs until nobody can ask any more.
     fn run(mut self, queue: &Receiver<Job>) {
         // Where a sandbox forbids it, it shares the CPU as others do.
-        let _is_set = sched::stand_back(STEPS_BACK);
+        let _is_set = sched::lower_priority(STEPS_BACK);
         let mut next = queue.recv().ok();
         while let Some(job) = next {
             let (start, time) = (Instant::now(), watchdog::ask_for_time());
@@ -123,7 +123,7 @@ impl Work {
             let is_much = self.unsettled >= SETTLE_RECORDS_MIN;
             if is_much {
                 // Now nobody has the zones of before.
-                memory::give_back();
+                memory::trim_heap();
                 self.unsettled = 0;
             }
             if let Some(reply) = job.reply {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::RouteError;
 use super::setup::tun_error;
 use crate::sys::tun::Tun;
-use crate::sys::{files, poll, sched};
+use crate::sys::{fd_table, poll, sched};
 
 /// The thread; it ends when this value is dropped, and the device with it.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Drop for Sink {
 
 /// The body of the thread.
 fn hold(name: &str, is_stopped: &AtomicBool, dropped: &AtomicU64, ready: &SyncSender<Result<u32, RouteError>>) {
-    if let Err(error) = files::keep_apart() {
+    if let Err(error) = fd_table::unshare() {
         tracing::warn!(%error, "a crash gives the route back only with the memory: the kernel has no close_range");
     }
     // Refused where the route thread's is, which says so.

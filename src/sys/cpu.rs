@@ -3,7 +3,9 @@
 //! Refuses to know what the threads are for. `sched_getaffinity` sees cgroup cpusets and `taskset`, so that a
 //! container with two CPUs of a big host reports two.
 
-use std::{io, mem};
+use std::io;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The number of one CPU, as the kernel counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +24,8 @@ impl Cpu {
 /// # Errors
 /// What `sched_getaffinity` says, for instance on a host with more than [`CPUS_MAX`] CPUs.
 pub fn allowed() -> io::Result<Vec<Cpu>> {
-    let mut set = empty_set();
-    // SAFETY: `set` is a live, exclusively borrowed `cpu_set_t` and the size is its own, so the kernel writes inside
-    // it.
-    let status = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
-    if status != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok((0..CPUS_MAX).filter(|&index| contains(&set, index)).map(Cpu).collect())
+    let set = sched_getaffinity(None)?;
+    Ok((0..CPUS_MAX).filter(|&index| set.is_set(index)).map(Cpu).collect())
 }
 
 /// Pins the calling thread to `cpu`.
@@ -40,28 +36,13 @@ pub fn pin(cpu: Cpu) -> io::Result<()> {
     if cpu.0 >= CPUS_MAX {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    let mut set = empty_set();
-    // SAFETY: the index was checked to be below the number of bits of a `cpu_set_t`; the set is exclusively borrowed.
-    unsafe { libc::CPU_SET(cpu.0, &mut set) };
-    // SAFETY: `set` is initialised and lives through the call, and the size is its own; the kernel only reads it.
-    let status = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
-    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Tells whether `set` holds the CPU `index`.
-fn contains(set: &libc::cpu_set_t, index: usize) -> bool {
-    // SAFETY: all callers pass an index below `CPUS_MAX`, the number of bits of a `cpu_set_t`.
-    index < CPUS_MAX && unsafe { libc::CPU_ISSET(index, set) }
-}
-
-/// Makes a set without any CPU.
-fn empty_set() -> libc::cpu_set_t {
-    // SAFETY: `cpu_set_t` is an array of integers, for which all zero bits are a valid value.
-    unsafe { mem::zeroed() }
+    let mut set = CpuSet::new();
+    set.set(cpu.0);
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 /// The most CPUs that a fixed `cpu_set_t` can name.
-pub const CPUS_MAX: usize = libc::CPU_SETSIZE as usize;
+pub const CPUS_MAX: usize = CpuSet::MAX_CPU;
 
 #[cfg(test)]
 mod tests {

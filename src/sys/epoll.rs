@@ -4,19 +4,21 @@
 //! Source: epoll_ctl(2).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 /// A set of descriptors.
 #[derive(Debug)]
 pub struct Epoll {
     /// The epoll descriptor.
     descriptor: OwnedFd,
-    /// Where the kernel writes what is ready; allocated once.
-    events: Box<[libc::epoll_event]>,
-    /// How many of `events` the last wait filled.
-    ready_count: usize,
+    /// The tokens of what the last wait found ready.
+    ready: Box<ArrayVec<u64, EVENTS_MAX>>,
 }
 
 /// What a descriptor is watched for. An error or the other side's end is told in any case.
@@ -35,15 +37,13 @@ pub enum Interest {
 
 impl Interest {
     /// The flags of the kernel.
-    fn flags(self) -> u32 {
-        let flags = match self {
-            Self::Input => libc::EPOLLIN,
-            Self::SharedInput => libc::EPOLLIN | libc::EPOLLEXCLUSIVE,
-            Self::NewInput => libc::EPOLLIN | libc::EPOLLET,
-            Self::Output => libc::EPOLLOUT,
-        };
-        // EPOLLET is the sign bit.
-        flags as u32
+    fn flags(self) -> EventFlags {
+        match self {
+            Self::Input => EventFlags::IN,
+            Self::SharedInput => EventFlags::IN | EventFlags::EXCLUSIVE,
+            Self::NewInput => EventFlags::IN | EventFlags::ET,
+            Self::Output => EventFlags::OUT,
+        }
     }
 }
 
@@ -53,18 +53,7 @@ impl Epoll {
     /// # Errors
     /// What `epoll_create1` says, mostly that descriptors ran out.
     pub fn new() -> io::Result<Self> {
-        // SAFETY: the call takes no pointer; its result is checked before it is used.
-        let raw = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if raw < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `raw` was just returned by the kernel, is open and owned by nobody else.
-        let descriptor = unsafe { OwnedFd::from_raw_fd(raw) };
-        Ok(Self {
-            descriptor,
-            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX].into(),
-            ready_count: 0,
-        })
+        Ok(Self { descriptor: epoll::create(CreateFlags::CLOEXEC)?, ready: Box::default() })
     }
 
     /// Watches `descriptor`; `token` is told when it is ready.
@@ -74,7 +63,7 @@ impl Epoll {
     /// # Errors
     /// What `epoll_ctl` says, for instance that the descriptor is watched already.
     pub fn watch(&self, descriptor: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, descriptor, token, interest)
+        Ok(epoll::add(&self.descriptor, descriptor, EventData::new_u64(token), interest.flags())?)
     }
 
     /// Watches `descriptor` for something else from now on.
@@ -82,7 +71,7 @@ impl Epoll {
     /// # Errors
     /// What `epoll_ctl` says, for instance that it is not watched.
     pub fn change(&self, descriptor: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, descriptor, token, interest)
+        Ok(epoll::modify(&self.descriptor, descriptor, EventData::new_u64(token), interest.flags())?)
     }
 
     /// Watches `descriptor` no longer, though it stays open.
@@ -90,24 +79,7 @@ impl Epoll {
     /// # Errors
     /// What `epoll_ctl` says, for instance that it is not watched.
     pub fn forget(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        // The kernel does not look at the event.
-        self.control(libc::EPOLL_CTL_DEL, descriptor, 0, Interest::Input)
-    }
-
-    /// Changes the set.
-    fn control(
-        &self,
-        operation: libc::c_int,
-        descriptor: BorrowedFd<'_>,
-        token: u64,
-        interest: Interest,
-    ) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: interest.flags(), u64: token };
-        // SAFETY: both descriptors are open for the duration of their borrows, and `event` lives through the call.
-        let status = unsafe {
-            libc::epoll_ctl(self.descriptor.as_raw_fd(), operation, descriptor.as_raw_fd(), ptr::from_mut(&mut event))
-        };
-        if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        Ok(epoll::delete(&self.descriptor, descriptor)?)
     }
 
     /// Waits until something is ready, `timeout` at most, and returns how many tokens [`Epoll::token`] has.
@@ -118,31 +90,26 @@ impl Epoll {
     /// # Errors
     /// What `epoll_wait` says; [`io::ErrorKind::Interrupted`] after a signal.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        self.ready_count = 0;
-        let timeout_ms = timeout.map_or(-1, |timeout| {
-            libc::c_int::try_from(timeout.as_nanos().div_ceil(NANOS_OF_MILLISECOND)).unwrap_or(libc::c_int::MAX)
-        });
-        let (events, events_max) = (self.events.as_mut_ptr(), EVENTS_MAX as libc::c_int);
-        // SAFETY: the descriptor is ours and open; `events` is exclusively borrowed and holds EVENTS_MAX entries.
-        let count = unsafe { libc::epoll_wait(self.descriptor.as_raw_fd(), events, events_max, timeout_ms) };
-        let Ok(count) = usize::try_from(count) else { return Err(io::Error::last_os_error()) };
-        self.ready_count = count.min(EVENTS_MAX);
-        Ok(self.ready_count)
+        self.ready.clear();
+        let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(LONGEST));
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS_MAX];
+        let (events, _) = epoll::wait(&self.descriptor, &mut events[..], timeout.as_ref())?;
+        self.ready.extend(events.iter().map(|event| event.data.u64()));
+        Ok(self.ready.len())
     }
 
     /// Returns the token of the ready descriptor `index` of the last wait.
     #[must_use]
     pub fn token(&self, index: usize) -> Option<u64> {
-        let event = self.events[..self.ready_count].get(index)?;
-        Some(event.u64)
+        self.ready.get(index).copied()
     }
 }
 
 /// How many ready descriptors one wait can tell.
 pub const EVENTS_MAX: usize = 64;
 
-/// Nanoseconds of a millisecond, the unit of `epoll_wait`.
-const NANOS_OF_MILLISECOND: u128 = 1_000_000;
+/// The longest time that can be waited for.
+const LONGEST: Timespec = Timespec { tv_sec: i64::MAX, tv_nsec: 0 };
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,11 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 /// A lock that is held until this value is dropped or the process ends.
 #[derive(Debug)]
@@ -47,13 +49,10 @@ impl FileLock {
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => options.open(path)?,
             made => made?,
         };
-        // SAFETY: the descriptor is open for as long as `file` lives, which is past the call; no pointer is passed.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-            let error = io::Error::last_os_error();
-            if error.kind() == io::ErrorKind::WouldBlock {
-                return Err(LockError::Taken { pid: read_holder(&mut file) });
-            }
-            return Err(error.into());
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(LockError::Taken { pid: read_holder(&mut file) }),
+            Err(error) => return Err(LockError::Io(error.into())),
         }
         // The lock is ours. That others learn who has it is a service, which a full or read-only disk refuses.
         let _is_told = write_holder(&mut file);

@@ -29,9 +29,9 @@ pub fn use_huge_pages() -> io::Result<usize> {
 /// # Errors
 /// As for [`use_huge_pages`].
 pub fn huge_pages() -> io::Result<impl Iterator<Item = bool>> {
-    let spare = Spare::new();
+    let spare = SparePage::new();
     Ok(dense_pages()?.map(move |start| {
-        spare.lay_ready();
+        spare.prepare();
         collapse(start)
     }))
 }
@@ -62,7 +62,7 @@ pub fn map_big_blocks() {
 
 /// Gives free memory back to the kernel, also where it lies between blocks that are in use. Takes some milliseconds
 /// for each hundred MiB that were freed; threads that allocate meanwhile may wait for that.
-pub fn give_back() {
+pub fn trim_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` touches only memory that the allocator holds as free, under the allocator's own locks.
     let _is_any_given = unsafe { libc::malloc_trim(0) };
@@ -104,9 +104,9 @@ enum Advice {
 /// meanwhile. What a virtual machine touches first may have to be fetched from its host, piece by piece, and that
 /// takes ten times as long. A page that is faulted in is touched in steps, between which others have their turn; given
 /// back, it is the next to be taken.
-struct Spare(Vec<u8>);
+struct SparePage(Vec<u8>);
 
-impl Spare {
+impl SparePage {
     /// Address space for one, wherever it is aligned; or none, where there is no more.
     fn new() -> Self {
         let mut space = Vec::new();
@@ -116,7 +116,7 @@ impl Spare {
     }
 
     /// Has the kernel touch a huge page and take it back, for the next collapse.
-    fn lay_ready(&self) {
+    fn prepare(&self) {
         if self.0.capacity() < 2 * HUGE {
             return;
         }
@@ -204,7 +204,7 @@ VmFlags: rd wr mr mw me gd ac
         let mut blocks: Vec<Option<Box<[u8]>>> = (0..1 << 15).map(|_| Some(vec![1; 4 << 10].into())).collect();
         blocks.iter_mut().enumerate().filter(|(at, _)| at % 64 != 0).for_each(|(_, block)| *block = None);
         let before = resident();
-        give_back();
+        trim_heap();
         // 126 MiB are free; other tests may take some meanwhile.
         assert!(resident() + (64 << 10) < before, "{before} kB before, {} kB behind", resident());
         assert!(blocks.iter().flatten().all(|block| block[0] == 1));

@@ -224,11 +224,6 @@ impl<'b> Queries<'b> {
             source: if has_source { source(&name) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) },
         })
     }
-
-    /// All of them.
-    pub fn iter(self) -> impl Iterator<Item = Datagram<'b>> {
-        (0..self.count).filter_map(move |index| self.get(index))
-    }
 }
 
 /// Where the replies to the datagrams of the last receive go.

@@ -8,13 +8,12 @@
 
 pub mod cpu;
 pub mod epoll;
-pub mod files;
+pub mod fd_table;
 pub mod interrupt;
 pub mod limits;
 pub mod lock;
 pub mod memory;
 pub mod mmsg;
-pub mod namespace;
 pub mod poll;
 pub mod prefetch;
 pub mod sched;

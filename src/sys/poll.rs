@@ -3,8 +3,13 @@
 //! Refuses to know what the descriptors are.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 /// Waits until one of `descriptors` can be read, or `timeout` is over; returns whether one can.
 ///
@@ -17,23 +22,13 @@ pub fn wait_readable(descriptors: &[BorrowedFd<'_>], timeout: Duration) -> io::R
     if descriptors.len() > DESCRIPTORS_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors to wait for"));
     }
-    let mut entries = [libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 }; DESCRIPTORS_MAX];
-    for (entry, descriptor) in entries.iter_mut().zip(descriptors) {
-        entry.fd = descriptor.as_raw_fd();
+    let entries = descriptors.iter().map(|descriptor| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN));
+    let mut entries: ArrayVec<_, DESCRIPTORS_MAX> = entries.collect();
+    let limit = Timespec::try_from(timeout).ok();
+    match poll(&mut entries, limit.as_ref()) {
+        Err(Errno::INTR) => Ok(false),
+        ready => Ok(ready? > 0),
     }
-    let limit = libc::timespec {
-        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
-    };
-    let count = descriptors.len() as libc::nfds_t;
-    // SAFETY: `entries` is exclusively borrowed and holds at least `count` entries, whose descriptors are open for
-    // their borrows; `limit` lives through the call; a null signal mask is allowed and means none.
-    let ready = unsafe { libc::ppoll(entries.as_mut_ptr(), count, &raw const limit, std::ptr::null()) };
-    if ready >= 0 {
-        return Ok(ready > 0);
-    }
-    let error = io::Error::last_os_error();
-    if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
 }
 
 /// Makes reads and writes of the descriptor return at once (`O_NONBLOCK`).
@@ -41,14 +36,8 @@ pub fn wait_readable(descriptors: &[BorrowedFd<'_>], timeout: Duration) -> io::R
 /// # Errors
 /// What `fcntl` says.
 pub fn set_nonblocking(descriptor: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the descriptor is open for its borrow; the request takes no pointer.
-    let flags = unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_GETFL) };
-    if flags < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor is open for its borrow; the request takes one integer.
-    let status = unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) };
-    if status < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let flags = fcntl_getfl(descriptor)?;
+    Ok(fcntl_setfl(descriptor, flags | OFlags::NONBLOCK)?)
 }
 
 /// The most descriptors of one wait.

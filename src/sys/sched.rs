@@ -4,13 +4,13 @@
 //! with has them as stubs only.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Returns the kernel's number of the calling thread.
 #[must_use]
 pub fn current_tid() -> i32 {
-    // SAFETY: the call takes no argument and cannot fail.
-    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+    rustix::thread::gettid().as_raw_nonzero().get()
 }
 
 /// Puts a thread of this process into SCHED_IDLE: from now on it gets only what CPU time nobody else wants.
@@ -43,10 +43,8 @@ pub fn set_realtime(priority: i32) -> io::Result<()> {
 /// # Errors
 /// What `prctl` says.
 pub fn set_timer_slack(slack: Duration) -> io::Result<()> {
-    let nanos = libc::c_ulong::try_from(slack.as_nanos()).unwrap_or(libc::c_ulong::MAX).max(1);
-    // SAFETY: this request takes one integer and no pointer.
-    let status = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanos, 0, 0, 0) };
-    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let nanos = u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX);
+    Ok(rustix::thread::set_current_timer_slack(Some(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN)))?)
 }
 
 /// How a thread is scheduled, as the kernel reads and writes it (`struct sched_attr`, sched_setattr(2)).
@@ -81,7 +79,7 @@ pub fn set_slice(slice: Duration) -> io::Result<()> {
 ///
 /// # Errors
 /// What `sched_getattr` and `sched_setattr` say, for instance in a sandbox that forbids them.
-pub fn stand_back(steps: u8) -> io::Result<()> {
+pub fn lower_priority(steps: u8) -> io::Result<()> {
     let before = attributes()?;
     set_attributes(&Attributes { nice: NICE_MAX.min(before.nice + i32::from(steps)), ..before })
 }
@@ -187,9 +185,9 @@ mod tests {
     fn a_thread_that_stands_back_starts_others_that_do_and_keeps_its_slice() {
         let outcome = thread::spawn(|| {
             let before = attributes()?;
-            stand_back(2)?;
+            lower_priority(2)?;
             let (after, child) = (attributes()?, thread::spawn(attributes).join().expect("the child does not panic")?);
-            stand_back(u8::MAX)?;
+            lower_priority(u8::MAX)?;
             Ok::<_, io::Error>((before, after, child, attributes()?))
         });
         let outcome = outcome.join().expect("the thread does not panic").expect("nothing forbids it");

@@ -4,9 +4,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use socket2::{SockAddr, SockAddrStorage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{Shutdown, SocketFlags, acceptfrom_with, shutdown};
 
 /// The family of a socket, where an option differs by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +43,12 @@ pub fn receive_packet_info(socket: BorrowedFd<'_>, family: Family) -> io::Result
     }
 }
 
-/// Reads the value of an option that [`omit_path_mtu`] sets, so that tests and status can tell it.
+/// Whether the option that [`omit_path_mtu`] sets is set.
 ///
 /// # Errors
 /// What `getsockopt` says.
-pub fn is_path_mtu_omitted(socket: BorrowedFd<'_>, family: Family) -> io::Result<bool> {
+#[cfg(test)]
+pub(crate) fn is_path_mtu_omitted(socket: BorrowedFd<'_>, family: Family) -> io::Result<bool> {
     let (level, name, omitted) = match family {
         Family::V4 => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
         Family::V6 => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
@@ -66,12 +69,10 @@ pub fn is_path_mtu_omitted(socket: BorrowedFd<'_>, family: Family) -> io::Result
 /// # Errors
 /// Any other failure of `shutdown`.
 pub fn wake_readers(socket: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the descriptor is open for its borrow; no pointer is passed.
-    if unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RD) } == 0 {
-        return Ok(());
+    match shutdown(socket, Shutdown::Read) {
+        Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::ENOTCONN) { Ok(()) } else { Err(error) }
 }
 
 /// Reads how many datagrams the kernel has dropped at this socket since it was made, mostly since its queue was full;
@@ -128,20 +129,8 @@ pub fn waiting_connections(listener: BorrowedFd<'_>) -> io::Result<u32> {
 /// What `accept4` says: [`io::ErrorKind::WouldBlock`] where the listener does not block and nobody waits;
 /// [`io::ErrorKind::Unsupported`] for a client without an IP address.
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(TcpStream, SocketAddr)> {
-    let take = |storage: *mut SockAddrStorage, length: *mut libc::socklen_t| {
-        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: the descriptor is open for its borrow; `storage` holds `*length` octets, and both live through the
-        // call.
-        let raw = unsafe { libc::accept4(listener.as_raw_fd(), storage.cast(), length, flags) };
-        if raw < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `raw` was just returned by the kernel, is open and owned by nobody else.
-        Ok(unsafe { OwnedFd::from_raw_fd(raw) })
-    };
-    // SAFETY: where `take` succeeds, the kernel has written an address into the storage and its length into `length`.
-    let (stream, client) = unsafe { SockAddr::try_init(take) }?;
-    let client = client.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    let (stream, client) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let client = client.and_then(|client| SocketAddr::try_from(client).ok()).ok_or(io::ErrorKind::Unsupported)?;
     Ok((stream.into(), client))
 }
 
@@ -150,10 +139,8 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(TcpStream, SocketAddr)> {
 /// # Errors
 /// What `poll` says.
 pub fn has_queued(socket: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut entry = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: `entry` is one live, exclusively borrowed `pollfd`; without a timeout the call returns at once.
-    let count = unsafe { libc::poll(&raw mut entry, 1, 0) };
-    if count < 0 { Err(io::Error::last_os_error()) } else { Ok(count > 0) }
+    let mut entry = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    Ok(poll(&mut entry, Some(&Timespec::default()))? > 0)
 }
 
 /// Sets one integer option.

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use fated::health::{SOURCE_V4, SOURCE_V6};
 use fated::policy::{Proof, Stance};
 use fated::route::{Driver, Interface, RouteError, Seen, Settings};
-use fated::sys::namespace;
 use fated::sys::tun::{Tun, TunError};
+use nix::sched::{CloneFlags, unshare};
 
 /// Runs `body` in a network namespace of its own, in which `lo` is up; says so where that is not possible.
 pub(crate) fn in_namespace(body: impl FnOnce() + Send + 'static) {
     let thread = thread::spawn(move || {
-        if let Err(error) = namespace::enter_new_network() {
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
             eprintln!("SKIPPED: no network namespace can be made here ({error}); run the tests as root");
             return;
         }

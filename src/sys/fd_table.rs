@@ -12,7 +12,7 @@ use std::io;
 ///
 /// # Errors
 /// What `close_range` says (Linux 5.9): the table is shared as before then.
-pub fn keep_apart() -> io::Result<()> {
+pub fn unshare() -> io::Result<()> {
     let (first, last) = (libc::STDERR_FILENO as libc::c_uint + 1, libc::c_uint::MAX);
     // SAFETY: the flag makes a copy of the table first, so that only this thread's numbers are closed, and by the
     // contract above no value of this thread stands for one of them.
@@ -32,7 +32,7 @@ mod tests {
     fn what_one_thread_closes_and_opens_is_not_seen_by_others() {
         let mut ours = File::open("/proc/self/stat").expect("proc is mounted");
         let theirs = thread::spawn(move || {
-            keep_apart().expect("the kernel is new enough");
+            unshare().expect("the kernel is new enough");
             let file = File::open("/proc/self/status").expect("proc is mounted");
             let link = |number: i32| fs::read_link(format!("/proc/thread-self/fd/{number}"));
             (file.as_raw_fd(), link(file.as_raw_fd()).expect("it is open here"))
