@@ -47,7 +47,7 @@ fn assert_serves(address: SocketAddr) {
     }
 }
 
-/// All counters of the server, by name, as `fated status --json` tells them.
+/// All counters of the server, by name, as `fated status --json` shows them.
 fn counters(server: &Server) -> BTreeMap<String, u64> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fated"));
     command.args(["status", "--json", "--control"]).arg(server.control());

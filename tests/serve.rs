@@ -1,4 +1,4 @@
-//! The serving room over real sockets on loopback: every promise about transports, limits, publishing and stopping.
+//! The serving layer over real sockets on loopback: every promise about transports, limits, publishing and stopping.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
@@ -156,14 +156,14 @@ fn flood(server: SocketAddr, count: u16) -> usize {
 
 /// The resident memory of this process.
 fn resident_bytes() -> usize {
-    let status = fs::read_to_string("/proc/self/statm").expect("Linux tells it");
+    let status = fs::read_to_string("/proc/self/statm").expect("Linux shows it");
     let pages: usize = status.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("the second word");
     pages * 4096
 }
 
 /// Finds the thread of this process that has this name.
 fn find_thread(name: &str) -> Option<std::path::PathBuf> {
-    let tasks = fs::read_dir("/proc/self/task").expect("Linux tells it");
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux shows it");
     let has_name =
         |path: &std::path::PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
     tasks.flatten().map(|entry| entry.path()).find(has_name)
@@ -306,7 +306,7 @@ fn workers_have_names_and_one_cpu_each() {
         wait_until("the thread is pinned", || {
             let status = fs::read_to_string(&status_path).expect("the thread lives");
             let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-            line.expect("Linux tells it").trim().parse::<usize>().is_ok()
+            line.expect("Linux shows it").trim().parse::<usize>().is_ok()
         });
     }
     wait_until("TCP threads have names", || find_thread("tcp-0").is_some() && find_thread("tcp-3").is_some());

@@ -1,4 +1,4 @@
-//! What a prover needs of the serving room, over real sockets: canaries that reach the worker that they name, and
+//! What a prover needs of the serving layer, over real sockets: canaries that reach the worker that they name, and
 //! addresses that are bound before they are there.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -9,7 +9,7 @@ use std::{env, io};
 
 use arc_swap::ArcSwap;
 use fated::answer::{Canary, STEER_TRAILER_BYTES, Settings, Snapshot};
-use fated::serve::{self, Bound, Place, Running, TcpLimits};
+use fated::serve::{self, Bound, ListenAddress, Running, TcpLimits};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, RData, RecordType};
@@ -59,7 +59,7 @@ fn ask_within(patience: Duration, source: IpAddr, server: SocketAddr, query: &[u
     Ok(Message::from_vec(&reply[..length]).expect("the reply can be read"))
 }
 
-/// Asks again until an answer comes: the kernel uses a new IPv6 address a moment after it tells of it.
+/// Asks again until an answer comes: the kernel uses a new IPv6 address a moment after it reports it.
 fn ask_again(server: SocketAddr, query: &[u8]) -> Message {
     let short = PATIENCE / 200;
     let mut replies = (0..200).map(|_| ask_within(short, friend(server), server, query));
@@ -195,9 +195,9 @@ fn an_address_that_may_be_absent_answers_as_soon_as_it_is_there() {
     }
     ip("link set lo up");
     let addresses = ["192.0.2.53:5353", "[2001:db8::53]:5353"].map(|text| text.parse().expect("a socket address"));
-    let places = addresses.map(|address| Place { address, may_be_absent: true });
+    let wanted = addresses.map(|address| ListenAddress { address, may_be_absent: true });
     serve::bind(&addresses, 2, &TcpLimits::default()).expect_err("they are not there");
-    let running = start(serve::bind(&places, 2, &TcpLimits::default()).expect("absence is allowed"));
+    let running = start(serve::bind(&wanted, 2, &TcpLimits::default()).expect("absence is allowed"));
     for (words, address) in
         [("addr add 192.0.2.53/32 dev lo", addresses[0]), ("addr add 2001:db8::53/128 dev lo nodad", addresses[1])]
     {

@@ -6,24 +6,25 @@ use std::path::Path;
 
 use super::DaemonError;
 use crate::config::{Absence, Config};
-use crate::serve::{self, BindCause, BindError, Bound, Place};
+use crate::serve::{self, BindCause, BindError, Bound, ListenAddress};
 use crate::wire::Shown;
 
 /// Binds all addresses, the service addresses last. An address that this host lacks is left out, bound all the same, or an
 /// error, as is said of it; told in each case.
 pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
-    let services = service_places(config);
+    let services = service_addresses(config);
     config.left_out.iter().for_each(|what| tracing::error!("{what}; the rest is served without it"));
-    let mut listen: Vec<(Place, Absence)> =
+    let mut listen: Vec<(ListenAddress, Absence)> =
         config.listen.iter().map(|listen| (listen.address.into(), listen.absence)).collect();
     // Each turn binds all, takes one address out or awaits one more, so there are at most twice as many turns as addresses.
     while !listen.is_empty() || !services.is_empty() {
-        let places: Vec<Place> = listen.iter().map(|(place, _)| *place).chain(services.iter().copied()).collect();
-        let error = match serve::bind(&places, config.workers.get(), &config.tcp) {
+        let wanted: Vec<ListenAddress> =
+            listen.iter().map(|(wanted, _)| *wanted).chain(services.iter().copied()).collect();
+        let error = match serve::bind(&wanted, config.workers.get(), &config.tcp) {
             Ok(bound) => return Ok(bound),
             Err(error) => error,
         };
-        let Some(at) = listen.iter().position(|(place, _)| place.address == error.address) else {
+        let Some(at) = listen.iter().position(|(wanted, _)| wanted.address == error.address) else {
             return Err(error.into());
         };
         match (listen[at].1, error.cause) {
@@ -57,7 +58,7 @@ pub(super) fn bind_admin(config: &Config) -> Result<Option<TcpListener>, DaemonE
         Err(error) if config.is_strict || !error.cause.is_absence() => return Err(DaemonError::Admin(error)),
         Err(error) => error,
     };
-    match serve::listen_at(Place { address, may_be_absent: true }) {
+    match serve::listen_at(ListenAddress { address, may_be_absent: true }) {
         Ok(listener) => {
             tracing::warn!(
                 "`admin.listen` {address}: no interface has this address yet; the pages are there as soon as one has"
@@ -73,17 +74,17 @@ pub(super) fn bind_admin(config: &Config) -> Result<Option<TcpListener>, DaemonE
 
 /// Where the service addresses are answered. They may be absent yet. In a dry run they never come, and loopback stands in for
 /// each, with a port that the kernel chooses.
-fn service_places(config: &Config) -> Vec<Place> {
+fn service_addresses(config: &Config) -> Vec<ListenAddress> {
     let Some(anycast) = &config.anycast else { return Vec::new() };
     let stand_in = |address: SocketAddr| {
         let loopback = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
         SocketAddr::new(loopback, 0)
     };
-    let place = |address| match anycast.is_dry_run {
-        true => Place { address: stand_in(address), may_be_absent: false },
-        false => Place { address, may_be_absent: true },
+    let wanted = |address| match anycast.is_dry_run {
+        true => ListenAddress { address: stand_in(address), may_be_absent: false },
+        false => ListenAddress { address, may_be_absent: true },
     };
-    anycast.sockets().map(place).collect()
+    anycast.sockets().map(wanted).collect()
 }
 
 /// Says which address can't be listened on, why, and what to do.

@@ -28,8 +28,8 @@ use crate::metrics::TcpBlock;
 pub(super) struct Admission {
     /// How many a prefix may have, by its depth.
     connections_max: [usize; DEPTHS],
-    /// How many may be told to go and not be closed yet.
-    leaving_max: usize,
+    /// How many may be evicted and not closed yet.
+    evicted_max: usize,
     /// What moments are counted from.
     origin: Instant,
     /// Who is there now.
@@ -46,10 +46,10 @@ struct Registry {
     /// Where the prover's next connection comes from.
     prover: Option<SocketAddr>,
     /// The prover's connections.
-    provers: Vec<Weak<Tracked>>,
-    /// Those that were told to go and may not be closed yet: they hold a descriptor for a moment more. Not those whose
+    provers: Vec<Weak<TrackedConnection>>,
+    /// Those that were evicted and may not be closed yet: they hold a descriptor for a moment more. Not those whose
     /// thread hangs and was replaced: nobody waits for it, and their descriptors are lost until it wakes.
-    leaving: Vec<Weak<Tracked>>,
+    evicted: Vec<Weak<TrackedConnection>>,
 }
 
 /// The connections of one prefix.
@@ -62,11 +62,11 @@ struct Group {
     /// The prefixes right below, those with the most connections last, of equal ones the one that changed first.
     parts: BTreeSet<(usize, Reverse<u64>, Prefix)>,
     /// Of an address, the connections in the order in which they were last known to begin to wait.
-    connections: BTreeMap<Noted, Arc<Tracked>>,
+    connections: BTreeMap<WaitKey, Arc<TrackedConnection>>,
 }
 
 /// Since when a connection was known to wait, in microseconds, and its number.
-type Noted = (u64, u64);
+type WaitKey = (u64, u64);
 
 /// What is counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +81,7 @@ struct Prefix {
 
 /// A connection that is there.
 #[derive(Debug)]
-struct Tracked {
+struct TrackedConnection {
     /// The connection.
     stream: TcpStream,
     /// The thread that serves it.
@@ -96,7 +96,7 @@ struct Tracked {
     is_evicted: AtomicBool,
 }
 
-/// No connection can be admitted for now: so many were told to go and are not closed yet that no other one may be. The
+/// No connection can be admitted for now: so many were evicted and are not closed yet that no other one may be. The
 /// new one, as it came.
 #[derive(Debug)]
 pub(super) struct Full(pub(super) TcpStream);
@@ -107,7 +107,7 @@ pub(super) struct ConnectionPermit {
     /// Where it is given back.
     admission: Arc<Admission>,
     /// The connection.
-    tracked: Arc<Tracked>,
+    tracked: Arc<TrackedConnection>,
     /// Who it is.
     client: IpAddr,
     /// Whether it is the prover.
@@ -120,7 +120,7 @@ impl Admission {
         let TcpLimits { clients_max, clients_per_network_max, clients_per_address_max, .. } = *limits;
         Self {
             connections_max: [clients_max, clients_max, clients_per_network_max, clients_per_address_max],
-            leaving_max: leaving_max(clients_max),
+            evicted_max: evicted_max(clients_max),
             origin: Instant::now(),
             registry: Mutex::default(),
         }
@@ -137,7 +137,7 @@ impl Admission {
     /// Admits one more connection, which `handle`'s thread serves from `now` on; closes another one where it has to.
     ///
     /// # Errors
-    /// [`Full`] where those that were told to go are still there: their thread waits for a CPU, or hangs.
+    /// [`Full`] where those that were evicted are still there: their thread waits for a CPU, or hangs.
     pub(super) fn admit(
         self: &Arc<Self>,
         stream: TcpStream,
@@ -152,7 +152,7 @@ impl Admission {
         let Some(evicted) = room else { return Err(Full(stream)) };
         let since = self.since(now);
         registry.change += 1;
-        let tracked = Arc::new(Tracked {
+        let tracked = Arc::new(TrackedConnection {
             stream,
             handle: Arc::clone(handle),
             since_us: since.into(),
@@ -174,7 +174,7 @@ impl Admission {
 
     /// Closes the connection that would have to make room next, since descriptors have run out. Counted in `block`.
     pub(super) fn evict_one(&self, block: &TcpBlock) {
-        let evicted = self.lock().take_longest_waiting(Prefix::EVERYBODY, self.leaving_max);
+        let evicted = self.lock().take_longest_waiting(Prefix::EVERYBODY, self.evicted_max);
         if let Some(old) = evicted {
             old.evict(block);
         }
@@ -192,7 +192,7 @@ impl Admission {
 }
 
 impl Registry {
-    /// Whether a connection is the prover's, of whom more than [`PROVERS_MAX`] are not told from others.
+    /// Whether a connection is the prover's, of whom more than [`PROVERS_MAX`] are treated as others are.
     fn is_prover(&mut self, client: SocketAddr) -> bool {
         let is_same = |from: SocketAddr| (from.ip(), from.port()) == (client.ip(), client.port());
         if !self.prover.is_some_and(is_same) {
@@ -204,26 +204,26 @@ impl Registry {
 
     /// Takes a connection out if one more of `address` would be too many for `bounds`; it is to be evicted. `None`
     /// where none can be for now.
-    fn make_room(&mut self, address: Prefix, bounds: &Admission) -> Option<Option<Arc<Tracked>>> {
+    fn make_room(&mut self, address: Prefix, bounds: &Admission) -> Option<Option<Arc<TrackedConnection>>> {
         let count = |depth: usize| self.groups.get(&address.up_to(depth)).map_or(0, |group| group.count);
         // The narrowest full one: once there is room in it, there is room in each that it lies in.
         let full = (0..DEPTHS).rev().find(|&depth| count(depth) >= bounds.connections_max[depth]);
         match full {
-            Some(depth) => self.take_longest_waiting(address.up_to(depth), bounds.leaving_max).map(Some),
+            Some(depth) => self.take_longest_waiting(address.up_to(depth), bounds.evicted_max).map(Some),
             None => Some(None),
         }
     }
 
     /// Takes out the connection of a prefix that has to make room first. `None` where there is none, or where
-    /// `leaving_max` are leaving already.
-    fn take_longest_waiting(&mut self, prefix: Prefix, leaving_max: usize) -> Option<Arc<Tracked>> {
-        let is_leaving = |one: &Weak<Tracked>| one.upgrade().is_some_and(|one| !one.handle.is_replaced());
-        if self.leaving.len() >= leaving_max {
-            self.leaving.retain(is_leaving);
+    /// `evicted_max` are evicted already.
+    fn take_longest_waiting(&mut self, prefix: Prefix, evicted_max: usize) -> Option<Arc<TrackedConnection>> {
+        let is_closing = |one: &Weak<TrackedConnection>| one.upgrade().is_some_and(|one| !one.handle.is_replaced());
+        if self.evicted.len() >= evicted_max {
+            self.evicted.retain(is_closing);
         }
-        let (address, noted) = self.longest_waiting(prefix).filter(|_| self.leaving.len() < leaving_max)?;
+        let (address, noted) = self.longest_waiting(prefix).filter(|_| self.evicted.len() < evicted_max)?;
         let tracked = self.remove(address, noted)?;
-        self.leaving.push(Arc::downgrade(&tracked));
+        self.evicted.push(Arc::downgrade(&tracked));
         Some(tracked)
     }
 
@@ -231,7 +231,7 @@ impl Registry {
     ///
     /// What is noted may be older than what is so: a connection that was served since is noted anew, and another one
     /// is looked at, so that a look more is paid for by a turn that a client had; [`LOOKS_MAX`] at most.
-    fn longest_waiting(&mut self, prefix: Prefix) -> Option<(Prefix, Noted)> {
+    fn longest_waiting(&mut self, prefix: Prefix) -> Option<(Prefix, WaitKey)> {
         for look in 1.. {
             let mut address = prefix;
             while address.depth < ADDRESS {
@@ -252,13 +252,13 @@ impl Registry {
     }
 
     /// Takes a connection in.
-    fn insert(&mut self, address: Prefix, tracked: Arc<Tracked>) {
+    fn insert(&mut self, address: Prefix, tracked: Arc<TrackedConnection>) {
         self.groups.entry(address).or_default().connections.insert(tracked.noted(), tracked);
         self.recount(address, 1);
     }
 
     /// Takes a connection out, if it is there.
-    fn remove(&mut self, address: Prefix, noted: Noted) -> Option<Arc<Tracked>> {
+    fn remove(&mut self, address: Prefix, noted: WaitKey) -> Option<Arc<TrackedConnection>> {
         let tracked = self.groups.get_mut(&address)?.connections.remove(&noted)?;
         self.recount(address, -1);
         Some(tracked)
@@ -288,13 +288,13 @@ impl Registry {
     }
 }
 
-impl Tracked {
+impl TrackedConnection {
     /// Where the registry has it.
-    fn noted(&self) -> Noted {
+    fn noted(&self) -> WaitKey {
         (self.noted_us.load(Ordering::Relaxed), self.number)
     }
 
-    /// Ends the connection, whichever thread serves it: the client is told at once, and the thread finds its end.
+    /// Ends the connection, whichever thread serves it: the client sees it at once, and the thread finds its end.
     fn evict(&self, block: &TcpBlock) {
         self.is_evicted.store(true, Ordering::Release);
         block.evicted.add(1);
@@ -382,17 +382,17 @@ const ADDRESS: usize = 3;
 /// How many depths there are.
 const DEPTHS: usize = 4;
 
-/// How many connections may be told to go and hold their descriptor still, as long as a round of turns of their thread
+/// How many connections may be evicted and hold their descriptor still, as long as a round of turns of their thread
 /// takes, where there are `clients_max` in all.
-pub(super) fn leaving_max(clients_max: usize) -> usize {
-    (clients_max / LEAVING_PART).max(LEAVING_MIN)
+pub(super) fn evicted_max(clients_max: usize) -> usize {
+    (clients_max / EVICTED_PART).max(EVICTED_MIN)
 }
 
-/// One connection in so many may be leaving.
-pub(super) const LEAVING_PART: usize = 16;
+/// One connection in so many may be evicted.
+pub(super) const EVICTED_PART: usize = 16;
 
 /// So many may in any case.
-pub(super) const LEAVING_MIN: usize = 64;
+pub(super) const EVICTED_MIN: usize = 64;
 
 /// The most connections of the prover at once: more than it has addresses to ask, twice over.
 pub(super) const PROVERS_MAX: usize = 128;

@@ -1,4 +1,4 @@
-//! Binding: every address for UDP and TCP, all or nothing, and an error that tells what to do.
+//! Binding: every address for UDP and TCP, all or nothing, and an error that says what to do.
 //!
 //! A second server that binds the same address with SO_REUSEPORT would silently join the group and take a part of the
 //! queries. So each address is bound without the option first; only then does that socket open the group to its twins,
@@ -72,7 +72,7 @@ pub enum BindCause {
 }
 
 impl BindCause {
-    /// Tells whether the host lacks the address or its whole family, so that a default may be skipped.
+    /// Returns whether the host lacks the address or its whole family, so that a default may be skipped.
     #[must_use]
     pub fn is_absence(self) -> bool {
         match self {
@@ -95,7 +95,7 @@ impl BindCause {
 
 /// An address that is to be listened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ListenAddress {
     /// The address; port 0 lets the kernel choose.
     pub address: SocketAddr,
     /// Whether no interface needs to have the address yet: it is bound now and answers as soon as one has it
@@ -103,7 +103,7 @@ pub struct Place {
     pub may_be_absent: bool,
 }
 
-impl From<SocketAddr> for Place {
+impl From<SocketAddr> for ListenAddress {
     /// An address that must be there.
     fn from(address: SocketAddr) -> Self {
         Self { address, may_be_absent: false }
@@ -118,8 +118,12 @@ impl From<SocketAddr> for Place {
 ///
 /// # Errors
 /// The first address that fails; all sockets are closed again then.
-pub fn bind<P: Copy + Into<Place>>(places: &[P], workers: usize, limits: &TcpLimits) -> Result<Bound, BindError> {
-    let places: Vec<Place> = places.iter().map(|&place| place.into()).collect();
+pub fn bind<A: Copy + Into<ListenAddress>>(
+    listen: &[A],
+    workers: usize,
+    limits: &TcpLimits,
+) -> Result<Bound, BindError> {
+    let all: Vec<ListenAddress> = listen.iter().map(|&wanted| wanted.into()).collect();
     let worker_count = match workers {
         0 => cpu::allowed().map_or(1, |cpus| cpus.len()),
         asked => asked,
@@ -127,21 +131,21 @@ pub fn bind<P: Copy + Into<Place>>(places: &[P], workers: usize, limits: &TcpLim
     let worker_count = worker_count.clamp(1, WORKERS_MAX);
     let (workers, spares, listeners, addresses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut bound = Bound { workers, spares, listeners, limits: *limits, addresses };
-    if places.is_empty() {
+    if all.is_empty() {
         return Ok(bound);
     }
     bound.workers.resize_with(worker_count, Vec::new);
-    for (index, &place) in places.iter().enumerate() {
+    for (index, &wanted) in all.iter().enumerate() {
         // Port 0 twice asks for two ports; anything else twice is the same socket.
-        if place.address.port() != 0 && places[..index].iter().any(|earlier| earlier.address == place.address) {
+        if wanted.address.port() != 0 && all[..index].iter().any(|earlier| earlier.address == wanted.address) {
             continue;
         }
-        let (group, listener, chosen) = bind_pair(place, worker_count, limits)?;
+        let (group, listener, chosen) = bind_pair(wanted, worker_count, limits)?;
         for (sockets, socket) in bound.workers.iter_mut().zip(group) {
             sockets.push(socket);
         }
         // Without one, a worker whose socket is full is late; that is no reason not to serve.
-        bound.spares.push(place.may_be_absent.then(|| spare_socket(chosen).ok()).flatten());
+        bound.spares.push(wanted.may_be_absent.then(|| spare_socket(chosen).ok()).flatten());
         bound.listeners.push(listener);
         bound.addresses.push(chosen);
     }
@@ -150,22 +154,22 @@ pub fn bind<P: Copy + Into<Place>>(places: &[P], workers: usize, limits: &TcpLim
 
 /// Binds both transports of one address, on the same port.
 fn bind_pair(
-    place: Place,
+    wanted: ListenAddress,
     worker_count: usize,
     limits: &TcpLimits,
 ) -> Result<(Vec<UdpSocket>, TcpListener, SocketAddr), BindError> {
-    let address = place.address;
+    let address = wanted.address;
     let attempts_max = if address.port() == 0 { PORT_ATTEMPTS_MAX } else { 1 };
     let mut attempt = 1;
     loop {
         let udp_error =
             |error: io::Error| BindError { address, transport: Transport::Udp, cause: BindCause::of(&error) };
-        let first = bind_alone(place).map_err(udp_error)?;
+        let first = bind_alone(wanted).map_err(udp_error)?;
         let chosen = local_address(&first, address).map_err(udp_error)?;
-        let chosen_place = Place { address: chosen, ..place };
-        match listen(chosen_place, limits) {
+        let chosen_address = ListenAddress { address: chosen, ..wanted };
+        match listen(chosen_address, limits) {
             Ok(listener) => {
-                let group = open_group(first, chosen_place, worker_count).map_err(udp_error)?;
+                let group = open_group(first, chosen_address, worker_count).map_err(udp_error)?;
                 return Ok((group, listener, chosen));
             }
             // The port was free for UDP only: let the kernel choose another one.
@@ -178,22 +182,22 @@ fn bind_pair(
 }
 
 /// Binds a UDP socket that shares its address with nobody.
-fn bind_alone(place: Place) -> io::Result<Socket> {
-    let socket = udp_socket(place)?;
-    socket.bind(&SockAddr::from(place.address))?;
+fn bind_alone(wanted: ListenAddress) -> io::Result<Socket> {
+    let socket = udp_socket(wanted)?;
+    socket.bind(&SockAddr::from(wanted.address))?;
     Ok(socket)
 }
 
 /// Lets the other workers' sockets join the first one, and returns all of them in the order of the workers.
 ///
 /// The order is that of the reuseport group, which a filter on the group counts by.
-fn open_group(first: Socket, place: Place, worker_count: usize) -> io::Result<Vec<UdpSocket>> {
+fn open_group(first: Socket, wanted: ListenAddress, worker_count: usize) -> io::Result<Vec<UdpSocket>> {
     first.set_reuse_port(true)?;
     let mut group = vec![first.into()];
     for _ in 1..worker_count {
-        let socket = udp_socket(place)?;
+        let socket = udp_socket(wanted)?;
         socket.set_reuse_port(true)?;
-        socket.bind(&SockAddr::from(place.address))?;
+        socket.bind(&SockAddr::from(wanted.address))?;
         group.push(socket.into());
     }
     close_group(&group);
@@ -215,21 +219,21 @@ fn close_group(group: &[UdpSocket]) {
 /// Makes a socket that sends from the address of a group, by a port of its own: clients that do not take their replies
 /// fill the sockets of the group, and not this one. What comes there is not read.
 fn spare_socket(address: SocketAddr) -> io::Result<UdpSocket> {
-    let place = Place { address: SocketAddr::new(address.ip(), 0), may_be_absent: true };
-    let socket = bind_alone(place)?;
+    let wanted = ListenAddress { address: SocketAddr::new(address.ip(), 0), may_be_absent: true };
+    let socket = bind_alone(wanted)?;
     socket.set_recv_buffer_size(0)?;
     Ok(socket.into())
 }
 
 /// Makes a UDP socket with all options but those that share addresses.
-fn udp_socket(place: Place) -> io::Result<Socket> {
-    let address = place.address;
+fn udp_socket(wanted: ListenAddress) -> io::Result<Socket> {
+    let address = wanted.address;
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     let family = family(address);
     if family == Family::V6 {
         socket.set_only_v6(true)?;
     }
-    allow_absence(&socket, place)?;
+    allow_absence(&socket, wanted)?;
     omit_path_mtu(socket.as_fd(), family)?;
     if address.ip().is_unspecified() {
         receive_packet_info(socket.as_fd(), family)?;
@@ -244,20 +248,20 @@ fn udp_socket(place: Place) -> io::Result<Socket> {
 ///
 /// # Errors
 /// What is wrong with the address.
-pub fn listen_at(place: Place) -> Result<TcpListener, BindError> {
-    let failed = |error| BindError { address: place.address, transport: Transport::Tcp, cause: BindCause::of(&error) };
-    listen(place, &TcpLimits::default()).map_err(failed)
+pub fn listen_at(wanted: ListenAddress) -> Result<TcpListener, BindError> {
+    let failed = |error| BindError { address: wanted.address, transport: Transport::Tcp, cause: BindCause::of(&error) };
+    listen(wanted, &TcpLimits::default()).map_err(failed)
 }
 
 /// Makes a TCP listener. SO_REUSEADDR lets it start while old connections fade; a listener on the port is an error all
 /// the same, since SO_REUSEPORT is not set.
-fn listen(place: Place, limits: &TcpLimits) -> io::Result<TcpListener> {
-    let address = place.address;
+fn listen(wanted: ListenAddress, limits: &TcpLimits) -> io::Result<TcpListener> {
+    let address = wanted.address;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if family(address) == Family::V6 {
         socket.set_only_v6(true)?;
     }
-    allow_absence(&socket, place)?;
+    allow_absence(&socket, wanted)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     // Inherited by each connection, as all that follows: replies are written whole, and are not to wait for the
@@ -273,9 +277,9 @@ fn listen(place: Place, limits: &TcpLimits) -> io::Result<TcpListener> {
 }
 
 /// Lets the socket be bound to an address that no interface has yet, where that is wished.
-fn allow_absence(socket: &Socket, place: Place) -> io::Result<()> {
-    match family(place.address) {
-        _ if !place.may_be_absent => Ok(()),
+fn allow_absence(socket: &Socket, wanted: ListenAddress) -> io::Result<()> {
+    match family(wanted.address) {
+        _ if !wanted.may_be_absent => Ok(()),
         Family::V4 => socket.set_freebind_v4(true),
         Family::V6 => socket.set_freebind_v6(true),
     }
@@ -348,7 +352,7 @@ impl fmt::Display for Advice<'_> {
     }
 }
 
-/// Tells whether `address` is link-local and does not say on which link.
+/// Returns whether `address` is link-local and does not say on which link.
 fn needs_scope(address: SocketAddr) -> bool {
     matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
 }
@@ -439,15 +443,15 @@ mod tests {
     fn an_address_that_may_be_absent_is_bound_before_it_is_there_and_only_once() {
         // RFC 5737 §3, RFC 3849: nobody has them.
         for text in ["192.0.2.1:0", "[2001:db8::1]:0"] {
-            let place = Place { address: address(text), may_be_absent: true };
-            let bound = match bind(&[place], 2, &TcpLimits::default()) {
-                Err(BindError { cause: BindCause::FamilyAbsent, .. }) if place.address.is_ipv6() => {
+            let wanted = ListenAddress { address: address(text), may_be_absent: true };
+            let bound = match bind(&[wanted], 2, &TcpLimits::default()) {
+                Err(BindError { cause: BindCause::FamilyAbsent, .. }) if wanted.address.is_ipv6() => {
                     eprintln!("SKIPPED in part: this host does not have IPv6");
                     continue;
                 }
                 bound => bound.expect("absence is allowed"),
             };
-            let taken = Place { address: bound.local_addresses()[0], ..place };
+            let taken = ListenAddress { address: bound.local_addresses()[0], ..wanted };
             assert_eq!((bound.workers.len(), bound.listeners.len()), (2, 1));
             let cause = |error: BindError| (error.transport, error.cause);
             let second = bind(&[taken], 1, &TcpLimits::default()).map_err(cause);

@@ -4,7 +4,7 @@
 //! [`answer::respond`](crate::answer::respond). Carries out RFC 7766 and the transport side of RFC 6891 and RFC 8906.
 //!
 //! ```text
-//!   udp-0 … udp-N   one std thread per worker, pinned; one SO_REUSEPORT socket per address each; see ThreadSupervisor
+//!   udp-0 … udp-N   one std thread per worker, pinned; one SO_REUSEPORT socket per address each
 //!   tcp-0 … tcp-3   one std thread and epoll set each; all of them accept from the same listeners
 //!        ▲ one ArcSwap<Snapshot>, one guard per batch            │ one block of counters each
 //!     publish                                                    ▼ Metrics
@@ -25,7 +25,7 @@ mod thread;
 mod throttle;
 mod udp;
 
-pub use bind::{BindCause, BindError, Bound, Place, bind, listen_at};
+pub use bind::{BindCause, BindError, Bound, ListenAddress, bind, listen_at};
 pub use limits::TcpLimits;
 pub use publish::publish;
 pub use running::{Running, STOP_TIME_MAX};

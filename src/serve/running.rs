@@ -29,7 +29,7 @@ pub struct Running {
     metrics: Arc<Metrics>,
     /// The UDP workers.
     udp_pool: Arc<UdpPool>,
-    /// What tells the threads to end.
+    /// What asks the threads to end.
     signals: Signals,
     /// What replies to probes leave by where a worker's own socket is full.
     _spares: Arc<[Option<UdpSocket>]>,
@@ -39,7 +39,7 @@ pub struct Running {
     ended: mpsc::Receiver<()>,
 }
 
-/// How threads are told to end.
+/// How threads are asked to end.
 #[derive(Debug)]
 struct Signals {
     /// Read by the threads after each batch.
@@ -51,7 +51,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// Tells all threads to end.
+    /// Asks all threads to end.
     fn raise(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
         for socket in &self.udp_sockets {
@@ -164,7 +164,7 @@ fn clients_max(limits: &TcpLimits, worker_count: usize) -> usize {
     };
     let taken = limits::open_files().unwrap_or(0) + worker_count + OPEN_FILES_RESERVED;
     let room = open_files_max.saturating_sub(taken);
-    let room = (room - room / (admission::LEAVING_PART + 1)).max(1);
+    let room = (room - room / (admission::EVICTED_PART + 1)).max(1);
     if room < limits.clients_max {
         tracing::warn!(
             open_files_max,
@@ -184,7 +184,7 @@ const TCP_THREADS_MAX: usize = 4;
 
 /// Descriptors kept back for the prover's connections and some that are being closed, for zone files, logs, the route
 /// and the control plane.
-const OPEN_FILES_RESERVED: usize = 128 + admission::PROVERS_MAX + admission::LEAVING_MIN;
+const OPEN_FILES_RESERVED: usize = 128 + admission::PROVERS_MAX + admission::EVICTED_MIN;
 
 /// What is assumed where the limit cannot be read: the usual default of Linux.
 const OPEN_FILES_ASSUMED: usize = 1024;

@@ -72,7 +72,7 @@ impl ThreadSupervisor {
         self.udp_pool.drops(address_index)
     }
 
-    /// Tells whether datagrams wait in any socket of `worker`; `None` where that can't be told.
+    /// Returns whether datagrams wait in any socket of `worker`; `None` where that is not known.
     #[must_use]
     pub fn has_queued(&self, worker: usize) -> Option<bool> {
         self.udp_pool.has_queued(worker)
@@ -80,7 +80,7 @@ impl ThreadSupervisor {
 
     /// Puts a new thread in charge of `worker`, on the same sockets; what is queued there is its first work.
     ///
-    /// It has the name and the CPU of the old one, which is told to end, finishes its batch when it wakes, and is
+    /// It has the name and the CPU of the old one, which is asked to end, finishes its batch when it wakes, and is
     /// scheduled only when the CPU is idle from now on; one that only waits for datagrams is woken. Returns when the
     /// new thread is made, perhaps before it runs.
     ///
@@ -120,7 +120,7 @@ impl ThreadSupervisor {
     }
 
     /// Returns who waits to be accepted at an address, counted as in [`ThreadSupervisor::drops`]; `None` where that
-    /// can't be told. Two system calls.
+    /// is not known. Two system calls.
     #[must_use]
     pub fn tcp_queue(&self, address_index: usize) -> Option<TcpQueue> {
         self.tcp_pool.queue(address_index)
@@ -140,7 +140,7 @@ impl ThreadSupervisor {
 
     /// Puts a new thread in charge of the listeners in the place of TCP thread `thread`.
     ///
-    /// The old one is told to end and has idle CPU time only from now on. It ends when it wakes, and its connections,
+    /// The old one is asked to end and has idle CPU time only from now on. It ends when it wakes, and its connections,
     /// and the permits that they hold, end with it. Returns when the new thread is made, perhaps before it runs.
     ///
     /// # Errors

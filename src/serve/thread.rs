@@ -62,7 +62,7 @@ impl<Block> ThreadHandle<Block> {
         self.has_ended.load(Ordering::Acquire)
     }
 
-    /// Tells the thread to end when it wakes, lets it have idle CPU time only, and lets nobody wait for its end.
+    /// Asks the thread to end when it wakes, lets it have idle CPU time only, and lets nobody wait for its end.
     ///
     /// # Errors
     /// Its class cannot be changed, or it cannot be woken; all else is done.
@@ -91,7 +91,7 @@ impl<Block> ThreadHandle<Block> {
 pub(super) struct ThreadGuard<Block>(Arc<ThreadHandle<Block>>);
 
 impl<Block> ThreadGuard<Block> {
-    /// Announces a thread whose end is told by dropping `ending`.
+    /// Announces a thread whose end shows in the drop of `ending`.
     pub(super) fn new(handle: Arc<ThreadHandle<Block>>, ending: mpsc::Sender<()>) -> Self {
         *handle.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
         Self(handle)

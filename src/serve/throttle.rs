@@ -25,7 +25,7 @@ impl Throttle {
         Self { lines_max, window: Mutex::new(None), untold: AtomicU64::new(0) }
     }
 
-    /// Tells whether one more line may be written at `now`; if so, how many were not since the one before.
+    /// Returns whether one more line may be written at `now`; if so, how many were not since the one before.
     ///
     /// Never waits: where another thread asks at the same moment, its line is enough.
     pub fn admit(&self, now: Instant) -> Option<u64> {

@@ -21,17 +21,17 @@ pub struct Epoll {
     ready: Box<ArrayVec<u64, EVENTS_MAX>>,
 }
 
-/// What a descriptor is watched for. An error or the other side's end is told in any case.
+/// What a descriptor is watched for. An error or the other side's end is reported in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// Input; told by every wait for as long as there is some.
+    /// Input; reported by every wait for as long as there is some.
     Input,
     /// The same of a descriptor that several sets watch: of those that wait, input wakes one (`EPOLLEXCLUSIVE`).
     /// Cannot be changed, only forgotten.
     SharedInput,
     /// Each time that input comes, whether or not what came before was read (`EPOLLET`).
     NewInput,
-    /// Room for output; told by every wait for as long as there is some.
+    /// Room for output; reported by every wait for as long as there is some.
     Output,
 }
 
@@ -56,7 +56,7 @@ impl Epoll {
         Ok(Self { descriptor: epoll::create(CreateFlags::CLOEXEC)?, ready: Box::default() })
     }
 
-    /// Watches `descriptor`; `token` is told when it is ready.
+    /// Watches `descriptor`; `token` is reported when it is ready.
     ///
     /// The kernel forgets the descriptor by itself when its last copy is closed.
     ///
@@ -85,7 +85,7 @@ impl Epoll {
     /// Waits until something is ready, `timeout` at most, and returns how many tokens [`Epoll::token`] has.
     ///
     /// Waits for as long as it takes where `timeout` is `None`; a timeout is rounded up to whole milliseconds. At most
-    /// [`EVENTS_MAX`] are told at once; what is left over is told by the next call. Allocates nothing.
+    /// [`EVENTS_MAX`] are reported at once; what is left over is reported by the next call. Allocates nothing.
     ///
     /// # Errors
     /// What `epoll_wait` says; [`io::ErrorKind::Interrupted`] after a signal.
@@ -105,7 +105,7 @@ impl Epoll {
     }
 }
 
-/// How many ready descriptors one wait can tell.
+/// How many ready descriptors one wait can report.
 pub const EVENTS_MAX: usize = 64;
 
 /// The longest time that can be waited for.
@@ -153,7 +153,7 @@ mod tests {
         epoll.watch(waker.as_fd(), 7, Interest::NewInput).expect("it can be watched");
         for _ in 0..3 {
             assert_eq!((epoll.wait(None).expect("the wait ends"), epoll.token(0)), (1, Some(7)));
-            assert_eq!(epoll.wait(Some(Duration::ZERO)).expect("the wait ends"), 0, "it was told");
+            assert_eq!(epoll.wait(Some(Duration::ZERO)).expect("the wait ends"), 0, "it was reported");
             waker.wake().expect("it can be woken");
         }
     }
@@ -162,17 +162,17 @@ mod tests {
     fn of_two_sets_that_share_a_descriptor_one_is_woken() {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
         let target = socket.local_addr().expect("the socket is bound");
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         for _ in 0..2 {
-            let (own, tell) = (socket.try_clone().expect("descriptors are left"), tell.clone());
+            let (own, sender) = (socket.try_clone().expect("descriptors are left"), sender.clone());
             std::thread::spawn(move || {
                 let mut epoll = Epoll::new().expect("epoll is there");
                 epoll.watch(own.as_fd(), 0, Interest::SharedInput).expect("it can be watched");
-                let _told = tell.send(epoll.wait(None).map_err(|error| error.kind()));
+                let _sent = sender.send(epoll.wait(None).map_err(|error| error.kind()));
             });
         }
         // Which one wakes, and whether the other had begun to wait, is not ours to say: input wakes at least one.
         socket.send_to(b"x", target).expect("loopback takes it");
-        assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(Ok(1)));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(Ok(1)));
     }
 }

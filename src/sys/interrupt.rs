@@ -51,18 +51,18 @@ mod tests {
 
     #[test]
     fn a_thread_that_waits_for_datagrams_is_woken() {
-        let (tell, told) = mpsc::channel();
-        let (tell_end, ended) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
+        let (end_sender, ended) = mpsc::channel();
         let waiting = thread::spawn(move || {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
-            tell.send(current_tid()).expect("the test listens");
+            sender.send(current_tid()).expect("the test listens");
             let kind = Batch::new().receive(socket.as_fd(), Wait::ForOne).map_err(|error| error.kind());
-            tell_end.send(kind).expect("the test listens");
+            end_sender.send(kind).expect("the test listens");
         });
-        let (tid, start) = (told.recv().expect("the thread lives"), Instant::now());
+        let (tid, start) = (receiver.recv().expect("the thread lives"), Instant::now());
         let kind = loop {
             assert!(start.elapsed() < Duration::from_secs(60), "it never woke");
-            // An error: the thread has ended, and so told how.
+            // An error: the thread has ended, and has said how.
             let _interrupted = interrupt(tid);
             if let Ok(kind) = ended.recv_timeout(Duration::from_millis(1)) {
                 break kind;

@@ -23,7 +23,7 @@ pub fn use_huge_pages() -> io::Result<usize> {
     Ok(dense_pages()?.filter(|&start| collapse(start)).count() * HUGE)
 }
 
-/// The same, one page for each step of what comes back, which tells whether it was collapsed: for threads beside which
+/// The same, one page for each step of what comes back, which says whether it was collapsed: for threads beside which
 /// others answer. A step keeps the CPU from them for some 0.5 ms where the kernel does not interrupt itself.
 ///
 /// # Errors
@@ -76,12 +76,12 @@ fn dense_pages() -> io::Result<impl Iterator<Item = usize>> {
     Ok(asked.flat_map(|range| range.step_by(HUGE)))
 }
 
-/// Collapses one page, which is aligned to [`HUGE`], and tells whether the kernel did so.
+/// Collapses one page, which is aligned to [`HUGE`], and returns whether the kernel did so.
 fn collapse(start: usize) -> bool {
     advise(start, HUGE, Advice::Collapse)
 }
 
-/// Gives the kernel advice, and tells whether it took it.
+/// Gives the kernel advice, and returns whether it took it.
 fn advise(start: usize, length: usize, advice: Advice) -> bool {
     // SAFETY: no such advice changes contents or protection of whatever is mapped there, also where another thread has
     // unmapped or replaced it since: then it fails, or the new memory gets the pages.
@@ -122,7 +122,7 @@ impl SparePage {
         }
         let start = (self.0.as_ptr() as usize).next_multiple_of(HUGE) as *mut libc::c_void;
         for advice in [libc::MADV_HUGEPAGE, libc::MADV_POPULATE_WRITE, libc::MADV_DONTNEED] {
-            // SAFETY: the page lies wholly in the room that `self.0` owns, which holds nothing that could be lost. A
+            // SAFETY: the page lies wholly in the memory that `self.0` owns, which holds nothing that could be lost. A
             // kernel that does not know the advice does nothing.
             let _is_done = unsafe { libc::madvise(start, HUGE, advice) };
         }

@@ -4,7 +4,7 @@
 //! Replies leave from the address that was asked where the socket reports it (RFC 3542 §6).
 //!
 //! ```text
-//!   receive[i] ─► queries[i], names[i], controls[i]           i: place in the batch
+//!   receive[i] ─► queries[i], names[i], controls[i]           i: index in the batch
 //!   send[k]    ─► replies[i], names[i], controls[i]           k ≤ i: only what is answered
 //! ```
 
@@ -134,7 +134,7 @@ impl Batch {
     /// Sends the staged replies from number `start` on and returns how many the kernel took, from the first.
     ///
     /// Never waits. Fewer than asked for means that the next one failed or would fail: call again from there, and its
-    /// error is told. One system call, no allocation.
+    /// error is returned. One system call, no allocation.
     ///
     /// # Errors
     /// Why the reply `start` was not taken; the others were not tried.
@@ -152,10 +152,10 @@ impl Batch {
         Ok(sent.min(count))
     }
 
-    /// Points the headers of place `index` at its buffers, once.
+    /// Points the headers of datagram `index` at its buffers, once.
     fn link(&mut self, index: usize) {
         let storage = self.storage.as_ptr();
-        assert!(index < BATCH_MAX, "places are counted by a constant");
+        assert!(index < BATCH_MAX, "datagrams are counted by a constant");
         // SAFETY: in bounds of the live storage; each line writes a plain pointer or length into memory that only
         // `self` owns, or takes the address of such memory.
         unsafe {
@@ -172,10 +172,10 @@ impl Batch {
         }
     }
 
-    /// Sets the lengths again that the kernel shortened in the last receive; places that were not used keep theirs.
+    /// Sets the lengths again that the kernel shortened in the last receive; those that were not used keep theirs.
     fn rearm(&mut self) {
         let storage = self.storage.as_ptr();
-        // The place behind the last one may have been begun before the queue was found empty.
+        // The one behind the last may have been begun before the queue was found empty.
         for index in 0..(self.received_count + 1).min(BATCH_MAX) {
             // SAFETY: in bounds of the live storage; nothing else borrows the header while `self` is borrowed.
             let header = unsafe { &mut (*storage).receive[index].msg_hdr };
@@ -351,7 +351,7 @@ struct Storage {
     send_vectors: [libc::iovec; BATCH_MAX],
     /// Where the datagrams came from; also holds the shorter IPv4 form.
     names: [libc::sockaddr_in6; BATCH_MAX],
-    /// Which address was asked, where the socket tells it.
+    /// Which address was asked, where the socket reports it.
     controls: [Control; BATCH_MAX],
     /// What came.
     queries: [QuerySlot; BATCH_MAX],

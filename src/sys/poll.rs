@@ -14,7 +14,7 @@ use rustix::io::Errno;
 /// Waits until one of `descriptors` can be read, or `timeout` is over; returns whether one can.
 ///
 /// At most [`DESCRIPTORS_MAX`] are watched. `timeout` is as fine as the thread's timers are. A signal counts as
-/// nothing to read, an error or the other side's end as something to read: the read will tell. Allocates nothing.
+/// nothing to read, an error or the other side's end as something to read: the read will say which. Allocates nothing.
 ///
 /// # Errors
 /// What `ppoll` says; [`io::ErrorKind::InvalidInput`] for too many descriptors.

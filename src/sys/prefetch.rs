@@ -1,4 +1,4 @@
-//! Telling the processor what will be read soon, so that several waits for memory become one.
+//! Hints to the processor about what will be read soon, so that several waits for memory become one.
 
 /// Starts to bring a value into the nearest cache; at most eight cache lines from its start on. Does nothing where
 /// the processor has no such instruction that we know of.

@@ -118,7 +118,7 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
-    /// The scheduling policy of the calling thread, as `/proc` tells it (field 41 of proc_pid_stat(5)).
+    /// The scheduling policy of the calling thread, as `/proc` shows it (field 41 of proc_pid_stat(5)).
     fn policy() -> String {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("proc is mounted");
         let behind = stat.rsplit_once(')').expect("the name stands in parentheses").1;
@@ -127,16 +127,16 @@ mod tests {
 
     #[test]
     fn another_thread_can_be_made_idle_and_the_caller_stays() {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
         let other = thread::spawn(move || {
-            tell.send(current_tid()).expect("the test listens");
+            sender.send(current_tid()).expect("the test listens");
             // An error: the test has let go.
             let _released = released.recv();
             policy()
         });
         let before = policy();
-        make_idle(told.recv().expect("the thread lives")).expect("it is our thread");
+        make_idle(receiver.recv().expect("the thread lives")).expect("it is our thread");
         drop(release);
         assert_eq!(other.join().expect("the thread does not panic"), libc::SCHED_IDLE.to_string());
         assert_eq!(policy(), before);
@@ -174,7 +174,7 @@ mod tests {
             Ok::<_, io::Error>((before, attributes()?, policy()))
         });
         let (before, after, policy) = outcome.join().expect("the thread does not panic").expect("nothing forbids it");
-        // A kernel without them tells none.
+        // A kernel without them shows none.
         let has_slices = before.runtime != 0;
         assert_eq!(after.runtime, if has_slices { 150_000 } else { 0 });
         assert_eq!((before.nice, before.policy), (after.nice, after.policy));
@@ -199,12 +199,12 @@ mod tests {
 
     #[test]
     fn the_slack_is_set() {
-        let told = thread::spawn(|| {
+        let reading = thread::spawn(|| {
             set_timer_slack(Duration::from_nanos(1234)).expect("the slack can be set");
             std::fs::read_to_string("/proc/thread-self/timerslack_ns")
         });
-        // Some sandboxes hide the file; where it is there, it tells what was set.
-        if let Ok(text) = told.join().expect("the thread does not panic") {
+        // Some sandboxes hide the file; where it is there, it shows what was set.
+        if let Ok(text) = reading.join().expect("the thread does not panic") {
             assert_eq!(text.trim(), "1234");
         }
     }

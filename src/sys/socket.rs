@@ -101,7 +101,7 @@ pub fn dropped_datagrams(socket: BorrowedFd<'_>) -> io::Result<u32> {
 
 /// Reads how many connections wait to be accepted at a listener.
 ///
-/// Of a listener, `TCP_INFO` tells that in the place of segments that were not acknowledged.
+/// Of a listener, `TCP_INFO` gives that in the field for segments that were not acknowledged.
 ///
 /// # Errors
 /// What `getsockopt` says.
@@ -134,7 +134,7 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(TcpStream, SocketAddr)> {
     Ok((stream.into(), client))
 }
 
-/// Tells whether a datagram waits in this socket.
+/// Returns whether a datagram waits in this socket.
 ///
 /// # Errors
 /// What `poll` says.
@@ -209,7 +209,7 @@ mod tests {
     fn connections_that_wait_to_be_accepted_are_counted_and_so_are_those_that_may_not() {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("it can be made");
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("loopback is there");
-        // Linux lets one more wait than it is told.
+        // Linux lets one more wait than it is asked to.
         socket.listen(2).expect("it is bound");
         let address = socket.local_addr().expect("bound").as_socket().expect("an IP address");
         let clients: Vec<_> = (1..=3)

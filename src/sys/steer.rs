@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 ///
 /// `socket` is any socket of the group, which counts its sockets from 0 in the order in which they were bound, and
 /// needs at least two of them. A number that no socket has leaves the choice to the kernel's hash, as does a datagram
-/// that is shorter than a DNS header and the trailer. Holds for all sockets of the group, takes the place of an
+/// that is shorter than a DNS header and the trailer. Holds for all sockets of the group, replaces an
 /// earlier filter, and needs no privilege. Costs a compared word per datagram.
 ///
 /// # Errors

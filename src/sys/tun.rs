@@ -119,7 +119,7 @@ impl AsFd for Tun {
     }
 }
 
-/// Tells the index of the device `name` in the calling thread's network namespace; `None` where there is none.
+/// Returns the index of the device `name` in the calling thread's network namespace; `None` where there is none.
 #[must_use]
 pub fn index_of(name: &str) -> Option<u32> {
     let request = request_of(name)?;
@@ -138,8 +138,8 @@ fn request_of(name: &str) -> Option<libc::ifreq> {
     }
     // SAFETY: `ifreq` is made of integers and arrays of them, for which all zero bits are a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (place, octet) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *place = octet as libc::c_char;
+    for (to, octet) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = octet as libc::c_char;
     }
     // The flags are unsigned bits in a signed field.
     request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_TUN_EXCL) as libc::c_short;

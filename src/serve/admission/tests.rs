@@ -145,22 +145,22 @@ fn the_prover_has_a_seat_whoever_has_the_others() {
 
 #[test]
 fn connections_that_do_not_go_are_bounded_and_those_of_a_thread_that_hangs_are_given_up() {
-    let mut site = Site::open(LEAVING_MIN + 2, 1000, 1000);
-    let mut permits: Vec<ConnectionPermit> = (0..2 * LEAVING_MIN + 2).map(|_| site.admit("192.0.2.1")).collect();
-    assert_eq!(evicted(&permits).len(), LEAVING_MIN);
+    let mut site = Site::open(EVICTED_MIN + 2, 1000, 1000);
+    let mut permits: Vec<ConnectionPermit> = (0..2 * EVICTED_MIN + 2).map(|_| site.admit("192.0.2.1")).collect();
+    assert_eq!(evicted(&permits).len(), EVICTED_MIN);
     let next: SocketAddr = "203.0.113.1:1".parse().expect("an address");
     assert!(site.try_admit(next).is_err(), "their descriptors are still held");
     drop(permits.remove(0));
     permits.push(site.try_admit(next).expect("one is closed"));
     assert!(site.try_admit(next).is_err());
     // Their thread is replaced by another one: nobody waits for what it holds.
-    site.handle.mark_replaced().expect("no thread is there to be told");
+    site.handle.mark_replaced().expect("no thread is to be woken");
     site.handle = Arc::new(ThreadHandle::new(Arc::default()));
-    for _ in 0..3 * LEAVING_MIN {
+    for _ in 0..3 * EVICTED_MIN {
         permits.push(site.try_admit(next).expect("room is made"));
         permits.retain(|permit| !permit.is_evicted() || permit.tracked.handle.is_replaced());
     }
-    assert_eq!(site.count(Prefix::EVERYBODY), LEAVING_MIN + 2);
+    assert_eq!(site.count(Prefix::EVERYBODY), EVICTED_MIN + 2);
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_wedged_worker_is_replaced(address_count: usize, index: u8) {
     assert_eq!(name.trim(), "udp-0");
     let pinned = |tid: i32| {
         let status = fs::read_to_string(format!("/proc/self/task/{tid}/status")).expect("the thread lives");
-        status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).expect("Linux tells it").to_owned()
+        status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).expect("Linux shows it").to_owned()
     };
     assert_eq!(pinned(new_tid), pinned(old_tid));
     assert_eq!((class(old_tid), class(new_tid)), (libc::SCHED_IDLE, libc::SCHED_OTHER));

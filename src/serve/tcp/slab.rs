@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 /// Things with a deadline each.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    /// The places, taken and free; they are kept for ever.
+    /// The slots, taken and free; they are kept for ever.
     slots: Vec<Slot<T>>,
-    /// The places that are free.
+    /// The slots that are free.
     free: Vec<u32>,
     /// First and last of each limit's list.
     lists: [List; 2],
@@ -27,16 +27,16 @@ pub(super) enum Limit {
     Io,
 }
 
-/// Names one thing; the name of one that is gone finds nothing, whoever has its place now.
+/// Names one item; the name of one that is gone finds nothing, whoever has its slot now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
-    /// Which place.
+    /// Which slot.
     index: u32,
-    /// How often the place had been freed before.
+    /// How often the slot had been freed before.
     generation: u32,
 }
 
-/// One place.
+/// One slot.
 #[derive(Debug)]
 struct Slot<T> {
     /// How often it was freed.
@@ -45,15 +45,15 @@ struct Slot<T> {
     limit: Limit,
     /// When its time is over.
     deadline: Instant,
-    /// The one before in the list, or [`NOBODY`].
+    /// The one before in the list, or [`NO_SLOT`].
     earlier: u32,
-    /// The one behind in the list, or [`NOBODY`].
+    /// The one behind in the list, or [`NO_SLOT`].
     later: u32,
     /// What is there.
-    thing: Option<T>,
+    item: Option<T>,
 }
 
-/// The ends of a list, or [`NOBODY`], and its length.
+/// The ends of a list, or [`NO_SLOT`], and its length.
 #[derive(Clone, Copy, Debug)]
 struct List {
     first: u32,
@@ -77,17 +77,17 @@ impl Key {
 impl<T> Slab<T> {
     /// Makes an empty one. A silent client has `idle`, a transfer `transfer`.
     pub(super) fn new(idle: Duration, transfer: Duration) -> Self {
-        let empty = List { first: NOBODY, last: NOBODY, count: 0 };
+        let empty = List { first: NO_SLOT, last: NO_SLOT, count: 0 };
         Self { slots: Vec::new(), free: Vec::new(), lists: [empty; 2], times: [idle, transfer] }
     }
 
-    /// How many things there are.
+    /// How many items there are.
     pub(super) fn count(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Puts a thing in, with the time of a silent client from `now` on. `None` where [`SLOTS_MAX`] are there.
-    pub(super) fn insert(&mut self, thing: T, now: Instant) -> Option<Key> {
+    /// Puts an item in, with the time of a silent client from `now` on. `None` where [`SLOTS_MAX`] are there.
+    pub(super) fn insert(&mut self, item: T, now: Instant) -> Option<Key> {
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -96,38 +96,38 @@ impl<T> Slab<T> {
                     generation: 0,
                     limit: Limit::Idle,
                     deadline: now,
-                    earlier: NOBODY,
-                    later: NOBODY,
-                    thing: None,
+                    earlier: NO_SLOT,
+                    later: NO_SLOT,
+                    item: None,
                 };
                 self.slots.push(slot);
                 index
             }
         };
         let slot = &mut self.slots[index as usize];
-        slot.thing = Some(thing);
+        slot.item = Some(item);
         let key = Key { index, generation: slot.generation };
         self.append(index, Limit::Idle, now);
         Some(key)
     }
 
-    /// Finds a thing.
+    /// Finds an item.
     pub(super) fn find(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.index as usize)?;
-        slot.thing.as_mut().filter(|_| slot.generation == key.generation)
+        slot.item.as_mut().filter(|_| slot.generation == key.generation)
     }
 
-    /// Takes a thing out.
+    /// Takes an item out.
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         self.find(key)?;
         self.unlink(key.index);
         let slot = &mut self.slots[key.index as usize];
         slot.generation = slot.generation.wrapping_add(1) & GENERATION_MAX;
         self.free.push(key.index);
-        slot.thing.take()
+        slot.item.take()
     }
 
-    /// Gives a thing the time of `limit` from `now` on. `now` must not be before that of any call before.
+    /// Gives an item the time of `limit` from `now` on. `now` must not be before that of any call before.
     pub(super) fn allow(&mut self, key: Key, limit: Limit, now: Instant) {
         if self.find(key).is_some() {
             self.unlink(key.index);
@@ -135,42 +135,42 @@ impl<T> Slab<T> {
         }
     }
 
-    /// When the next thing's time is over; `None` where there is none.
+    /// When the next item's time is over; `None` where there is none.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let first = |list: &List| self.slots.get(list.first as usize).map(|slot| slot.deadline);
         self.lists.iter().filter_map(first).min()
     }
 
-    /// Names a thing whose time is over at `now`. Take it out or allow it more time, or it is named again.
+    /// Names an item whose time is over at `now`. Take it out or allow it more time, or it is named again.
     pub(super) fn expired(&self, now: Instant) -> Option<Key> {
         let is_over = |list: &&List| self.slots.get(list.first as usize).is_some_and(|slot| slot.deadline <= now);
         self.lists.iter().find(is_over).map(|list| self.key(list.first))
     }
 
-    /// Names the thing that has had the time of `limit` longest, where more than `count_max` have it.
+    /// Names the item that has had the time of `limit` longest, where more than `count_max` have it.
     pub(super) fn surplus(&self, limit: Limit, count_max: usize) -> Option<Key> {
         let list = &self.lists[limit as usize];
         (list.count > count_max).then(|| self.key(list.first))
     }
 
-    /// Names all things there are.
+    /// Names all items there are.
     pub(super) fn keys(&self) -> Vec<Key> {
-        let taken = (0..).zip(&self.slots).filter(|(_, slot)| slot.thing.is_some());
+        let taken = (0..).zip(&self.slots).filter(|(_, slot)| slot.item.is_some());
         taken.map(|(index, _)| self.key(index)).collect()
     }
 
-    /// The name of what is in a place that is there.
+    /// The name of what is in a slot that is there.
     fn key(&self, index: u32) -> Key {
         Key { index, generation: self.slots[index as usize].generation }
     }
 
-    /// Puts a place at the end of a list.
+    /// Puts a slot at the end of a list.
     fn append(&mut self, index: u32, limit: Limit, now: Instant) {
         let list = &mut self.lists[limit as usize];
         list.count += 1;
         let slot = &mut self.slots[index as usize];
         (slot.limit, slot.deadline) = (limit, now + self.times[limit as usize]);
-        (slot.earlier, slot.later) = (list.last, NOBODY);
+        (slot.earlier, slot.later) = (list.last, NO_SLOT);
         let last = std::mem::replace(&mut list.last, index);
         match self.slots.get_mut(last as usize) {
             Some(before) => before.later = index,
@@ -178,7 +178,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes a place out of its list.
+    /// Takes a slot out of its list.
     fn unlink(&mut self, index: u32) {
         let Slot { limit, earlier, later, .. } = self.slots[index as usize];
         let list = &mut self.lists[limit as usize];
@@ -194,13 +194,13 @@ impl<T> Slab<T> {
     }
 }
 
-/// No place: there are never so many.
-const NOBODY: u32 = u32::MAX;
+/// No slot: there are never so many.
+const NO_SLOT: u32 = u32::MAX;
 
 /// Where generations begin anew: the top bit of a token stays free.
 const GENERATION_MAX: u32 = u32::MAX >> 1;
 
-/// The most things; far more than there may be clients.
+/// The most items; far more than there may be clients.
 const SLOTS_MAX: u32 = 1 << 24;
 
 #[cfg(test)]
@@ -279,7 +279,7 @@ mod tests {
             }
         }
         assert_eq!((slab.count(), slab.keys().len()), (keys.len(), keys.len()));
-        assert!(slab.slots.len() <= keys.len() + 1, "{} places for {}", slab.slots.len(), keys.len());
+        assert!(slab.slots.len() <= keys.len() + 1, "{} slots for {}", slab.slots.len(), keys.len());
         for key in keys {
             slab.remove(key);
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::state::TcpThreadState;
 use super::thread::{HELD_TIME_MAX, TcpThread, TcpThreadContext};
-use crate::serve::admission::{Admission, LEAVING_MIN};
+use crate::serve::admission::{Admission, EVICTED_MIN};
 use crate::serve::injected::{self, WAIT_MAX, WEDGES, wait_until};
 use crate::serve::thread::ThreadHandle;
 use crate::serve::{ReplaceError, Running, STOP_TIME_MAX, TcpLimits, ThreadSupervisor, bind};
@@ -168,13 +168,13 @@ fn pipelined_queries_that_take_long_delay_neither_the_prover_nor_each_other() {
 }
 
 #[test]
-fn a_newcomer_waits_for_connections_that_are_told_to_go_but_not_for_ever() {
+fn a_newcomer_waits_for_connections_that_were_evicted_but_not_for_ever() {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
     tcp.set_nonblocking(true).expect("the option is there");
     let address = tcp.local_addr().expect("bound");
-    let limits = TcpLimits { clients_max: LEAVING_MIN, ..TcpLimits::default() };
+    let limits = TcpLimits { clients_max: EVICTED_MIN, ..TcpLimits::default() };
     let admission = Arc::new(Admission::new(&limits));
-    // Another thread has all connections, and closes none of those that are told to go.
+    // Another thread has all connections, and closes none of those that were evicted.
     let other = Arc::new(ThreadHandle::new(Arc::default()));
     let elsewhere = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
     let admit = |_| {
@@ -182,7 +182,7 @@ fn a_newcomer_waits_for_connections_that_are_told_to_go_but_not_for_ever() {
         let (stream, client) = elsewhere.accept().expect("somebody waits");
         admission.admit(stream, client, &other, Instant::now()).expect("room is made")
     };
-    let mut permits: Vec<_> = (0..2 * LEAVING_MIN).map(admit).collect();
+    let mut permits: Vec<_> = (0..2 * EVICTED_MIN).map(admit).collect();
     let state = Arc::new(TcpThreadState::new(Arc::default()).expect("descriptors are there"));
     let is_stopping = Arc::new(AtomicBool::new(false));
     let tcp_thread = TcpThread::new(TcpThreadContext {

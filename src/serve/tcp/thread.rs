@@ -61,7 +61,7 @@ pub(super) struct TcpThread {
     now: Instant,
     /// Until when accepting rests after it failed; the listeners are not watched then.
     rest_end: Option<Instant>,
-    /// Who was accepted and waits until connections that were told to go are closed.
+    /// Who was accepted and waits until connections that were evicted are closed.
     held: Option<HeldClient>,
     /// Whether somebody waited for that in vain and nobody was admitted since: whoever comes now is refused at once.
     is_stuck: bool,
@@ -101,7 +101,7 @@ enum Ready {
 }
 
 impl TcpThread {
-    /// Allocates what the thread needs at once, so that a failure is told before it starts.
+    /// Allocates what the thread needs at once, so that a failure shows before it starts.
     ///
     /// # Errors
     /// Descriptors or memory ran out.
@@ -448,7 +448,7 @@ static ACCEPT_LINES: Throttle = Throttle::new(1);
 /// How long accepting rests when the system has no descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// How long somebody who was accepted waits at most for connections that were told to go: a thread that waits for a
+/// How long somebody who was accepted waits at most for connections that were evicted: a thread that waits for a
 /// CPU closes them much sooner, one that hangs does not in any case. Far less than the prover waits for its answer.
 pub(super) const HELD_TIME_MAX: Duration = Duration::from_millis(250);
 

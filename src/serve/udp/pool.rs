@@ -122,7 +122,7 @@ impl UdpPool {
         sockets.map(|socket| socket::dropped_datagrams(socket.as_fd()).map_or(0, u64::from)).sum()
     }
 
-    /// Whether datagrams wait in any socket of `worker`; `None` where that can't be told.
+    /// Whether datagrams wait in any socket of `worker`; `None` where that is not known.
     pub(in crate::serve) fn has_queued(&self, worker: usize) -> Option<bool> {
         let sockets: Vec<_> = self.slots.get(worker)?.sockets.iter().filter_map(Weak::upgrade).collect();
         sockets.iter().map(|socket| socket::has_queued(socket.as_fd()).ok()).reduce(|all, one| Some(all? || one?))?

@@ -230,7 +230,7 @@ struct SendOutcome {
 /// Sends `count` replies, however small the parts are that the kernel takes.
 ///
 /// `send` tries from a number on and returns how many were taken, or why that one was not. A reply that fails by
-/// itself (no route, filtered, too long) is told to `refuse` and skipped. A full socket is not waited for, and the
+/// itself (no route, filtered, too long) is passed to `refuse` and skipped. A full socket is not waited for, and the
 /// rest is given up: clients ask again, and a worker that waits for strangers who do not take their replies helps
 /// nobody.
 fn send_all(
@@ -257,7 +257,7 @@ fn send_all(
     outcome
 }
 
-/// How many bits tell which replies were refused.
+/// How many words of bits say which replies were refused.
 const REFUSED_WORDS: usize = BATCH_MAX.div_ceil(64);
 
 /// How often a call is made again in one batch that a signal cut short.
