@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   listeners ─accept4─▶ Connection in a Slab          per batch of pipelined queries:
-//!   waker ─────┐             │ ▲   epoll_wait ─▶ recv ─▶ exchange … ─▶ send
+//!   waker ─────┐             │ ▲                         epoll_wait ─▶ recv ─▶ exchange … ─▶ send
 //!              └─▶ epoll ◀───┘ └─ deadlines, by class
 //! ```
 //!
