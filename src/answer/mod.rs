@@ -32,7 +32,7 @@ pub use canary::{
 };
 pub use context::{RequestContext, Response, Transport};
 pub use query::PendingQuery;
-pub use snapshot::{Settings, Snapshot};
+pub use snapshot::{Settings, Snapshot, UDP_PAYLOAD_BYTES_DEFAULT};
 pub use stream::ReplyStream;
 
 /// Answers one message.

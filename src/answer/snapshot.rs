@@ -29,12 +29,15 @@ pub struct Settings {
     pub canary: Option<Canary>,
 }
 
+/// The largest reply over UDP where nothing is configured: it passes every path without fragments (RFC 9715 §3.1).
+pub const UDP_PAYLOAD_BYTES_DEFAULT: u16 = 1232;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             identity: None,
             version: None,
-            udp_payload_bytes_max: 1232,
+            udp_payload_bytes_max: UDP_PAYLOAD_BYTES_DEFAULT,
             tcp_idle_timeout_100ms: 100,
             follow_across_zones: false,
             canary: None,

@@ -5,17 +5,18 @@ mod anycast;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
 
+use super::document::Document;
 use super::error::{ConfigError, ConfigFault};
-use super::raw::{RawConfig, RawLimits, RawLog, RawServer, RawTcp, RawZone};
-use super::{
-    Absence, Config, LISTEN_MAX, Listen, Log, LogFormat, LogLevel, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED,
-    ZONES_DIR_DEFAULT, ZoneFile, ZoneSources,
+use super::key::{Flag, Key, Number, Own, Row, Time, Words};
+use super::rows;
+use super::values::{
+    Absence, Config, LISTEN_MAX, Listen, Log, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ZONES_DIR_DEFAULT,
+    ZoneFile, ZoneSources,
 };
 use crate::answer::Settings;
 use crate::serve::TcpLimits;
@@ -23,25 +24,12 @@ use crate::sys::tun::index_of;
 use crate::wire::{Name, Shown};
 use crate::zonefile::Limits;
 
-/// Most UDP workers that may be asked for.
-const WORKERS_MAX: i64 = 1024;
+/// The section whose presence makes this an anycast server.
+const ANYCAST: &str = "anycast";
 /// The longest identity and version: one character string (RFC 1035 §3.3).
 const TEXT_BYTES_MAX: usize = 255;
-/// Bounds of the largest UDP reply (RFC 6891 §6.2.3; above the upper one fragments are certain).
-const UDP_PAYLOAD_BYTES: (i64, i64) = (512, 4096);
-/// Bounds of `clients-max`; the least of `clients-per-network-max` and `clients-per-address-max`.
-const TCP_CLIENTS: (i64, i64) = (1, 1_000_000);
-/// Bounds of `mss`: what every IPv4 host takes (RFC 9293 §3.7.1), what Linux takes.
-const TCP_MSS: (i64, i64) = (536, 32_767);
-/// Bounds of the TCP timeouts; the upper one fits RFC 7828 §3.1, which counts 100 ms in 16 bits.
-const TCP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
-
 /// The most folders of `include-dirs`.
 const INCLUDE_DIRS_MAX: usize = 256;
-/// Bounds of `zone-octets-max` and `zone-records-max`: the upper one is more than any machine holds.
-const ZONE_SIZE: (i64, i64) = (1, 1 << 50);
-/// Bounds of `generate-steps-max`; 0 forbids `$GENERATE`.
-const GENERATE_STEPS: (i64, i64) = (0, 1 << 40);
 
 /// Where the values come from.
 pub(super) struct Origin<'a> {
@@ -81,24 +69,25 @@ impl<'a> Origin<'a> {
 ///
 /// # Errors
 /// All faults together.
-pub(super) fn check(raw: RawConfig, origin: Origin<'_>, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let mut check = Check { faults: Vec::new(), origin, left_out: Vec::new() };
-    let tcp = check.tcp(&raw.server.tcp);
-    let listen = check.listen(&raw.server, overrides, raw.anycast.is_some());
-    let workers = check.workers(&raw.server, overrides);
+pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let mut check = Check { written, faults: Vec::new(), origin, left_out: Vec::new() };
+    let is_strict = overrides.is_strict || check.flag(&rows::STRICT);
+    let tcp = check.tcp();
+    let listen = check.listen(overrides, is_strict);
+    let workers = check.workers(overrides);
     let config = Config {
-        anycast: check.anycast(raw.anycast.as_ref(), &listen, workers, overrides.is_dry_run),
-        admin: check.admin(&raw.admin),
+        anycast: check.anycast(&listen, workers, overrides.is_dry_run),
+        admin: check.admin(),
         listen,
         workers,
-        control: check.control(&raw.server, overrides),
-        state_dir: check.state_dir(&raw.server, overrides),
-        settings: check.settings(&raw.server, &tcp),
+        control: check.control(overrides),
+        state_dir: check.state_dir(overrides),
+        settings: check.settings(&tcp),
         tcp,
-        may_dump_core: raw.server.core_dump.unwrap_or(false),
-        is_strict: overrides.is_strict || raw.server.strict.unwrap_or(false),
-        log: check.log(&raw.log),
-        zones: Arc::new(check.zones(&raw.zone, &raw.server, overrides)),
+        may_dump_core: check.flag(&rows::CORE_DUMP),
+        is_strict,
+        log: Log { level: check.word(&rows::LOG_LEVEL), format: check.word(&rows::LOG_FORMAT) },
+        zones: Arc::new(check.zones(overrides)),
         left_out: std::mem::take(&mut check.left_out),
     };
     let Check { faults, origin, .. } = check;
@@ -111,9 +100,10 @@ pub(super) fn check(raw: RawConfig, origin: Origin<'_>, overrides: &Overrides) -
 
 /// The check under way.
 struct Check<'a> {
+    written: &'a Document<'a>,
     faults: Vec<ConfigFault>,
     origin: Origin<'a>,
-    /// What is served without, each as it is told.
+    /// What is served without, each as it is logged.
     left_out: Vec<String>,
 }
 
@@ -134,70 +124,82 @@ impl Check<'_> {
         self.fault(value.span(), message, allowed.to_owned(), None);
     }
 
-    /// A whole number within bounds.
-    fn number(&mut self, key: &str, value: &Option<Spanned<i64>>, bounds: (i64, i64), default: i64) -> i64 {
-        match value {
-            Some(value) if (bounds.0..=bounds.1).contains(value.get_ref()) => *value.get_ref(),
+    /// A whole number within the bounds of its row.
+    fn number(&mut self, key: &Row<Number>) -> i64 {
+        self.number_up_to(key, key.values.bounds.1)
+    }
+
+    /// A whole number within the bounds of its row, the upper one being at most `most`, and so the default.
+    fn number_up_to(&mut self, key: &Row<Number>, most: i64) -> i64 {
+        let Number { bounds: (least, _), default, .. } = key.values;
+        match self.written.get(key) {
+            Some(value) if (least..=most).contains(value.get_ref()) => value.into_inner(),
             Some(value) => {
-                self.refuse(key, value, &format!("{} to {}", bounds.0, bounds.1));
-                default
+                self.refuse(key.path, &value, &format!("{least} to {most}"));
+                default.min(most)
             }
-            None => default,
+            None => default.min(most),
         }
     }
 
-    /// A span of time within bounds.
-    fn duration(
-        &mut self,
-        key: &str,
-        value: &Option<Spanned<String>>,
-        bounds: (Duration, Duration),
-        default: Duration,
-    ) -> Duration {
-        let Some(value) = value else { return default };
+    /// A span of time within the bounds of its row.
+    fn duration(&mut self, key: &Row<Time>) -> Duration {
+        let Time { bounds: (least, most), default } = key.values;
+        let Some(value) = self.written.get::<String>(key) else { return default };
         match parse_duration(value.get_ref()) {
-            Some(duration) if (bounds.0..=bounds.1).contains(&duration) => duration,
+            Some(duration) if (least..=most).contains(&duration) => duration,
             _ => {
-                let allowed = format!("a time such as \"10s\" or \"500ms\", {:?} to {:?}", bounds.0, bounds.1);
-                self.refuse(key, &quoted(value), &allowed);
+                let allowed = format!("a time such as \"10s\" or \"500ms\", {least:?} to {most:?}");
+                self.refuse(key.path, &quoted(&value), &allowed);
                 default
             }
         }
     }
 
-    /// One of a few words.
-    fn word<T: FromStr>(&mut self, key: &str, value: &Option<Spanned<String>>, allowed: &str, default: T) -> T {
-        let Some(value) = value else { return default };
-        value.get_ref().parse().unwrap_or_else(|_| {
-            self.refuse(key, &quoted(value), allowed);
-            default
+    /// One of the words of a row.
+    fn word<T: Copy + PartialEq>(&mut self, key: &Row<Words<T>>) -> T {
+        let Some(value) = self.written.get::<String>(key) else { return key.values.default };
+        key.values.meaning(value.get_ref()).unwrap_or_else(|| {
+            self.refuse(key.path, &quoted(&value), &key.values.choice());
+            key.values.default
         })
     }
 
+    /// Yes or no.
+    fn flag(&self, key: &Row<Flag>) -> bool {
+        self.written.get(key).map_or(key.values.default, Spanned::into_inner)
+    }
+
     /// A text that is shown to the world; empty hides it.
-    fn text(&mut self, key: &str, value: &Option<Spanned<String>>, default: Option<Vec<u8>>) -> Option<Vec<u8>> {
-        let Some(value) = value else { return default };
+    fn text(&mut self, key: &Row<Own>, default: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let Some(value) = self.written.get::<String>(key) else { return default };
         let bytes = value.get_ref().as_bytes();
         if bytes.len() > TEXT_BYTES_MAX {
             let length = Spanned::new(value.span(), format!("{} octets long", bytes.len()));
-            self.refuse(key, &length, &format!("0 to {TEXT_BYTES_MAX} octets long"));
+            self.refuse(key.path, &length, &format!("0 to {TEXT_BYTES_MAX} octets long"));
         }
         (!bytes.is_empty()).then(|| bytes.to_vec())
     }
 
+    /// A path that is relative to the file's folder; `None` where none is written, or an empty one.
+    fn path(&self, key: &Row<Own>) -> Option<PathBuf> {
+        let written = self.written.get::<String>(key).filter(|value| !value.get_ref().is_empty())?;
+        Some(self.origin.path(written.get_ref()))
+    }
+
     /// The addresses to listen on. Where there are anycast addresses, there need be no others, and the default ones are not
     /// added to them.
-    fn listen(&mut self, server: &RawServer, overrides: &Overrides, is_anycast: bool) -> Vec<Listen> {
+    fn listen(&mut self, overrides: &Overrides, is_strict: bool) -> Vec<Listen> {
+        let is_anycast = self.written.has(ANYCAST);
         let (mut addresses, mut absence) = (overrides.listen.clone(), Absence::Refuse);
-        if let Some(written) = &server.listen {
+        if let Some(written) = self.written.get::<Vec<Spanned<String>>>(&rows::LISTEN) {
             let items = written.get_ref();
             let count_min = if is_anycast || !addresses.is_empty() { 0 } else { 1 };
             if !(count_min..=LISTEN_MAX).contains(&items.len()) {
                 let count = Spanned::new(written.span(), format!("{} addresses", items.len()));
                 let beside = if items.is_empty() { "; it may be empty beside [anycast] only" } else { "" };
-                self.refuse("server.listen", &count, &format!("{count_min} to {LISTEN_MAX} addresses{beside}"));
+                self.refuse(rows::LISTEN.path, &count, &format!("{count_min} to {LISTEN_MAX} addresses{beside}"));
             }
-            let is_strict = overrides.is_strict || server.strict.unwrap_or(false);
             let parsed: Vec<SocketAddr> = items.iter().filter_map(|item| self.address(item, is_strict)).collect();
             if addresses.is_empty() {
                 absence = if is_strict { Absence::Refuse } else { Absence::Await };
@@ -232,89 +234,63 @@ impl Check<'_> {
             }
             Err(AddressError::Malformed) => {
                 let allowed = "an address such as \"192.0.2.53\", \"192.0.2.53:5300\", \"[2001:db8::53]:53\" or \"[fe80::1%eth0]:53\"";
-                self.refuse("server.listen", &quoted(written), allowed);
+                self.refuse(rows::LISTEN.path, &quoted(written), allowed);
             }
         }
         None
     }
 
-    fn workers(&mut self, server: &RawServer, overrides: &Overrides) -> NonZeroUsize {
-        let written = self.number("server.workers", &server.workers, (0, WORKERS_MAX), 0);
+    fn workers(&mut self, overrides: &Overrides) -> NonZeroUsize {
+        let written = self.number(&rows::WORKERS);
         let wanted = overrides.workers.unwrap_or(usize::try_from(written).unwrap_or(0));
         NonZeroUsize::new(wanted).or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
 
-    fn control(&mut self, server: &RawServer, overrides: &Overrides) -> Option<PathBuf> {
-        let written = server.control.as_ref().map(|value| match value.get_ref().as_str() {
-            "" => PathBuf::new(),
-            path => self.origin.path(path),
-        });
+    fn control(&self, overrides: &Overrides) -> Option<PathBuf> {
+        let written = self.written.has(rows::CONTROL.path).then(|| self.path(&rows::CONTROL).unwrap_or_default());
         let chosen = overrides.control.clone().or(written).unwrap_or_else(control_default);
         (!chosen.as_os_str().is_empty()).then_some(chosen)
     }
 
-    fn state_dir(&mut self, server: &RawServer, overrides: &Overrides) -> Option<PathBuf> {
-        let written = server.state_dir.as_ref().filter(|value| !value.get_ref().is_empty());
-        overrides.state_dir.clone().or_else(|| written.map(|value| self.origin.path(value.get_ref())))
+    fn state_dir(&self, overrides: &Overrides) -> Option<PathBuf> {
+        overrides.state_dir.clone().or_else(|| self.path(&rows::STATE_DIR))
     }
 
-    fn settings(&mut self, server: &RawServer, tcp: &TcpLimits) -> Settings {
-        let default = Settings::default();
-        let payload = i64::from(default.udp_payload_bytes_max);
-        let payload = self.number("server.udp-payload-max", &server.udp_payload_max, UDP_PAYLOAD_BYTES, payload);
+    fn settings(&mut self, tcp: &TcpLimits) -> Settings {
         Settings {
-            identity: self.text("server.identity", &server.identity, identity_default()),
-            version: self.text("server.version", &server.version, Some(version_default())),
-            udp_payload_bytes_max: u16::try_from(payload).unwrap_or(default.udp_payload_bytes_max),
+            identity: self.text(&rows::IDENTITY, identity_default()),
+            version: self.text(&rows::VERSION, Some(version_default())),
+            udp_payload_bytes_max: self.number(&rows::UDP_PAYLOAD_MAX) as u16,
             tcp_idle_timeout_100ms: u16::try_from(tcp.idle_timeout.as_millis() / 100).unwrap_or(u16::MAX),
-            follow_across_zones: server.follow_across_zones.unwrap_or(default.follow_across_zones),
+            follow_across_zones: self.flag(&rows::FOLLOW_ACROSS_ZONES),
             canary: None,
         }
     }
 
-    fn tcp(&mut self, raw: &RawTcp) -> TcpLimits {
-        let default = TcpLimits::default();
-        let all = self.number("server.tcp.clients-max", &raw.clients_max, TCP_CLIENTS, default.clients_max as i64);
-        // Whoever lowers the limit for all need not lower the others too.
-        let network_default = (default.clients_per_network_max as i64).min(all);
-        let bounds = (TCP_CLIENTS.0, all);
-        let network =
-            self.number("server.tcp.clients-per-network-max", &raw.clients_per_network_max, bounds, network_default);
-        let each_default = (default.clients_per_address_max as i64).min(network);
-        let bounds = (TCP_CLIENTS.0, network);
-        let each =
-            self.number("server.tcp.clients-per-address-max", &raw.clients_per_address_max, bounds, each_default);
+    /// Whoever lowers the limit for all need not lower the others too.
+    fn tcp(&mut self) -> TcpLimits {
+        let all = self.number(&rows::TCP_CLIENTS_MAX);
+        let network = self.number_up_to(&rows::TCP_CLIENTS_PER_NETWORK_MAX, all);
         TcpLimits {
             clients_max: all as usize,
             clients_per_network_max: network as usize,
-            clients_per_address_max: each as usize,
-            idle_timeout: self.duration(
-                "server.tcp.idle-timeout",
-                &raw.idle_timeout,
-                TCP_TIMEOUT,
-                default.idle_timeout,
-            ),
-            io_timeout: self.duration("server.tcp.io-timeout", &raw.io_timeout, TCP_TIMEOUT, default.io_timeout),
-            mss: self.number("server.tcp.mss", &raw.mss, TCP_MSS, default.mss.into()) as u16,
+            clients_per_address_max: self.number_up_to(&rows::TCP_CLIENTS_PER_ADDRESS_MAX, network) as usize,
+            idle_timeout: self.duration(&rows::TCP_IDLE_TIMEOUT),
+            io_timeout: self.duration(&rows::TCP_IO_TIMEOUT),
+            mss: self.number(&rows::TCP_MSS) as u16,
         }
     }
 
-    fn log(&mut self, raw: &RawLog) -> Log {
-        let levels = "\"error\", \"warn\", \"info\" or \"debug\"";
-        Log {
-            level: self.word("log.level", &raw.level, levels, LogLevel::Info),
-            format: self.word("log.format", &raw.format, "\"text\" or \"json\"", LogFormat::Text),
-        }
-    }
-
-    fn zones(&mut self, raw: &[RawZone], server: &RawServer, overrides: &Overrides) -> ZoneSources {
+    fn zones(&mut self, overrides: &Overrides) -> ZoneSources {
         let mut files: Vec<ZoneFile> = Vec::new();
-        for zone in raw {
-            let span = zone.name.span();
-            let name: Name = match zone.name.get_ref().parse() {
+        for zone in self.written.each("zone") {
+            let written = |key| zone.get::<String>(key).expect("the document has it");
+            let (written_name, file) = (written(&rows::ZONE_NAME), written(&rows::ZONE_FILE));
+            let span = written_name.span();
+            let name: Name = match written_name.get_ref().parse() {
                 Ok(name) => name,
                 Err(error) => {
-                    let message = format!("`zone.name` is \"{}\", which is no domain name", zone.name.get_ref());
+                    let message = format!("`zone.name` is \"{}\", which is no domain name", written_name.get_ref());
                     self.fault(span, message, error.to_string(), None);
                     continue;
                 }
@@ -325,7 +301,7 @@ impl Check<'_> {
                 self.fault(span, message, "named before".into(), Some("take one of the two out".into()));
                 continue;
             }
-            files.push(ZoneFile { name, path: self.origin.path(zone.file.get_ref()), said_at });
+            files.push(ZoneFile { name, path: self.origin.path(file.get_ref()), said_at });
         }
         for (name, path) in &overrides.zones {
             let said_at = format!("--zone {name}={}", Shown::path(path));
@@ -336,8 +312,7 @@ impl Check<'_> {
             }
             files.push(ZoneFile { name: *name, path: path.clone(), said_at });
         }
-        let written = server.zones_dir.as_ref().filter(|value| !value.get_ref().is_empty());
-        let named = overrides.zones_dir.clone().or_else(|| written.map(|value| self.origin.path(value.get_ref())));
+        let named = overrides.zones_dir.clone().or_else(|| self.path(&rows::ZONES_DIR));
         // The default folder is for those who named nothing at all.
         let is_default = named.is_none() && files.is_empty() && self.origin.file.is_none();
         let dir = named.clone().or_else(|| is_default.then(|| PathBuf::from(ZONES_DIR_DEFAULT)));
@@ -346,45 +321,30 @@ impl Check<'_> {
             let message = "the configuration names no zone".to_owned();
             self.fault_outside(message, help);
         }
-        let (include_dirs, limits) = (self.include_dirs(server, overrides), self.limits(&server.limits));
-        let loss_max = self.loss_max(&server.reload_loss_max);
+        let include_dirs = self.include_dirs(overrides);
+        let limits = Limits {
+            octets_max: self.number(&rows::ZONE_OCTETS_MAX).unsigned_abs(),
+            records_max: self.number(&rows::ZONE_RECORDS_MAX).unsigned_abs(),
+            generate_steps_max: self.number(&rows::GENERATE_STEPS_MAX).unsigned_abs(),
+        };
+        let loss_max = self.loss_max();
         ZoneSources { dir, is_dir_named: named.is_some(), files, include_dirs, limits, loss_max }
     }
 
     /// The folders that zone files may include from: those of the file and those of the command line.
-    fn include_dirs(&mut self, server: &RawServer, overrides: &Overrides) -> Vec<PathBuf> {
-        let written = server.include_dirs.iter().flat_map(|dirs| dirs.get_ref());
-        let mut dirs: Vec<PathBuf> = written.map(|dir| self.origin.path(dir.get_ref())).collect();
-        if let Some(dirs) = server.include_dirs.as_ref().filter(|dirs| dirs.get_ref().len() > INCLUDE_DIRS_MAX) {
+    fn include_dirs(&mut self, overrides: &Overrides) -> Vec<PathBuf> {
+        let written = self.written.get::<Vec<String>>(&rows::INCLUDE_DIRS);
+        if let Some(dirs) = written.as_ref().filter(|dirs| dirs.get_ref().len() > INCLUDE_DIRS_MAX) {
             let count = Spanned::new(dirs.span(), format!("{} folders", dirs.get_ref().len()));
-            self.refuse("server.include-dirs", &count, &format!("at most {INCLUDE_DIRS_MAX} folders"));
+            self.refuse(rows::INCLUDE_DIRS.path, &count, &format!("at most {INCLUDE_DIRS_MAX} folders"));
         }
-        dirs.extend(overrides.include_dirs.iter().cloned());
-        dirs
-    }
-
-    /// How much one zone may take.
-    fn limits(&mut self, raw: &RawLimits) -> Limits {
-        let default = Limits::default();
-        let mut number = |key: &str, value, bounds, default: u64| {
-            let key = format!("server.limits.{key}");
-            self.number(&key, value, bounds, default as i64).unsigned_abs()
-        };
-        Limits {
-            octets_max: number("zone-octets-max", &raw.zone_octets_max, ZONE_SIZE, default.octets_max),
-            records_max: number("zone-records-max", &raw.zone_records_max, ZONE_SIZE, default.records_max),
-            generate_steps_max: number(
-                "generate-steps-max",
-                &raw.generate_steps_max,
-                GENERATE_STEPS,
-                default.generate_steps_max,
-            ),
-        }
+        let written = written.map(Spanned::into_inner).unwrap_or_default();
+        written.iter().map(|dir| self.origin.path(dir)).chain(overrides.include_dirs.iter().cloned()).collect()
     }
 
     /// `reload-loss-max`, a number of zones or a share of them.
-    fn loss_max(&mut self, written: &Option<Spanned<toml::Value>>) -> LossMax {
-        let Some(written) = written else { return LossMax::default() };
+    fn loss_max(&mut self) -> LossMax {
+        let Some(written) = self.written.get::<toml::Value>(&rows::RELOAD_LOSS_MAX) else { return LossMax::default() };
         let wanted = match written.get_ref() {
             toml::Value::Integer(count) => usize::try_from(*count).ok().map(LossMax::Zones),
             toml::Value::String(text) => {
@@ -394,11 +354,8 @@ impl Check<'_> {
             _ => None,
         };
         wanted.unwrap_or_else(|| {
-            self.refuse(
-                "server.reload-loss-max",
-                written,
-                "a number of zones, or a share such as \"50%\", up to \"100%\"",
-            );
+            let allowed = "a number of zones, or a share such as \"50%\", up to \"100%\"";
+            self.refuse(rows::RELOAD_LOSS_MAX.path, &written, allowed);
             LossMax::default()
         })
     }

@@ -1,204 +1,29 @@
-//! What the operator set: text → `RawConfig` (as written) → [`Config`] (checked, units applied, nothing left open).
+//! What the operator set: text → `Document` (as written) → [`Config`] (checked, units applied, nothing left open).
 //!
 //! Owns the configuration file, the options of the command line that stand above it, and every default. Refuses to
-//! know how any of it is carried out. Bounds and defaults stand beside the fields in `check`.
+//! know how any of it is carried out. Each key is one row of `rows`.
 
-mod anycast;
 mod check;
+mod document;
 mod error;
-mod keys;
-mod raw;
+mod key;
+mod reference;
+mod rows;
+mod values;
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-pub use anycast::{Anycast, Health, INTERFACE_DEFAULT};
 pub use check::{AddressError, control_default, identity_default, parse_address, version_default};
+use document::Document;
 pub use error::{ConfigError, ConfigFault};
+pub use reference::reference;
+pub use values::{
+    ADMIN_PORT_DEFAULT, Absence, Anycast, Config, Health, INTERFACE_DEFAULT, LISTEN_MAX, Listen, Log, LogFormat,
+    LogLevel, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ZONES_DIR_DEFAULT, ZoneFile, ZoneSources,
+};
 
-use crate::answer::Settings;
-use crate::serve::TcpLimits;
-use crate::wire::Name;
-use crate::zonefile::Limits;
-
-/// The port of DNS, taken where an address is written without one (RFC 1035 §4.2).
-pub const PORT_DEFAULT: u16 = 53;
-/// The port that is listened on when nobody says otherwise: one that needs no privilege.
-pub const PORT_UNPRIVILEGED: u16 = 5300;
-/// The port of the pages for people and machines, taken where `[admin] listen` has none.
-pub const ADMIN_PORT_DEFAULT: u16 = 9153;
-/// The folder that is served when nobody says otherwise.
-pub const ZONES_DIR_DEFAULT: &str = "zones";
-/// The most addresses to listen on.
-pub const LISTEN_MAX: usize = 256;
 /// The most octets of a configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 64 << 20;
-
-/// The checked configuration.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The addresses to listen on besides the anycast ones; at least one where there are none of those.
-    pub listen: Vec<Listen>,
-    /// UDP workers.
-    pub workers: NonZeroUsize,
-    /// The control socket's path; `None` where there is to be none.
-    pub control: Option<PathBuf>,
-    /// The folder that is locked, and later holds what must outlive the process.
-    pub state_dir: Option<PathBuf>,
-    /// Where metrics, health and the status page are shown over HTTP; `None` for nowhere.
-    pub admin: Option<std::net::SocketAddr>,
-    /// The anycast addresses; `None` where there are none.
-    pub anycast: Option<Anycast>,
-    /// Whether a crash may leave a core. While it is written, the kernel keeps the sockets and the route.
-    pub may_dump_core: bool,
-    /// Whether the server starts only when all is as it should be: each zone good, each address there. Else it serves what it can.
-    pub is_strict: bool,
-    /// Limits for TCP clients.
-    pub tcp: TcpLimits,
-    /// What answers are made with.
-    pub settings: Settings,
-    /// What is logged, and how.
-    pub log: Log,
-    /// Where zones come from.
-    pub zones: Arc<ZoneSources>,
-    /// What is served without, since this host does not have it; each as it is told.
-    pub left_out: Vec<String>,
-}
-
-/// One address to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// Address and port.
-    pub address: std::net::SocketAddr,
-    /// What is done where the host does not have the address.
-    pub absence: Absence,
-}
-
-/// What is done about an address to listen on that the host does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absence {
-    /// It is left out: a default that nobody named.
-    LeaveOut,
-    /// It is bound all the same, and answered as soon as the host has it: the file names it, and a host that has just started
-    /// may get its addresses later.
-    Await,
-    /// It is an error: who typed it sees that at once.
-    Refuse,
-}
-
-/// What is logged, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// The least level that is written.
-    pub level: LogLevel,
-    /// The form of a line.
-    pub format: LogFormat,
-}
-
-/// How much is logged, from little to much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Only what went wrong.
-    Error,
-    /// And what may go wrong.
-    Warn,
-    /// And what happened.
-    Info,
-    /// And why.
-    Debug,
-}
-
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Where zones come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ZoneSources {
-    /// A folder of which every `NAME.zone` is served.
-    pub dir: Option<PathBuf>,
-    /// Whether the folder was asked for by name; else it is the default one.
-    pub is_dir_named: bool,
-    /// Zones that are named one by one.
-    pub files: Vec<ZoneFile>,
-    /// Folders from which zone files may include others, besides the folder that they are in.
-    pub include_dirs: Vec<PathBuf>,
-    /// How much one zone may take.
-    pub limits: Limits,
-    /// What one reload may take away.
-    pub loss_max: LossMax,
-}
-
-/// How many of the zones that are served one reload may take away: what is absent is no order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LossMax {
-    /// So many; at least one stays.
-    Zones(usize),
-    /// A share in percent, 0 to 100, rounded down, but one zone at least. Below 100 at least one stays.
-    Percent(u8),
-}
-
-impl LossMax {
-    /// All may go: it was asked for.
-    pub const ALL: Self = Self::Percent(100);
-
-    /// How many of so many may go.
-    #[must_use]
-    pub fn of(self, zones: usize) -> usize {
-        let wanted = match self {
-            Self::ALL => return zones,
-            Self::Zones(count) => count,
-            Self::Percent(percent) => (zones.saturating_mul(usize::from(percent)) / 100).max(1),
-        };
-        wanted.min(zones.saturating_sub(1))
-    }
-}
-
-impl Default for LossMax {
-    fn default() -> Self {
-        Self::Percent(50)
-    }
-}
-
-/// One zone that is named together with its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZoneFile {
-    /// The zone's name.
-    pub name: Name,
-    /// Its file.
-    pub path: PathBuf,
-    /// Where it was asked for: `--zone`, or file, line and column.
-    pub said_at: String,
-}
-
-/// What the command line says; it stands above the file.
-#[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    /// Listened on instead of the file's addresses, if there are any.
-    pub listen: Vec<std::net::SocketAddr>,
-    /// Served besides the file's zones.
-    pub zones: Vec<(Name, PathBuf)>,
-    /// Served instead of the file's folder.
-    pub zones_dir: Option<PathBuf>,
-    /// May be included from, besides the file's.
-    pub include_dirs: Vec<PathBuf>,
-    /// Instead of the file's; 0: one for each CPU.
-    pub workers: Option<usize>,
-    /// Instead of the file's; empty: none.
-    pub control: Option<PathBuf>,
-    /// Instead of the file's.
-    pub state_dir: Option<PathBuf>,
-    /// Whether nothing is to be announced, only logged.
-    pub is_dry_run: bool,
-    /// Whether the server is to start only when all is as it should be, whatever the file says.
-    pub is_strict: bool,
-}
 
 /// Reads the configuration: the file if there is one, what stands above it, and the defaults.
 ///
@@ -206,7 +31,7 @@ pub struct Overrides {
 /// [`ConfigError`] with every fault that was found.
 pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
     let Some(path) = file else {
-        return check::check(raw::RawConfig::default(), check::Origin::none(), overrides);
+        return check::check(&Document::default(), check::Origin::none(), overrides);
     };
     let text = read(path).map_err(|cause| ConfigError::unreadable(path, &cause))?;
     parse(path, &text, overrides)
@@ -217,8 +42,8 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Config
 /// # Errors
 /// [`ConfigError`] with every fault that was found.
 pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let raw = raw::parse(text).map_err(|faults| ConfigError::in_file(path, text, faults))?;
-    check::check(raw, check::Origin::file(path, text), overrides)
+    let document = Document::parse(text).map_err(|faults| ConfigError::in_file(path, text, faults))?;
+    check::check(&document, check::Origin::file(path, text), overrides)
 }
 
 /// Reads a file that must be UTF-8 and not absurdly long.
@@ -228,32 +53,4 @@ fn read(path: &Path) -> std::io::Result<String> {
         return Err(std::io::Error::other(format!("it is longer than {CONFIG_BYTES_MAX} octets")));
     }
     std::fs::read_to_string(path)
-}
-
-impl std::str::FromStr for LogLevel {
-    type Err = ();
-
-    /// Reads the level's name.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "error" => Ok(Self::Error),
-            "warn" => Ok(Self::Warn),
-            "info" => Ok(Self::Info),
-            "debug" => Ok(Self::Debug),
-            _ => Err(()),
-        }
-    }
-}
-
-impl std::str::FromStr for LogFormat {
-    type Err = ();
-
-    /// Reads the format's name.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(()),
-        }
-    }
 }

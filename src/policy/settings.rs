@@ -102,17 +102,3 @@ impl Default for Settings {
         Self::DEFAULT
     }
 }
-
-impl core::str::FromStr for Reaction {
-    type Err = ();
-
-    /// Reads the reaction's name.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "absorb" => Ok(Self::Absorb),
-            "degrade" => Ok(Self::Degrade),
-            "withdraw" => Ok(Self::Withdraw),
-            _ => Err(()),
-        }
-    }
-}

@@ -21,16 +21,21 @@ pub struct TcpLimits {
     pub mss: u16,
 }
 
+impl TcpLimits {
+    /// What holds where nothing is configured.
+    pub const DEFAULT: Self = Self {
+        clients_max: 16_384,
+        clients_per_network_max: 2048,
+        clients_per_address_max: 512,
+        idle_timeout: Duration::from_secs(10),
+        io_timeout: Duration::from_secs(5),
+        mss: MSS_DEFAULT,
+    };
+}
+
 impl Default for TcpLimits {
     fn default() -> Self {
-        Self {
-            clients_max: 16_384,
-            clients_per_network_max: 2048,
-            clients_per_address_max: 512,
-            idle_timeout: Duration::from_secs(10),
-            io_timeout: Duration::from_secs(5),
-            mss: MSS_DEFAULT,
-        }
+        Self::DEFAULT
     }
 }
 

@@ -21,10 +21,14 @@ pub struct Limits {
     pub generate_steps_max: u64,
 }
 
-impl Default for Limits {
+impl Limits {
     /// 64 GiB, a thousand million records, and the addresses of an IPv4 /12: the biggest zones there are fit twice.
+    pub const DEFAULT: Self = Self { octets_max: 64 << 30, records_max: 1_000_000_000, generate_steps_max: 1 << 20 };
+}
+
+impl Default for Limits {
     fn default() -> Self {
-        Self { octets_max: 64 << 30, records_max: 1_000_000_000, generate_steps_max: 1 << 20 }
+        Self::DEFAULT
     }
 }
 

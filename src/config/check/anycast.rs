@@ -8,11 +8,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::{Spanned, Value};
 
-use super::{Check, Listen, parse_address_at, parse_duration, quoted};
-use crate::config::raw::{RawAdmin, RawAnycast, RawHealth, RawKernelRoute};
-use crate::config::{ADMIN_PORT_DEFAULT, Absence, Anycast, Health, INTERFACE_DEFAULT, PORT_DEFAULT};
+use super::{ANYCAST, Check, Key, Own, Row, parse_address_at, parse_duration, quoted, rows};
+use crate::config::values::{ADMIN_PORT_DEFAULT, Absence, Anycast, Health, INTERFACE_DEFAULT, Listen, PORT_DEFAULT};
 use crate::health::{SOURCE_V4, SOURCE_V6, Sources};
-use crate::policy::Reaction;
 use crate::route::{ADDRESSES_MAX, KernelRoute};
 use crate::sys::tun::NAME_BYTES_MAX;
 
@@ -21,80 +19,54 @@ const PREFIX_LENGTH_MIN: (u8, u8) = (8, 16);
 /// Bounds and default of `lease`; the kernel counts it in whole seconds.
 const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 const LEASE_DEFAULT: Duration = Duration::from_secs(1);
-/// Bounds and default of `drain`.
-const DRAIN: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(600));
-const DRAIN_DEFAULT: Duration = Duration::from_secs(5);
-/// Bounds of `kernel-route.table` and `kernel-route.metric` (Linux: 32 bits; 0 stands for "unspecified").
-const ROUTE_NUMBERS: (i64, i64) = (1, u32::MAX as i64);
-/// The kernel's tables (Linux `rtnetlink.h`): the one that everybody looks into, and that of the host's own addresses.
-const TABLE_MAIN: i64 = 254;
+/// The kernel's table of the host's own addresses (Linux `rtnetlink.h`).
 const TABLE_LOCAL: i64 = 255;
-/// The metric that the kernel gives to an IPv6 route without one (Linux: `IP6_RT_PRIO_USER`).
-const METRIC_DEFAULT: i64 = 1024;
-/// Bounds and defaults of `health.interval` and `health.timeout`.
-const ROUND: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
-const INTERVAL_DEFAULT: Duration = Duration::from_millis(50);
-const TIMEOUT_DEFAULT: Duration = Duration::from_millis(50);
-/// Bounds and default of `health.fall`.
-const FALL: (i64, i64) = (1, 100);
-const FALL_DEFAULT: i64 = 2;
-/// Bounds and default of `health.rise`.
-const RISE: (i64, i64) = (1, 10_000);
-const RISE_DEFAULT: i64 = 20;
+/// The section that asks for kernel routes.
+const KERNEL_ROUTE: &str = "anycast.kernel-route";
 /// The share of the workers that must answer by default, in percent.
 const WORKERS_MIN_PERCENT_DEFAULT: i64 = 50;
 
 impl Check<'_> {
     /// `[admin]`.
-    pub(super) fn admin(&mut self, raw: &RawAdmin) -> Option<SocketAddr> {
-        let written = raw.listen.as_ref().filter(|value| !value.get_ref().is_empty())?;
+    pub(super) fn admin(&mut self) -> Option<SocketAddr> {
+        let written = self.written.get::<String>(&rows::ADMIN_LISTEN).filter(|value| !value.get_ref().is_empty())?;
         let parsed = parse_address_at(written.get_ref(), ADMIN_PORT_DEFAULT).ok();
         if parsed.is_none() {
             let allowed = "an address such as \"127.0.0.1\", \"127.0.0.1:9153\" or \"[::1]:9153\", or \"\" for none";
-            self.refuse("admin.listen", &quoted(written), allowed);
+            self.refuse(rows::ADMIN_LISTEN.path, &quoted(&written), allowed);
         }
         parsed
     }
 
     /// `[anycast]`.
-    pub(super) fn anycast(
-        &mut self,
-        raw: Option<&RawAnycast>,
-        listen: &[Listen],
-        workers: NonZeroUsize,
-        is_dry_run: bool,
-    ) -> Option<Anycast> {
-        let Some(raw) = raw else {
+    pub(super) fn anycast(&mut self, listen: &[Listen], workers: NonZeroUsize, is_dry_run: bool) -> Option<Anycast> {
+        if !self.written.has(ANYCAST) {
             if is_dry_run {
                 let help = Some("leave it out, or add [anycast] with `addresses` to the file of --config".to_owned());
                 self.fault_outside("--dry-run: without [anycast] nothing would be announced".to_owned(), help);
             }
             return None;
-        };
-        let addresses = self.addresses(&raw.addresses, listen);
-        let announce = self.announce(&raw.announce, &addresses);
-        let interface = self.interface(&raw.interface);
-        let lease = self.lease(&raw.lease, &interface);
-        let kernel_route = raw.kernel_route.as_ref().map(|raw| self.kernel_route(raw, &interface, lease));
-        let health = self.health(&raw.health, workers, lease, &addresses);
-        let drain = self.duration("anycast.drain", &raw.drain, DRAIN, DRAIN_DEFAULT);
-        let addresses = addresses.into_iter().map(|(address, _)| address).collect();
+        }
+        let addresses = self.addresses(listen);
+        let announce = self.announce(&addresses);
+        let interface = self.interface();
+        let lease = self.lease(&interface);
+        let kernel_route = self.written.has(KERNEL_ROUTE).then(|| self.kernel_route(&interface, lease));
+        let health = self.health(workers, lease, &addresses);
+        let drain = self.duration(&rows::DRAIN);
         Some(Anycast { addresses, announce, interface, lease, drain, kernel_route, health, is_dry_run })
     }
 
-    /// The service addresses, each with its place.
-    fn addresses<'a>(
-        &mut self,
-        written: &'a Spanned<Vec<Spanned<String>>>,
-        listen: &[Listen],
-    ) -> Vec<(IpAddr, &'a Spanned<String>)> {
-        const KEY: &str = "anycast.addresses";
+    /// The service addresses.
+    fn addresses(&mut self, listen: &[Listen]) -> Vec<IpAddr> {
+        const KEY: &str = rows::ADDRESSES.path;
+        let written = self.written.get::<Vec<Spanned<String>>>(&rows::ADDRESSES).expect("the document has it");
         let items = written.get_ref();
         if items.is_empty() || items.len() > ADDRESSES_MAX {
             let count = Spanned::new(written.span(), format!("{} addresses", items.len()));
             self.refuse(KEY, &count, &format!("1 to {ADDRESSES_MAX} addresses"));
         }
-        let mut found: Vec<(IpAddr, &Spanned<String>)> = Vec::new();
+        let mut found: Vec<IpAddr> = Vec::new();
         for item in items {
             let address = match host_address(item.get_ref()) {
                 Ok(address) => address,
@@ -104,7 +76,7 @@ impl Check<'_> {
                 }
             };
             let asked = SocketAddr::new(address, PORT_DEFAULT);
-            if found.iter().any(|(known, _)| *known == address) {
+            if found.contains(&address) {
                 let message = format!("`{KEY}` names {address} twice");
                 self.fault(item.span(), message, "named before".into(), Some("take one of the two out".into()));
             } else if listen.iter().any(|listen| listen.absence != Absence::LeaveOut && listen.address == asked) {
@@ -112,17 +84,18 @@ impl Check<'_> {
                 let help = "anycast addresses are listened on as they are; take it out of `server.listen` or --listen";
                 self.fault(item.span(), message, "listened on already".into(), Some(help.into()));
             } else {
-                found.push((address, item));
+                found.push(address);
             }
         }
         found
     }
 
     /// The covering prefixes.
-    fn announce(&mut self, written: &[Spanned<String>], addresses: &[(IpAddr, &Spanned<String>)]) -> Vec<IpNet> {
-        const KEY: &str = "anycast.announce";
+    fn announce(&mut self, addresses: &[IpAddr]) -> Vec<IpNet> {
+        const KEY: &str = rows::ANNOUNCE.path;
+        let written = self.written.get::<Vec<Spanned<String>>>(&rows::ANNOUNCE);
         let mut found: Vec<IpNet> = Vec::new();
-        for item in written {
+        for item in written.iter().flat_map(|items| items.get_ref()) {
             let prefix = match covering_prefix(item.get_ref()) {
                 Ok(prefix) => prefix,
                 Err(allowed) => {
@@ -130,7 +103,7 @@ impl Check<'_> {
                     continue;
                 }
             };
-            let mut held = addresses.iter().map(|(address, _)| address).filter(|address| prefix.contains(*address));
+            let mut held = addresses.iter().filter(|address| prefix.contains(*address));
             let Some(first) = held.next() else {
                 let message = format!("`{KEY}` has {prefix}, which holds none of `anycast.addresses`");
                 let help = "it would attract queries that nobody here answers; take it out or add an address of it";
@@ -149,21 +122,21 @@ impl Check<'_> {
     }
 
     /// The device's name.
-    fn interface(&mut self, written: &Option<Spanned<String>>) -> String {
-        let Some(written) = written else { return INTERFACE_DEFAULT.to_owned() };
+    fn interface(&mut self) -> String {
+        let Some(written) = self.written.get::<String>(&rows::INTERFACE) else { return INTERFACE_DEFAULT.to_owned() };
         if !is_interface_name(written.get_ref()) {
             let allowed = format!(
                 "a device's name: 1 to {NAME_BYTES_MAX} printable ASCII characters without blanks, '/', ':' and '%'"
             );
-            self.refuse("anycast.interface", &quoted(written), &allowed);
+            self.refuse(rows::INTERFACE.path, &quoted(&written), &allowed);
         }
-        written.get_ref().clone()
+        written.into_inner()
     }
 
     /// The lease; `None` for "off".
-    fn lease(&mut self, written: &Option<Spanned<String>>, interface: &str) -> Option<Duration> {
-        const KEY: &str = "anycast.lease";
-        let Some(written) = written else { return Some(LEASE_DEFAULT) };
+    fn lease(&mut self, interface: &str) -> Option<Duration> {
+        const KEY: &str = rows::LEASE.path;
+        let Some(written) = self.written.get::<String>(&rows::LEASE) else { return Some(LEASE_DEFAULT) };
         if written.get_ref() == "off" {
             if interface == "lo" {
                 let message = format!("`{KEY}` is \"off\", but `anycast.interface` is \"lo\"");
@@ -181,14 +154,14 @@ impl Check<'_> {
             Some(lease) if (LEASE.0..=LEASE.1).contains(&lease) && lease.subsec_nanos() == 0 => Some(lease),
             _ => {
                 let allowed = format!("whole seconds such as \"1s\", {:?} to {:?}, or \"off\"", LEASE.0, LEASE.1);
-                self.refuse(KEY, &quoted(written), &allowed);
+                self.refuse(KEY, &quoted(&written), &allowed);
                 Some(LEASE_DEFAULT)
             }
         }
     }
 
     /// `[anycast.kernel-route]`.
-    fn kernel_route(&mut self, raw: &RawKernelRoute, interface: &str, lease: Option<Duration>) -> KernelRoute {
+    fn kernel_route(&mut self, interface: &str, lease: Option<Duration>) -> KernelRoute {
         if interface == "lo" {
             let help =
                 Some("name a tun device with `interface`, such as \"fated0\", or take the section out".to_owned());
@@ -205,49 +178,34 @@ impl Check<'_> {
                         until it is killed";
             self.fault_outside(message, Some(help.to_owned()));
         }
-        let table = self.number("anycast.kernel-route.table", &raw.table, ROUTE_NUMBERS, TABLE_MAIN);
-        if let Some(written) = raw.table.as_ref().filter(|_| table == TABLE_LOCAL) {
+        let table = self.number(&rows::ROUTE_TABLE);
+        if let Some(written) = self.written.get::<i64>(&rows::ROUTE_TABLE).filter(|_| table == TABLE_LOCAL) {
             let allowed = format!("any table but {TABLE_LOCAL}, which holds the host's own addresses");
-            self.refuse("anycast.kernel-route.table", written, &allowed);
+            self.refuse(rows::ROUTE_TABLE.path, &written, &allowed);
         }
-        let metric = self.number("anycast.kernel-route.metric", &raw.metric, ROUTE_NUMBERS, METRIC_DEFAULT);
-        let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
-        KernelRoute { table: number(table), metric: number(metric) }
+        KernelRoute { table: table as u32, metric: self.number(&rows::ROUTE_METRIC) as u32 }
     }
 
     /// `[anycast.health]`.
-    fn health(
-        &mut self,
-        raw: &RawHealth,
-        workers: NonZeroUsize,
-        lease: Option<Duration>,
-        addresses: &[(IpAddr, &Spanned<String>)],
-    ) -> Health {
-        let reactions = "\"absorb\", \"degrade\" or \"withdraw\"";
-        let count = |value| u32::try_from(value).unwrap_or(u32::MAX);
+    fn health(&mut self, workers: NonZeroUsize, lease: Option<Duration>, addresses: &[IpAddr]) -> Health {
         let health = Health {
-            interval: self.duration("anycast.health.interval", &raw.interval, ROUND, INTERVAL_DEFAULT),
-            timeout: self.duration("anycast.health.timeout", &raw.timeout, ROUND, TIMEOUT_DEFAULT),
-            fall: count(self.number("anycast.health.fall", &raw.fall, FALL, FALL_DEFAULT)),
-            rise: count(self.number("anycast.health.rise", &raw.rise, RISE, RISE_DEFAULT)),
-            workers_min: self.workers_min(&raw.min_workers, workers),
-            on_overload: self.word("anycast.health.on-overload", &raw.on_overload, reactions, Reaction::Absorb),
-            on_shared_fault: self.word(
-                "anycast.health.on-shared-fault",
-                &raw.on_shared_fault,
-                reactions,
-                Reaction::Absorb,
-            ),
-            on_path_fault: self.word("anycast.health.on-path-fault", &raw.on_path_fault, reactions, Reaction::Degrade),
+            interval: self.duration(&rows::HEALTH_INTERVAL),
+            timeout: self.duration(&rows::HEALTH_TIMEOUT),
+            fall: self.number(&rows::HEALTH_FALL) as u32,
+            rise: self.number(&rows::HEALTH_RISE) as u32,
+            workers_min: self.workers_min(workers),
+            on_overload: self.word(&rows::ON_OVERLOAD),
+            on_shared_fault: self.word(&rows::ON_SHARED_FAULT),
+            on_path_fault: self.word(&rows::ON_PATH_FAULT),
             sources: Sources {
-                v4: self.source("anycast.health.source-v4", &raw.source_v4, SOURCE_V4, addresses),
-                v6: self.source("anycast.health.source-v6", &raw.source_v6, SOURCE_V6, addresses),
+                v4: self.source(&rows::SOURCE_V4, SOURCE_V4, addresses),
+                v6: self.source(&rows::SOURCE_V6, SOURCE_V6, addresses),
             },
         };
         let round = health.interval + health.timeout;
-        if let Some((lease, written)) =
-            lease.filter(|lease| *lease <= round).zip(raw.interval.as_ref().or(raw.timeout.as_ref()))
-        {
+        let of = |key: &dyn Key| self.written.get::<String>(key);
+        let written = of(&rows::HEALTH_INTERVAL).or_else(|| of(&rows::HEALTH_TIMEOUT));
+        if let Some((lease, written)) = lease.filter(|lease| *lease <= round).zip(written) {
             let message = format!(
                 "`anycast.lease` is {lease:?}, but a proof may take {round:?} (`interval` and `timeout` together)"
             );
@@ -260,30 +218,31 @@ impl Check<'_> {
     /// Where probes of one family come from: an address that nobody else has, a service address least of all.
     fn source<Address: Copy + FromStr + Into<IpAddr>>(
         &mut self,
-        key: &str,
-        written: &Option<Spanned<String>>,
+        key: &Row<Own>,
         default: Address,
-        addresses: &[(IpAddr, &Spanned<String>)],
+        addresses: &[IpAddr],
     ) -> Address {
-        let Some(written) = written else { return default };
+        let Some(written) = self.written.get::<String>(key) else { return default };
         let is_free = |address: &Address| {
             let address = (*address).into();
-            host_address(&address.to_string()).is_ok() && addresses.iter().all(|(service, _)| *service != address)
+            host_address(&address.to_string()).is_ok() && !addresses.contains(&address)
         };
         written.get_ref().parse().ok().filter(is_free).unwrap_or_else(|| {
             let allowed = format!("a unicast address that no host has, such as \"{}\"", default.into());
-            self.refuse(key, &quoted(written), &allowed);
+            self.refuse(key.path, &quoted(&written), &allowed);
             default
         })
     }
 
     /// `min-workers`, a number or a share, as a number.
-    fn workers_min(&mut self, written: &Option<Spanned<Value>>, workers: NonZeroUsize) -> NonZeroUsize {
+    fn workers_min(&mut self, workers: NonZeroUsize) -> NonZeroUsize {
         let share = |percent: i64| {
             let percent = usize::try_from(percent).unwrap_or(100);
             NonZeroUsize::new(workers.get().saturating_mul(percent).div_ceil(100)).unwrap_or(NonZeroUsize::MIN)
         };
-        let Some(written) = written else { return share(WORKERS_MIN_PERCENT_DEFAULT) };
+        let Some(written) = self.written.get::<Value>(&rows::MIN_WORKERS) else {
+            return share(WORKERS_MIN_PERCENT_DEFAULT);
+        };
         let wanted = match written.get_ref() {
             Value::Integer(count) => usize::try_from(*count).ok().and_then(NonZeroUsize::new),
             Value::String(text) => {
@@ -296,7 +255,7 @@ impl Check<'_> {
             Some(wanted) => wanted,
             None => {
                 let allowed = format!("1 to {workers}, the number of workers, or \"1%\" to \"100%\"");
-                self.refuse("anycast.health.min-workers", written, &allowed);
+                self.refuse(rows::MIN_WORKERS.path, &written, &allowed);
                 workers
             }
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::config::parse;
+use crate::config::{LogFormat, LogLevel, parse};
 
 fn config(text: &str) -> Result<Config, ConfigError> {
     parse(Path::new("etc/fated.toml"), text, &Overrides::default())
@@ -219,6 +219,10 @@ fn a_wrong_type_names_the_key() {
     let shown = error("[server]\nworkers = \"two\"");
     assert!(shown.contains("`server.workers`"), "{shown}");
     assert!(shown.contains("etc/fated.toml:2:11"), "{shown}");
+    let shown = error("[server]\nworkers = \"two\"\nstrict = 1\nlisten = [1]");
+    for part in ["`server.workers`", "`server.strict`", "`server.listen`", "etc/fated.toml:4:11"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
     let shown = error("server = 3");
     assert!(shown.contains("`server`"), "{shown}");
     let shown = error("[[zone]]\nname = \"a\"");

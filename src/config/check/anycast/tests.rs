@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::{Config, ConfigError, Overrides, parse};
+use crate::policy::Reaction;
 
 /// Reads a configuration with a zones folder and four workers.
 fn config(text: &str) -> Result<Config, ConfigError> {

@@ -1,0 +1,177 @@
+//! The table of keys: one row a key, with its bounds, its default, its unit and what it is for. The checks, the help for an
+//! unknown key and the tables in `docs/running.md` are made from it.
+
+use std::time::Duration;
+
+use super::key::{Flag, Form, Key, Number, Own, Row, Time, Words};
+use super::values::{LogFormat, LogLevel};
+use crate::answer::UDP_PAYLOAD_BYTES_DEFAULT;
+use crate::policy::{Reaction, Settings};
+use crate::serve::TcpLimits;
+use crate::zonefile::Limits;
+
+/// Makes a constant of each row, and [`ALL`], which has them in order.
+macro_rules! rows {
+    ($($name:ident: $values:ty = $path:literal, $value:expr, $help:literal;)*) => {
+        $(
+            #[doc = concat!("`", $path, "`.")]
+            pub(super) const $name: Row<$values> = Row { path: $path, values: $value, help: $help };
+        )*
+        /// All keys, section by section.
+        pub(super) const ALL: &[&dyn Key] = &[$(&$name),*];
+    };
+}
+
+rows! {
+    LISTEN: Own = "server.listen", texts("1 to 256 addresses", "127.0.0.1 and ::1, port 5300; none beside `[anycast]`"),
+        "Port 53 where none is named; link-local ones with their device: `\"[fe80::1%eth0]:53\"`. It may be empty beside \
+        `[anycast]`, whose addresses are enough.";
+    WORKERS: Number = "server.workers", number(0, 1024, 0, ""), "UDP workers; 0: one for each CPU.";
+    IDENTITY: Own = "server.identity", text("0 to 255 octets", "the host's name"),
+        "NSID, `id.server` and `hostname.bind`; `\"\"` hides them.";
+    VERSION: Own = "server.version", text("0 to 255 octets", "fated and its version"),
+        "`version.bind` and `version.server`; `\"\"` hides them.";
+    ZONES_DIR: Own = "server.zones-dir", text("a folder", "none"), "Every `NAME.zone` in it is served.";
+    INCLUDE_DIRS: Own = "server.include-dirs", texts("at most 256 folders", "`[]`"),
+        "Folders from which `$INCLUDE` may read besides the zone file's own.";
+    CONTROL: Own = "server.control", text("a path", "see [Control socket](#control-socket)"),
+        "The control socket; `\"\"` for none.";
+    STATE_DIR: Own = "server.state-dir", text("a folder", "none"),
+        "Keeps a drain and hold-downs over restarts; locked against a second server.";
+    CORE_DUMP: Flag = "server.core-dump", Flag { default: false },
+        "Whether a crash may leave a core; while it is written, sockets stay open.";
+    STRICT: Flag = "server.strict", Flag { default: false },
+        "Whether to start only when each zone is good and each address is there.";
+    RELOAD_LOSS_MAX: Own = "server.reload-loss-max",
+        number_or_text("a number of zones, or a share up to `\"100%\"`", "`\"50%\"`"),
+        "What one reload may take away; `\"100%\"` for all.";
+    FOLLOW_ACROSS_ZONES: Flag = "server.follow-across-zones", Flag { default: false },
+        "Whether an alias is followed into other zones served here; only where one owner has them all.";
+    UDP_PAYLOAD_MAX: Number = "server.udp-payload-max", number(512, 4096, UDP_PAYLOAD_BYTES_DEFAULT as i64, "octets"),
+        "The largest reply over UDP (RFC 6891 §6.2.3); above the upper bound fragments are certain.";
+
+    TCP_CLIENTS_MAX: Number = "server.tcp.clients-max",
+        number(1, TCP_CLIENTS_MAX_MAX, TcpLimits::DEFAULT.clients_max as i64, ""),
+        "Connections of all clients; fewer where the limit of open files (`LimitNOFILE=`) has no room for them.";
+    TCP_CLIENTS_PER_NETWORK_MAX: Number = "server.tcp.clients-per-network-max",
+        number(1, TCP_CLIENTS_MAX_MAX, TcpLimits::DEFAULT.clients_per_network_max as i64, ""),
+        "Connections of an IPv4 /24 or an IPv6 /48; at most `clients-max`, and lowered with it where it is not written.";
+    TCP_CLIENTS_PER_ADDRESS_MAX: Number = "server.tcp.clients-per-address-max",
+        number(1, TCP_CLIENTS_MAX_MAX, TcpLimits::DEFAULT.clients_per_address_max as i64, ""),
+        "Connections of one address, as which an IPv6 /64 counts; at most `clients-per-network-max`, and lowered with it.";
+    TCP_IDLE_TIMEOUT: Time = "server.tcp.idle-timeout", time(TCP_TIMEOUT, TcpLimits::DEFAULT.idle_timeout),
+        "How long a connection may be silent.";
+    TCP_IO_TIMEOUT: Time = "server.tcp.io-timeout", time(TCP_TIMEOUT, TcpLimits::DEFAULT.io_timeout),
+        "How long one message may take to come, and replies to be taken.";
+    TCP_MSS: Number = "server.tcp.mss", number(536, 32_767, TcpLimits::DEFAULT.mss as i64, "octets"),
+        "Data in a segment, either way; the default passes every IPv6 path.";
+
+    ZONE_OCTETS_MAX: Number = "server.limits.zone-octets-max",
+        number(1, ZONE_SIZE_MAX, Limits::DEFAULT.octets_max as i64, "octets"), "Of the files of one zone.";
+    ZONE_RECORDS_MAX: Number = "server.limits.zone-records-max",
+        number(1, ZONE_SIZE_MAX, Limits::DEFAULT.records_max as i64, ""), "Records of one zone.";
+    GENERATE_STEPS_MAX: Number = "server.limits.generate-steps-max",
+        number(0, 1 << 40, Limits::DEFAULT.generate_steps_max as i64, ""),
+        "Records that `$GENERATE` makes in one zone; 0 forbids it.";
+
+    LOG_LEVEL: Words<LogLevel> = "log.level", Words { words: LOG_LEVELS, default: LogLevel::Info },
+        "The least level that is written.";
+    LOG_FORMAT: Words<LogFormat> = "log.format", Words { words: LOG_FORMATS, default: LogFormat::Text },
+        "For people, or one JSON object a line.";
+
+    ADMIN_LISTEN: Own = "admin.listen", text("an address", "none"),
+        "Metrics, health and pages over HTTP. Port 9153 where none is named; `\"\"` for none.";
+
+    ADDRESSES: Own = "anycast.addresses", texts("1 to 64 addresses", ""),
+        "Bound on port 53, answered and announced; alone, or as /32 and /128.";
+    ANNOUNCE: Own = "anycast.announce", texts("prefixes of /8 (IPv4) or /16 (IPv6) and longer", "`[]`"),
+        "Covering prefixes instead; each must hold an address, none another prefix.";
+    INTERFACE: Own = "anycast.interface", text("a device's name", "`\"fated0\"`"),
+        "A tun device to be made (`fated…`), or a device that exists, such as `\"lo\"`.";
+    LEASE: Own = "anycast.lease", text("whole seconds, 1s to 1h, or `\"off\"`", "`\"1s\"`"),
+        "How long the kernel keeps an address that nobody renews; `\"off\"` only with a tun device of our own.";
+    DRAIN: Time = "anycast.drain", time((Duration::ZERO, Duration::from_secs(600)), Duration::from_secs(5)),
+        "How long what still comes is answered after the withdrawal, before the sockets are closed.";
+
+    ROUTE_TABLE: Number = "anycast.kernel-route.table", number(1, ROUTE_NUMBER_MAX, TABLE_MAIN, ""),
+        "The routing table, not 255. The section only goes with a tun device of our own and `lease = \"off\"`; see anycast.md.";
+    ROUTE_METRIC: Number = "anycast.kernel-route.metric", number(1, ROUTE_NUMBER_MAX, METRIC_DEFAULT, ""),
+        "The metric of the route.";
+
+    HEALTH_INTERVAL: Time = "anycast.health.interval", time(ROUND, Settings::DEFAULT.interval),
+        "From one round of probes to the next; with `timeout` less than the lease.";
+    HEALTH_TIMEOUT: Time = "anycast.health.timeout", time(ROUND, Settings::DEFAULT.timeout), "How long a reply may take.";
+    HEALTH_FALL: Number = "anycast.health.fall", number(1, 100, Settings::DEFAULT.fall as i64, ""),
+        "Bad rounds in a row that withdraw.";
+    HEALTH_RISE: Number = "anycast.health.rise", number(1, 10_000, Settings::DEFAULT.rise as i64, ""),
+        "Good rounds in a row that announce.";
+    MIN_WORKERS: Own = "anycast.health.min-workers",
+        number_or_text("a number up to that of the workers, or a share", "`\"50%\"`"),
+        "Workers that must answer; a share is rounded up.";
+    ON_OVERLOAD: Words<Reaction> = "anycast.health.on-overload", reaction(Settings::DEFAULT.on_overload),
+        "Where queries are dropped because there are too many.";
+    ON_PATH_FAULT: Words<Reaction> = "anycast.health.on-path-fault", reaction(Settings::DEFAULT.on_path),
+        "Where probes don't come through and nothing shows that clients don't either; see anycast.md.";
+    SOURCE_V4: Own = "anycast.health.source-v4", text("a unicast address", "`\"192.0.0.100\"`"),
+        "Where probes come from over a tun device of our own: an address that no host has and no filter drops, and that \
+        is routed to `fated0rx` on this host alone.";
+    SOURCE_V6: Own = "anycast.health.source-v6", text("a unicast address", "`\"100::64\"`"), "The same for IPv6.";
+    ON_SHARED_FAULT: Words<Reaction> = "anycast.health.on-shared-fault", reaction(Settings::DEFAULT.on_shared),
+        "Where other sites are likely to have the same fault.";
+
+    ZONE_NAME: Own = "zone.name", text("a domain name", ""), "The zone's name.";
+    ZONE_FILE: Own = "zone.file", text("a path", ""), "Its file.";
+}
+
+/// The kernel's tables (Linux `rtnetlink.h`): the one that everybody looks into, and that of the host's own addresses.
+const TABLE_MAIN: i64 = 254;
+/// The metric that the kernel gives to an IPv6 route without one (Linux: `IP6_RT_PRIO_USER`).
+const METRIC_DEFAULT: i64 = 1024;
+/// The most that the kernel takes for a table or a metric: 32 bits.
+const ROUTE_NUMBER_MAX: i64 = u32::MAX as i64;
+/// The most connections that may be allowed.
+const TCP_CLIENTS_MAX_MAX: i64 = 1_000_000;
+/// The most octets or records that a zone may be allowed: more than any machine holds.
+const ZONE_SIZE_MAX: i64 = 1 << 50;
+/// Bounds of the TCP timeouts; the upper one fits RFC 7828 §3.1, which counts 100 ms in 16 bits.
+const TCP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
+/// Bounds of interval and timeout of a round.
+const ROUND: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
+/// The levels of the log.
+const LOG_LEVELS: &[(&str, LogLevel)] =
+    &[("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info), ("debug", LogLevel::Debug)];
+/// The forms of its lines.
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+/// What may be done about a condition that is not clearly this node's own fault.
+const REACTIONS: &[(&str, Reaction)] =
+    &[("absorb", Reaction::Absorb), ("degrade", Reaction::Degrade), ("withdraw", Reaction::Withdraw)];
+
+/// A number from `least` to `most`.
+const fn number(least: i64, most: i64, default: i64, unit: &'static str) -> Number {
+    Number { bounds: (least, most), default, unit }
+}
+
+/// A time within bounds.
+const fn time(bounds: (Duration, Duration), default: Duration) -> Time {
+    Time { bounds, default }
+}
+
+/// One of [`REACTIONS`].
+const fn reaction(default: Reaction) -> Words<Reaction> {
+    Words { words: REACTIONS, default }
+}
+
+/// A string that is checked by itself.
+const fn text(values: &'static str, default: &'static str) -> Own {
+    Own { form: Form::Text, values, default }
+}
+
+/// A list of strings that is checked by itself.
+const fn texts(values: &'static str, default: &'static str) -> Own {
+    Own { form: Form::Texts, values, default }
+}
+
+/// A number or a string that is checked by itself.
+const fn number_or_text(values: &'static str, default: &'static str) -> Own {
+    Own { form: Form::NumberOrText, values, default }
+}
