@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use fated::health::{
-    Path, Prover, SOURCE_PORT, SOURCE_V4, SOURCE_V6, STEER_OPTION, Settings, Sources, Staff, WorkerState, Wrong, Zones,
+    Path, Prover, SOURCE_PORT, SOURCE_V4, SOURCE_V6, Settings, Sources, Staff, WorkerState, Wrong, Zones,
 };
 use fated::policy::{Observation, Proof, SharedFault};
+use fated::wire::message::option;
 use fated::wire::{Name, NameRef};
 use hickory_proto::op::{Edns, Message, OpCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
@@ -89,7 +90,7 @@ impl World {
         self.queries.fetch_add(1, Ordering::Relaxed);
         let query = Message::from_vec(query).ok()?;
         let asked = query.queries.first()?.clone();
-        let option = query.edns.as_ref()?.option(EdnsCode::Unknown(STEER_OPTION));
+        let option = query.edns.as_ref()?.option(EdnsCode::Unknown(option::STEER));
         // Behind the reply, as workers put it.
         let mut token = Vec::new();
         let worker = match option {

@@ -8,8 +8,9 @@ use std::time::Duration;
 use std::{env, io};
 
 use arc_swap::ArcSwap;
-use fated::answer::{Canary, STEER_TRAILER_BYTES, Settings, Snapshot};
+use fated::answer::{Canary, Settings, Snapshot};
 use fated::serve::{self, Bound, ListenAddress, Running, TcpLimits};
+use fated::wire::probe::{Probe, STEER_BYTES, Steer};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, RData, RecordType};
@@ -20,10 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The workers of the servers here.
 const WORKERS: u16 = 5;
 
+/// The nonce of the servers here.
+const NONCE: u64 = 0xC0FF_EE00_1234_5678;
+
+/// The canary for one worker of the process with that nonce.
+fn probe(nonce: u64, worker: u16, id: u16) -> Vec<u8> {
+    Probe::canary(Steer { nonce, worker }).with_id(id).to_vec()
+}
+
 /// A canary that only loopback's first addresses may ask.
 fn canary() -> Canary {
     let sources = ["127.0.0.1", "::1"].map(|text| text.parse().expect("an address"));
-    Canary { nonce: 0xC0FF_EE00_1234_5678, sources: sources.to_vec(), reserved: Vec::new() }
+    Canary { nonce: NONCE, sources: sources.to_vec(), reserved: Vec::new() }
 }
 
 /// Starts what is bound, with a canary and an identity.
@@ -90,7 +99,7 @@ fn a_canary_reaches_the_worker_that_it_names_over_every_address() {
         for round in 0..20 {
             for number in 0..WORKERS {
                 let id = round * WORKERS + number;
-                let reply = ask(friend(address), address, &canary().query(number, id, 1232)).expect("an answer comes");
+                let reply = ask(friend(address), address, &probe(NONCE, number, id)).expect("an answer comes");
                 assert_eq!((reply.metadata.id, worker(&reply)), (id, number), "{address}");
                 assert!(reply.metadata.authoritative);
                 let edns = reply.edns.expect("there is OPT");
@@ -112,17 +121,16 @@ fn what_is_not_steered_is_spread_and_short_datagrams_do_no_harm() {
     let bound = serve::bind(&loopback(), 2, &TcpLimits::default()).expect("loopback is there");
     let addresses = bound.local_addresses();
     let running = start(bound);
-    let other = Canary { nonce: canary().nonce ^ 1, sources: Vec::new(), reserved: Vec::new() };
     for &address in &addresses {
         let short = UdpSocket::bind((friend(address), 0)).expect("loopback is there");
         let before: Vec<u64> = running.metrics().udp().iter().map(|block| block.answers.queries.value()).collect();
         for id in 0..200 {
-            let long = canary().query(0, id, 1232);
+            let long = probe(NONCE, 0, id);
             short.send_to(&long[long.len() - usize::from(id % 22)..], address).expect("loopback takes it");
-            let reply = ask(friend(address), address, &other.query(0, id, 1232)).expect("an answer comes");
+            let reply = ask(friend(address), address, &probe(NONCE ^ 1, 0, id)).expect("an answer comes");
             assert_eq!(reply.metadata.response_code, ResponseCode::Refused, "another nonce is nobody's");
-            let mut unsteered = canary().query(0, id, 1232);
-            let last = unsteered.len() - STEER_TRAILER_BYTES;
+            let mut unsteered = probe(NONCE, 0, id);
+            let last = unsteered.len() - STEER_BYTES;
             unsteered[last] ^= 1;
             let reply = ask(friend(address), address, &unsteered).expect("an answer comes");
             assert_eq!(reply.metadata.response_code, ResponseCode::Refused, "without the secret it is no canary");
@@ -140,7 +148,7 @@ fn the_soa_is_steered_as_well_and_a_number_that_nobody_has_is_answered_by_somebo
     let address = bound.local_addresses()[0];
     let running = start(bound);
     let zone: fated::wire::Name = "example.test.".parse().expect("a good name");
-    let query = canary().steered_soa(zone.as_ref(), 3, 7, 1232);
+    let query = Probe::soa(zone.as_ref(), Some(Steer { nonce: NONCE, worker: 3 })).with_id(7).to_vec();
     let read = Message::from_vec(&query).expect("a well-formed query");
     assert_eq!(
         (read.queries[0].query_type(), read.queries[0].name().to_string()),
@@ -151,7 +159,7 @@ fn the_soa_is_steered_as_well_and_a_number_that_nobody_has_is_answered_by_somebo
         assert_eq!(reply.metadata.response_code, ResponseCode::Refused, "there is no zone");
     }
     assert_eq!(running.metrics().udp()[3].answers.queries.value(), 20);
-    let reply = ask(friend(address), address, &canary().query(WORKERS, 1, 1232)).expect("an answer comes");
+    let reply = ask(friend(address), address, &probe(NONCE, WORKERS, 1)).expect("an answer comes");
     assert!(worker(&reply) < WORKERS);
     running.stop();
 }
@@ -161,7 +169,7 @@ fn a_canary_from_elsewhere_is_refused_and_one_worker_alone_answers_for_itself() 
     let bound = serve::bind(&loopback(), 1, &TcpLimits::default()).expect("loopback is there");
     let address = bound.local_addresses()[0];
     let running = start(bound);
-    let query = canary().query(4, 1, 1232);
+    let query = probe(NONCE, 4, 1);
     assert_eq!(worker(&ask(friend(address), address, &query).expect("an answer comes")), 0);
     let stranger = "127.0.0.9".parse().expect("an address");
     let reply = ask(stranger, address, &query).expect("an answer comes");
@@ -203,13 +211,13 @@ fn an_address_that_may_be_absent_answers_as_soon_as_it_is_there() {
     {
         ip(words);
         for number in 0..2 {
-            assert_eq!(worker(&ask_again(address, &canary().query(number, 1, 1232))), number);
+            assert_eq!(worker(&ask_again(address, &probe(NONCE, number, 1))), number);
         }
         std::net::TcpStream::connect(address).expect("it listens");
         ip(&words.replace("add ", "del ").replace(" nodad", ""));
-        assert!(ask(friend(address), address, &canary().query(0, 1, 1232)).is_err(), "there is no way to it any more");
+        assert!(ask(friend(address), address, &probe(NONCE, 0, 1)).is_err(), "there is no way to it any more");
         ip(words);
-        assert_eq!(worker(&ask_again(address, &canary().query(1, 1, 1232))), 1, "it is back");
+        assert_eq!(worker(&ask_again(address, &probe(NONCE, 1, 1))), 1, "it is back");
     }
     running.stop();
 }

@@ -25,11 +25,9 @@ mod walk;
 use std::sync::Arc;
 
 pub use crate::wire::message::MESSAGE_BYTES_MAX;
+pub use crate::wire::probe::TOKEN_BYTES as PROBE_TOKEN_BYTES;
 pub use crate::zone::{LookupCursor, NextRead};
-pub use canary::{
-    Canary, Claim, NAME_BYTES as CANARY_NAME_BYTES, TOKEN_BYTES as PROBE_TOKEN_BYTES,
-    TRAILER_BYTES as STEER_TRAILER_BYTES,
-};
+pub use canary::{Canary, Claim};
 pub use context::{RequestContext, Response, Transport};
 pub use query::PendingQuery;
 pub use snapshot::{Settings, Snapshot, UDP_PAYLOAD_BYTES_DEFAULT};

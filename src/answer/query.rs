@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::answer::chaos;
 use crate::answer::code::Rcode;
 use crate::answer::context::{RequestContext, Response, Transport};
 #[cfg(any(test, feature = "test-names"))]
@@ -12,7 +13,6 @@ use crate::answer::request::{Message, Request};
 use crate::answer::snapshot::{Settings, Snapshot};
 use crate::answer::status::Status;
 use crate::answer::walk::{self, Scope};
-use crate::answer::{canary, chaos};
 use crate::wire::Class;
 use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, OPT_BYTES, PLAIN_UDP_BYTES_MAX, flag};
 use crate::wire::tsig::BADKEY;
@@ -141,10 +141,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         draft: &mut Reply<'_>,
     ) -> Status {
         match (message.qclass, &self.search) {
-            (Class::CH, _) => {
-                canary::answer(snapshot.settings.canary.as_ref(), self.octets, &message.question(), context, draft)
-                    .unwrap_or_else(|| chaos::answer(&snapshot.settings, &message.question(), draft))
-            }
+            (Class::CH, _) => chaos::answer(&snapshot.settings, self.octets, &message.question(), context, draft),
             (class @ (Class::IN | Class::ANY), Search::Within(zone, cursor)) => {
                 let scope = Scope { zones: &snapshot.zones, is_across: snapshot.settings.follow_across_zones };
                 let status = walk::answer(scope, (zone, cursor), &message.name, message.qtype, draft);

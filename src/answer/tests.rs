@@ -12,7 +12,8 @@ use std::sync::Arc;
 use super::{
     Canary, MESSAGE_BYTES_MAX, PendingQuery, RequestContext, Response, Settings, Snapshot, Transport, respond,
 };
-use crate::wire::message::{Header, flag};
+use crate::wire::message::{HEADER_BYTES, Header, flag};
+use crate::wire::probe::{CANARY_NAME_BYTES, Probe, Steer};
 use crate::wire::{Class, Name, Type, rdata};
 use crate::zone::LookupCursor;
 use crate::zone::tests::zone_set;
@@ -343,7 +344,12 @@ fn chaos_names_tell_who_answers_unless_hidden() {
     assert_eq!(ask(&snapshot, chaos("version.server. TXT")).trim_end(), "5 | | |");
 }
 
-/// Asks canaries of `asked` over UDP from `source`, answered by worker 1023.
+/// The canary for worker 2 of the process with that nonce.
+fn probe(nonce: u64) -> Vec<u8> {
+    Probe::canary(Steer { nonce, worker: 2 }).with_id(0x1234).to_vec()
+}
+
+/// Sends `query` over UDP from `source`, and has it answered by worker 1023.
 fn canary_reply(snapshot: &Arc<Snapshot>, query: &[u8], source: &str) -> String {
     let context =
         RequestContext { transport: Transport::Udp, source: address(source), worker: 1023, now: Duration::ZERO };
@@ -358,7 +364,7 @@ fn a_canary_tells_its_own_asker_which_worker_really_answered() {
         reserved: Vec::new(),
     };
     let mut snapshot = corners();
-    let query = canary.query(2, 0x1234, 1232);
+    let query = probe(canary.nonce);
     assert_eq!(canary_reply(&snapshot, &query, "192.0.0.100"), "5 | | |", "nobody has a canary yet");
     settings(&mut snapshot).canary = Some(canary.clone());
     let answer = "0 aa | 00000000000000000002.fated. 0 TXT \"1023\" | |";
@@ -374,8 +380,7 @@ fn a_canary_tells_its_own_asker_which_worker_really_answered() {
     for source in ["192.0.0.101", "100::65", "127.0.0.1", "::ffff:192.0.0.100"] {
         assert_eq!(canary_reply(&snapshot, &query, source), "5 | | |", "{source} may not ask");
     }
-    let other = Canary { nonce: canary.nonce ^ 1, sources: Vec::new(), reserved: Vec::new() };
-    assert_eq!(canary_reply(&snapshot, &other.query(2, 1, 1232), "100::64"), "5 | | |");
+    assert_eq!(canary_reply(&snapshot, &probe(canary.nonce ^ 1), "100::64"), "5 | | |");
 }
 
 #[test]
@@ -387,7 +392,7 @@ fn what_only_resembles_a_canary_is_refused() {
         // The question stands in front of the OPT record of a canary, which bears the secret.
         let mut query = Ask { class, ..Ask::new(name) }.message();
         query[11] = 1;
-        query.extend_from_slice(&canary.query(2, 1, 1232)[12 + crate::answer::CANARY_NAME_BYTES + 4..]);
+        query.extend_from_slice(&probe(canary.nonce)[HEADER_BYTES + CANARY_NAME_BYTES + 4..]);
         canary_reply(&snapshot, &query, "100::64")
     };
     assert_eq!(reply("FEDCBA9876543210fFfF.Fated. TXT", Class::CH).get(..4), Some("0 aa"), "letter case is nothing");
@@ -410,11 +415,10 @@ fn what_only_resembles_a_canary_is_refused() {
 
 #[test]
 fn a_steered_soa_is_answered_like_any_other() {
-    let canary = Canary { nonce: 1, sources: Vec::new(), reserved: Vec::new() };
     let zone: Name = "example.".parse().expect("a good name");
-    let query = canary.steered_soa(zone.as_ref(), 9, 0x1234, 1232);
-    let plain = canary_reply(&corners(), &query, "192.0.2.1");
-    assert_eq!(plain, ask(&corners(), Ask { edns: Some((1232, false)), ..Ask::new("example. SOA") }).trim_end());
+    let mut probe = Probe::soa(zone.as_ref(), Some(Steer { nonce: 1, worker: 9 }));
+    let plain = canary_reply(&corners(), probe.with_token(0x1234, 7), "192.0.2.1");
+    assert_eq!(plain, ask(&corners(), Ask { edns: Some((1232, true)), ..Ask::new("example. SOA") }).trim_end());
     assert!(plain.starts_with("0 aa | example. "), "{plain}");
 }
 

@@ -32,7 +32,6 @@ pub use hang::{LOOKS, RINGS_PER_INTERVAL};
 pub use judge::{CLOCK_GAP_MAX, WHOLE_CELLS_MAX};
 pub use path::{Carrier, Path};
 pub use prober::BUSY_TRUST_MAX;
-pub use question::{PAYLOAD_BYTES_MAX, STEER_OPTION};
 pub use repair::{REPAIR_WINDOW, RUN_TIME_MAX, WorkerState};
 pub use reply::Wrong;
 pub use report::{AddressReport, Counts, LATENCY_BOUNDS, Latency, Report, TcpThreadReport, WorkerReport};

@@ -16,6 +16,7 @@ use super::prober::Prober;
 use super::tcp::{TcpOutcome, TcpOutcomes};
 use super::*;
 use crate::policy::SharedFault;
+use crate::wire::message::option;
 use crate::wire::{Name, NameRef};
 
 mod sample;
@@ -246,14 +247,14 @@ impl World {
 
 /// A reply with the token of its query behind it, as workers send it.
 fn sealed(query: &Message, reply: &Message) -> Vec<u8> {
-    let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Unknown(STEER_OPTION)));
+    let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Unknown(option::STEER)));
     let Some(EdnsOption::Unknown(_, value)) = option else { panic!("the query names no worker") };
     [&reply.to_vec().expect("it can be written"), &value[..8]].concat()
 }
 
 /// The worker that a query is for, from its last option.
 fn worker_of(query: &Message) -> u16 {
-    let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Unknown(STEER_OPTION)));
+    let option = query.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Unknown(option::STEER)));
     let Some(EdnsOption::Unknown(_, value)) = option else { panic!("the query names no worker") };
     assert_eq!((value.len(), &value[8..16]), (18, &NONCE.to_be_bytes()[..]));
     u16::from_be_bytes([value[16], value[17]])

@@ -2,6 +2,7 @@
 
 pub mod message;
 pub mod name;
+pub mod probe;
 pub mod rdata;
 pub mod rtype;
 pub mod shown;

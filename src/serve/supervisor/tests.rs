@@ -11,6 +11,7 @@ use crate::serve::ReplaceError;
 use crate::serve::injected::{self, WAIT_MAX, WEDGES, wait_until};
 use crate::serve::{Running, STOP_TIME_MAX, TcpLimits, bind};
 use crate::wire::NameRef;
+use crate::wire::probe::{CANARY_NAME_BYTES, Probe, Steer};
 use arc_swap::ArcSwap;
 use std::net::UdpSocket;
 
@@ -19,7 +20,7 @@ struct TestServer {
     running: Running,
     supervisor: ThreadSupervisor,
     addresses: Vec<SocketAddr>,
-    canary: Canary,
+    nonce: u64,
     client: UdpSocket,
 }
 
@@ -30,14 +31,19 @@ impl TestServer {
             (1..=address_count).map(|last| SocketAddr::from(([127, 0, 0, last as u8], 0))).collect();
         let bound = bind(&asked, 2, &TcpLimits::default()).expect("loopback is there");
         let addresses = bound.local_addresses();
-        let canary =
-            Canary { nonce: 0x0123_4567_89AB_CDEF, sources: vec![[127, 0, 0, 1].into()], reserved: Vec::new() };
-        let settings = Settings { canary: Some(canary.clone()), ..Settings::default() };
+        let nonce = 0x0123_4567_89AB_CDEF;
+        let canary = Canary { nonce, sources: vec![[127, 0, 0, 1].into()], reserved: Vec::new() };
+        let settings = Settings { canary: Some(canary), ..Settings::default() };
         let snapshot = Snapshot { settings, ..Snapshot::default() };
         let running = bound.start(Arc::new(ArcSwap::from_pointee(snapshot))).expect("threads can be made");
         let client = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
         client.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
-        Self { supervisor: running.supervisor(), running, addresses, canary, client }
+        Self { supervisor: running.supervisor(), running, addresses, nonce, client }
+    }
+
+    /// What steers a probe to `worker`.
+    fn steer(&self, worker: u16) -> Steer {
+        Steer { nonce: self.nonce, worker }
     }
 
     /// Wedges the thread in charge of `worker` and waits until it hangs.
@@ -45,16 +51,16 @@ impl TestServer {
         let name = injected::name(index);
         let name = NameRef::parse(&name).expect("a good name");
         let stuck = WEDGES[usize::from(index)].stuck();
-        let query = self.canary.steered_soa(name, worker, 0xFFFF, 1232);
-        self.client.send_to(&query, self.addresses[0]).expect("loopback takes it");
+        let mut probe = Probe::soa(name, Some(self.steer(worker)));
+        self.client.send_to(probe.with_id(0xFFFF), self.addresses[0]).expect("loopback takes it");
         wait_until("the thread hangs", || WEDGES[usize::from(index)].stuck() == stuck + 1);
     }
 
     /// Sends `count` canaries for `worker` to each address in turn, with its number in their IDs.
     fn send(&self, worker: u16, count: usize) {
         for address in self.addresses.iter().cycle().take(count) {
-            let query = self.canary.query(worker, worker, 1232);
-            self.client.send_to(&query, address).expect("loopback takes it");
+            let mut probe = Probe::canary(self.steer(worker));
+            self.client.send_to(probe.with_id(worker), address).expect("loopback takes it");
         }
     }
 
@@ -71,7 +77,7 @@ impl TestServer {
         let length = self.client.recv(&mut reply).expect("an answer comes");
         let reply = &reply[..length];
         // The record of a canary: owner (2), type, class, TTL, RDLENGTH (10), length of the text (1), text.
-        let text = (reply[7] == 1).then(|| &reply[12 + crate::answer::CANARY_NAME_BYTES + 4 + 12..]);
+        let text = (reply[7] == 1).then(|| &reply[12 + CANARY_NAME_BYTES + 4 + 12..]);
         let text = text.map(|text| String::from_utf8_lossy(&text[1..=usize::from(text[0])]).into_owned());
         (u16::from_be_bytes([reply[0], reply[1]]), reply[3] & 0x0F, text)
     }
@@ -210,7 +216,7 @@ fn what_the_sockets_of_an_address_drop_is_told() {
     let server = TestServer::open(2);
     server.wedge(1, 3);
     // More than the queue of one socket holds, whatever the host allows: 4 MiB are asked for, and doubled.
-    let octets = [vec![0; 1200], server.canary.query(1, 1, 1232)].concat();
+    let octets = [vec![0; 1200], Probe::canary(server.steer(1)).with_id(1).to_vec()].concat();
     let mut sent = 0;
     while server.supervisor.drops(1) == 0 {
         assert!(sent < 100_000, "the queue is never full");
