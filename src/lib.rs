@@ -1,6 +1,7 @@
 //! fated: an anycast-aware authoritative DNS server.
 
 pub mod admin;
+pub mod announce;
 pub mod answer;
 pub mod build;
 pub mod cli;
@@ -12,7 +13,6 @@ pub mod load;
 pub mod metrics;
 pub mod persistent;
 pub mod policy;
-pub mod route;
 pub mod serve;
 pub mod sys;
 pub mod wire;

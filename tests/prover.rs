@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use fated::health::{
-    Path, Prover, SOURCE_PORT, SOURCE_V4, SOURCE_V6, Settings, Sources, Staff, WorkerState, Wrong, Zones,
+    ProbePath, Prover, SOURCE_PORT, SOURCE_V4, SOURCE_V6, ServerThreads, Settings, Sources, WorkerState, Wrong, Zones,
 };
 use fated::policy::{Observation, Proof, SharedFault};
 use fated::wire::message::option;
@@ -26,7 +26,7 @@ use hickory_proto::rr::{Name as HickoryName, RData, Record, RecordType};
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How the responders behave, and what is asked of the staff.
+/// How the responders behave, and what is asked of the threads.
 #[derive(Default)]
 struct World {
     /// Bit `n`: worker `n` does not answer.
@@ -46,7 +46,7 @@ const SERIAL: u32 = 7;
 /// The secret number.
 const NONCE: u64 = 0x0102_0304_0506_0708;
 
-impl Staff for World {
+impl ServerThreads for World {
     fn worker_count(&self) -> usize {
         2
     }
@@ -167,7 +167,7 @@ struct Run {
 }
 
 impl Run {
-    fn start(world: &Arc<World>, path: Path, addresses: &[SocketAddr], timeout: Duration) -> Self {
+    fn start(world: &Arc<World>, path: ProbePath, addresses: &[SocketAddr], timeout: Duration) -> Self {
         let (told, rounds) = channel();
         let proof = Arc::new(Proof::new(addresses.len()));
         let settings = Settings {
@@ -180,10 +180,10 @@ impl Run {
             addresses: addresses.to_vec(),
             tcp_interval: Duration::from_millis(50),
         };
-        let (staff, zones) = (Arc::clone(world) as Arc<dyn Staff>, Arc::clone(world) as Arc<dyn Zones>);
+        let (threads, zones) = (Arc::clone(world) as Arc<dyn ServerThreads>, Arc::clone(world) as Arc<dyn Zones>);
         let on_round = Box::new(move |now, seen: &[Observation]| _ = told.send((now, seen.to_vec())));
         let origin = Instant::now();
-        let prover = Prover::start(settings, path, staff, zones, Arc::clone(&proof), origin, on_round);
+        let prover = Prover::start(settings, path, threads, zones, Arc::clone(&proof), origin, on_round);
         Self { prover: prover.expect("the prover starts"), rounds, proof, origin }
     }
 
@@ -237,7 +237,7 @@ fn with_responders(test: impl FnOnce(&Arc<World>, &[SocketAddr])) {
 #[test]
 fn both_families_are_proven_over_udp_and_tcp() {
     with_responders(|world, addresses| {
-        let run = Run::start(world, Path::Socket, addresses, PATIENCE);
+        let run = Run::start(world, ProbePath::Socket, addresses, PATIENCE);
         let now = run.wait_for("all well", |seen| seen.iter().all(|seen| seen.proven == 2));
         for address in 0..2 {
             let proven = run.proof.last(address).expect("it is proven");
@@ -250,7 +250,7 @@ fn both_families_are_proven_over_udp_and_tcp() {
         assert_eq!((report.counts.wrong, report.counts.strays, report.zones.len()), (0, 0, 0));
         drop(run);
         let asked = world.queries.load(Ordering::Relaxed);
-        let again = Run::start(world, Path::Socket, addresses, PATIENCE);
+        let again = Run::start(world, ProbePath::Socket, addresses, PATIENCE);
         again.wait_for("all well", |seen| seen.iter().all(|seen| seen.proven == 2));
         assert!(world.queries.load(Ordering::Relaxed) >= asked + 4);
     });
@@ -259,7 +259,7 @@ fn both_families_are_proven_over_udp_and_tcp() {
 #[test]
 fn a_silent_worker_is_replaced_and_proven_again() {
     with_responders(|world, addresses| {
-        let run = Run::start(world, Path::Socket, addresses, Duration::from_millis(500));
+        let run = Run::start(world, ProbePath::Socket, addresses, Duration::from_millis(500));
         run.wait_for("all well", |seen| seen.iter().all(|seen| seen.proven == 2));
         world.silent.store(1 << 1, Ordering::Relaxed);
         run.wait_for("one late", |seen| seen.iter().all(|seen| (seen.proven, seen.late) == (1, 1)));
@@ -272,7 +272,7 @@ fn a_silent_worker_is_replaced_and_proven_again() {
 #[test]
 fn a_wrong_serial_is_the_zones_fault_and_a_dead_listener_that_of_tcp() {
     with_responders(|world, addresses| {
-        let run = Run::start(world, Path::Socket, addresses, Duration::from_secs(5));
+        let run = Run::start(world, ProbePath::Socket, addresses, Duration::from_secs(5));
         world.has_wrong_serial.store(true, Ordering::Relaxed);
         run.wait_for("a fault of a zone", |seen| seen[0].shared == Some(SharedFault::Zone) && seen[0].proven == 2);
         assert_eq!(run.prover.report().zones[0].what, Wrong::Serial(SERIAL + 1));
@@ -343,7 +343,7 @@ fn packets_through_a_tun_prove_both_families_and_strays_are_counted() {
         let _ender = Ender(&is_over);
         let run = Run::start(
             &world,
-            Path::Tun(OwnedFd::from(device), Sources::default()),
+            ProbePath::Tun(OwnedFd::from(device), Sources::default()),
             &addresses,
             Duration::from_secs(5),
         );
@@ -369,7 +369,7 @@ fn prover_cpu_time() -> Option<Duration> {
 #[ignore = "a measurement, to be run alone"]
 fn the_prover_takes_little_of_a_cpu() {
     with_responders(|world, addresses| {
-        let run = Run::start(world, Path::Socket, addresses, Duration::from_millis(50));
+        let run = Run::start(world, ProbePath::Socket, addresses, Duration::from_millis(50));
         run.wait_for("all well", |seen| seen.iter().all(|seen| seen.proven == 2));
         let (start, before) = (Instant::now(), prover_cpu_time().expect("the thread is there"));
         let asked = world.queries.load(Ordering::Relaxed);

@@ -16,9 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use fated::announce::kernel::{Interface, KernelRoute, LeaseState, drop_elsewhere};
 use fated::health::{SOURCE_V4, SOURCE_V6};
 use fated::policy::Stance;
-use fated::route::{Interface, KernelRoute, LeaseState, drop_elsewhere};
 use socket2::{Domain, Socket, Type};
 
 use ground::{Node, PATIENCE, Process, in_namespace, ip, local_routes, settings, stands, try_ip, until};
@@ -127,7 +127,7 @@ fn a_stopped_process_loses_its_addresses_with_the_lease() {
 fn without_proof_nothing_is_announced_renewed_or_kept() {
     for lease in [Some(Duration::from_secs(1)), None] {
         in_namespace(move || {
-            let node = Node::start(fated::route::Settings { lease, ..settings(&[V4, V6]) });
+            let node = Node::start(fated::announce::kernel::Settings { lease, ..settings(&[V4, V6]) });
             node.stop_proving();
             until("the last proof is over", || !node.driver.wait(Duration::ZERO, |seen| seen.read < PROOF_OVER));
             node.want_all(Stance::Announce);
@@ -271,7 +271,10 @@ fn a_run_on_lo_that_was_killed_is_followed_at_once() {
         process.child.kill().expect("it runs");
         process.child.wait().expect("it was killed");
         assert!(local_routes().contains("proto 84"), "the local routes outlive the process: {}", local_routes());
-        let node = Node::start(fated::route::Settings { interface: Interface::Device("lo".into()), ..settings(&[V4]) });
+        let node = Node::start(fated::announce::kernel::Settings {
+            interface: Interface::Device("lo".into()),
+            ..settings(&[V4])
+        });
         assert!(!stands("lo", V4), "what it announced is gone: {}", ip("addr"));
         assert!(!local_routes().contains("local 2001:db8::53 dev lo proto 84"), "{}", local_routes());
         node.announce();
@@ -285,7 +288,8 @@ fn a_run_on_lo_that_was_killed_is_followed_at_once() {
 fn a_kernel_route_follows_the_stance_and_the_proof_and_ends_with_the_process() {
     in_namespace(|| {
         let kernel_route = Some(KernelRoute { table: 1000, metric: 50 });
-        let mut asked = fated::route::Settings { kernel_route, lease: None, ..settings(&[V4, "192.0.2.54/32", V6]) };
+        let mut asked =
+            fated::announce::kernel::Settings { kernel_route, lease: None, ..settings(&[V4, "192.0.2.54/32", V6]) };
         asked.announce = vec!["192.0.2.0/24".parse().expect("a prefix")];
         let node = Node::start(asked);
         let routes = || try_ip("-4 route show table 1000").1 + &try_ip("-6 route show table 1000").1;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::announce::kernel::KernelRoute;
 use crate::answer::Settings;
 use crate::health::Sources;
 use crate::policy::Reaction;
-use crate::route::KernelRoute;
 use crate::serve::TcpLimits;
 use crate::wire::Name;
 use crate::zonefile::Limits;
@@ -197,7 +197,7 @@ pub struct Overrides {
 /// `[anycast]`: addresses that are announced for as long as they are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anycast {
-    /// The service addresses: bound, answered and announced; 1 to [`ADDRESSES_MAX`](crate::route::ADDRESSES_MAX), none of them twice.
+    /// The service addresses: bound, answered and announced; 1 to [`ADDRESSES_MAX`](crate::announce::kernel::ADDRESSES_MAX), none of them twice.
     pub addresses: Vec<IpAddr>,
     /// Covering prefixes that are announced instead of the addresses in them; each address is in one at most.
     pub announce: Vec<IpNet>,

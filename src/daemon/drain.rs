@@ -1,4 +1,4 @@
-//! The operator's word that this server is drained, kept over restarts in a file of the state folder.
+//! Whether the operator has drained this server, kept over restarts in a file of the state folder.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,24 +16,24 @@ const FILE: &str = "drained";
 /// What the file says, for whoever finds it.
 const TEXT: &str = "fated was drained by its operator and announces nothing; `fated resume` ends that.\n";
 
-/// The operator's word, for whoever carries it out.
+/// The operator's flag, for whoever carries it out.
 #[derive(Debug, Default)]
-pub(super) struct Word {
+pub(super) struct DrainFlag {
     is_drained: AtomicBool,
     /// How often the operator said that the node is to come back: also where it was not drained, but held down.
     resumes: AtomicU64,
 }
 
-/// How much of a [`Word`] was carried out.
+/// How much of a [`DrainFlag`] was carried out.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct DrainSeen {
     is_drained: bool,
     resumes: u64,
 }
 
 /// Whether the server is drained, and where that is kept.
 pub(super) struct Drain {
-    word: Arc<Word>,
+    flag: Arc<DrainFlag>,
     /// The state folder, if there is one.
     folder: Option<PathBuf>,
 }
@@ -73,27 +73,27 @@ impl Drain {
         if is_drained {
             tracing::warn!("this server is drained since before its start; `fated resume` ends that");
         }
-        let word = Word { is_drained: AtomicBool::new(is_drained), ..Word::default() };
-        Ok(Self { word: Arc::new(word), folder: folder.map(Path::to_owned) })
+        let flag = DrainFlag { is_drained: AtomicBool::new(is_drained), ..DrainFlag::default() };
+        Ok(Self { flag: Arc::new(flag), folder: folder.map(Path::to_owned) })
     }
 
     /// Whether the server is drained.
     pub(super) fn is_drained(&self) -> bool {
-        self.word.is_drained.load(Ordering::Acquire)
+        self.flag.is_drained.load(Ordering::Acquire)
     }
 
-    /// The same for another thread, as it changes.
-    pub(super) fn word(&self) -> Arc<Word> {
-        Arc::clone(&self.word)
+    /// The flag, for the thread that carries out what it says.
+    pub(super) fn flag(&self) -> Arc<DrainFlag> {
+        Arc::clone(&self.flag)
     }
 
     /// Drains or resumes, first in this process, then on disk, and says what came of it.
     ///
     /// A file that can't be written does not stop the draining: the operator is told.
     pub(super) fn set(&self, is_drained: bool, is_anycast: bool) -> reply::Drained {
-        let before = self.word.is_drained.swap(is_drained, Ordering::AcqRel);
+        let before = self.flag.is_drained.swap(is_drained, Ordering::AcqRel);
         if !is_drained {
-            self.word.resumes.fetch_add(1, Ordering::Release);
+            self.flag.resumes.fetch_add(1, Ordering::Release);
         }
         let mut notes = Vec::new();
         let persists = match &self.folder {
@@ -120,11 +120,11 @@ impl Drain {
     }
 }
 
-impl Heard {
-    /// What was said since the last call; the last word where there were several. Once resumed, a hold-down ends too.
-    pub(super) fn order(&mut self, word: &Word) -> Option<Order> {
+impl DrainSeen {
+    /// What was ordered since the last call; the last order where there were several. A resume ends a hold-down too.
+    pub(super) fn order(&mut self, flag: &DrainFlag) -> Option<Order> {
         let now =
-            Self { resumes: word.resumes.load(Ordering::Acquire), is_drained: word.is_drained.load(Ordering::Acquire) };
+            Self { resumes: flag.resumes.load(Ordering::Acquire), is_drained: flag.is_drained.load(Ordering::Acquire) };
         let before = std::mem::replace(self, now);
         match (before.is_drained, self.is_drained) {
             (false, true) => Some(Order::Drain),
@@ -158,10 +158,10 @@ mod tests {
         let open = || Drain::open(Some(folder.path()), false).expect("readable");
         let first = open();
         assert!(!first.is_drained());
-        let word = first.word();
+        let flag = first.flag();
         let told = first.set(true, true);
         assert_eq!((told.drained, told.before, told.persists, told.notes), (true, false, true, vec![]));
-        assert!(first.is_drained() && word.is_drained.load(Ordering::Acquire));
+        assert!(first.is_drained() && flag.is_drained.load(Ordering::Acquire));
         let second = open();
         assert!(second.is_drained());
         assert!(second.set(true, true).before, "drained twice is drained");
@@ -172,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn who_carries_it_out_hears_each_word_once_and_a_resume_also_where_nothing_is_drained() {
+    fn each_order_is_seen_once_and_a_resume_also_where_nothing_is_drained() {
         let drain = Drain::open(None, false).expect("nothing to read");
-        let (word, mut heard) = (drain.word(), Heard::default());
-        assert_eq!(heard.order(&word), None);
+        let (flag, mut seen) = (drain.flag(), DrainSeen::default());
+        assert_eq!(seen.order(&flag), None);
         for (is_drained, order) in [
             (true, Some(Order::Drain)),
             (true, None),
@@ -184,13 +184,13 @@ mod tests {
             (true, Some(Order::Drain)),
         ] {
             drain.set(is_drained, true);
-            assert_eq!(heard.order(&word), order);
-            assert_eq!(heard.order(&word), None, "once");
+            assert_eq!(seen.order(&flag), order);
+            assert_eq!(seen.order(&flag), None, "once");
         }
-        assert_eq!(Heard::default().order(&word), Some(Order::Drain), "drained since before the start");
+        assert_eq!(DrainSeen::default().order(&flag), Some(Order::Drain), "drained since before the start");
         drain.set(false, true);
         drain.set(true, true);
-        assert_eq!(heard.order(&word), None, "the last word is what it was");
+        assert_eq!(seen.order(&flag), None, "the last order is what it was");
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         assert!(fs::symlink_metadata(state.join("drained")).expect("there").is_file());
         assert!(drain.set(false, true).persists);
         assert_eq!(fs::read_to_string(&precious).expect("there"), "precious");
-        // A link that leads nowhere is the operator's word as well.
+        // A link that leads nowhere counts as well.
         std::os::unix::fs::symlink("nowhere", state.join("drained")).expect("a link");
         assert!(Drain::open(Some(&state), false).expect("readable").is_drained());
     }

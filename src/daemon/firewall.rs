@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use ipnet::IpNet;
 
+use crate::announce::kernel::RECEIVING_SUFFIX;
 use crate::config::Anycast;
-use crate::route::RECEIVING_SUFFIX;
 
 /// The most octets of rules that are read.
 const RULES_BYTES_MAX: usize = 4 << 20;

@@ -8,8 +8,8 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::announce::kernel::{RECEIVING_SUFFIX, TUN_NAME_BYTES_MAX};
 use crate::config::Anycast;
-use crate::route::{RECEIVING_SUFFIX, TUN_NAME_BYTES_MAX};
 
 /// The most network devices that are looked at.
 const DEVICES_MAX: usize = 4096;

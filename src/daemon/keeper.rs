@@ -7,7 +7,7 @@ use std::io;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::route;
+use crate::announce::kernel;
 
 /// The thread that keeps the capability until there is work for it. It ends with its work, or without any when this is
 /// dropped.
@@ -32,7 +32,7 @@ impl Keeper {
                 work();
             }
         })?;
-        let kept = route::drop_elsewhere().err().map(|error| error.to_string());
+        let kept = kernel::drop_elsewhere().err().map(|error| error.to_string());
         Ok((Self { work }, kept))
     }
 

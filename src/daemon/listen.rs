@@ -4,9 +4,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
-use super::DaemonError;
+use super::error::DaemonError;
 use crate::config::{Absence, Config};
-use crate::serve::{self, BindCause, BindError, Bound, ListenAddress};
+use crate::serve::{self, BindCause, Bound, ListenAddress};
 use crate::wire::Shown;
 
 /// Binds all addresses, the service addresses last. An address that this host lacks is left out, bound all the same, or an
@@ -87,17 +87,7 @@ fn service_addresses(config: &Config) -> Vec<ListenAddress> {
     anycast.sockets().map(wanted).collect()
 }
 
-/// Says which address can't be listened on, why, and what to do.
-pub(super) fn explain(error: &BindError) -> String {
-    let help = if error.cause.is_absence() {
-        "\nthis host has no such address: look at `ip address`, or name another one with --listen"
-    } else {
-        "\nname another one with --listen ADDRESS:PORT, or find who has it with `ss -lnup`"
-    };
-    format!("{error}{help}")
-}
-
-/// Tells somebody without zones how to begin.
+/// Returns the advice for somebody without zones.
 pub(super) fn how_to_begin(folder: &Path, cause: &str) -> String {
     let folder = Shown::path(folder);
     format!(

@@ -6,15 +6,17 @@
 //!   route-keeper  holds CAP_NET_ADMIN until it has started `route` (see keeper)
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
-//!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see route)
+//!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see announce)
 //!   log       writes lines, log-counts tells how often they came; hold-down: writes what outlives a restart (see past)
-//!   watchdog: tells the service manager that there is proof; pulse: tells where `main` hangs
+//!   watchdog: tells the service manager that there is proof; pulse: logs where `main` hangs (see control_plane)
 //! ```
 //!
 //! Owns the order of things and the life of the process. Decides nothing about answers, files or sockets.
 
 mod banner;
+mod control_plane;
 mod drain;
+mod error;
 pub mod firewall;
 pub mod host;
 mod keeper;
@@ -23,14 +25,15 @@ mod logging;
 mod node;
 mod panics;
 mod past;
-mod pulse;
 mod reloader;
+mod source;
 mod state;
+mod status;
 mod watchdog;
 mod zones;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -44,23 +47,23 @@ use crate::admin::http::Source;
 use crate::admin::socket::{ControlError, ControlSocket};
 use crate::admin::{self, Command, reply};
 use crate::answer::Snapshot;
-use crate::config::{self, Anycast, Config, ConfigError, Overrides, ZoneSources};
+use crate::config::{Anycast, Config, ZoneSources};
 use crate::fault::report::Style;
 use crate::load::{Change, Loader, ReloadError, Report, Scope, ZoneReport};
 use crate::metrics::Metrics;
-use crate::route::RouteError;
-use crate::serve::{BindError, Running};
-use crate::sys::lock::LockError;
+use crate::serve::Running;
 use crate::sys::{limits, memory};
-use crate::wire::Shown;
 use crate::zone::hash::Seed;
-use drain::{Drain, DrainError};
+pub use error::DaemonError;
+pub use source::ConfigSource;
+
+use control_plane::ControlPlaneWatchdog;
+use drain::Drain;
 use host::HostError;
 use keeper::Keeper;
 use listen::bind;
 use logging::Output;
 use node::Node;
-use pulse::Pulse;
 use reloader::Reloader;
 use tracing_appender::non_blocking::NonBlocking;
 use watchdog::Watchdog;
@@ -68,101 +71,6 @@ use zones::ZoneTable;
 
 /// Commands that wait for the loop; clients wait beyond that.
 const COMMANDS_MAX: usize = 64;
-
-/// Where the configuration comes from, at the start and at each reload.
-#[derive(Clone, Debug, Default)]
-pub struct ConfigSource {
-    /// The file, if there is one.
-    pub file: Option<PathBuf>,
-    /// What the command line says.
-    pub overrides: Overrides,
-}
-
-impl ConfigSource {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// [`ConfigError`].
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        config::load(self.file.as_deref(), &self.overrides)
-    }
-}
-
-/// Why the server did not start, or did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// The configuration has faults.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// There is nothing to serve.
-    #[error("{0}")]
-    NothingToServe(String),
-    /// Another server works in the state folder, or it can't be used.
-    #[error("the state folder {}: {cause}", Shown::path(path))]
-    State {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        cause: LockError,
-    },
-    /// It can't be told whether the operator has drained this server.
-    #[error(transparent)]
-    Drain(#[from] DrainError),
-    /// The device that the configuration names does not go with the rest of it.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// The address of the pages over HTTP can't be listened on.
-    #[error("`admin.listen` {}: {}\nname another address in [admin], or find who has it with `ss -lntp`", .0.address, .0)]
-    Admin(BindError),
-    /// The service addresses can't be held.
-    #[error("[anycast]: {0}")]
-    Route(#[from] RouteError),
-    /// The control socket can't be had.
-    #[error(transparent)]
-    Control(#[from] ControlError),
-    /// The zones folder can't be read.
-    #[error(transparent)]
-    Load(#[from] ReloadError),
-    /// Zone files have errors; the faults are told already.
-    #[error(
-        "{broken} of {all} zones can't be served, and --strict or `server.strict` asks for all; nothing was started"
-    )]
-    Zones {
-        /// Zone files with errors.
-        broken: usize,
-        /// All zone files.
-        all: usize,
-    },
-    /// An address can't be listened on.
-    #[error("{}", listen::explain(.0))]
-    Bind(#[from] BindError),
-    /// The host has none of the default addresses.
-    #[error("this host has neither 127.0.0.1 nor ::1; name an address with --listen")]
-    NoAddress,
-    /// The system gave no thread, descriptor or random numbers.
-    #[error("{what}: {cause}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// A second signal came before everything was closed.
-    #[error("ended by a second signal before everything was closed")]
-    Hurried,
-}
-
-impl DaemonError {
-    /// Whether what was typed or configured is at fault, rather than the host or the zones.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::NothingToServe(_) | Self::Host(_))
-    }
-
-    /// Names what was tried when the system refused.
-    fn system(what: &'static str) -> impl Fn(io::Error) -> Self {
-        move |cause| Self::System { what, cause }
-    }
-}
 
 /// Serves until it is told to stop.
 ///
@@ -256,16 +164,16 @@ async fn live(
     counters.get_or_init(|| Arc::clone(running.metrics()));
     let node = match config.anycast.clone().zip(device.zip(keeper)) {
         Some((anycast, host)) => {
-            let holding = move || node::hold(&anycast, host, is_strict);
-            let Some(held) = lobby.wait("the anycast device can't be had yet", holding).await? else { return Ok(()) };
-            Some(Node::start(&config, held, &addresses, &running, &current, drain.word())?)
+            let taking = move || node::take(&anycast, host, is_strict);
+            let Some(devices) = lobby.wait("the anycast device can't be had yet", taking).await? else { return Ok(()) };
+            Some(Node::start(&config, devices, &addresses, &running, &current, drain.flag())?)
         }
         None => None,
     };
     banner::show(output, &config, &addresses, loader.registry());
     let _watchdog = Watchdog::start(node.as_ref()).map_err(DaemonError::system("the watchdog can't be started"))?;
 
-    let mut site = Site {
+    let mut server = Server {
         started: Instant::now(),
         listen: addresses.iter().map(ToString::to_string).collect(),
         workers: config.workers.get(),
@@ -274,12 +182,12 @@ async fn live(
         reloader: Reloader::start(loader, source, config, current)
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
-        pulse: Pulse::start().map_err(DaemonError::system("the control plane can't be watched"))?,
+        watchdog: ControlPlaneWatchdog::start().map_err(DaemonError::system("the control plane can't be watched"))?,
     };
     listen_for_commands(control.as_ref(), sender).map_err(DaemonError::system("the control socket"))?;
-    site.attend(hangup, &mut end, commands).await;
+    server.attend(hangup, &mut end, commands).await;
     watchdog::tell_end();
-    site.end(end).await?;
+    server.end(end).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -354,7 +262,7 @@ async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, work
         // Who asked may be gone.
         match command {
             Command::Status(reply) => {
-                let mut status = state::empty(workers, drain.is_drained());
+                let mut status = status::empty(workers, drain.is_drained());
                 status.ready = ready();
                 let _ = reply.send(status);
             }
@@ -458,7 +366,7 @@ pub fn random_seed() -> io::Result<Seed> {
 }
 
 /// A server at work.
-struct Site {
+struct Server {
     started: Instant,
     listen: Vec<String>,
     workers: usize,
@@ -468,10 +376,10 @@ struct Site {
     reloader: Reloader,
     running: Running,
     /// Whether the loop below has its turn.
-    pulse: Pulse,
+    watchdog: ControlPlaneWatchdog,
 }
 
-impl Site {
+impl Server {
     /// Does what signals and control clients ask, until the end is asked for.
     async fn attend(&mut self, mut hangup: Signal, end: &mut EndSignals, mut commands: mpsc::Receiver<Command>) {
         loop {
@@ -529,9 +437,9 @@ impl Site {
             ready: self.readiness(&table, anycast.as_ref()),
             anycast,
             last_reload,
-            control_plane: self.pulse.status(),
-            counters: self.running.metrics().samples().iter().map(state::counter).collect(),
-            ..state::empty(self.workers, self.drain.is_drained())
+            control_plane: self.watchdog.status(),
+            counters: self.running.metrics().samples().iter().map(status::counter).collect(),
+            ..status::empty(self.workers, self.drain.is_drained())
         }
     }
 

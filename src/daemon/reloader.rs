@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
+use super::source::ConfigSource;
+use super::watchdog;
 use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
-use super::{ConfigSource, watchdog};
 use crate::admin::reply;
 use crate::answer::Snapshot;
 use crate::config::Config;

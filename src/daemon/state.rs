@@ -1,13 +1,11 @@
-//! The state folder: its lock, and how files in it are written; and the server's state in the words of the control socket.
+//! The state folder: its lock, and how files in it are written.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::DaemonError;
-use crate::admin::reply;
-use crate::metrics::Sample;
+use super::error::DaemonError;
 use crate::sys::lock::{FileLock, LockError};
 use crate::wire::Shown;
 
@@ -64,33 +62,6 @@ pub(super) fn write_whole(
     written.write_all(octets)?;
     finish(&written)?;
     fs::rename(&fresh, folder.join(file))
-}
-
-/// The status of a server that serves nothing yet.
-pub(super) fn empty(workers: usize, drained: bool) -> reply::Status {
-    reply::Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        uptime_s: 0,
-        listen: Vec::new(),
-        workers,
-        zone_counts: reply::ZoneCounts::default(),
-        zones: Vec::new(),
-        ready: reply::Readiness::judge(reply::ZoneCounts::default(), drained, None),
-        drained,
-        anycast: None,
-        last_reload: None,
-        control_plane: reply::ControlPlane::default(),
-        counters: Vec::new(),
-    }
-}
-
-/// One counter as status tells it: labels in the style of Prometheus.
-pub(super) fn counter(sample: &Sample) -> reply::Counter {
-    let labels: Vec<String> = sample.labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
-    let name =
-        if labels.is_empty() { sample.name.to_owned() } else { format!("{}{{{}}}", sample.name, labels.join(",")) };
-    reply::Counter { name, value: sample.value }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) struct Round {
     /// How many right answers prove an address; at least 1.
     min_workers: usize,
     /// Address by address, worker by worker.
-    cells: Box<[Cell]>,
+    cells: Box<[ProbeState]>,
     /// Right answers of each address.
     proven: Box<[usize]>,
     /// Cells that still wait.
@@ -42,7 +42,7 @@ pub(super) struct Round {
 
 /// What became of one question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Cell {
+pub(super) enum ProbeState {
     /// It was not asked in this round: the path refused it, or it is not in the sample.
     #[default]
     Unsent,
@@ -58,7 +58,7 @@ pub(super) enum Cell {
 
 /// What an answer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum AnswerEffect {
     /// It was the one that proves its address: so many right ones came in time.
     Proof,
     /// It was the last of a sample, all of which is right: that proves every address.
@@ -75,7 +75,7 @@ pub(super) enum Taken {
 
 /// Why a worker did not answer, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(super) enum MissingCause {
     /// It was wedged, or cut off.
     Late,
     /// It waited for a CPU.
@@ -111,7 +111,7 @@ impl Round {
             is_settled: false,
             widened: None,
             min_workers: min_workers.max(1),
-            cells: vec![Cell::Unsent; address_count * worker_count].into(),
+            cells: vec![ProbeState::Unsent; address_count * worker_count].into(),
             proven: vec![0; address_count].into(),
             waiting_count: 0,
             sent: Duration::ZERO,
@@ -121,11 +121,11 @@ impl Round {
 
     /// Starts a round at `now`; no question has been sent yet. It asks a sample only where `may_sample`.
     pub(super) fn begin(&mut self, now: Duration, may_sample: bool) {
-        let is_well = self.cells.iter().all(|cell| *cell == Cell::Right);
+        let is_well = self.cells.iter().all(|cell| *cell == ProbeState::Right);
         self.is_sample = may_sample && is_well && self.cells.len() > WHOLE_CELLS_MAX;
         self.turn = self.turn.wrapping_add(1);
         (self.is_settled, self.widened) = (false, None);
-        self.cells.fill(Cell::Unsent);
+        self.cells.fill(ProbeState::Unsent);
         self.proven.fill(0);
         (self.waiting_count, self.sent, self.deadline) = (0, now, now);
     }
@@ -144,7 +144,7 @@ impl Round {
     /// Whether the question of cell `index` is to be asked, and has not gone out.
     #[must_use]
     pub(super) fn is_due(&self, index: usize) -> bool {
-        self.cell(index) == Cell::Unsent && (!self.is_sample || self.is_in_sample(index))
+        self.cell(index) == ProbeState::Unsent && (!self.is_sample || self.is_in_sample(index))
     }
 
     /// Whether cell `index` is in the sample of this turn. In as many turns as there are workers or addresses, whichever are
@@ -173,11 +173,11 @@ impl Round {
 
     /// Takes a sample in which everything is right for the whole; returns whether it was one.
     fn settle(&mut self) -> bool {
-        let is_right = |index| !self.is_in_sample(index) || self.cell(index) == Cell::Right;
+        let is_right = |index| !self.is_in_sample(index) || self.cell(index) == ProbeState::Right;
         let is_settled = self.is_sample && self.is_complete() && (0..self.cells.len()).all(is_right);
         if is_settled {
             (self.is_sample, self.is_settled) = (false, true);
-            self.cells.fill(Cell::Right);
+            self.cells.fill(ProbeState::Right);
             self.proven.fill(self.worker_count);
         }
         is_settled
@@ -185,8 +185,8 @@ impl Round {
 
     /// Notes that the question of cell `index` went out.
     pub(super) fn ask(&mut self, index: usize) {
-        if let Some(cell @ Cell::Unsent) = self.cells.get_mut(index) {
-            *cell = Cell::Waiting;
+        if let Some(cell @ ProbeState::Unsent) = self.cells.get_mut(index) {
+            *cell = ProbeState::Waiting;
             self.waiting_count += 1;
         }
     }
@@ -199,45 +199,51 @@ impl Round {
     /// Takes the verdict on the answer to cell `index`, read at `now`, which came over the path of clients or around it.
     ///
     /// One that came around the path tells of the worker, and the path's own is still waited for.
-    pub(super) fn take(&mut self, index: usize, now: Duration, verdict: Result<(), Wrong>, is_around: bool) -> Taken {
-        let is_open = |cell: &&mut Cell| match cell {
-            Cell::Waiting => true,
-            Cell::Unsent => is_around,
-            Cell::Detoured => !is_around,
-            Cell::Right | Cell::Wrong(_) => false,
+    pub(super) fn take(
+        &mut self,
+        index: usize,
+        now: Duration,
+        verdict: Result<(), Wrong>,
+        is_around: bool,
+    ) -> AnswerEffect {
+        let is_open = |cell: &&mut ProbeState| match cell {
+            ProbeState::Waiting => true,
+            ProbeState::Unsent => is_around,
+            ProbeState::Detoured => !is_around,
+            ProbeState::Right | ProbeState::Wrong(_) => false,
         };
-        let Some(cell) = self.cells.get_mut(index).filter(is_open) else { return Taken::Duplicate };
+        let Some(cell) = self.cells.get_mut(index).filter(is_open) else { return AnswerEffect::Duplicate };
         if now > self.deadline + CLOCK_GAP_MAX {
-            return Taken::Late;
+            return AnswerEffect::Late;
         }
         let (before, is_right) = (*cell, verdict.is_ok());
         *cell = match verdict {
-            Err(wrong) => Cell::Wrong(wrong),
-            Ok(()) if is_around => Cell::Detoured,
-            Ok(()) => Cell::Right,
+            Err(wrong) => ProbeState::Wrong(wrong),
+            Ok(()) if is_around => ProbeState::Detoured,
+            Ok(()) => ProbeState::Right,
         };
-        if before != Cell::Unsent && *cell != Cell::Detoured {
+        if before != ProbeState::Unsent && *cell != ProbeState::Detoured {
             self.waiting_count -= 1;
         }
         let proven = &mut self.proven[index / self.worker_count];
         match (is_right, before) {
-            (false, Cell::Detoured) => *proven -= 1,
-            (true, Cell::Waiting | Cell::Unsent) => *proven += 1,
-            _ => return if is_right { Taken::Right } else { Taken::Wrong },
+            (false, ProbeState::Detoured) => *proven -= 1,
+            (true, ProbeState::Waiting | ProbeState::Unsent) => *proven += 1,
+            _ => return if is_right { AnswerEffect::Right } else { AnswerEffect::Wrong },
         }
         let is_enough = *proven == self.min_workers;
         match is_right {
-            false => Taken::Wrong,
-            true if self.settle() => Taken::ProofOfAll,
-            true if is_enough => Taken::Proof,
-            true => Taken::Right,
+            false => AnswerEffect::Wrong,
+            true if self.settle() => AnswerEffect::ProofOfAll,
+            true if is_enough => AnswerEffect::Proof,
+            true => AnswerEffect::Right,
         }
     }
 
     /// Whether the cell waits for an answer, or could not be asked.
     #[must_use]
     pub(super) fn is_missing(&self, index: usize) -> bool {
-        matches!(self.cell(index), Cell::Waiting | Cell::Unsent)
+        matches!(self.cell(index), ProbeState::Waiting | ProbeState::Unsent)
     }
 
     /// Whether nothing is left to wait for.
@@ -266,7 +272,7 @@ impl Round {
 
     /// Returns what became of the question `index`.
     #[must_use]
-    pub(super) fn cell(&self, index: usize) -> Cell {
+    pub(super) fn cell(&self, index: usize) -> ProbeState {
         self.cells.get(index).copied().unwrap_or_default()
     }
 
@@ -282,38 +288,43 @@ impl Round {
         let mut seen = if is_on_time { Seen::Late } else { Seen::Unknown };
         for cell in self.cells.iter().skip(worker).step_by(self.worker_count) {
             match (cell, seen) {
-                (Cell::Right | Cell::Detoured, _) => return Seen::Well,
-                (Cell::Wrong(wrong), _) => seen = Seen::Wrong(*wrong),
-                (Cell::Unsent, Seen::Late) => seen = Seen::Unknown,
-                (Cell::Unsent | Cell::Waiting, _) => {}
+                (ProbeState::Right | ProbeState::Detoured, _) => return Seen::Well,
+                (ProbeState::Wrong(wrong), _) => seen = Seen::Wrong(*wrong),
+                (ProbeState::Unsent, Seen::Late) => seen = Seen::Unknown,
+                (ProbeState::Unsent | ProbeState::Waiting, _) => {}
             }
         }
         seen
     }
 
-    /// Sums an address up. `lack` tells of a worker that did not answer why.
+    /// Sums an address up. `missing_cause` tells of a worker that did not answer why.
     ///
     /// A round whose end the prover slept through is judged only where the answers that did come prove the address, or
     /// none is missing; what is missing then is nobody's fault.
     #[must_use]
-    pub(super) fn observe(&self, address: usize, is_on_time: bool, lack: impl Fn(usize) -> Lack) -> Observation {
+    pub(super) fn observe(
+        &self,
+        address: usize,
+        is_on_time: bool,
+        missing_cause: impl Fn(usize) -> MissingCause,
+    ) -> Observation {
         let mut observation = Observation::default();
         let mut missing_count = 0_usize;
         let cells = self.cells.iter().skip(address * self.worker_count).take(self.worker_count);
         for (worker, cell) in cells.enumerate() {
             let count = match cell {
-                Cell::Right => &mut observation.proven,
-                Cell::Detoured => &mut observation.detoured,
-                Cell::Wrong(_) => &mut observation.wrong,
-                Cell::Waiting | Cell::Unsent if !is_on_time => {
+                ProbeState::Right => &mut observation.proven,
+                ProbeState::Detoured => &mut observation.detoured,
+                ProbeState::Wrong(_) => &mut observation.wrong,
+                ProbeState::Waiting | ProbeState::Unsent if !is_on_time => {
                     missing_count += 1;
                     continue;
                 }
-                Cell::Waiting | Cell::Unsent => match lack(worker) {
-                    Lack::Late => &mut observation.late,
-                    Lack::Starved => &mut observation.starved,
-                    Lack::Busy => &mut observation.busy,
-                    Lack::Served => &mut observation.served,
+                ProbeState::Waiting | ProbeState::Unsent => match missing_cause(worker) {
+                    MissingCause::Late => &mut observation.late,
+                    MissingCause::Starved => &mut observation.starved,
+                    MissingCause::Busy => &mut observation.busy,
+                    MissingCause::Served => &mut observation.served,
                 },
             };
             *count = count.saturating_add(1);
@@ -340,8 +351,8 @@ mod tests {
     }
 
     /// Worker 2 waited for a CPU.
-    fn starved_two(worker: usize) -> Lack {
-        if worker == 2 { Lack::Starved } else { Lack::Late }
+    fn starved_two(worker: usize) -> MissingCause {
+        if worker == 2 { MissingCause::Starved } else { MissingCause::Late }
     }
 
     /// A round of two addresses and three workers, sent at 100 ms, due at 150 ms; two workers are enough.
@@ -356,13 +367,13 @@ mod tests {
     #[test]
     fn the_answer_that_makes_enough_is_the_proof() {
         let mut round = round();
-        assert_eq!(round.take(0, ms(110), Ok(()), false), Taken::Right);
-        assert_eq!(round.take(3, ms(111), Ok(()), false), Taken::Right);
-        assert_eq!(round.take(1, ms(112), Ok(()), false), Taken::Proof);
-        assert_eq!(round.take(1, ms(113), Ok(()), false), Taken::Duplicate);
-        assert_eq!(round.take(1, ms(113), Err(Wrong::Malformed), false), Taken::Duplicate);
-        assert_eq!(round.take(2, ms(114), Ok(()), false), Taken::Right);
-        assert_eq!(round.take(6, ms(114), Ok(()), false), Taken::Duplicate, "there is no such question");
+        assert_eq!(round.take(0, ms(110), Ok(()), false), AnswerEffect::Right);
+        assert_eq!(round.take(3, ms(111), Ok(()), false), AnswerEffect::Right);
+        assert_eq!(round.take(1, ms(112), Ok(()), false), AnswerEffect::Proof);
+        assert_eq!(round.take(1, ms(113), Ok(()), false), AnswerEffect::Duplicate);
+        assert_eq!(round.take(1, ms(113), Err(Wrong::Malformed), false), AnswerEffect::Duplicate);
+        assert_eq!(round.take(2, ms(114), Ok(()), false), AnswerEffect::Right);
+        assert_eq!(round.take(6, ms(114), Ok(()), false), AnswerEffect::Duplicate, "there is no such question");
         assert!(!round.is_complete());
         assert_eq!((round.sent(), round.deadline()), (ms(100), ms(150)));
     }
@@ -383,10 +394,10 @@ mod tests {
     fn an_answer_is_in_time_up_to_the_bound_of_the_clock() {
         let mut round = round();
         let bound = ms(150) + CLOCK_GAP_MAX;
-        assert_eq!(round.take(0, bound, Ok(()), false), Taken::Right);
-        assert_eq!(round.take(1, bound + Duration::from_nanos(1), Ok(()), false), Taken::Late);
+        assert_eq!(round.take(0, bound, Ok(()), false), AnswerEffect::Right);
+        assert_eq!(round.take(1, bound + Duration::from_nanos(1), Ok(()), false), AnswerEffect::Late);
         assert!(round.is_on_time(bound) && !round.is_on_time(bound + Duration::from_nanos(1)));
-        assert_eq!(round.cell(1), Cell::Waiting);
+        assert_eq!(round.cell(1), ProbeState::Waiting);
     }
 
     #[test]
@@ -395,13 +406,16 @@ mod tests {
         round.take(0, ms(110), Ok(()), false);
         round.take(1, ms(110), Ok(()), false);
         round.take(3, ms(110), Ok(()), false);
-        let seen = round.observe(0, false, |_| Lack::Starved);
+        let seen = round.observe(0, false, |_| MissingCause::Starved);
         assert_eq!(seen, Observation { proven: 2, is_judged: true, ..Observation::default() });
-        let seen = round.observe(1, false, |_| Lack::Starved);
+        let seen = round.observe(1, false, |_| MissingCause::Starved);
         assert_eq!(seen, Observation { proven: 1, is_judged: false, ..Observation::default() });
         (3..6).for_each(|index| _ = round.take(index, ms(120), Err(Wrong::NotAuthoritative), false));
         assert_eq!(
-            (round.observe(1, false, |_| Lack::Starved).wrong, round.observe(1, false, |_| Lack::Starved).is_judged),
+            (
+                round.observe(1, false, |_| MissingCause::Starved).wrong,
+                round.observe(1, false, |_| MissingCause::Starved).is_judged
+            ),
             (2, true)
         );
     }
@@ -424,27 +438,31 @@ mod tests {
         round.begin(ms(0), true);
         round.ask(0);
         round.asked(ms(0), ms(50));
-        assert_eq!(round.observe(1, true, |_| Lack::Late).late, 1);
+        assert_eq!(round.observe(1, true, |_| MissingCause::Late).late, 1);
         assert_eq!(round.seen(0, true), Seen::Unknown);
-        assert_eq!(round.take(1, ms(1), Ok(()), false), Taken::Duplicate, "it was never asked");
-        assert_eq!(round.take(0, ms(1), Ok(()), false), Taken::Proof, "at least one answer is asked for");
+        assert_eq!(round.take(1, ms(1), Ok(()), false), AnswerEffect::Duplicate, "it was never asked");
+        assert_eq!(round.take(0, ms(1), Ok(()), false), AnswerEffect::Proof, "at least one answer is asked for");
         assert!(round.is_complete());
     }
 
     #[test]
     fn an_answer_around_the_path_proves_the_worker_and_leaves_the_path_to_be_judged() {
         let mut round = round();
-        let seen = |round: &Round| round.observe(0, true, |_| Lack::Served);
-        assert_eq!(round.take(0, ms(130), Ok(()), true), Taken::Right);
-        assert_eq!(round.take(1, ms(130), Ok(()), true), Taken::Proof);
-        assert_eq!(round.take(1, ms(130), Ok(()), true), Taken::Duplicate);
+        let seen = |round: &Round| round.observe(0, true, |_| MissingCause::Served);
+        assert_eq!(round.take(0, ms(130), Ok(()), true), AnswerEffect::Right);
+        assert_eq!(round.take(1, ms(130), Ok(()), true), AnswerEffect::Proof);
+        assert_eq!(round.take(1, ms(130), Ok(()), true), AnswerEffect::Duplicate);
         let lost = Observation { detoured: 2, served: 1, is_judged: true, ..Observation::default() };
         assert_eq!((seen(&round), round.seen(0, true), round.is_complete()), (lost, Seen::Well, false));
-        assert_eq!(round.take(0, ms(140), Ok(()), false), Taken::Right, "the path was slow");
+        assert_eq!(round.take(0, ms(140), Ok(()), false), AnswerEffect::Right, "the path was slow");
         assert_eq!(seen(&round), Observation { proven: 1, detoured: 1, ..lost });
-        assert_eq!(round.take(1, ms(140), Err(Wrong::Malformed), false), Taken::Wrong, "somebody else answers there");
+        assert_eq!(
+            round.take(1, ms(140), Err(Wrong::Malformed), false),
+            AnswerEffect::Wrong,
+            "somebody else answers there"
+        );
         assert_eq!(seen(&round), Observation { proven: 1, detoured: 0, wrong: 1, ..lost });
-        assert_eq!(round.take(2, ms(140), Err(Wrong::Malformed), true), Taken::Wrong);
+        assert_eq!(round.take(2, ms(140), Err(Wrong::Malformed), true), AnswerEffect::Wrong);
         (3..6).for_each(|index| _ = round.take(index, ms(140), Ok(()), false));
         assert!(round.is_complete());
     }
@@ -455,7 +473,7 @@ mod tests {
     }
 
     /// Makes a round that asks what is due and has it all answered right; returns what the last answer did.
-    fn make_well(round: &mut Round) -> Option<Taken> {
+    fn make_well(round: &mut Round) -> Option<AnswerEffect> {
         round.begin(ms(0), true);
         let due = due(round);
         due.iter().for_each(|index| round.ask(*index));
@@ -491,7 +509,7 @@ mod tests {
                 let count = |of: &dyn Fn(usize) -> usize| due.iter().map(|i| of(*i)).collect::<BTreeSet<_>>().len();
                 assert_eq!((count(&|cell| cell / workers), count(&|cell| cell % workers)), (addresses, workers));
                 due.iter().for_each(|index| seen[*index] = true);
-                round.cells.fill(Cell::Right);
+                round.cells.fill(ProbeState::Right);
             }
             assert_eq!(seen, vec![true; addresses * workers], "{addresses} {workers}");
         }
@@ -500,11 +518,11 @@ mod tests {
     #[test]
     fn a_sample_that_is_right_proves_every_address_and_worker() {
         let mut round = Round::new(9, 4, 3);
-        assert_eq!(make_well(&mut round), Some(Taken::Right), "the whole round proves each address for itself");
-        assert_eq!(make_well(&mut round), Some(Taken::ProofOfAll));
-        assert!((0..36).all(|index| round.cell(index) == Cell::Right) && !round.widen(ms(2)));
-        assert_eq!(round.observe(8, true, |_| Lack::Late).proven, 4);
-        assert_eq!(round.take(0, ms(3), Ok(()), false), Taken::Duplicate);
+        assert_eq!(make_well(&mut round), Some(AnswerEffect::Right), "the whole round proves each address for itself");
+        assert_eq!(make_well(&mut round), Some(AnswerEffect::ProofOfAll));
+        assert!((0..36).all(|index| round.cell(index) == ProbeState::Right) && !round.widen(ms(2)));
+        assert_eq!(round.observe(8, true, |_| MissingCause::Late).proven, 4);
+        assert_eq!(round.take(0, ms(3), Ok(()), false), AnswerEffect::Duplicate);
     }
 
     #[test]
@@ -517,7 +535,7 @@ mod tests {
             sample.iter().for_each(|index| round.ask(*index));
             round.asked(ms(100), ms(50));
             for index in &sample[1..] {
-                assert_eq!(round.take(*index, ms(101), Ok(()), false), Taken::Right, "that proves nobody alone");
+                assert_eq!(round.take(*index, ms(101), Ok(()), false), AnswerEffect::Right, "that proves nobody alone");
             }
             answer.into_iter().for_each(|wrong| _ = round.take(sample[0], ms(101), wrong, false));
             assert_eq!(
@@ -531,9 +549,9 @@ mod tests {
             assert_eq!((round.asked_at(sample[0]), round.asked_at(rest[0])), (ms(100), ms(125)));
             assert_eq!((round.sent(), round.deadline()), (ms(100), ms(175)));
             rest.iter().for_each(|index| _ = round.take(*index, ms(130), Ok(()), false));
-            let seen = round.observe(0, true, |_| Lack::Late);
+            let seen = round.observe(0, true, |_| MissingCause::Late);
             assert_eq!((seen.proven, seen.late + seen.wrong), (3, 1));
-            assert_eq!(round.observe(1, true, |_| Lack::Late).proven, 4);
+            assert_eq!(round.observe(1, true, |_| MissingCause::Late).proven, 4);
             round.begin(ms(200), true);
             assert_eq!(due(&round).len(), 36, "until it is right again");
         }
@@ -548,9 +566,9 @@ mod tests {
         sample.iter().for_each(|index| round.ask(*index));
         round.asked(ms(100), ms(50));
         let now = ms(5000);
-        sample.iter().for_each(|index| assert_eq!(round.take(*index, now, Ok(()), false), Taken::Late));
+        sample.iter().for_each(|index| assert_eq!(round.take(*index, now, Ok(()), false), AnswerEffect::Late));
         assert!(!round.widen(now) && !round.is_on_time(now));
-        assert_eq!(round.observe(0, false, |_| Lack::Late), Observation::default());
+        assert_eq!(round.observe(0, false, |_| MissingCause::Late), Observation::default());
         assert_eq!(round.seen(0, false), Seen::Unknown);
     }
 }

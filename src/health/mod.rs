@@ -8,11 +8,10 @@
 //!          canaries, SOA              replies         over the path of clients, and around it what is missing there
 //!  Prover ───────────────▶ workers ───────────────▶ reply (hickory-proto) ─▶ judge, repair, zones (pure)
 //!                                                                               │        │
-//!                                                     on_round, Proof, Report ◀─┘        └─▶ Staff::replace
+//!                                                     on_round, Proof, Report ◀─┘        └─▶ ServerThreads::replace
 //! ```
 
 mod cpu;
-mod hang;
 mod judge;
 mod path;
 mod prober;
@@ -21,6 +20,8 @@ mod repair;
 mod reply;
 mod report;
 mod tcp;
+mod tcp_watch;
+mod transport;
 mod trust;
 mod tun;
 mod zones;
@@ -28,13 +29,14 @@ mod zones;
 #[cfg(test)]
 mod tests;
 
-pub use hang::{LOOKS, RINGS_PER_INTERVAL};
 pub use judge::{CLOCK_GAP_MAX, WHOLE_CELLS_MAX};
-pub use path::{Carrier, Path};
+pub use path::ProbePath;
 pub use prober::BUSY_TRUST_MAX;
 pub use repair::{REPAIR_WINDOW, RUN_TIME_MAX, WorkerState};
 pub use reply::Wrong;
 pub use report::{AddressReport, Counts, LATENCY_BOUNDS, Latency, Report, TcpThreadReport, WorkerReport};
+pub use tcp_watch::{LOOKS, RINGS_PER_INTERVAL};
+pub use transport::ProbeTransport;
 pub use trust::PathState;
 pub use tun::{SOURCE_PORT, SOURCE_V4, SOURCE_V6, Sources};
 pub use zones::{ZONE_FAULTS_MAX, ZoneFault, Zones};
@@ -76,7 +78,7 @@ pub struct Settings {
 }
 
 /// The workers, as the prover sees them. Workers count from 0, service addresses as in [`Settings::addresses`].
-pub trait Staff: Send + Sync {
+pub trait ServerThreads: Send + Sync {
     /// How many workers there are; this never changes.
     fn worker_count(&self) -> usize;
     /// A counter that moves whenever the worker has finished a batch.
@@ -185,22 +187,22 @@ impl Prover {
     /// timeout of zero, or more than [`CELLS_MAX`] questions in a round.
     pub fn start(
         settings: Settings,
-        path: Path,
-        staff: Arc<dyn Staff>,
+        path: ProbePath,
+        threads: Arc<dyn ServerThreads>,
         zones: Arc<dyn Zones>,
         proof: Arc<Proof>,
         origin: Instant,
         on_round: OnRound,
     ) -> io::Result<Self> {
-        check(&settings, staff.worker_count())?;
-        let carrier = path.open(&settings.addresses)?;
+        check(&settings, threads.worker_count())?;
+        let transport = path.open(&settings.addresses)?;
         let outcomes = Arc::new(TcpOutcomes::new(settings.addresses.len()));
-        let tcp = TcpProber::start(&settings, Arc::clone(&staff), Arc::clone(&zones), Arc::clone(&outcomes))?;
+        let tcp = TcpProber::start(&settings, Arc::clone(&threads), Arc::clone(&zones), Arc::clone(&outcomes))?;
         let interval = settings.interval;
-        let mut prober = Prober::new(settings, carrier, staff, zones, proof, outcomes).map_err(io::Error::other)?;
+        let mut prober = Prober::new(settings, transport, threads, zones, proof, outcomes).map_err(io::Error::other)?;
         let report = Arc::new(ArcSwap::from_pointee(prober.report(origin.elapsed())));
         let is_stopped = Arc::new(AtomicBool::new(false));
-        let drive = Drive {
+        let drive = ProverThread {
             prober,
             tcp,
             buffer: vec![0; REPLY_BYTES_MAX],
@@ -252,7 +254,7 @@ fn check(settings: &Settings, worker_count: usize) -> io::Result<()> {
 }
 
 /// What the thread `prover` owns: the rounds and the clock.
-struct Drive {
+struct ProverThread {
     prober: Prober,
     /// The thread `prover-tcp`.
     tcp: TcpProber,
@@ -265,7 +267,7 @@ struct Drive {
     is_stopped: Arc<AtomicBool>,
 }
 
-impl Drive {
+impl ProverThread {
     /// Makes round after round until it is stopped.
     fn run(mut self) {
         self.prober.set_realtime(take_priority());
@@ -305,46 +307,46 @@ impl Drive {
             let now = self.origin.elapsed();
             if is_enough(&self.prober) || now >= end || self.is_stopped.load(Ordering::Acquire) {
                 // Where reading fails, nothing is left that could be read: what is missing is late.
-                return drained != Drained::Partly;
+                return drained != ReadProgress::Partly;
             }
             if self.prober.is_sampling() {
                 thread::sleep(GATHER.min(end - now));
             }
-            let waited = self.prober.carrier().wait((end - now).min(WAIT_MAX));
+            let waited = self.prober.transport().wait((end - now).min(WAIT_MAX));
             if let Err(error) = &waited {
                 tracing::debug!(%error, "waiting for replies failed");
             }
-            if waited.is_err() || drained == Drained::Failed {
+            if waited.is_err() || drained == ReadProgress::Failed {
                 thread::sleep(PAUSE.min(end - now));
             }
         }
     }
 
     /// Takes up to [`READS_MAX`] datagrams that have arrived.
-    fn drain(&mut self) -> Drained {
+    fn drain(&mut self) -> ReadProgress {
         for _ in 0..READS_MAX {
-            match self.prober.carrier().receive(&mut self.buffer) {
+            match self.prober.transport().receive(&mut self.buffer) {
                 // The moment is read behind the read: an answer is never taken for earlier than it was.
                 Ok((from, octets)) => {
                     let octets = octets.len();
                     let now = self.origin.elapsed();
                     self.prober.take(now, from, &self.buffer[..octets]);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::All,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return ReadProgress::All,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => self.prober.stray(),
                 Err(error) => {
                     tracing::debug!(%error, "reading replies failed");
-                    return Drained::Failed;
+                    return ReadProgress::Failed;
                 }
             }
         }
-        Drained::Partly
+        ReadProgress::Partly
     }
 }
 
 /// How far reading came.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Drained {
+enum ReadProgress {
     /// Nothing is left.
     All,
     /// There may be more.

@@ -10,79 +10,49 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
-use crate::health::tun::{Sources, TunCarrier};
+use crate::health::transport::ProbeTransport;
+use crate::health::tun::{Sources, TunTransport};
 use crate::sys::poll;
 
 /// Which way the queries take.
-pub enum Path {
+pub enum ProbePath {
     /// IP packets are written into the tun device of this descriptor and read from it: they pass the kernel's input path,
-    /// filters included, as a client's packets do. Around that path lead sockets as with [`Path::Socket`].
+    /// filters included, as a client's packets do. Around that path lead sockets as with [`ProbePath::Socket`].
     Tun(OwnedFd, Sources),
     /// Sockets bound to 127.0.0.1 and ::1. A filter that spares loopback, or a fault of the network card, is not seen.
     Socket,
     /// Any other way; for tests.
-    Other(Box<dyn Carrier>),
+    Other(Box<dyn ProbeTransport>),
 }
 
-/// Takes queries to a service address and brings replies back.
-pub trait Carrier: Send {
-    /// Sends one query. Does not block.
-    ///
-    /// # Errors
-    /// Whatever keeps the query from being sent.
-    fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()>;
-
-    /// Sends one query around the path that clients take, where there is such a way. Does not block.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::Unsupported`] where there is none, otherwise whatever keeps the query from being sent.
-    fn send_around(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
-        let _ = (to, query);
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    /// Takes one datagram that has arrived, without waiting: where it came from and what is in it, in `buffer`.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if none is there, [`io::ErrorKind::InvalidData`] for something that is no datagram
-    /// for us (there may be more behind it), otherwise what the system says.
-    fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<(SocketAddr, &'b [u8])>;
-
-    /// Waits until something may have arrived, but not longer than `timeout`.
-    ///
-    /// # Errors
-    /// What the system says.
-    fn wait(&mut self, timeout: Duration) -> io::Result<()>;
-}
-
-impl Path {
+impl ProbePath {
     /// Opens the path for the given service addresses.
     ///
     /// # Errors
     /// What opening the sockets, or making the descriptor non-blocking, says.
-    pub(super) fn open(self, addresses: &[SocketAddr]) -> io::Result<Box<dyn Carrier>> {
+    pub(super) fn open(self, addresses: &[SocketAddr]) -> io::Result<Box<dyn ProbeTransport>> {
         match self {
             Self::Tun(descriptor, sources) => {
-                let tun = TunCarrier::new(descriptor, sources)?;
-                Ok(Box::new(BothWays { tun, sockets: SocketCarrier::open_what_can(addresses), packets_read: 0 }))
+                let tun = TunTransport::new(descriptor, sources)?;
+                Ok(Box::new(TunAndSockets { tun, sockets: SocketTransport::open_what_can(addresses), packets_read: 0 }))
             }
-            Self::Socket => Ok(Box::new(SocketCarrier::open(addresses)?)),
-            Self::Other(carrier) => Ok(carrier),
+            Self::Socket => Ok(Box::new(SocketTransport::open(addresses)?)),
+            Self::Other(transport) => Ok(transport),
         }
     }
 }
 
 /// A tun device, and sockets around it.
-struct BothWays {
+struct TunAndSockets {
     /// The path of clients.
-    tun: TunCarrier,
+    tun: TunTransport,
     /// The way around it.
-    sockets: SocketCarrier,
+    sockets: SocketTransport,
     /// Packets that were read from the device.
     packets_read: usize,
 }
 
-impl Carrier for BothWays {
+impl ProbeTransport for TunAndSockets {
     fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
         self.tun.send(to, query)
     }
@@ -117,12 +87,12 @@ impl Carrier for BothWays {
 const PACKETS_PER_LOOK: usize = 32;
 
 /// One UDP socket for each family that is asked.
-struct SocketCarrier {
+struct SocketTransport {
     /// IPv4 in front of IPv6, each only where there are such addresses.
     sockets: Vec<UdpSocket>,
 }
 
-impl SocketCarrier {
+impl SocketTransport {
     /// Binds a socket for each family of `addresses`.
     fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
         Ok(Self { sockets: Self::each(addresses).collect::<io::Result<_>>()? })
@@ -152,14 +122,14 @@ impl SocketCarrier {
     }
 }
 
-impl SocketCarrier {
+impl SocketTransport {
     /// Takes one datagram, if one is there, and puts it into `buffer`: where it came from, and its length.
     fn take(&self, buffer: &mut [u8]) -> Option<(SocketAddr, usize)> {
         self.sockets.iter().find_map(|socket| socket.recv_from(buffer).ok()).map(|(length, from)| (from, length))
     }
 }
 
-impl Carrier for SocketCarrier {
+impl ProbeTransport for SocketTransport {
     fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
         self.of(to)?.send_to(query, to).map(drop)
     }
@@ -194,24 +164,24 @@ mod tests {
         let servers: Vec<UdpSocket> =
             ["127.0.0.1:0", "[::1]:0"].iter().filter_map(|address| UdpSocket::bind(address).ok()).collect();
         let addresses: Vec<SocketAddr> = servers.iter().filter_map(|server| server.local_addr().ok()).collect();
-        let mut carrier = Path::Socket.open(&addresses).expect("loopback is there");
+        let mut transport = ProbePath::Socket.open(&addresses).expect("loopback is there");
         let mut buffer = [0; 64];
-        let error = carrier.receive(&mut buffer).expect_err("nothing was sent");
+        let error = transport.receive(&mut buffer).expect_err("nothing was sent");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         for (server, address) in servers.iter().zip(&addresses) {
-            carrier.send(*address, b"asked").expect("loopback takes it");
+            transport.send(*address, b"asked").expect("loopback takes it");
             let (length, from) = server.recv_from(&mut buffer).expect("it was sent");
             assert_eq!(&buffer[..length], b"asked");
             server.send_to(b"answered", from).expect("loopback takes it");
-            carrier.wait(Duration::from_secs(60)).expect("the wait ends");
-            assert_eq!(carrier.receive(&mut buffer).expect("it arrived"), (*address, &b"answered"[..]));
+            transport.wait(Duration::from_secs(60)).expect("the wait ends");
+            assert_eq!(transport.receive(&mut buffer).expect("it arrived"), (*address, &b"answered"[..]));
         }
     }
 
     #[test]
     fn a_family_that_was_not_asked_for_cannot_be_sent_to() {
-        let mut carrier = Path::Socket.open(&[]).expect("nothing has to be opened");
-        assert!(carrier.send("127.0.0.1:9".parse().expect("an address"), b"x").is_err());
-        carrier.wait(Duration::from_nanos(1)).expect("the wait ends");
+        let mut transport = ProbePath::Socket.open(&[]).expect("nothing has to be opened");
+        assert!(transport.send("127.0.0.1:9".parse().expect("an address"), b"x").is_err());
+        transport.wait(Duration::from_nanos(1)).expect("the wait ends");
     }
 }

@@ -6,7 +6,7 @@
 //!  half  ─▶ ask what is missing once more, around the path that clients take
 //!  take  ─▶ by ID and token: canary of this round │ the zone's SOA │ late, stale or stray, counted and dropped
 //!  end   ─▶ Round + Repair + ZoneTurn ─▶ Observation for each address
-//!  act   ─▶ Staff::replace for each wedged worker, Staff::replace_tcp for each TCP thread that hangs
+//!  act   ─▶ ServerThreads::replace for each wedged worker, ServerThreads::replace_tcp for each TCP thread that tcp_watch
 //! ```
 
 use std::collections::VecDeque;
@@ -17,37 +17,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::cpu::{self, CpuTimes, CpuWatch};
-use crate::health::hang::Hangs;
-use crate::health::judge::{CLOCK_GAP_MAX, Cell, Lack, Round, Taken};
-use crate::health::path::Carrier;
+use crate::health::judge::{AnswerEffect, CLOCK_GAP_MAX, MissingCause, ProbeState, Round};
 use crate::health::question::{Question, Steer, unseal};
 use crate::health::repair::{Repair, Silence};
 use crate::health::report::{AddressReport, Report, WorkerReport};
 use crate::health::tcp::{TcpOutcome, TcpOutcomes};
-use crate::health::trust::{PathState, Trust};
-use crate::health::zones::{Asked, Next, ZoneTurn};
-use crate::health::{Settings, Staff, WorkerState, Wrong, Zones, reply};
+use crate::health::tcp_watch::TcpWatch;
+use crate::health::transport::ProbeTransport;
+use crate::health::trust::{PathState, PathTrust};
+use crate::health::zones::{PendingProbe, ZoneStep, ZoneTurn};
+use crate::health::{ServerThreads, Settings, WorkerState, Wrong, Zones, reply};
 use crate::policy::{Observation, Proof, SharedFault};
 use crate::wire::Name;
 
 /// Everything that lasts from round to round.
 pub(super) struct Prober {
     settings: Settings,
-    carrier: Box<dyn Carrier>,
-    staff: Arc<dyn Staff>,
+    transport: Box<dyn ProbeTransport>,
+    threads: Arc<dyn ServerThreads>,
     zones: Arc<dyn Zones>,
     proof: Arc<Proof>,
     tcp: Arc<TcpOutcomes>,
     round: Round,
     repair: Repair,
-    hangs: Hangs,
+    tcp_watch: TcpWatch,
     zone_turn: ZoneTurn,
     /// The canary of each worker, without its ID.
     canaries: Vec<Question>,
     /// What was known of each worker when the round began.
-    watched: Vec<Watched>,
+    watched: Vec<WorkerSample>,
     /// What is known of each address.
-    lines: Vec<Line>,
+    address_states: Vec<AddressState>,
     /// Makes the tokens of questions out of their numbers.
     secret: RandomState,
     /// The number of the next question. Its low half is the ID.
@@ -72,9 +72,9 @@ pub(super) struct Prober {
 
 /// What is known of one address from round to round.
 #[derive(Clone, Copy, Default)]
-struct Line {
+struct AddressState {
     /// How the path to it does.
-    trust: Trust,
+    trust: PathTrust,
     /// The drop counter after the last round.
     drops: u64,
     /// Whether queries were dropped when the counter was last looked at.
@@ -91,13 +91,13 @@ struct Line {
 
 /// One worker's counters when the round began.
 #[derive(Default)]
-struct Watched {
+struct WorkerSample {
     cpu: CpuWatch,
     times: Option<CpuTimes>,
     progress: u64,
-    /// See [`Staff::stalls`].
+    /// See [`ServerThreads::stalls`].
     stalls: u64,
-    /// See [`Staff::clients`], by address.
+    /// See [`ServerThreads::clients`], by address.
     clients: Vec<u64>,
     /// Whether it went on in the round that is judged, and had more to do than it got done.
     is_busy: bool,
@@ -114,13 +114,13 @@ impl Prober {
     /// What `hickory-proto` says of the canaries; none is known.
     pub(super) fn new(
         settings: Settings,
-        carrier: Box<dyn Carrier>,
-        staff: Arc<dyn Staff>,
+        transport: Box<dyn ProbeTransport>,
+        threads: Arc<dyn ServerThreads>,
         zones: Arc<dyn Zones>,
         proof: Arc<Proof>,
         tcp: Arc<TcpOutcomes>,
     ) -> Result<Self, hickory_proto::ProtoError> {
-        let (addresses, workers) = (settings.addresses.len(), staff.worker_count());
+        let (addresses, workers) = (settings.addresses.len(), threads.worker_count());
         let steer = |worker| Steer { nonce: settings.nonce, worker };
         let canaries = (0..workers).map(|worker| Question::canary(steer(worker as u16))).collect::<Result<_, _>>()?;
         let report = Report {
@@ -131,11 +131,13 @@ impl Prober {
         Ok(Self {
             round: Round::new(addresses, workers, settings.min_workers),
             repair: Repair::new(workers, settings.fall),
-            hangs: Hangs::new(&*staff, settings.tcp_interval, settings.interval + settings.timeout),
+            tcp_watch: TcpWatch::new(&*threads, settings.tcp_interval, settings.interval + settings.timeout),
             zone_turn: ZoneTurn::default(),
             canaries,
-            watched: (0..workers).map(|_| Watched::default()).collect(),
-            lines: (0..addresses).map(|address| Line { drops: staff.drops(address), ..Line::default() }).collect(),
+            watched: (0..workers).map(|_| WorkerSample::default()).collect(),
+            address_states: (0..addresses)
+                .map(|address| AddressState { drops: threads.drops(address), ..AddressState::default() })
+                .collect(),
             secret: RandomState::new(),
             // So that there are IDs before the first.
             next: u64::from(settings.nonce as u16) + IDS,
@@ -148,8 +150,8 @@ impl Prober {
             wedged: Vec::new(),
             report,
             settings,
-            carrier,
-            staff,
+            transport,
+            threads,
             zones,
             proof,
             tcp,
@@ -159,15 +161,15 @@ impl Prober {
     /// Starts a round at `now` and sends its queries.
     pub(super) fn begin(&mut self, now: Duration) {
         for (worker, watched) in self.watched.iter_mut().enumerate() {
-            watched.times = watched.cpu.read(self.staff.tid(worker));
-            watched.progress = self.staff.progress(worker);
-            watched.stalls = self.staff.stalls(worker);
+            watched.times = watched.cpu.read(self.threads.tid(worker));
+            watched.progress = self.threads.progress(worker);
+            watched.stalls = self.threads.stalls(worker);
             watched.clients.clear();
-            watched.clients.extend((0..self.lines.len()).map(|address| self.staff.clients(worker, address)));
+            watched.clients.extend((0..self.address_states.len()).map(|address| self.threads.clients(worker, address)));
         }
         // Where the path is known to fail, its loss is not waited for; and TCP is asked over loopback.
-        let is_doubted = self.lines.iter().any(|line| line.trust.is_doubted() || line.is_tcp_doubted);
-        let is_dropping = self.lines.iter().any(|line| line.is_dropping);
+        let is_doubted = self.address_states.iter().any(|line| line.trust.is_doubted() || line.is_tcp_doubted);
+        let is_dropping = self.address_states.iter().any(|line| line.is_dropping);
         self.round.begin(now, !is_doubted && !is_dropping);
         (self.first, self.around) = (self.next, None);
         self.next += self.cell_count() as u64;
@@ -176,7 +178,7 @@ impl Prober {
         }
         self.past.push_back((self.first, now));
         self.is_open = true;
-        self.lines.iter_mut().for_each(|line| line.is_around_open = false);
+        self.address_states.iter_mut().for_each(|line| line.is_around_open = false);
         self.ask();
         if is_doubted {
             self.ask_around();
@@ -246,7 +248,7 @@ impl Prober {
         let (address, worker) = (cell / self.watched.len(), cell % self.watched.len());
         let query = self.canaries[worker].with_token(number as u16, self.secret.hash_one(number));
         let to = self.settings.addresses[address];
-        if is_around { self.carrier.send_around(to, query) } else { self.carrier.send(to, query) }
+        if is_around { self.transport.send_around(to, query) } else { self.transport.send(to, query) }
     }
 
     /// The number of the question with that ID that was asked last.
@@ -281,15 +283,17 @@ impl Prober {
         };
         let worker = cell % self.watched.len();
         let address = cell / self.watched.len();
-        self.lines[address].is_around_open |= is_around;
+        self.address_states[address].is_around_open |= is_around;
         let taken = self.round.take(cell, now, verdict, is_around);
         match taken {
-            Taken::Proof => self.proof.note(address, self.round.sent()),
-            Taken::ProofOfAll => (0..self.lines.len()).for_each(|address| self.proof.note(address, self.round.sent())),
-            Taken::Right | Taken::Wrong | Taken::Late | Taken::Duplicate => {}
+            AnswerEffect::Proof => self.proof.note(address, self.round.sent()),
+            AnswerEffect::ProofOfAll => {
+                (0..self.address_states.len()).for_each(|address| self.proof.note(address, self.round.sent()))
+            }
+            AnswerEffect::Right | AnswerEffect::Wrong | AnswerEffect::Late | AnswerEffect::Duplicate => {}
         }
         match (taken, verdict) {
-            (Taken::Proof | Taken::ProofOfAll | Taken::Right, _) => {
+            (AnswerEffect::Proof | AnswerEffect::ProofOfAll | AnswerEffect::Right, _) => {
                 let known = &mut self.report.workers[worker];
                 known.proven = Some(self.round.sent());
                 // Around the path it was asked later.
@@ -299,12 +303,12 @@ impl Prober {
                     known.latency = Some(latency);
                 }
             }
-            (Taken::Wrong, verdict) => {
+            (AnswerEffect::Wrong, verdict) => {
                 self.report.counts.wrong += 1;
                 self.report.workers[worker].wrong = verdict.err().map(|wrong| (wrong, now));
             }
-            (Taken::Late, _) => self.report.counts.stale += 1,
-            (Taken::Duplicate, _) => self.report.counts.duplicates += 1,
+            (AnswerEffect::Late, _) => self.report.counts.stale += 1,
+            (AnswerEffect::Duplicate, _) => self.report.counts.duplicates += 1,
         }
     }
 
@@ -362,8 +366,9 @@ impl Prober {
     pub(super) fn end(&mut self, now: Duration, is_drained: bool) {
         self.is_open = false;
         let is_on_time = is_drained && self.round.is_on_time(now);
-        let missing_count = (0..self.cell_count()).filter(|cell| self.round.cell(*cell) == Cell::Waiting).count();
-        let detoured_count = (0..self.cell_count()).filter(|cell| self.round.cell(*cell) == Cell::Detoured).count();
+        let missing_count = (0..self.cell_count()).filter(|cell| self.round.cell(*cell) == ProbeState::Waiting).count();
+        let detoured_count =
+            (0..self.cell_count()).filter(|cell| self.round.cell(*cell) == ProbeState::Detoured).count();
         let counts = &mut self.report.counts;
         counts.rounds += 1;
         counts.gaps += u64::from(!is_on_time);
@@ -371,12 +376,12 @@ impl Prober {
         counts.detoured += detoured_count as u64;
         self.end_workers(now, is_on_time);
         self.end_zone(now, is_on_time);
-        self.hangs.look(now, &*self.staff);
+        self.tcp_watch.look(now, &*self.threads);
         for address in 0..self.observations.len() {
             self.observations[address] = self.observe(now, address, is_on_time);
-            let line = &mut self.lines[address];
+            let line = &mut self.address_states[address];
             if let Some(state) = line.trust.learn(&self.observations[address], self.settings.fall) {
-                tell_path(self.settings.addresses[address], state);
+                log_path(self.settings.addresses[address], state);
             }
             self.report.addresses[address].path = line.trust.state();
         }
@@ -384,9 +389,9 @@ impl Prober {
 
     /// Replaces the workers that the round showed to be wedged, and TCP threads that hang.
     pub(super) fn act(&mut self, now: Duration) {
-        self.report.counts.repairs_failed += self.hangs.act(now, &*self.staff);
+        self.report.counts.repairs_failed += self.tcp_watch.act(now, &*self.threads);
         for worker in self.wedged.drain(..) {
-            let outcome = self.staff.replace(worker);
+            let outcome = self.threads.replace(worker);
             self.repair.tried(worker, now, outcome.is_ok());
             match outcome {
                 Ok(()) => tracing::warn!(worker, "the worker was wedged: a new thread has taken over its sockets"),
@@ -404,8 +409,8 @@ impl Prober {
     }
 
     /// The way to the workers, to wait and to read.
-    pub(super) fn carrier(&mut self) -> &mut dyn Carrier {
-        &mut *self.carrier
+    pub(super) fn transport(&mut self) -> &mut dyn ProbeTransport {
+        &mut *self.transport
     }
 
     /// Says whether the prover's thread is in a real-time class.
@@ -416,11 +421,11 @@ impl Prober {
     /// Returns what is known at `now`.
     pub(super) fn report(&mut self, now: Duration) -> Report {
         self.report.made = now;
-        self.report.lost_count = self.staff.lost();
+        self.report.lost_count = self.threads.lost();
         for (worker, known) in self.report.workers.iter_mut().enumerate() {
             (known.state, known.since, known.repairs) = self.repair.worker(worker);
         }
-        self.report.tcp_threads = self.hangs.report();
+        self.report.tcp_threads = self.tcp_watch.report();
         self.report.zones.clear();
         self.report.zones.extend_from_slice(self.zone_turn.faults());
         self.report.clone()
@@ -428,17 +433,17 @@ impl Prober {
 
     /// Looks at each worker: was it late, why, and is it to be replaced?
     fn end_workers(&mut self, now: Duration, is_on_time: bool) {
-        let lost_count = self.staff.lost();
+        let lost_count = self.threads.lost();
         let elapsed = now.saturating_sub(self.round.sent());
         for worker in 0..self.watched.len() {
             let seen = self.round.seen(worker, is_on_time);
             let has_missing = (0..self.observations.len())
-                .any(|address| self.round.cell(address * self.watched.len() + worker) == Cell::Waiting);
+                .any(|address| self.round.cell(address * self.watched.len() + worker) == ProbeState::Waiting);
             let mut silence = Silence::default();
             if is_on_time && has_missing {
-                silence = self.watched[worker].silence(&*self.staff, worker, elapsed);
+                silence = self.watched[worker].silence(&*self.threads, worker, elapsed);
             }
-            let stalls = self.staff.stalls(worker);
+            let stalls = self.threads.stalls(worker);
             let watched = &mut self.watched[worker];
             watched.is_busy = silence.is_moving && (silence.has_queued == Some(true) || stalls != watched.stalls);
             watched.is_starved = silence.is_starved;
@@ -460,7 +465,7 @@ impl Prober {
     /// Gives up waiting for a zone's SOA, if its time is over.
     fn end_zone(&mut self, now: Duration, is_on_time: bool) {
         let is_crowded = self.zone_turn.asked().is_some_and(|asked| self.is_crowded(now, asked.cell));
-        let is_right = |cell| matches!(self.round.cell(cell), Cell::Right | Cell::Detoured);
+        let is_right = |cell| matches!(self.round.cell(cell), ProbeState::Right | ProbeState::Detoured);
         let is_well = |cell| is_on_time && !is_crowded && is_right(cell);
         let next = self.zone_turn.expire(now, self.settings.timeout, |zone| self.zones.serial(zone), is_well);
         self.follow(now, next);
@@ -469,29 +474,29 @@ impl Prober {
     /// Whether queries to the cell's worker or address wait, or were lost since a question to it may have been sent.
     fn is_crowded(&self, now: Duration, cell: usize) -> bool {
         let (address, worker) = (cell / self.watched.len(), cell % self.watched.len());
-        let line = &self.lines[address];
+        let line = &self.address_states[address];
         let is_recent = |moment| now.saturating_sub(moment) <= 2 * (self.settings.timeout + self.settings.interval);
         self.watched[worker].is_busy
-            || self.staff.drops(address) > line.drops
+            || self.threads.drops(address) > line.drops
             || line.dropped_at.is_some_and(is_recent)
-            || self.staff.has_queued(worker) == Some(true)
+            || self.threads.has_queued(worker) == Some(true)
     }
 
     /// Sums an address up.
     fn observe(&mut self, now: Duration, address: usize, is_on_time: bool) -> Observation {
         let count = self.watched.len();
-        let mut observation = self.round.observe(address, is_on_time, |worker| self.lack(worker, address));
+        let mut observation = self.round.observe(address, is_on_time, |worker| self.missing_cause(worker, address));
         self.report.counts.starved += u64::from(observation.starved);
-        let known = self.lines[address].drops;
-        let drops = if self.round.is_turn_of(address) { self.staff.drops(address) } else { known };
+        let known = self.address_states[address].drops;
+        let drops = if self.round.is_turn_of(address) { self.threads.drops(address) } else { known };
         let missing = (0..count).filter(|worker| self.round.is_missing(address * count + worker));
         // A worker that is stuck fills its socket too, and that is no overload.
         let is_flooded = drops > known && missing.clone().all(|worker| !self.watched[worker].is_stuck);
         observation.is_overloaded = is_flooded;
-        let vouched = missing.filter(|worker| match self.lack(*worker, address) {
-            Lack::Served => true,
-            Lack::Busy => self.is_trusted(*worker),
-            Lack::Late | Lack::Starved => is_flooded && self.is_trusted(*worker),
+        let vouched = missing.filter(|worker| match self.missing_cause(*worker, address) {
+            MissingCause::Served => true,
+            MissingCause::Busy => self.is_trusted(*worker),
+            MissingCause::Late | MissingCause::Starved => is_flooded && self.is_trusted(*worker),
         });
         let answering = usize::from(observation.answered()) + vouched.count();
         // A round that the prover slept through says nothing of who is missing.
@@ -499,8 +504,8 @@ impl Prober {
         if is_vouched {
             self.proof.note(address, self.round.sent());
         }
-        let clients = (0..count).map(|worker| self.staff.clients(worker, address)).fold(0, u64::wrapping_add);
-        let line = &mut self.lines[address];
+        let clients = (0..count).map(|worker| self.threads.clients(worker, address)).fold(0, u64::wrapping_add);
+        let line = &mut self.address_states[address];
         line.is_dropping = drops > known;
         if line.is_dropping {
             line.dropped_at = Some(now);
@@ -520,7 +525,7 @@ impl Prober {
     fn judge_tcp(&mut self, address: usize) -> Option<bool> {
         // What others take up shows nothing about the listener.
         let outcome = self.tcp.take(address).filter(|outcome| *outcome != TcpOutcome::Overloaded);
-        let (outcome, line) = (outcome.map(|outcome| outcome == TcpOutcome::Well), &mut self.lines[address]);
+        let (outcome, line) = (outcome.map(|outcome| outcome == TcpOutcome::Well), &mut self.address_states[address]);
         if !self.has_way_around {
             return outcome.or(std::mem::take(&mut line.is_tcp_doubted).then_some(false));
         }
@@ -532,14 +537,15 @@ impl Prober {
     }
 
     /// Why a worker did not answer over an address.
-    fn lack(&self, worker: usize, address: usize) -> Lack {
+    fn missing_cause(&self, worker: usize, address: usize) -> MissingCause {
         let watched = &self.watched[worker];
-        let served = watched.clients.get(address).is_some_and(|before| self.staff.clients(worker, address) != *before);
+        let served =
+            watched.clients.get(address).is_some_and(|before| self.threads.clients(worker, address) != *before);
         match (watched.is_starved, watched.is_busy) {
-            (true, _) => Lack::Starved,
-            (false, true) => Lack::Busy,
-            (false, false) if served && !watched.is_stuck => Lack::Served,
-            (false, false) => Lack::Late,
+            (true, _) => MissingCause::Starved,
+            (false, true) => MissingCause::Busy,
+            (false, false) if served && !watched.is_stuck => MissingCause::Served,
+            (false, false) => MissingCause::Late,
         }
     }
 
@@ -570,16 +576,18 @@ impl Prober {
     }
 
     /// Does what an answer about a zone asks for, and tells of it.
-    fn follow(&mut self, now: Duration, next: Next) {
+    fn follow(&mut self, now: Duration, next: ZoneStep) {
         match next {
-            Next::Nothing => {}
-            Next::Again { zone, cell } => {
+            ZoneStep::Nothing => {}
+            ZoneStep::Again { zone, cell } => {
                 if let Some(serial) = self.zones.serial(zone.as_ref()) {
                     self.ask_zone(now, zone, serial, cell, true);
                 }
             }
-            Next::Fault(fault) => tracing::warn!(zone = %fault.zone, error = %fault.what, "the zone is answered wrong"),
-            Next::Cured(zone) => tracing::info!(%zone, "the zone is answered right again, or is no longer served"),
+            ZoneStep::Fault(fault) => {
+                tracing::warn!(zone = %fault.zone, error = %fault.what, "the zone is answered wrong")
+            }
+            ZoneStep::Cured(zone) => tracing::info!(%zone, "the zone is answered right again, or is no longer served"),
         }
     }
 
@@ -598,16 +606,16 @@ impl Prober {
         self.next += 1;
         let query = question.with_token(number as u16, self.secret.hash_one(number));
         // What the path lost is no fault of the zone's.
-        let is_around = is_again || self.lines[address].trust.is_doubted();
+        let is_around = is_again || self.address_states[address].trust.is_doubted();
         let around =
-            if is_around { self.carrier.send_around(to, query) } else { Err(io::ErrorKind::Unsupported.into()) };
-        if let Err(error) = around.or_else(|_| self.carrier.send(to, query)) {
+            if is_around { self.transport.send_around(to, query) } else { Err(io::ErrorKind::Unsupported.into()) };
+        if let Err(error) = around.or_else(|_| self.transport.send(to, query)) {
             self.report.counts.unsent += 1;
             tracing::debug!(%zone, %error, "the question for a zone could not be sent");
             return;
         }
         let question = question.asked().clone();
-        self.zone_turn.ask(Asked { number, zone, serial, cell, sent: now, is_again, question });
+        self.zone_turn.ask(PendingProbe { number, zone, serial, cell, sent: now, is_again, question });
     }
 
     /// Workers times addresses.
@@ -616,19 +624,19 @@ impl Prober {
     }
 }
 
-impl Watched {
+impl WorkerSample {
     /// What the worker did since the round began, `elapsed` ago.
-    fn silence(&mut self, staff: &dyn Staff, worker: usize, elapsed: Duration) -> Silence {
-        let tid = staff.tid(worker);
+    fn silence(&mut self, threads: &dyn ServerThreads, worker: usize, elapsed: Duration) -> Silence {
+        let tid = threads.tid(worker);
         let grown = match (self.times, self.cpu.read(tid)) {
             (Some(before), Some(after)) => after.since(before),
             _ => CpuTimes::default(),
         };
         Silence {
-            is_moving: staff.progress(worker) != self.progress,
+            is_moving: threads.progress(worker) != self.progress,
             is_starved: tid.is_some_and(|tid| cpu::is_starved(elapsed, grown, cpu::is_runnable(tid))),
             ran: grown.ran,
-            has_queued: staff.has_queued(worker),
+            has_queued: threads.has_queued(worker),
         }
     }
 }
@@ -639,7 +647,7 @@ impl Watched {
 pub const BUSY_TRUST_MAX: Duration = Duration::from_secs(30);
 
 /// Says how the path to an address does, where that changed.
-fn tell_path(address: SocketAddr, state: PathState) {
+fn log_path(address: SocketAddr, state: PathState) {
     let advice = "does a packet filter, a rate limit or a routing rule of this host treat probes otherwise than clients? \
                   `fated check` says more";
     match state {

@@ -20,7 +20,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::health::judge::CLOCK_GAP_MAX;
 use crate::health::question::Question;
-use crate::health::{Settings, Staff, TcpQueue, Wrong, Zones, reply};
+use crate::health::{ServerThreads, Settings, TcpQueue, Wrong, Zones, reply};
 use crate::wire::NameRef;
 
 /// What came of a query over TCP.
@@ -115,7 +115,7 @@ impl TcpProber {
     /// That no thread could be started.
     pub(super) fn start(
         settings: &Settings,
-        staff: Arc<dyn Staff>,
+        threads: Arc<dyn ServerThreads>,
         zones: Arc<dyn Zones>,
         outcomes: Arc<TcpOutcomes>,
     ) -> io::Result<Self> {
@@ -124,7 +124,7 @@ impl TcpProber {
             identity: settings.identity.clone(),
             timeout: settings.timeout,
             interval: settings.tcp_interval,
-            staff,
+            threads,
             zones,
             id: settings.nonce as u16,
         };
@@ -135,7 +135,7 @@ impl TcpProber {
         Ok(prober)
     }
 
-    /// Looks at `now`, at least every [`LOOK_GAP_MAX`], whether the thread hangs or has ended. A new one takes over then; if
+    /// Looks at `now`, at least every [`LOOK_GAP_MAX`], whether the thread tcp_watch or has ended. A new one takes over then; if
     /// too many are lost, TCP is not proven any more, which counts as a query that failed for every interval that passes.
     pub(super) fn look(&mut self, now: Duration) {
         if !self.watch.is_silent(now, self.outcomes.ended.load(Ordering::Relaxed)) {
@@ -151,7 +151,7 @@ impl TcpProber {
             }
             Err(error) => {
                 self.watch.since = now.saturating_sub(self.watch.patience).saturating_add(self.asker.interval);
-                tracing::error!(lost_count, %error, "the thread prover-tcp hangs, and no new one could take over: TCP is not proven");
+                tracing::error!(lost_count, %error, "the thread prover-tcp tcp_watch, and no new one could take over: TCP is not proven");
                 (0..self.asker.addresses.len()).for_each(|address| self.outcomes.put(address, TcpOutcome::Ill));
             }
         }
@@ -192,7 +192,7 @@ struct Asker {
     identity: Option<Vec<u8>>,
     timeout: Duration,
     interval: Duration,
-    staff: Arc<dyn Staff>,
+    threads: Arc<dyn ServerThreads>,
     zones: Arc<dyn Zones>,
     /// The ID of the last query.
     id: u16,
@@ -247,7 +247,7 @@ impl Asker {
     fn ask_judged(&mut self, address: SocketAddr, last: &TcpOutcome) -> Option<TcpOutcome> {
         let deadline = Instant::now() + self.timeout;
         let index = self.addresses.iter().position(|one| *one == address)?;
-        let before = self.staff.tcp_queue(index);
+        let before = self.threads.tcp_queue(index);
         let mut stream = None;
         let error = match self.ask(address, deadline, &mut stream) {
             Ok(()) => {
@@ -262,7 +262,7 @@ impl Asker {
             return None;
         }
         // Looked at while the connection is still there: it may be what waits.
-        let queues = before.zip(self.staff.tcp_queue(index));
+        let queues = before.zip(self.threads.tcp_queue(index));
         let is_overloaded = queues.is_some_and(|(before, after)| after.is_overload_since(before, stream.is_some()));
         let outcome = if is_overloaded { TcpOutcome::Overloaded } else { TcpOutcome::Ill };
         if *last != outcome {
@@ -283,7 +283,7 @@ impl Asker {
         let zone = zone.as_ref().map_or(NameRef::ROOT, |(zone, _)| zone.as_ref());
         let mut question = Question::soa(zone, None)?;
         self.id = self.id.wrapping_add(1);
-        let connected = connect(address, &*self.staff, deadline).map_err(TcpFault::Connect)?;
+        let connected = connect(address, &*self.threads, deadline).map_err(TcpFault::Connect)?;
         let reply = exchange(stream.insert(connected), question.with_id(self.id), deadline)?;
         if reply.first_chunk() != Some(&self.id.to_be_bytes()) {
             return Err(Wrong::Question.into());
@@ -307,7 +307,7 @@ impl TcpQueue {
 }
 
 /// Connects to an address from itself, as one whom the server expects.
-fn connect(address: SocketAddr, staff: &dyn Staff, deadline: Instant) -> io::Result<TcpStream> {
+fn connect(address: SocketAddr, threads: &dyn ServerThreads, deadline: Instant) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // It stands on no device while it is not announced.
     match address {
@@ -318,7 +318,7 @@ fn connect(address: SocketAddr, staff: &dyn Staff, deadline: Instant) -> io::Res
     from.set_port(0);
     socket.bind(&SockAddr::from(from))?;
     if let Some(from) = socket.local_addr()?.as_socket() {
-        staff.expect_tcp(from);
+        threads.expect_tcp(from);
     }
     socket.set_tcp_nodelay(true)?;
     socket.connect_timeout(&SockAddr::from(address), left(deadline)?)?;
@@ -359,10 +359,10 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 /// No query ended since the last look.
 const NONE: u8 = 0;
 
-/// After so many intervals in which no query ended the thread hangs.
+/// After so many intervals in which no query ended the thread tcp_watch.
 const SILENT_INTERVALS_MAX: u32 = 3;
 
-/// Who looks later than that whether the thread hangs was away itself. Looks follow rounds, and so does this.
+/// Who looks later than that whether the thread tcp_watch was away itself. Looks follow rounds, and so does this.
 const LOOK_GAP_MAX: Duration = Duration::from_secs(1);
 
 /// The most threads that hang and are replaced.
@@ -423,14 +423,14 @@ mod tests {
         assert!(!silent(93.2, 40));
     }
 
-    /// A staff whose zones hang while they are asked for, and which notes who is to be expected.
+    /// Threads and zones, of which the zones hang while they are asked for, and which notes who is to be expected.
     #[derive(Default)]
     struct Fake {
         expected: Mutex<Vec<SocketAddr>>,
         hang: Mutex<()>,
     }
 
-    impl Staff for Fake {
+    impl ServerThreads for Fake {
         fn worker_count(&self) -> usize {
             1
         }
@@ -477,8 +477,8 @@ mod tests {
             tcp_interval: Duration::from_millis(10),
         };
         let outcomes = Arc::new(TcpOutcomes::new(1));
-        let (staff, zones) = (Arc::clone(fake) as Arc<dyn Staff>, Arc::clone(fake) as Arc<dyn Zones>);
-        let prober = TcpProber::start(&settings, staff, zones, Arc::clone(&outcomes)).expect("a thread can be made");
+        let (threads, zones) = (Arc::clone(fake) as Arc<dyn ServerThreads>, Arc::clone(fake) as Arc<dyn Zones>);
+        let prober = TcpProber::start(&settings, threads, zones, Arc::clone(&outcomes)).expect("a thread can be made");
         (prober, outcomes)
     }
 

@@ -1,4 +1,4 @@
-//! The whole prober in fake time: a path that a script answers, and a staff and zones made of counters.
+//! The whole prober in fake time: a path that a script answers, and a threads and zones made of counters.
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,14 +26,14 @@ mod ways;
 type Sent = Arc<Mutex<VecDeque<(SocketAddr, Message)>>>;
 
 /// A path that keeps what is sent. Addresses in `refused` cannot be sent to.
-struct FakeCarrier {
+struct FakeTransport {
     sent: Sent,
     /// The same, around the path.
     around: Sent,
     refused: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
-impl Carrier for FakeCarrier {
+impl ProbeTransport for FakeTransport {
     fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
         if self.refused.lock().expect("nobody panicked").contains(&to) {
             return Err(io::ErrorKind::NetworkUnreachable.into());
@@ -60,7 +60,7 @@ impl Carrier for FakeCarrier {
 
 /// Workers without threads.
 #[derive(Default)]
-struct FakeStaff {
+struct FakeThreads {
     worker_count: usize,
     progress: [AtomicU64; 2],
     /// Over the first address.
@@ -71,7 +71,7 @@ struct FakeStaff {
     lost: AtomicUsize,
 }
 
-impl Staff for FakeStaff {
+impl ServerThreads for FakeThreads {
     fn worker_count(&self) -> usize {
         self.worker_count
     }
@@ -128,7 +128,7 @@ struct World {
     sent: Sent,
     around: Sent,
     refused: Arc<Mutex<Vec<SocketAddr>>>,
-    staff: Arc<FakeStaff>,
+    threads: Arc<FakeThreads>,
     zones: Arc<FakeZones>,
     proof: Arc<Proof>,
     tcp: Arc<TcpOutcomes>,
@@ -157,7 +157,7 @@ impl World {
 
     fn of(worker_count: usize, addresses: Vec<SocketAddr>) -> Self {
         let (sent, around, refused) = (Sent::default(), Sent::default(), Arc::default());
-        let staff = Arc::new(FakeStaff { worker_count, ..FakeStaff::default() });
+        let threads = Arc::new(FakeThreads { worker_count, ..FakeThreads::default() });
         let zones = Arc::new(FakeZones(AtomicU32::new(7)));
         let (proof, tcp) = (Arc::new(Proof::new(addresses.len())), Arc::new(TcpOutcomes::new(addresses.len())));
         let settings = Settings {
@@ -170,18 +170,18 @@ impl World {
             addresses,
             tcp_interval: TCP_INTERVAL,
         };
-        let carrier =
-            FakeCarrier { sent: Arc::clone(&sent), around: Arc::clone(&around), refused: Arc::clone(&refused) };
+        let transport =
+            FakeTransport { sent: Arc::clone(&sent), around: Arc::clone(&around), refused: Arc::clone(&refused) };
         let prober = Prober::new(
             settings,
-            Box::new(carrier),
-            Arc::clone(&staff) as Arc<dyn Staff>,
+            Box::new(transport),
+            Arc::clone(&threads) as Arc<dyn ServerThreads>,
             Arc::clone(&zones) as Arc<dyn Zones>,
             Arc::clone(&proof),
             Arc::clone(&tcp),
         )
         .expect("the canaries can be built");
-        Self { prober, now: ms(1000), sent, around, refused, staff, zones, proof, tcp }
+        Self { prober, now: ms(1000), sent, around, refused, threads, zones, proof, tcp }
     }
 
     /// Sends the queries of a round.
@@ -406,12 +406,12 @@ fn a_wedged_worker_is_found_within_300_ms_and_replaced_once() {
             reply.queries.clear();
         }
     };
-    while world.staff.replaced.lock().expect("nobody panicked").is_empty() {
+    while world.threads.replaced.lock().expect("nobody panicked").is_empty() {
         assert_eq!(world.round(&silent)[0], Observation { proven: 1, late: 1, ..WELL });
         assert!(world.now - fault <= ms(250), "it was not found in time");
     }
     world.round(&as_it_is);
-    assert_eq!(*world.staff.replaced.lock().expect("nobody panicked"), [1]);
+    assert_eq!(*world.threads.replaced.lock().expect("nobody panicked"), [1]);
     let worker = world.prober.report(ms(0)).workers[1];
     assert_eq!((worker.state, worker.repairs), (WorkerState::Well, 1));
 }
@@ -421,9 +421,9 @@ fn a_worker_that_moves_or_answers_over_one_address_is_not_replaced() {
     for is_moving in [true, false] {
         let mut world = World::new();
         for _ in 0..20 {
-            world.staff.progress[1].fetch_add(u64::from(is_moving), Ordering::Relaxed);
+            world.threads.progress[1].fetch_add(u64::from(is_moving), Ordering::Relaxed);
             world.begin();
-            world.staff.progress[1].fetch_add(u64::from(is_moving), Ordering::Relaxed);
+            world.threads.progress[1].fetch_add(u64::from(is_moving), Ordering::Relaxed);
             for (to, query) in world.queries() {
                 if is_moving || to == address(0) || is_soa(&query) {
                     world.answer(to, &query, &move |reply, _| {
@@ -436,18 +436,18 @@ fn a_worker_that_moves_or_answers_over_one_address_is_not_replaced() {
             world.now += TIMEOUT;
             world.end();
         }
-        assert_eq!(*world.staff.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
+        assert_eq!(*world.threads.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
     }
 }
 
 #[test]
 fn with_too_many_lost_threads_a_worker_stays_lost() {
     let mut world = World::new();
-    world.staff.lost.store(2, Ordering::Relaxed);
+    world.threads.lost.store(2, Ordering::Relaxed);
     for _ in 0..5 {
         world.round(&|reply, _| reply.queries.clear());
     }
-    assert_eq!(*world.staff.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
+    assert_eq!(*world.threads.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
     let report = world.prober.report(ms(0));
     assert_eq!((report.workers[0].state, report.lost_count), (WorkerState::Lost, 2));
 }
@@ -474,7 +474,7 @@ fn what_the_prover_slept_through_is_not_judged() {
         world.now += ms(200);
         assert_eq!(world.end()[0], unknown);
     }
-    assert_eq!(*world.staff.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
+    assert_eq!(*world.threads.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
 }
 
 #[test]
@@ -553,7 +553,7 @@ fn a_zone_that_is_silent_on_a_worker_that_is_well_has_a_fault() {
 #[test]
 fn drops_and_tcp_are_told_in_the_round_that_saw_them() {
     let mut world = World::new();
-    world.staff.drops.store(3, Ordering::Relaxed);
+    world.threads.drops.store(3, Ordering::Relaxed);
     world.tcp.put(1, TcpOutcome::Ill);
     let seen = world.round(&as_it_is);
     assert_eq!(seen, [Observation { is_overloaded: true, ..WELL }, WELL]);
@@ -575,7 +575,7 @@ fn an_address_that_cannot_be_sent_to_is_late_and_no_worker_is_replaced() {
     for _ in 0..5 {
         assert_eq!(world.round(&as_it_is), [Observation { proven: 0, late: 2, ..WELL }; 2]);
     }
-    assert_eq!(*world.staff.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
+    assert_eq!(*world.threads.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
     assert!(world.counts().unsent >= 20);
 }
 
@@ -589,10 +589,10 @@ fn ids_go_round_without_confusion() {
 
 /// A round in which no canary is answered, the first address drops queries, and the workers of `moving` go on.
 fn flooded(world: &mut World, moving: &[usize]) -> [Observation; 2] {
-    world.staff.drops.fetch_add(100, Ordering::Relaxed);
+    world.threads.drops.fetch_add(100, Ordering::Relaxed);
     world.begin();
     for worker in moving {
-        world.staff.progress[*worker].fetch_add(1, Ordering::Relaxed);
+        world.threads.progress[*worker].fetch_add(1, Ordering::Relaxed);
     }
     world.queries();
     world.now = world.prober.deadline();

@@ -20,7 +20,7 @@ pub enum PathState {
 
 /// What is known of the path to one address.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Trust {
+pub(super) struct PathTrust {
     /// How it does.
     state: PathState,
     /// What the last rounds showed, all the same.
@@ -29,7 +29,7 @@ pub(super) struct Trust {
     rounds: u32,
 }
 
-impl Trust {
+impl PathTrust {
     /// Takes a round in; returns the new state where it is another one. A fault has to show in `fall` rounds in a row.
     pub(super) fn learn(&mut self, round: &Observation, fall: u32) -> Option<PathState> {
         let is_around = round.detoured > 0 || round.served > 0;
@@ -78,7 +78,7 @@ mod tests {
     fn a_fault_shows_after_fall_rounds_and_is_over_after_many_good_ones() {
         let round = |proven, detoured| Observation { proven, detoured, is_judged: true, ..Observation::default() };
         let (good, part, none, dead) = (round(2, 0), round(1, 1), round(0, 2), round(0, 0));
-        let mut trust = Trust::default();
+        let mut trust = PathTrust::default();
         let mut learn = |round: &Observation, count: u32| (0..count).find_map(|_| trust.learn(round, 2));
         assert_eq!(learn(&dead, 9), None, "workers that are dead tell nothing of the path");
         assert_eq!(learn(&good, 1), Some(PathState::Trusted));
@@ -89,6 +89,6 @@ mod tests {
         );
         assert_eq!((learn(&good, 19), learn(&part, 1), learn(&good, 19)), (None, None, None));
         assert_eq!((learn(&good, 1), trust.is_doubted()), (Some(PathState::Trusted), false));
-        assert_eq!(Trust::default().learn(&none, 1), Some(PathState::Silent), "from the start on");
+        assert_eq!(PathTrust::default().learn(&none, 1), Some(PathState::Silent), "from the start on");
     }
 }

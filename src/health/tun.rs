@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 
-use crate::health::path::Carrier;
+use crate::health::transport::ProbeTransport;
 use crate::sys::poll;
 
 /// Where IPv4 queries come from unless the operator says otherwise: in the block for protocol assignments (RFC 6890 §2.2.2), which no router forwards.
@@ -48,7 +48,7 @@ impl Default for Sources {
 pub const SOURCE_PORT: u16 = 61053;
 
 /// A tun device that is written and read.
-pub(super) struct TunCarrier {
+pub(super) struct TunTransport {
     /// The device.
     device: File,
     /// The packet that is built or was read.
@@ -57,7 +57,7 @@ pub(super) struct TunCarrier {
     sources: Sources,
 }
 
-impl TunCarrier {
+impl TunTransport {
     /// Takes the device over and makes it non-blocking.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl TunCarrier {
     /// Reads one packet and puts what it carries into `buffer`: where it came from, and its length.
     ///
     /// # Errors
-    /// As [`Carrier::receive`].
+    /// As [`ProbeTransport::receive`].
     pub(super) fn take(&mut self, buffer: &mut [u8]) -> io::Result<(SocketAddr, usize)> {
         let length = self.device.read(&mut self.packet)?;
         if length == 0 {
@@ -83,13 +83,13 @@ impl TunCarrier {
     }
 }
 
-impl AsFd for TunCarrier {
+impl AsFd for TunTransport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
     }
 }
 
-impl Carrier for TunCarrier {
+impl ProbeTransport for TunTransport {
     fn send(&mut self, to: SocketAddr, query: &[u8]) -> io::Result<()> {
         let length = write_packet(&mut self.packet, self.sources, to, query)?;
         let written = self.device.write(&self.packet[..length])?;

@@ -33,7 +33,7 @@ pub struct ZoneFault {
 #[derive(Debug, Default)]
 pub(super) struct ZoneTurn {
     /// The question that waits for its answer.
-    asked: Option<Asked>,
+    asked: Option<PendingProbe>,
     /// Zones with a fault, at most [`ZONE_FAULTS_MAX`], oldest first.
     faults: Vec<ZoneFault>,
     /// Questions so far.
@@ -42,7 +42,7 @@ pub(super) struct ZoneTurn {
 
 /// A question for an SOA that is out.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct PendingProbe {
     /// The number of the question, whose low half is its ID.
     pub(super) number: u64,
     /// The zone.
@@ -61,7 +61,7 @@ pub(super) struct Asked {
 
 /// What an answer, or its absence, means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum ZoneStep {
     /// Nothing is to be done.
     Nothing,
     /// The zone is to be asked again, over the same cell.
@@ -105,19 +105,19 @@ impl ZoneTurn {
     }
 
     /// Notes that a question is out.
-    pub(super) fn ask(&mut self, asked: Asked) {
+    pub(super) fn ask(&mut self, asked: PendingProbe) {
         self.asked = Some(asked);
     }
 
     /// Returns the question that is out.
     #[must_use]
-    pub(super) fn asked(&self) -> Option<&Asked> {
+    pub(super) fn asked(&self) -> Option<&PendingProbe> {
         self.asked.as_ref()
     }
 
     /// Takes the answer to the question that is out; `serial` is what is served now.
-    pub(super) fn answered(&mut self, now: Duration, answer: Result<u32, Wrong>, serial: Option<u32>) -> Next {
-        let Some(asked) = self.asked.take() else { return Next::Nothing };
+    pub(super) fn answered(&mut self, now: Duration, answer: Result<u32, Wrong>, serial: Option<u32>) -> ZoneStep {
+        let Some(asked) = self.asked.take() else { return ZoneStep::Nothing };
         let Some(serial) = serial else { return self.forget(asked.zone) };
         let what = match answer {
             Ok(told) if is_between(told, asked.serial, serial) => return self.forget(asked.zone),
@@ -127,7 +127,7 @@ impl ZoneTurn {
         if asked.is_again {
             self.note(asked.zone, what, now)
         } else {
-            Next::Again { zone: asked.zone, cell: asked.cell }
+            ZoneStep::Again { zone: asked.zone, cell: asked.cell }
         }
     }
 
@@ -141,11 +141,13 @@ impl ZoneTurn {
         timeout: Duration,
         serial: impl Fn(NameRef<'_>) -> Option<u32>,
         is_cell_well: impl Fn(usize) -> bool,
-    ) -> Next {
-        let Some(asked) = self.asked.as_ref().filter(|asked| now > asked.sent + timeout) else { return Next::Nothing };
+    ) -> ZoneStep {
+        let Some(asked) = self.asked.as_ref().filter(|asked| now > asked.sent + timeout) else {
+            return ZoneStep::Nothing;
+        };
         if !is_cell_well(asked.cell) {
             self.asked = None;
-            return Next::Nothing;
+            return ZoneStep::Nothing;
         }
         let serial = serial(asked.zone.as_ref());
         self.answered(now, Err(Wrong::Silent), serial)
@@ -158,23 +160,23 @@ impl ZoneTurn {
     }
 
     /// Notes a fault. Beyond [`ZONE_FAULTS_MAX`] a new one is told, but not kept.
-    fn note(&mut self, zone: Name, what: Wrong, now: Duration) -> Next {
+    fn note(&mut self, zone: Name, what: Wrong, now: Duration) -> ZoneStep {
         if let Some(known) = self.faults.iter_mut().find(|fault| fault.zone == zone) {
             known.what = what;
-            return Next::Nothing;
+            return ZoneStep::Nothing;
         }
         let fault = ZoneFault { zone, what, since: now };
         if self.faults.len() < ZONE_FAULTS_MAX {
             self.faults.push(fault);
         }
-        Next::Fault(fault)
+        ZoneStep::Fault(fault)
     }
 
     /// Forgets the fault of a zone, if it had one.
-    fn forget(&mut self, zone: Name) -> Next {
-        let Some(index) = self.faults.iter().position(|fault| fault.zone == zone) else { return Next::Nothing };
+    fn forget(&mut self, zone: Name) -> ZoneStep {
+        let Some(index) = self.faults.iter().position(|fault| fault.zone == zone) else { return ZoneStep::Nothing };
         self.faults.remove(index);
-        Next::Cured(zone)
+        ZoneStep::Cured(zone)
     }
 }
 
@@ -203,7 +205,7 @@ mod tests {
 
     fn ask(turn: &mut ZoneTurn, zone: &str, is_again: bool) {
         let question = Query::query(hickory_proto::rr::Name::root(), RecordType::SOA);
-        turn.ask(Asked { number: 0, zone: name(zone), serial: 5, cell: 3, sent: ms(0), is_again, question });
+        turn.ask(PendingProbe { number: 0, zone: name(zone), serial: 5, cell: 3, sent: ms(0), is_again, question });
     }
 
     /// Serves one zone, `a.`, with serial 5.
@@ -225,17 +227,17 @@ mod tests {
         ask(&mut turn, "a.", false);
         assert_eq!(turn.choose(&One), None, "one question is out at a time");
         let again = turn.answered(ms(1), Err(Wrong::Rcode(2)), Some(5));
-        assert_eq!((again, turn.faults().len()), (Next::Again { zone: name("a."), cell: 3 }, 0));
+        assert_eq!((again, turn.faults().len()), (ZoneStep::Again { zone: name("a."), cell: 3 }, 0));
         ask(&mut turn, "a.", true);
         let fault = ZoneFault { zone: name("a."), what: Wrong::Rcode(2), since: ms(2) };
-        assert_eq!(turn.answered(ms(2), Err(Wrong::Rcode(2)), Some(5)), Next::Fault(fault));
+        assert_eq!(turn.answered(ms(2), Err(Wrong::Rcode(2)), Some(5)), ZoneStep::Fault(fault));
         for (at, wrong) in [(3, Wrong::Malformed), (4, Wrong::Rcode(5))] {
             ask(&mut turn, "a.", true);
-            assert_eq!(turn.answered(ms(at), Err(wrong), Some(5)), Next::Nothing, "it is known");
+            assert_eq!(turn.answered(ms(at), Err(wrong), Some(5)), ZoneStep::Nothing, "it is known");
         }
         assert_eq!(turn.faults(), [ZoneFault { what: Wrong::Rcode(5), ..fault }]);
         ask(&mut turn, "a.", false);
-        assert_eq!(turn.answered(ms(5), Ok(5), Some(5)), Next::Cured(name("a.")));
+        assert_eq!(turn.answered(ms(5), Ok(5), Some(5)), ZoneStep::Cured(name("a.")));
         assert_eq!(turn.faults(), []);
     }
 
@@ -244,13 +246,13 @@ mod tests {
         let mut turn = ZoneTurn::default();
         for zone in ["gone.", "a."] {
             ask(&mut turn, zone, true);
-            assert!(matches!(turn.answered(ms(1), Ok(4), Some(5)), Next::Fault(_)));
+            assert!(matches!(turn.answered(ms(1), Ok(4), Some(5)), ZoneStep::Fault(_)));
         }
         assert_eq!(turn.faults()[0].what, Wrong::Serial(4));
         ask(&mut turn, "gone.", false);
-        assert_eq!(turn.answered(ms(2), Ok(4), None), Next::Cured(name("gone.")));
+        assert_eq!(turn.answered(ms(2), Ok(4), None), ZoneStep::Cured(name("gone.")));
         ask(&mut turn, "gone.", true);
-        assert!(matches!(turn.answered(ms(3), Ok(4), Some(5)), Next::Fault(_)));
+        assert!(matches!(turn.answered(ms(3), Ok(4), Some(5)), ZoneStep::Fault(_)));
         for _ in 0..4 {
             assert_eq!(turn.choose(&One), Some((name("a."), 5)));
         }
@@ -262,16 +264,16 @@ mod tests {
         let mut turn = ZoneTurn::default();
         let serial = |_: NameRef<'_>| Some(5);
         ask(&mut turn, "a.", false);
-        assert_eq!(turn.expire(ms(50), ms(50), serial, |_| true), Next::Nothing);
+        assert_eq!(turn.expire(ms(50), ms(50), serial, |_| true), ZoneStep::Nothing);
         assert!(turn.asked().is_some(), "it is not over yet");
-        assert_eq!(turn.expire(ms(51), ms(50), serial, |_| false), Next::Nothing);
+        assert_eq!(turn.expire(ms(51), ms(50), serial, |_| false), ZoneStep::Nothing);
         assert!(turn.asked().is_none() && turn.faults().is_empty());
         ask(&mut turn, "a.", false);
-        assert!(matches!(turn.expire(ms(51), ms(50), serial, |cell| cell == 3), Next::Again { .. }));
+        assert!(matches!(turn.expire(ms(51), ms(50), serial, |cell| cell == 3), ZoneStep::Again { .. }));
         ask(&mut turn, "a.", true);
-        assert!(matches!(turn.expire(ms(51), ms(50), serial, |_| true), Next::Fault(_)));
+        assert!(matches!(turn.expire(ms(51), ms(50), serial, |_| true), ZoneStep::Fault(_)));
         assert_eq!(turn.faults()[0].what, Wrong::Silent);
-        assert_eq!(turn.expire(ms(51), ms(50), serial, |_| true), Next::Nothing, "nothing is out");
+        assert_eq!(turn.expire(ms(51), ms(50), serial, |_| true), ZoneStep::Nothing, "nothing is out");
     }
 
     #[test]
@@ -299,7 +301,7 @@ mod tests {
         let mut turn = ZoneTurn::default();
         for index in 0..=ZONE_FAULTS_MAX {
             ask(&mut turn, &format!("z{index}."), true);
-            assert!(matches!(turn.answered(ms(1), Err(Wrong::Malformed), Some(5)), Next::Fault(_)));
+            assert!(matches!(turn.answered(ms(1), Err(Wrong::Malformed), Some(5)), ZoneStep::Fault(_)));
         }
         assert_eq!(turn.faults().len(), ZONE_FAULTS_MAX);
     }

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use fated::announce::kernel::{Driver, Interface, RouteError, Seen, Settings};
 use fated::health::{SOURCE_V4, SOURCE_V6};
 use fated::policy::{Proof, Stance};
-use fated::route::{Driver, Interface, RouteError, Seen, Settings};
 use fated::sys::tun::{Tun, TunError};
 use nix::sched::{CloneFlags, unshare};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fated::announce::kernel::{Driver, Interface, KernelRoute, RouteError, Settings};
 use fated::policy::{Proof, Stance};
-use fated::route::{Driver, Interface, KernelRoute, RouteError, Settings};
 use fated::sys::tun::Tun;
 
 use crate::ground::{Node, in_namespace, ip, local_routes, settings, stands, try_ip};
@@ -82,7 +82,7 @@ fn a_device_that_is_missing_or_down_is_refused() {
 #[test]
 fn without_the_capability_it_says_what_to_grant() {
     in_namespace(|| {
-        fated::route::drop_elsewhere().expect("less is always granted");
+        fated::announce::kernel::drop_elsewhere().expect("less is always granted");
         let error = refusal(settings(&["192.0.2.53/32"]));
         assert!(matches!(error, RouteError::NoPermission), "{error}");
         assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
@@ -95,7 +95,7 @@ fn a_dry_run_needs_nothing_and_touches_nothing() {
     let name = "fated-dry0";
     let dry = Settings { is_dry_run: true, interface: Interface::Tun(name.into()), ..settings(&["192.0.2.53/32"]) };
     let started = std::thread::spawn(move || {
-        fated::route::drop_elsewhere().expect("less is always granted");
+        fated::announce::kernel::drop_elsewhere().expect("less is always granted");
         Driver::start(dry, Instant::now(), proof)
     });
     let driver = started.join().expect("no panic").expect("it needs nothing");

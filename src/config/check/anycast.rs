@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use toml::{Spanned, Value};
 
 use super::{ANYCAST, Check, Key, Own, Row, parse_address_at, parse_duration, quoted, rows};
+use crate::announce::kernel::{ADDRESSES_MAX, KernelRoute};
 use crate::config::values::{ADMIN_PORT_DEFAULT, Absence, Anycast, Health, INTERFACE_DEFAULT, Listen, PORT_DEFAULT};
 use crate::health::{SOURCE_V4, SOURCE_V6, Sources};
-use crate::route::{ADDRESSES_MAX, KernelRoute};
 use crate::sys::tun::NAME_BYTES_MAX;
 
 /// The shortest prefixes that may be announced, IPv4 and IPv6: anything wider is a slip of the pen.

@@ -78,13 +78,13 @@ fn a_wedged_worker_among_many_is_found_in_the_first_round_and_replaced_within_30
         let mut world = World::of(WORKERS, many());
         (0..5).for_each(|_| _ = round(&mut world, &|_, _| false));
         let fault = world.now;
-        while world.staff.replaced.lock().expect("nobody panicked").is_empty() {
+        while world.threads.replaced.lock().expect("nobody panicked").is_empty() {
             let end = round(&mut world, &|_, worker| worker == wedged);
             assert!(is_seen(&world, |_| WORKERS as u16 - 1), "one worker less over each address, and no more");
             // The fault may come as soon as a round has been asked.
             assert!(end - fault <= ms(250), "worker {wedged} was not found in time");
         }
-        assert_eq!(*world.staff.replaced.lock().expect("nobody panicked"), [usize::from(wedged)]);
+        assert_eq!(*world.threads.replaced.lock().expect("nobody panicked"), [usize::from(wedged)]);
         round(&mut world, &|_, _| false);
         world.begin();
         assert_eq!(canaries(&world.queries()), many().len(), "a sample is enough again");
@@ -102,7 +102,7 @@ fn a_muted_address_among_many_is_seen_in_every_round_from_the_first_on() {
             assert!(is_seen(&world, |address| if many()[address] == muted { 0 } else { WORKERS as u16 }));
             assert!(end - fault <= ms(75 + 50 * (rounds - 1)), "after {:?}", end - fault);
         }
-        assert_eq!(*world.staff.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
+        assert_eq!(*world.threads.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
     }
 }
 
@@ -133,7 +133,7 @@ fn queries_that_are_dropped_are_found_in_turn_and_then_looked_for_in_every_round
     (0..5).for_each(|_| _ = round(&mut world, &|_, _| false));
     // Only the first address drops any.
     let flood = |world: &mut World| {
-        world.staff.drops.fetch_add(9, Ordering::Relaxed);
+        world.threads.drops.fetch_add(9, Ordering::Relaxed);
         round(world, &|_, _| false);
         world.prober.observations()[0].is_overloaded
     };

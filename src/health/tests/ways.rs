@@ -27,7 +27,7 @@ fn what_the_path_loses_is_proven_around_it_and_is_no_fault_of_a_worker() {
         let expected = if rounds < 2 { PathState::Trusted } else { PathState::Silent };
         assert_eq!(world.prober.report(world.now).addresses[0].path, expected, "after {rounds} rounds");
     }
-    assert_eq!(*world.staff.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
+    assert_eq!(*world.threads.replaced.lock().expect("nobody panicked"), [0_usize; 0]);
     assert!(world.prober.report(world.now).workers.iter().all(|worker| worker.state == WorkerState::Well));
     assert_eq!((world.counts().detoured, world.counts().missing), (9 * 4, 0));
     // From here on nothing is waited for: both ways are asked at once.
@@ -70,8 +70,8 @@ fn a_worker_that_answers_clients_is_served_though_no_probe_reaches_it() {
         world.begin();
         let sent = world.now;
         for worker in [0, 1] {
-            world.staff.progress[worker].fetch_add(1, Ordering::Relaxed);
-            world.staff.clients[worker].fetch_add(1, Ordering::Relaxed);
+            world.threads.progress[worker].fetch_add(1, Ordering::Relaxed);
+            world.threads.clients[worker].fetch_add(1, Ordering::Relaxed);
         }
         world.queries();
         world.now = world.prober.deadline();
@@ -87,11 +87,11 @@ fn a_worker_that_answers_clients_is_served_though_no_probe_reaches_it() {
 fn who_moves_with_a_queue_behind_it_is_busy_and_not_late() {
     let mut world = World::new();
     world.round(&as_it_is);
-    world.staff.has_queued.store(true, Ordering::Relaxed);
+    world.threads.has_queued.store(true, Ordering::Relaxed);
     for moving in [[true, true], [true, false]] {
         world.begin();
         let sent = world.now;
-        for (progress, moves) in world.staff.progress.iter().zip(moving) {
+        for (progress, moves) in world.threads.progress.iter().zip(moving) {
             progress.fetch_add(u64::from(moves), Ordering::Relaxed);
         }
         world.queries();
@@ -109,9 +109,9 @@ fn late_answers_show_that_a_worker_is_alive_and_keep_it_trusted() {
     let proven = world.now;
     let mut late: Vec<(SocketAddr, Message)> = Vec::new();
     while world.now - proven < 2 * BUSY_TRUST_MAX {
-        world.staff.drops.fetch_add(100, Ordering::Relaxed);
+        world.threads.drops.fetch_add(100, Ordering::Relaxed);
         world.begin();
-        world.staff.progress.iter().for_each(|progress| _ = progress.fetch_add(1, Ordering::Relaxed));
+        world.threads.progress.iter().for_each(|progress| _ = progress.fetch_add(1, Ordering::Relaxed));
         for (to, query) in std::mem::replace(&mut late, world.queries()) {
             world.answer(to, &query, &as_it_is);
         }
@@ -149,7 +149,7 @@ fn what_a_stranger_has_the_workers_send_us_is_a_stray() {
 fn a_zone_whose_questions_a_flood_drops_has_no_fault() {
     let mut world = World::new();
     for _ in 0..50 {
-        world.staff.drops.fetch_add(100, Ordering::Relaxed);
+        world.threads.drops.fetch_add(100, Ordering::Relaxed);
         world.round(&|reply, to| {
             if is_soa(reply) && to == address(0) {
                 reply.queries.clear();

@@ -33,8 +33,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::sys::tun::TunError;
+
 pub use driver::{Driver, EXIT_FATAL, Fatal, RENEW_EVERY, WITHDRAWN_WITHIN};
-pub use ledger::{AddressSeen, Counters, LeaseState, Seen};
+pub use ledger::{AddressSeen, LeaseState, Seen};
 pub use plan::{DEGRADED_METRIC, PROOF_LAPSES};
 pub use privilege::drop_elsewhere;
 
@@ -161,6 +163,20 @@ pub enum RouteError {
     /// The thread ended before it was ready.
     #[error("the route thread ended before it was ready; the log says why")]
     ThreadEnded,
+}
+
+impl From<TunError> for RouteError {
+    fn from(error: TunError) -> Self {
+        match error {
+            TunError::Name { name } => Self::DeviceName { name },
+            TunError::Path(source) => Self::NoTun(source),
+            TunError::Taken { name } => Self::DeviceTaken { name },
+            TunError::Refused { source, .. } if source.raw_os_error() == Some(libc::EPERM) => Self::NoPermission,
+            TunError::Refused { name, source } => {
+                Self::Kernel { what: format!("the device `{name}` cannot be made"), source }
+            }
+        }
+    }
 }
 
 /// A setting out of its range.

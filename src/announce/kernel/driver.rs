@@ -16,11 +16,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::events::{Event, Events};
-use super::ledger::{Ledger, Seen, Surprise, Times};
+use super::ledger::{AddressSeen, Ledger, Seen, Surprise, Times};
 use super::netlink::Netlink;
 use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, Wanted};
 use super::setup::{self, Devices};
 use super::{Interface, RECEIVING_SUFFIX, RouteError, Settings};
+use crate::announce::{Announcement, Announcer, Counters};
 use crate::policy::{Proof, Stance};
 use crate::sys::sched;
 use crate::sys::tun::Tun;
@@ -186,6 +187,24 @@ impl Driver {
             // A panic there was caught and told.
             let _ = thread.join();
         }
+    }
+}
+
+impl Announcer for Driver {
+    fn want(&self, wanted: &[Stance]) {
+        Self::want(self, wanted);
+    }
+
+    fn seen(&self) -> Vec<Announcement> {
+        Self::seen(self).addresses.iter().map(AddressSeen::announcement).collect()
+    }
+
+    fn wait_withdrawn(&self, timeout: Duration) -> bool {
+        self.wait(timeout, |seen| seen.addresses.iter().all(|address| !address.is_announced))
+    }
+
+    fn counters(&self) -> Counters {
+        Self::seen(self).counters
     }
 }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 use ipnet::IpNet;
 
 use super::plan::{Action, Device, Freshness, Kernel, Kind, Layout, Link, PROOF_LAPSES, Route, Wanted, freshness};
+use crate::announce::{Announcement, Counters};
 use crate::policy::Stance;
 
 /// What the driver last read from the kernel, and what it did so far.
@@ -62,27 +63,21 @@ pub enum LeaseState {
     Unproven(Duration),
 }
 
-/// What happened since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Addresses that somebody else removed; one that a renewal put back at the same moment is not seen missing.
-    pub addresses_removed: u64,
-    /// Routes that somebody else removed.
-    pub routes_removed: u64,
-    /// Times that somebody else set one of our devices down.
-    pub links_downed: u64,
-    /// Leases that ran out because nothing proved the address.
-    pub leases_lapsed: u64,
-    /// Times that a renewal was due and no proof was young enough.
-    pub renewals_refused: u64,
-    /// Leases renewed.
-    pub renewals: u64,
-    /// Requests that the kernel refused or did not answer.
-    pub requests_failed: u64,
-    /// Times that the kernel's notifications were lost, so that all was read anew.
-    pub notifications_lost: u64,
-    /// Packets that came in over the announcing tun and were dropped.
-    pub packets_dropped: u64,
+impl AddressSeen {
+    /// The same in the words of all announcers.
+    pub(super) fn announcement(&self) -> Announcement {
+        Announcement {
+            stance: self.stance,
+            is_done: self.is_announced == (self.stance != Stance::Withdraw),
+            is_announced: self.is_announced,
+            since: self.since,
+            renewed: match self.lease {
+                LeaseState::Held(moment) | LeaseState::Unproven(moment) => Some(moment),
+                LeaseState::Absent | LeaseState::Off => None,
+            },
+            lapses: self.lapses,
+        }
+    }
 }
 
 /// Something that somebody else did to what is ours.

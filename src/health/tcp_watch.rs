@@ -9,11 +9,11 @@ use crate::health::cpu::{self, CpuTimes, CpuWatch};
 use crate::health::judge::{CLOCK_GAP_MAX, Seen};
 use crate::health::repair::{Repair, Silence};
 use crate::health::report::TcpThreadReport;
-use crate::health::{Staff, WorkerState};
+use crate::health::{ServerThreads, WorkerState};
 
 /// The threads, and what is known of each.
 #[derive(Debug)]
-pub(super) struct Hangs {
+pub(super) struct TcpWatch {
     repair: Repair,
     threads: Vec<Rung>,
     /// From one look to the next.
@@ -34,11 +34,11 @@ struct Rung {
     beats: u64,
 }
 
-impl Hangs {
+impl TcpWatch {
     /// Knows nothing yet. TCP is asked every `tcp_interval`; a thread is rung [`RINGS_PER_INTERVAL`] times in that, at the
     /// end of rounds, which take `round` at most.
-    pub(super) fn new(staff: &dyn Staff, tcp_interval: Duration, round: Duration) -> Self {
-        let count = staff.tcp_thread_count();
+    pub(super) fn new(threads: &dyn ServerThreads, tcp_interval: Duration, round: Duration) -> Self {
+        let count = threads.tcp_thread_count();
         Self {
             repair: Repair::new(count, LOOKS),
             threads: (0..count).map(|_| Rung::default()).collect(),
@@ -50,7 +50,7 @@ impl Hangs {
     }
 
     /// Looks whether the threads moved since they were rung, if it is time for that, and rings them again.
-    pub(super) fn look(&mut self, now: Duration, staff: &dyn Staff) {
+    pub(super) fn look(&mut self, now: Duration, threads: &dyn ServerThreads) {
         let elapsed = self.last.map(|last| now.saturating_sub(last));
         if elapsed.is_some_and(|elapsed| elapsed < self.interval) {
             return;
@@ -58,10 +58,10 @@ impl Hangs {
         self.last = Some(now);
         // Where this thread came late to its own CPU, or was stopped, the others may have had none either.
         let elapsed = elapsed.filter(|elapsed| *elapsed <= self.interval + self.lateness_max);
-        let lost_count = staff.tcp_lost();
+        let lost_count = threads.tcp_lost();
         for (thread, rung) in self.threads.iter_mut().enumerate() {
-            let tid = staff.tcp_tid(thread);
-            let (beats, times) = (staff.tcp_beats(thread), rung.cpu.read(tid));
+            let tid = threads.tcp_tid(thread);
+            let (beats, times) = (threads.tcp_beats(thread), rung.cpu.read(tid));
             let seen = match elapsed {
                 None => Seen::Unknown,
                 Some(_) if beats != rung.beats => Seen::Well,
@@ -80,18 +80,18 @@ impl Hangs {
             }
             let (state, since, _) = self.repair.worker(thread);
             if state == WorkerState::Lost && since == now {
-                tracing::error!(thread, lost_count, "the TCP thread hangs, and too many are lost to replace it");
+                tracing::error!(thread, lost_count, "the TCP thread tcp_watch, and too many are lost to replace it");
             }
             (rung.beats, rung.times) = (beats, times);
-            staff.ring_tcp(thread);
+            threads.ring_tcp(thread);
         }
     }
 
     /// Replaces the threads that hang; returns how often that failed.
-    pub(super) fn act(&mut self, now: Duration, staff: &dyn Staff) -> u64 {
+    pub(super) fn act(&mut self, now: Duration, threads: &dyn ServerThreads) -> u64 {
         let mut failures = 0;
         for thread in self.hung.drain(..) {
-            let outcome = staff.replace_tcp(thread);
+            let outcome = threads.replace_tcp(thread);
             self.repair.tried(thread, now, outcome.is_ok());
             match outcome {
                 Ok(()) => {
@@ -104,7 +104,7 @@ impl Hangs {
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::error!(thread, %error, "the TCP thread hangs, and no new one could take over");
+                    tracing::error!(thread, %error, "the TCP thread tcp_watch, and no new one could take over");
                 }
             }
         }
@@ -124,7 +124,7 @@ impl Hangs {
 /// How often a thread is rung in the time between two queries over TCP.
 pub const RINGS_PER_INTERVAL: u32 = 4;
 
-/// After so many looks on end at which it had not moved a thread hangs: a second and a half at most from the moment that it
+/// After so many looks on end at which it had not moved a thread tcp_watch: a second and a half at most from the moment that it
 /// does, with the usual interval, and so before the policy has seen three queries fail.
 pub const LOOKS: u32 = 5;
 
@@ -145,7 +145,7 @@ mod tests {
     #[derive(Debug, Default)]
     struct State {
         beats: [u64; 2],
-        hangs: [bool; 2],
+        tcp_watch: [bool; 2],
         lost: usize,
         replaced: Vec<usize>,
         refuses: bool,
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    impl Staff for Fake {
+    impl ServerThreads for Fake {
         fn worker_count(&self) -> usize {
             1
         }
@@ -184,14 +184,14 @@ mod tests {
         }
         fn ring_tcp(&self, thread: usize) {
             let mut state = self.state();
-            state.beats[thread] += u64::from(!state.hangs[thread]);
+            state.beats[thread] += u64::from(!state.tcp_watch[thread]);
         }
         fn replace_tcp(&self, thread: usize) -> io::Result<()> {
             let mut state = self.state();
             if state.refuses {
                 return Err(io::Error::other("no"));
             }
-            (state.beats[thread], state.hangs[thread]) = (0, false);
+            (state.beats[thread], state.tcp_watch[thread]) = (0, false);
             state.lost += 1;
             state.replaced.push(thread);
             Ok(())
@@ -202,39 +202,39 @@ mod tests {
     }
 
     /// Looks every 50 ms in a span of milliseconds, as rounds do.
-    fn run(hangs: &mut Hangs, fake: &Fake, span: std::ops::Range<u64>) {
+    fn run(tcp_watch: &mut TcpWatch, fake: &Fake, span: std::ops::Range<u64>) {
         for at in span.step_by(50) {
-            hangs.look(ms(at), fake);
-            hangs.act(ms(at), fake);
+            tcp_watch.look(ms(at), fake);
+            tcp_watch.act(ms(at), fake);
         }
     }
 
     #[test]
     fn a_thread_that_hangs_is_replaced_once_before_three_queries_can_fail() {
         let fake = Fake::default();
-        let mut hangs = Hangs::new(&fake, ms(1000), ms(50));
-        run(&mut hangs, &fake, 0..10_000);
+        let mut tcp_watch = TcpWatch::new(&fake, ms(1000), ms(50));
+        run(&mut tcp_watch, &fake, 0..10_000);
         assert_eq!(fake.state().replaced, [0; 0]);
         // The worst moment: just behind a ring that it has still heard.
-        fake.state().hangs[1] = true;
-        run(&mut hangs, &fake, 10_000..11_250);
+        fake.state().tcp_watch[1] = true;
+        run(&mut tcp_watch, &fake, 10_000..11_250);
         assert_eq!(fake.state().replaced, [0; 0]);
-        run(&mut hangs, &fake, 11_250..11_550);
+        run(&mut tcp_watch, &fake, 11_250..11_550);
         assert_eq!(fake.state().replaced, [1]);
-        run(&mut hangs, &fake, 11_550..30_000);
+        run(&mut tcp_watch, &fake, 11_550..30_000);
         assert_eq!(fake.state().replaced, [1]);
-        let told: Vec<_> = hangs.report().iter().map(|thread| (thread.state, thread.repairs)).collect();
+        let told: Vec<_> = tcp_watch.report().iter().map(|thread| (thread.state, thread.repairs)).collect();
         assert_eq!(told, [(WorkerState::Well, 0), (WorkerState::Well, 1)]);
     }
 
     #[test]
     fn looks_that_come_late_are_not_judged() {
         let fake = Fake::default();
-        let mut hangs = Hangs::new(&fake, ms(1000), ms(50));
-        fake.state().hangs = [true; 2];
+        let mut tcp_watch = TcpWatch::new(&fake, ms(1000), ms(50));
+        fake.state().tcp_watch = [true; 2];
         for at in (0..60).map(|second| ms(second * 5000)) {
-            hangs.look(at, &fake);
-            hangs.act(at, &fake);
+            tcp_watch.look(at, &fake);
+            tcp_watch.act(at, &fake);
         }
         assert_eq!(fake.state().replaced, [0; 0], "this thread was stopped, and the others may have been");
     }
@@ -242,22 +242,22 @@ mod tests {
     #[test]
     fn replacements_that_fail_are_counted_and_no_more_are_lost_than_there_are() {
         let fake = Fake::default();
-        let mut hangs = Hangs::new(&fake, ms(1000), ms(50));
+        let mut tcp_watch = TcpWatch::new(&fake, ms(1000), ms(50));
         fake.state().refuses = true;
-        fake.state().hangs = [true, false];
+        fake.state().tcp_watch = [true, false];
         let failures: u64 = (0..2000)
             .step_by(50)
             .map(|at| {
-                hangs.look(ms(at), &fake);
-                hangs.act(ms(at), &fake)
+                tcp_watch.look(ms(at), &fake);
+                tcp_watch.act(ms(at), &fake)
             })
             .sum();
         assert!(failures > 0);
         (fake.state().refuses, fake.state().lost) = (false, 2);
-        run(&mut hangs, &fake, 2000..40_000);
-        assert_eq!((fake.state().replaced.len(), hangs.report()[0].state), (0, WorkerState::Lost));
+        run(&mut tcp_watch, &fake, 2000..40_000);
+        assert_eq!((fake.state().replaced.len(), tcp_watch.report()[0].state), (0, WorkerState::Lost));
         fake.state().lost = 1;
-        run(&mut hangs, &fake, 40_000..60_000);
+        run(&mut tcp_watch, &fake, 40_000..60_000);
         assert_eq!(fake.state().replaced, [0], "an old thread ended");
     }
 }

@@ -17,7 +17,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::RouteError;
-use super::setup::tun_error;
 use crate::sys::tun::Tun;
 use crate::sys::{fd_table, poll, sched};
 
@@ -76,7 +75,7 @@ fn hold(name: &str, is_stopped: &AtomicBool, dropped: &AtomicU64, ready: &SyncSe
     }
     // Refused where the route thread's is, which says so.
     let _ = sched::set_realtime(super::driver::PRIORITY);
-    let opened = Tun::open(name).map_err(tun_error);
+    let opened = Tun::open(name).map_err(RouteError::from);
     if let Err(error) = super::drop_elsewhere() {
         tracing::warn!(%error, "the thread that holds the device keeps CAP_NET_ADMIN");
     }

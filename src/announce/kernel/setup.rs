@@ -13,7 +13,7 @@ use super::plan::{Link, stands_as};
 use super::sink::Sink;
 use super::{ADDRESSES_MAX, Interface, RECEIVING_SUFFIX, RouteError, SettingFault, Settings, TUN_NAME_BYTES_MAX};
 use crate::policy::Proof;
-use crate::sys::tun::{Tun, TunError, index_of};
+use crate::sys::tun::{Tun, index_of};
 
 /// The devices that the driver works on.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ pub(super) fn take_devices(settings: &Settings, dropped: &Arc<AtomicU64>) -> Res
     match &settings.interface {
         Interface::Tun(name) => {
             let announcing = Sink::start(name, Arc::clone(dropped))?;
-            let receiving = Arc::new(Tun::open(&format!("{name}{RECEIVING_SUFFIX}")).map_err(tun_error)?);
+            let receiving = Arc::new(Tun::open(&format!("{name}{RECEIVING_SUFFIX}")).map_err(RouteError::from)?);
             let has_v6 = settings.addresses.iter().any(|address| address.addr().is_ipv6());
             for name in [name, receiving.name()] {
                 set_up_files(name, has_v6);
@@ -175,19 +175,6 @@ fn set_up_files(name: &str, has_v6: bool) {
     for (path, value) in files {
         if let Err(error) = fs::write(&path, value) {
             tracing::warn!(%path, %value, %error, "cannot be set");
-        }
-    }
-}
-
-/// Turns a tun's error into what to do.
-pub(super) fn tun_error(error: TunError) -> RouteError {
-    match error {
-        TunError::Name { name } => RouteError::DeviceName { name },
-        TunError::Path(source) => RouteError::NoTun(source),
-        TunError::Taken { name } => RouteError::DeviceTaken { name },
-        TunError::Refused { source, .. } if source.raw_os_error() == Some(libc::EPERM) => RouteError::NoPermission,
-        TunError::Refused { name, source } => {
-            RouteError::Kernel { what: format!("the device `{name}` cannot be made"), source }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tables in fake time: what is told, what counts as somebody else's doing, and when a withdrawal is overdue.
 
 use super::*;
-use crate::route::plan::SOURCES;
+use crate::announce::kernel::plan::SOURCES;
 
 /// Milliseconds since the origin.
 fn at(millis: u64) -> Duration {

@@ -34,12 +34,12 @@ struct Shared {
 
 /// Watches until it is dropped.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct ControlPlaneWatchdog {
     shared: Arc<Shared>,
     _stop: Sender<()>,
 }
 
-impl Pulse {
+impl ControlPlaneWatchdog {
     /// Begins to beat and to look. Called within the runtime.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Pulse {
                 let beat = Duration::from_millis(looking.beat_ms.load(Ordering::Acquire));
                 if let Some(event) = watch.look(origin.elapsed(), beat) {
                     looking.note(event);
-                    tell(event);
+                    log(event);
                 }
             }
         })?;
@@ -97,7 +97,7 @@ enum Event {
 }
 
 /// Logs it.
-fn tell(event: Event) {
+fn log(event: Event) {
     match event {
         Event::Hangs(age) => tracing::warn!(
             silent = ?age,

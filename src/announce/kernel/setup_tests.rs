@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::route::plan::SOURCES;
+use crate::announce::kernel::plan::SOURCES;
+use crate::sys::tun::TunError;
 
 /// Reads a prefix.
 fn net(text: &str) -> IpNet {
@@ -73,7 +74,7 @@ fn errors_of_the_tun_say_what_to_do() {
         (TunError::Refused { name: "fated0".into(), source: io(libc::ENFILE) }, "`fated0` cannot be made"),
         (TunError::Name { name: "a b".into() }, "change `interface`"),
     ] {
-        let told = tun_error(error).to_string();
+        let told = RouteError::from(error).to_string();
         assert!(told.contains(text), "{told}");
     }
 }

@@ -1,0 +1,276 @@
+//! One policy for each service address: what the prover sees goes in, and what the policies want goes to the announcers.
+//!
+//! Run by the prover's thread and by nobody else. The control plane sets flags and reads what is published here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::admin::history::History;
+use crate::admin::reply;
+use crate::announce::{Announcer, Announcers};
+use crate::daemon::drain::{DrainFlag, DrainSeen};
+use crate::daemon::past::Writer;
+use crate::health;
+use crate::policy::{Last, Observation, Order, Past, Policy, Reason, Settings, Stance, Transition};
+
+/// What is asked of the policies; read each round.
+pub(super) struct Orders {
+    pub(super) drain: Arc<DrainFlag>,
+    pub(super) is_stopping: AtomicBool,
+}
+
+/// How an address stands.
+#[derive(Clone, Debug)]
+pub(super) struct AddressStatus {
+    pub(super) stance: Stance,
+    pub(super) reason: Reason,
+    pub(super) since: Duration,
+    pub(super) announcements: u64,
+    pub(super) withdrawals: u64,
+}
+
+/// What is published after each round. No lock: whoever reads must not hold up a round.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Published {
+    /// By address.
+    pub(super) statuses: Arc<ArcSwap<Vec<AddressStatus>>>,
+    /// The last changes.
+    pub(super) history: Arc<ArcSwap<History>>,
+}
+
+/// The policies, and what they have led to so far.
+pub(super) struct PolicyRunner {
+    policies: Vec<Policy>,
+    names: Vec<String>,
+    drain: DrainSeen,
+    announcers: Announcers,
+    /// Whether no zone is served at all.
+    is_zoneless: Box<dyn Fn() -> bool + Send>,
+    /// How often each lease had run out when the last round was judged.
+    lapses: Vec<u64>,
+    orders: Arc<Orders>,
+    history: History,
+    published: Published,
+    /// Changes that are not carried out yet: the address's number in the history, and when it was.
+    pending: Vec<Option<(u64, Duration)>>,
+    origin: Instant,
+    /// Who writes what is remembered over a restart, and whether anything was noted yet.
+    past: Option<Arc<Writer>>,
+    is_past_noted: bool,
+}
+
+impl PolicyRunner {
+    /// `past` is what earlier runs left, by address; nothing without a state folder.
+    pub(super) fn new(
+        addresses: &[IpAddr],
+        settings: Settings,
+        (seed, past): (u64, &[Option<Past>]),
+        (origin, announcers): (Instant, Announcers),
+        is_zoneless: Box<dyn Fn() -> bool + Send>,
+        orders: Arc<Orders>,
+        writer: Option<Arc<Writer>>,
+    ) -> Self {
+        let now = origin.elapsed();
+        let make = |(index, address): (usize, &IpAddr)| {
+            let seed = seed.wrapping_add(index as u64);
+            let Some(past) = past.get(index).copied().flatten() else { return Policy::new(now, settings, seed) };
+            let policy = Policy::resume(now, settings, seed, past);
+            log_past(address, past, policy.past(now));
+            policy
+        };
+        let policies: Vec<Policy> = addresses.iter().enumerate().map(make).collect();
+        let statuses = policies.iter().map(AddressStatus::new).collect();
+        Self {
+            published: Published { statuses: Arc::new(ArcSwap::from_pointee(statuses)), history: Arc::default() },
+            names: addresses.iter().map(ToString::to_string).collect(),
+            drain: DrainSeen::default(),
+            announcers,
+            is_zoneless,
+            lapses: vec![0; policies.len()],
+            orders,
+            history: History::default(),
+            pending: vec![None; policies.len()],
+            policies,
+            origin,
+            past: writer,
+            is_past_noted: false,
+        }
+    }
+
+    /// Returns where what is published is found.
+    pub(super) fn published(&self) -> Published {
+        self.published.clone()
+    }
+
+    /// What the prover calls after each round.
+    pub(super) fn into_on_round(mut self) -> health::OnRound {
+        Box::new(move |now, rounds| self.round(now, rounds))
+    }
+
+    /// Carries out what was ordered, judges the round, and says what is wanted.
+    fn round(&mut self, now: Duration, rounds: &[Observation]) {
+        let (order, seen) = (self.order(), self.announcers.seen());
+        let is_zoneless = (self.is_zoneless)();
+        let mut is_changed = order.is_some();
+        let mut statuses = Vec::clone(&self.published.statuses.load());
+        for (index, (policy, round)) in self.policies.iter_mut().zip(rounds).enumerate() {
+            let ordered = order.and_then(|order| policy.order(now, order));
+            let lapses = seen[index].lapses;
+            let is_lapsed = std::mem::replace(&mut self.lapses[index], lapses) != lapses;
+            let lapsed = if is_lapsed { policy.lapse(now) } else { None };
+            let changes = [ordered, lapsed, policy.observe(now, &Observation { is_zoneless, ..*round })];
+            for change in changes.into_iter().flatten() {
+                is_changed = true;
+                match change.to {
+                    Stance::Announce if change.from == Stance::Withdraw => statuses[index].announcements += 1,
+                    Stance::Withdraw => statuses[index].withdrawals += 1,
+                    Stance::Announce | Stance::Degrade => {}
+                }
+                let name = &self.names[index];
+                log_change(name, &change);
+                let (from, to) = (change.from.into(), change.to.into());
+                let number = self.history.begin(self.origin + change.at, name, from, to, &change.reason.to_string());
+                self.pending[index] = Some((number, change.at));
+            }
+            statuses[index].update(policy);
+        }
+        let wanted: Vec<Stance> = statuses.iter().map(|status| status.stance).collect();
+        self.announcers.want(&wanted);
+        if let Some(past) = self.past.as_ref().filter(|_| is_changed || !self.is_past_noted) {
+            past.note(self.policies.iter().map(|policy| policy.past(now)).collect(), order == Some(Order::Stop));
+            self.is_past_noted = true;
+        }
+        self.follow(&wanted);
+        self.published.statuses.store(Arc::new(statuses));
+    }
+
+    /// What was ordered since the last round.
+    fn order(&mut self) -> Option<Order> {
+        if self.orders.is_stopping.load(Ordering::Acquire) {
+            return Some(Order::Stop);
+        }
+        self.drain.order(&self.orders.drain)
+    }
+
+    /// Notes how long it took until changes were carried out.
+    fn follow(&mut self, wanted: &[Stance]) {
+        if self.pending.iter().all(Option::is_none) {
+            return;
+        }
+        let seen = self.announcers.seen();
+        for ((pending, wanted), seen) in self.pending.iter_mut().zip(wanted).zip(&seen) {
+            let Some((number, at)) = pending.take_if(|_| seen.is_done && seen.stance == *wanted) else { continue };
+            let what = if seen.is_announced { "the kernel has the address" } else { "the kernel has it no longer" };
+            self.history.step(number, what, seen.since.saturating_sub(at));
+        }
+        self.published.history.store(Arc::new(self.history.clone()));
+    }
+}
+
+impl AddressStatus {
+    /// How an address stands at the start.
+    fn new(policy: &Policy) -> Self {
+        Self {
+            stance: policy.stance(),
+            reason: policy.reason(),
+            since: policy.since(),
+            announcements: 0,
+            withdrawals: 0,
+        }
+    }
+
+    /// Takes over how it stands now.
+    fn update(&mut self, policy: &Policy) {
+        (self.stance, self.reason, self.since) = (policy.stance(), policy.reason(), policy.since());
+    }
+}
+
+/// Says that an address is held down since before the start, and why.
+fn log_past(address: &IpAddr, before: Past, now: Past) {
+    let Last::Held { left } = now.last else { return };
+    if left.is_zero() {
+        return;
+    }
+    let why = match before.last {
+        Last::Announced { .. } => "the run before ended without withdrawing it",
+        Last::Held { .. } => "it was held down when the run before ended",
+    };
+    tracing::warn!(%address, ?left, withdrawals = now.withdrawals, "the address is held down: {why}");
+}
+
+/// One line for each change, with its cause.
+fn log_change(address: &str, change: &Transition) {
+    let (from, to) = (reply::Stance::from(change.from).word(), reply::Stance::from(change.to).word());
+    let (cause, why) = (change.reason.code(), change.reason);
+    if change.to == Stance::Announce {
+        tracing::info!(address, from, to, cause, "the stance has changed: {why}");
+    } else {
+        tracing::warn!(address, from, to, cause, "the stance has changed: {why}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::announce::tests::Recorder;
+
+    #[test]
+    fn a_change_is_carried_out_when_every_announcer_has_done_it() {
+        let recorders = [Recorder::new(1), Recorder::new(1)];
+        let announcers = recorders.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Announcer>).collect();
+        let orders = Arc::new(Orders { drain: Arc::default(), is_stopping: AtomicBool::new(false) });
+        let mut runner = PolicyRunner::new(
+            &["192.0.2.53".parse().expect("an address")],
+            Settings { rise: 1, ..Settings::default() },
+            (0, &[]),
+            (Instant::now(), Announcers::new(announcers)),
+            Box::new(|| false),
+            Arc::clone(&orders),
+            None,
+        );
+        let published = runner.published();
+        let mut now = Duration::from_secs(1);
+        let mut round = |work: &[usize]| {
+            work.iter().for_each(|index| recorders[*index].work());
+            now += Duration::from_millis(50);
+            runner.round(now, &[Observation { proven: 1, is_judged: true, ..Observation::default() }]);
+            let stance = published.statuses.load()[0].stance;
+            let changes = published.history.load().told(Instant::now());
+            (stance, changes.first().map(|change| change.steps.len()))
+        };
+        assert_eq!(round(&[]), (Stance::Announce, Some(0)), "each is told");
+        assert_eq!(round(&[0]), (Stance::Announce, Some(0)), "one has done it");
+        assert_eq!(round(&[1]), (Stance::Announce, Some(1)), "both have");
+        orders.is_stopping.store(true, Ordering::Release);
+        assert_eq!(round(&[]), (Stance::Withdraw, Some(0)));
+        assert_eq!(round(&[1]), (Stance::Withdraw, Some(0)));
+        assert_eq!(round(&[0]), (Stance::Withdraw, Some(1)));
+    }
+
+    #[test]
+    fn an_announcer_whose_lease_ran_out_holds_the_address_down_for_all() {
+        let recorders = [Recorder::new(1), Recorder::new(1)];
+        let announcers = recorders.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Announcer>).collect();
+        let mut runner = PolicyRunner::new(
+            &["192.0.2.53".parse().expect("an address")],
+            Settings { rise: 1, ..Settings::default() },
+            (0, &[]),
+            (Instant::now(), Announcers::new(announcers)),
+            Box::new(|| false),
+            Arc::new(Orders { drain: Arc::default(), is_stopping: AtomicBool::new(false) }),
+            None,
+        );
+        let well = [Observation { proven: 1, is_judged: true, ..Observation::default() }];
+        runner.round(Duration::from_secs(1), &well);
+        recorders.iter().for_each(|recorder| recorder.work());
+        recorders[1].lapse();
+        runner.round(Duration::from_secs(2), &well);
+        recorders.iter().for_each(|recorder| recorder.work());
+        assert_eq!(runner.published().statuses.load()[0].stance, Stance::Withdraw);
+        assert!(recorders.iter().all(|recorder| !recorder.seen()[0].is_announced));
+    }
+}

@@ -1,0 +1,67 @@
+//! The configuration's `[anycast]` → the settings of policies, prover and kernel announcer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::announce::kernel::{self, Interface};
+use crate::config::Anycast;
+use crate::daemon::host::Device;
+use crate::health;
+use crate::policy;
+
+/// What the kernel is to hold.
+pub(super) fn kernel_settings(anycast: &Anycast, device: Device) -> kernel::Settings {
+    let name = anycast.interface.clone();
+    let health = &anycast.health;
+    kernel::Settings {
+        addresses: anycast.addresses.iter().map(|address| (*address).into()).collect(),
+        announce: anycast.announce.clone(),
+        interface: if device == Device::Tun { Interface::Tun(name) } else { Interface::Device(name) },
+        lease: anycast.lease,
+        // A proof is as old as its round when it is noted, and the next may be as late as its timeout.
+        proof_slack: health.interval + health.timeout + PROOF_LATENESS,
+        probe_sources: health.sources.all(),
+        kernel_route: anycast.kernel_route,
+        is_dry_run: anycast.is_dry_run,
+    }
+}
+
+/// What a machine may be late by before a proof is too old for a lease.
+const PROOF_LATENESS: Duration = Duration::from_millis(50);
+
+/// The policy that the operator wants.
+pub(super) fn policy_settings(anycast: &Anycast) -> policy::Settings {
+    let health = &anycast.health;
+    policy::Settings {
+        interval: health.interval,
+        timeout: health.timeout,
+        fall: health.fall,
+        rise: health.rise,
+        min_workers: u16::try_from(health.workers_min.get()).unwrap_or(u16::MAX),
+        on_overload: health.on_overload,
+        on_shared: health.on_shared_fault,
+        on_path: health.on_path_fault,
+        is_degrade_seen: anycast.kernel_route.is_some(),
+        ..policy::Settings::default()
+    }
+}
+
+/// What the prover is to prove of `addresses`, the service addresses as they are bound.
+pub(super) fn prover_settings(
+    anycast: &Anycast,
+    addresses: &[SocketAddr],
+    nonce: u64,
+    identity: Option<Vec<u8>>,
+) -> health::Settings {
+    let health = &anycast.health;
+    health::Settings {
+        interval: health.interval,
+        timeout: health.timeout,
+        fall: health.fall,
+        min_workers: health.workers_min.get(),
+        nonce,
+        identity,
+        addresses: addresses.to_vec(),
+        tcp_interval: health::TCP_INTERVAL,
+    }
+}

@@ -1,0 +1,171 @@
+//! What `fated status` says of the anycast node.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::Node;
+use super::policy_runner::AddressStatus;
+use crate::admin::reply;
+use crate::announce::{Announcement, Announcer as _, Counters};
+use crate::health::{self, AddressReport, PathState, WorkerState};
+use crate::policy::Stance;
+
+impl Node {
+    /// How the node is.
+    pub(crate) fn status(&self) -> reply::Anycast {
+        let (now, seen, report) = (self.origin.elapsed(), self.announcers.seen(), self.prover.report());
+        let statuses = self.published.statuses.load();
+        let addresses = self.anycast.addresses.iter().zip(&seen).zip(statuses.iter()).enumerate();
+        reply::Anycast {
+            interface: self.anycast.interface.clone(),
+            dry_run: self.anycast.is_dry_run,
+            workers_min: self.anycast.health.workers_min.get(),
+            lease_s: self.anycast.lease.map(|lease| lease.as_secs()),
+            addresses: addresses
+                .map(|(index, ((address, seen), status))| {
+                    self.address_status(
+                        now,
+                        *address,
+                        seen,
+                        status,
+                        self.proof.last(index),
+                        report.addresses.get(index),
+                    )
+                })
+                .collect(),
+            workers: report
+                .workers
+                .iter()
+                .enumerate()
+                .map(|(index, worker)| worker_status(now, index, worker))
+                .collect(),
+            tcp_threads: report.tcp_threads.iter().enumerate().map(tcp_thread_status).collect(),
+            zone_faults: report.zones.iter().map(|fault| zone_fault_status(now, fault)).collect(),
+            prover: prover_status(&report),
+            route: route_status(&self.announcers.counters()),
+            transitions: self.published.history.load().told(Instant::now()),
+        }
+    }
+
+    /// How a service address is.
+    fn address_status(
+        &self,
+        now: Duration,
+        address: IpAddr,
+        seen: &Announcement,
+        status: &AddressStatus,
+        proof: Option<Duration>,
+        report: Option<&AddressReport>,
+    ) -> reply::Address {
+        reply::Address {
+            address: address.to_string(),
+            prefix: self.anycast.prefix_of(address).to_string(),
+            stance: status.stance.into(),
+            reason: status.reason.to_string(),
+            since_s: now.saturating_sub(status.since).as_secs(),
+            announced: seen.is_announced,
+            lease_age_ms: seen.renewed.map(|moment| millis(now.saturating_sub(moment))),
+            proof_age_ms: proof.map(|moment| millis(now.saturating_sub(moment))),
+            announcements: status.announcements,
+            withdrawals: status.withdrawals,
+            dropped: report.map_or(0, |report| report.drops),
+            path: report.map_or(reply::PathState::Unknown, |report| report.path.into()),
+        }
+    }
+}
+
+impl From<Stance> for reply::Stance {
+    fn from(stance: Stance) -> Self {
+        match stance {
+            Stance::Announce => Self::Announce,
+            Stance::Degrade => Self::Degrade,
+            Stance::Withdraw => Self::Withdraw,
+        }
+    }
+}
+
+impl From<PathState> for reply::PathState {
+    fn from(path: PathState) -> Self {
+        match path {
+            PathState::Unknown => Self::Unknown,
+            PathState::Trusted => Self::Trusted,
+            PathState::Lossy => Self::Lossy,
+            PathState::Silent => Self::Silent,
+        }
+    }
+}
+
+/// The prover's counts for the control socket.
+fn prover_status(report: &health::Report) -> reply::Prover {
+    let counts = report.counts;
+    reply::Prover {
+        realtime: report.is_realtime,
+        rounds: counts.rounds,
+        gaps: counts.gaps,
+        missing: counts.missing,
+        detoured: counts.detoured,
+        starved: counts.starved,
+        wrong: counts.wrong,
+        repairs_failed: counts.repairs_failed,
+    }
+}
+
+/// The announcers' counts for the control socket.
+fn route_status(counters: &Counters) -> reply::Route {
+    reply::Route {
+        addresses_removed: counters.addresses_removed,
+        routes_removed: counters.routes_removed,
+        links_downed: counters.links_downed,
+        leases_lapsed: counters.leases_lapsed,
+        renewals_refused: counters.renewals_refused,
+        requests_failed: counters.requests_failed,
+        packets_dropped: counters.packets_dropped,
+    }
+}
+
+/// A worker for the control socket.
+fn worker_status(now: Duration, index: usize, worker: &health::WorkerReport) -> reply::Worker {
+    reply::Worker {
+        worker: index,
+        state: match worker.state {
+            WorkerState::Unknown => reply::WorkerState::Unknown,
+            WorkerState::Well => reply::WorkerState::Proven,
+            WorkerState::Wrong => reply::WorkerState::Wrong,
+            WorkerState::Late | WorkerState::Wedged => reply::WorkerState::Late,
+            WorkerState::Starved => reply::WorkerState::Starved,
+            WorkerState::Lost => reply::WorkerState::Lost,
+        },
+        proof_age_ms: worker.proven.map(|moment| millis(now.saturating_sub(moment))),
+        latency_us: worker.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
+        repairs: worker.repairs,
+    }
+}
+
+/// A TCP thread for the control socket.
+fn tcp_thread_status((index, thread): (usize, &health::TcpThreadReport)) -> reply::TcpThread {
+    reply::TcpThread {
+        thread: index,
+        state: match thread.state {
+            WorkerState::Unknown | WorkerState::Wrong => reply::ThreadState::Unknown,
+            WorkerState::Well => reply::ThreadState::Moving,
+            WorkerState::Starved => reply::ThreadState::Starved,
+            WorkerState::Late | WorkerState::Wedged => reply::ThreadState::Late,
+            WorkerState::Lost => reply::ThreadState::Lost,
+        },
+        repairs: thread.repairs,
+    }
+}
+
+/// A zone's fault for the control socket.
+fn zone_fault_status(now: Duration, fault: &health::ZoneFault) -> reply::ZoneFault {
+    reply::ZoneFault {
+        zone: fault.zone.to_string(),
+        fault: fault.what.to_string(),
+        since_s: now.saturating_sub(fault.since).as_secs(),
+    }
+}
+
+/// Whole milliseconds.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
