@@ -43,6 +43,8 @@ pub enum Response {
     },
     /// Send all messages of a stream, in order and with nothing in between. Given over [`Transport::Tcp`] only.
     Stream {
+        /// The RCODE of its messages.
+        rcode: u16,
         /// QTYPE of the question.
         qtype: u16,
         /// The messages, of which none is written yet.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayString;
 
+use crate::answer::code::Rcode;
 use crate::answer::context::{RequestContext, Response, Transport};
 use crate::answer::snapshot::Snapshot;
 use crate::answer::stream::ReplyStream;
@@ -58,7 +59,7 @@ pub(super) fn respond(
     head[2..4].copy_from_slice(&(flag::QR | flag::AA).to_be_bytes());
     (head[5], head[7]) = (1, 1); // QDCOUNT, ANCOUNT
     let messages = TestStream { snapshot: Arc::clone(snapshot), head, now: context.now, written: 0 };
-    Some(Response::Stream { qtype: question.qtype.0, messages: Box::new(messages) })
+    Some(Response::Stream { rcode: Rcode::NOERROR.0, qtype: question.qtype.0, messages: Box::new(messages) })
 }
 
 impl ReplyStream for TestStream {

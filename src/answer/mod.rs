@@ -13,6 +13,7 @@ mod denial;
 pub mod injected;
 mod opt;
 mod query;
+mod refusal;
 mod reply;
 mod request;
 mod snapshot;
@@ -24,12 +25,13 @@ mod walk;
 
 use std::sync::Arc;
 
-pub use crate::wire::message::MESSAGE_BYTES_MAX;
+pub use crate::wire::message::{HEADER_BYTES, MESSAGE_BYTES_MAX};
 pub use crate::wire::probe::TOKEN_BYTES as PROBE_TOKEN_BYTES;
 pub use crate::zone::{LookupCursor, NextRead};
 pub use canary::{Canary, Claim};
 pub use context::{RequestContext, Response, Transport};
 pub use query::PendingQuery;
+pub use refusal::{Refusal, refuse};
 pub use snapshot::{Settings, Snapshot, UDP_PAYLOAD_BYTES_DEFAULT};
 pub use stream::ReplyStream;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::throttle::Throttle;
-use crate::answer::{self, PendingQuery, ReplyStream, RequestContext, Response, Snapshot};
+use crate::answer::{self, PendingQuery, Refusal, ReplyStream, RequestContext, Response, Snapshot, refuse};
 use crate::metrics::Answers;
 
 /// Answers `query` into `reply`, counts what happened and returns it.
@@ -32,7 +32,7 @@ pub(super) fn exchange<'z>(
     let response = response.unwrap_or_else(|_| {
         counters.panics.add(1);
         log_panic(query.len(), Instant::now());
-        refuse(query, Rcode::ServFail, reply)
+        refuse(query, Refusal::Failed, reply)
     });
     count(&response, counters);
     response
@@ -96,7 +96,7 @@ const PANIC_LINES_MAX: u32 = 1;
 pub(super) fn refuse_cut_short(query: &[u8], reply: &mut [u8], counters: &Answers) -> Response {
     counters.queries.add(1);
     counters.octets_in.add(query.len() as u64);
-    let response = refuse(query, Rcode::FormErr, reply);
+    let response = refuse(query, Refusal::Malformed, reply);
     count(&response, counters);
     response
 }
@@ -105,63 +105,9 @@ pub(super) fn refuse_cut_short(query: &[u8], reply: &mut [u8], counters: &Answer
 fn count(response: &Response, counters: &Answers) {
     match *response {
         Response::Reply { rcode, qtype, is_truncated, .. } => counters.count_reply(rcode, qtype, is_truncated),
-        Response::Stream { qtype, .. } => counters.count_reply(Rcode::NoError as u16, qtype, false),
+        Response::Stream { rcode, qtype, .. } => counters.count_reply(rcode, qtype, false),
         Response::Drop => counters.drops.add(1),
     }
-}
-
-/// The RCODEs that are counted or given here.
-#[derive(Clone, Copy, Debug)]
-enum Rcode {
-    /// A stream of messages is an answer.
-    NoError = 0,
-    /// The query is not what it should be (RFC 1035 §4.1.1).
-    FormErr = 1,
-    /// We failed.
-    ServFail = 2,
-}
-
-/// Writes a reply without any record: the header of the query, and its question where it is a plain one.
-///
-/// Repeating the question lets resolvers match the reply to what they asked; EDNS is left out, since the OPT record
-/// was not read.
-fn refuse(query: &[u8], rcode: Rcode, reply: &mut [u8]) -> Response {
-    let is_response = query.get(2).is_none_or(|flags| flags & FLAG_QR != 0);
-    if query.len() < HEADER_BYTES || is_response || reply.len() < HEADER_BYTES {
-        return Response::Drop;
-    }
-    let question_end = question_end(query).filter(|&end| end <= reply.len());
-    let length = question_end.unwrap_or(HEADER_BYTES);
-    reply[..length].copy_from_slice(&query[..length]);
-    // QR is set, opcode and RD are kept, AA and TC are not ours to set.
-    reply[2] = FLAG_QR | (query[2] & FLAGS_KEPT);
-    reply[3] = rcode as u8;
-    reply[4..HEADER_BYTES].fill(0);
-    reply[5] = u8::from(question_end.is_some());
-    let qtype = question_end.map_or(0, |end| u16::from_be_bytes([query[end - 4], query[end - 3]]));
-    Response::Reply { length, rcode: rcode as u16, qtype, is_truncated: false }
-}
-
-/// Finds the end of the one question of `query`; `None` unless there is exactly one and its name is uncompressed.
-///
-/// Reads at most 128 labels. Is no second parser: what it does not understand at once it leaves out.
-fn question_end(query: &[u8]) -> Option<usize> {
-    if query.get(4..6)? != [0, 1] {
-        return None;
-    }
-    let mut offset = HEADER_BYTES;
-    for _ in 0..LABELS_MAX {
-        let length = *query.get(offset)?;
-        if length > LABEL_BYTES_MAX {
-            return None;
-        }
-        offset += 1 + usize::from(length);
-        if length == 0 {
-            let end = offset + QTYPE_AND_QCLASS_BYTES;
-            return (end <= query.len()).then_some(end);
-        }
-    }
-    None
 }
 
 /// Calls the answer; in this crate's own tests some names wedge.
@@ -181,24 +127,6 @@ fn respond<'z>(
         None => answer::respond(snapshot, query, context, reply),
     }
 }
-
-/// Octets of a message header (RFC 1035 §4.1.1).
-pub(super) const HEADER_BYTES: usize = 12;
-
-/// QR, in the third octet.
-const FLAG_QR: u8 = 0x80;
-
-/// Opcode and RD, in the third octet.
-const FLAGS_KEPT: u8 = 0x79;
-
-/// The longest label; more is a compression pointer or reserved (RFC 1035 §4.1.4).
-const LABEL_BYTES_MAX: u8 = 63;
-
-/// The most labels of a name, the root included.
-const LABELS_MAX: usize = 128;
-
-/// What follows the name of a question.
-const QTYPE_AND_QCLASS_BYTES: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -247,18 +175,6 @@ mod tests {
         let next = exchange(&Arc::default(), &query(b"\x03www\x00"), None, &CONTEXT, &mut reply, counters);
         assert!(length_of(&next).is_some(), "the next query is answered");
         assert_eq!((counters.panics.value(), counters.replies()), (1, 2));
-    }
-
-    #[test]
-    fn a_question_that_is_not_plain_is_left_out() {
-        let mut reply = [0; 512];
-        for name in [&b"\xC0\x0C"[..], b"\x40aaaa", b"\x3F", b"\x03www"] {
-            let mut asked = query(name);
-            asked.truncate(12 + name.len());
-            let response = refuse(&asked, Rcode::FormErr, &mut reply);
-            assert_eq!(response, Response::Reply { length: 12, rcode: 1, qtype: 0, is_truncated: false }, "{name:?}");
-            assert_eq!(&reply[4..12], &[0; 8]);
-        }
     }
 
     #[test]

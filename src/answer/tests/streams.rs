@@ -15,7 +15,7 @@ fn a_stream_gives_each_message_once_from_the_snapshot_it_was_begun_from() {
     let context = RequestContext { transport: Transport::Tcp, source: address("192.0.2.1"), worker: 3, now };
     let mut message = vec![0; MESSAGE_BYTES_MAX];
     let response = respond(&snapshot, &query, &context, &mut message);
-    let Response::Stream { qtype: 16, mut messages } = response else { panic!("{response:?}") };
+    let Response::Stream { rcode: 0, qtype: 16, mut messages } = response else { panic!("{response:?}") };
     // Nobody else has the zones of the snapshot any more.
     drop(snapshot);
     for number in 1..=STREAM_MESSAGES {

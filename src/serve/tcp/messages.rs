@@ -2,8 +2,7 @@
 //!
 //! Refuses to know sockets and what a message means.
 
-use crate::answer::{MESSAGE_BYTES_MAX, ReplyStream, Response};
-use crate::serve::exchange::HEADER_BYTES;
+use crate::answer::{HEADER_BYTES, MESSAGE_BYTES_MAX, ReplyStream, Response};
 
 /// What became of a piece of input.
 #[derive(Debug, PartialEq)]
