@@ -1,9 +1,9 @@
 //! How many instructions an answer takes, by kind, against bounds that are kept beside: a regression fails.
 //!
-//! `cargo bench --bench instructions`. Counts are those of valgrind's callgrind, so that neither the machine's speed nor what
-//! else it does changes them; the key of the name hash is fixed. The compiler's version does change them a little: bounds are
-//! taken with slack, and `-- --update` writes the figures of today. Allocations are counted too. Exit code: 0 if all bounds
-//! hold, 1 if one does not, 2 for an error.
+//! `cargo bench --bench instructions`. Counts are those of valgrind's callgrind, so that neither the machine's speed
+//! nor what else it does changes them; the key of the name hash is fixed. The compiler's version does change them a
+//! little: bounds are taken with slack, and `-- --update` writes the figures of today. Allocations are counted too.
+//! Exit code: 0 if all bounds hold, 1 if one does not, 2 for an error.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

@@ -1,8 +1,9 @@
-//! What an answer costs in process, no socket in between: the mixes of the table of speed, alone and on two threads at once.
+//! What an answer costs in process, no socket in between: the mixes of the table of speed, alone and on two threads at
+//! once.
 //!
-//! `cargo bench --bench respond`. Two threads that write to no line of memory in common give twice the answers of one, as far
-//! as the two CPUs are two: how far, two threads tell that have not even the zone in common. Exit code: 0 if the bounds hold,
-//! 1 if one does not, 2 for an error.
+//! `cargo bench --bench respond`. Two threads that write to no line of memory in common give twice the answers of one,
+//! as far as the two CPUs are two: how far, two threads tell that have not even the zone in common. Exit code: 0 if
+//! the bounds hold, 1 if one does not, 2 for an error.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

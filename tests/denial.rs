@@ -1,5 +1,5 @@
-//! `fated check` on signed zones that were spoilt after they were signed: whatever keeps a validator from believing is told,
-//! and nothing is told of what is sound.
+//! `fated check` on signed zones that were spoilt after they were signed: whatever keeps a validator from believing is
+//! told, and nothing is told of what is sound.
 
 #[path = "common/command.rs"]
 mod command;

@@ -1,8 +1,8 @@
 //! A second opinion in the same process: `hickory-server` answers from the same records, read by its own parser.
 //!
 //! Compared are RCODE, AA and the answer section as a set, for what both mean to answer alike: names that are there,
-//! names without the type, names that are not. `tests/peers.rs` compares everything, with servers that know everything.
-//! Left out here is what hickory-server 0.26 is known to answer wrongly or not at all:
+//! names without the type, names that are not. `tests/peers.rs` compares everything, with servers that know
+//! everything. Left out here is what hickory-server 0.26 is known to answer wrongly or not at all:
 //!
 //! - names at and below a cut: it sets AA on referrals and leaves out the glue;
 //! - DNAME: its parser does not know the type, so that names at and below one are asked of nobody;

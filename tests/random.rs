@@ -1,8 +1,8 @@
 //! Random zones and random questions, each answer compared with those of NSD, Knot DNS and BIND.
 //!
-//! An answer is a fault where no peer gives it and no entry of `peers/meant.rs` allows it. What one peer alone gives is told
-//! and is no fault. Every reply is kept while a round goes on, and who gave it is proved before, in and after each round:
-//! a run in which every answer differs explains itself.
+//! An answer is a fault where no peer gives it and no entry of `peers/meant.rs` allows it. What one peer alone gives
+//! is told and is no fault. Every reply is kept while a round goes on, and who gave it is proved before, in and after
+//! each round: a run in which every answer differs explains itself.
 //!
 //! | variable | |
 //! |---|---|

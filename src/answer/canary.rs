@@ -27,7 +27,7 @@ pub enum Claim {
 }
 
 impl Canary {
-    /// Tells what a datagram is. A few comparisons.
+    /// Says what a datagram is. A few comparisons.
     #[inline]
     #[must_use]
     pub fn claim(&self, query: &[u8], source: IpAddr) -> Claim {

@@ -1,4 +1,5 @@
-//! What the server says about itself in class CH: `version.bind` and its like (RFC 4892), and which worker answers a canary.
+//! What the server says about itself in class CH: `version.bind` and its like (RFC 4892), and which worker answers a
+//! canary.
 
 use crate::answer::canary::Claim;
 use crate::answer::code::Rcode;
@@ -10,14 +11,14 @@ use crate::wire::message::Question;
 use crate::wire::probe::is_canary_name;
 use crate::wire::{Class, Type};
 
-/// Longest text that is told: one character-string (RFC 1035 §3.3).
+/// The longest text that is sent: one character-string (RFC 1035 §3.3).
 pub(super) const TEXT_BYTES_MAX: usize = 255;
 
 /// Digits of the largest worker number.
 const DECIMALS_MAX: usize = 5;
 
-/// Answers a question of class CH, which `query` asks: a text, nothing where another type is asked, REFUSED where the text is
-/// hidden.
+/// Answers a question of class CH, which `query` asks: a text, nothing where another type is asked, REFUSED where the
+/// text is hidden.
 pub(super) fn answer(
     settings: &Settings,
     query: &[u8],
@@ -46,8 +47,8 @@ fn put_text(text: &[u8], reply: &mut Reply<'_>) -> Status {
     Status { is_truncated, ..Status::authoritative(Rcode::NOERROR) }
 }
 
-/// Whether a question is a canary's, and comes from the prover. Which worker its name is for does not matter: what counts is who
-/// really answers.
+/// Whether a question is a canary's, and comes from the prover. Which worker its name is for does not matter: what
+/// counts is who really answers.
 fn is_canary(settings: &Settings, query: &[u8], question: &Question<'_>, context: &RequestContext) -> bool {
     question.qtype == Type::TXT
         && is_canary_name(question.name.as_bytes())

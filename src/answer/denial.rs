@@ -38,8 +38,8 @@ impl<'z> Proofs<'z> {
         }
     }
 
-    /// The name exists and the type does not; with `no_match`, the wildcard `node` stands for a name that does not exist
-    /// (RFC 4035 §3.1.3.1, §3.1.3.4, RFC 5155 §7.2.3 to §7.2.5).
+    /// The name exists and the type does not; with `no_match`, the wildcard `node` stands for a name that does not
+    /// exist (RFC 4035 §3.1.3.1, §3.1.3.4, RFC 5155 §7.2.3 to §7.2.5).
     pub(super) fn no_data(
         &mut self,
         link: &ChainName<'z, '_>,
@@ -94,7 +94,8 @@ impl<'z> Proofs<'z> {
         }
     }
 
-    /// Notes the NSEC3 record that matches a name that exists, or, where opt-out left none, proves its closest encloser.
+    /// Notes the NSEC3 record that matches a name that exists, or, where opt-out left none, proves its closest
+    /// encloser.
     fn match_or_enclose(&mut self, link: &ChainName<'z, '_>, chain: &'z Nsec3Chain, node: Node<'z>, labels: usize) {
         match chain.find(&hash_of(chain, node)) {
             Some(Nsec3Found::Match(found)) => self.note(found, Type::NSEC3),

@@ -38,8 +38,8 @@ pub use stream::ReplyStream;
 /// Answers one message.
 ///
 /// `message` is whole and without a length prefix. `reply` has room for the largest reply of the transport:
-/// [`Settings::udp_payload_bytes_max`] octets, or [`MESSAGE_BYTES_MAX`] over TCP. Never blocks; allocates nothing unless the
-/// response is a [`Response::Stream`], which keeps `snapshot` as long as it lives.
+/// [`Settings::udp_payload_bytes_max`] octets, or [`MESSAGE_BYTES_MAX`] over TCP. Never blocks; allocates nothing
+/// unless the response is a [`Response::Stream`], which keeps `snapshot` as long as it lives.
 ///
 /// # Panics
 /// If `reply` is shorter than that.

@@ -27,8 +27,8 @@ pub(super) struct Opt<'s> {
 }
 
 impl<'s> Opt<'s> {
-    /// Answers the OPT of a query, within `room` octets: options that do not fit are left out.
-    pub(super) fn new(edns: Option<&Edns>, settings: &'s Settings, transport: Transport, room: usize) -> Self {
+    /// Answers the OPT of a query, within `space` octets: options that do not fit are left out.
+    pub(super) fn new(edns: Option<&Edns>, settings: &'s Settings, transport: Transport, space: usize) -> Self {
         let mut opt = Self {
             payload_bytes_max: edns.map(|_| settings.udp_payload_bytes_max),
             is_dnssec_ok: edns.is_some_and(|edns| edns.is_dnssec_ok),
@@ -41,33 +41,34 @@ impl<'s> Opt<'s> {
         let Some(edns) = edns else { return opt };
         if let (true, Some(identity)) = (edns.wants_nsid, &settings.identity) {
             let nsid = &identity[..identity.len().min(NSID_BYTES_MAX)];
-            opt.nsid = opt.has_room(nsid.len(), room).then_some(nsid);
+            opt.nsid = opt.reserve(nsid.len(), space).then_some(nsid);
         }
         // A server must not send it over UDP (RFC 7828 §3.3.2).
-        if edns.wants_keepalive && transport == Transport::Tcp && opt.has_room(SHORT_DATA_BYTES, room) {
+        if edns.wants_keepalive && transport == Transport::Tcp && opt.reserve(SHORT_DATA_BYTES, space) {
             opt.keepalive = Some(settings.tcp_idle_timeout_100ms);
         }
         opt
     }
 
-    /// Takes room for an option with so many octets of data, if the record then still has at most `room` octets.
-    fn has_room(&mut self, data_bytes: usize, room: usize) -> bool {
+    /// Makes the record longer by an option with so many octets of data, if it then still has at most `space` octets;
+    /// whether it does.
+    fn reserve(&mut self, data_bytes: usize, space: usize) -> bool {
         let end = self.length + OPTION_HEAD_BYTES + data_bytes;
-        let has_room = end <= room;
-        if has_room {
+        let is_fitting = end <= space;
+        if is_fitting {
             self.length = end;
         }
-        has_room
+        is_fitting
     }
 
-    /// Says how it ended; the extended error is told where there is `room` for it.
-    pub(super) fn conclude(&mut self, rcode: Rcode, extended_error: Option<ExtendedError>, room: usize) {
+    /// Sets the extended RCODE, and the extended error where the record then still has at most `space` octets.
+    pub(super) fn conclude(&mut self, rcode: Rcode, extended_error: Option<ExtendedError>, space: usize) {
         if self.payload_bytes_max.is_none() {
             return;
         }
         self.extended_rcode = rcode.high();
         if let Some(ExtendedError(code)) = extended_error {
-            self.extended_error = self.has_room(SHORT_DATA_BYTES, room).then_some(code);
+            self.extended_error = self.reserve(SHORT_DATA_BYTES, space).then_some(code);
         }
     }
 
@@ -79,7 +80,8 @@ impl<'s> Opt<'s> {
     /// Writes the record into `out`, which has [`Self::len`] octets.
     ///
     /// ```text
-    /// 00 | TYPE 41 | CLASS: our payload size | TTL: extended RCODE (8), version (8), DO (1), Z (15) | RDLENGTH | options
+    /// 00 | TYPE 41 | CLASS: our payload size
+    /// TTL: extended RCODE (8), version (8), DO (1), Z (15) | RDLENGTH | options
     /// ```
     #[inline]
     pub(super) fn write(&self, out: &mut [u8]) {

@@ -22,8 +22,8 @@ use crate::zone::{Apex, Located, LookupCursor, Names, NextRead, Slot, Zone, Zone
 ///
 /// [`respond`](crate::answer::respond) does all at once. Whoever has several requests reads them all first, lets each
 /// [`Self::locate`] its zone and then [`Self::advance`] a step at a time, and fetches what that yields; then the
-/// [`Self::target_cursors`] in the same way. What is not in the caches is then waited for once a step, and not once for each
-/// request. Where there are very many zones, the [`Self::slots`] of all and then the zones there come first.
+/// [`Self::target_cursors`] in the same way. What is not in the caches is then waited for once a step, and not once
+/// for each request. Where there are very many zones, the [`Self::slots`] of all and then the zones there come first.
 pub struct PendingQuery<'q, 'z> {
     octets: &'q [u8],
     /// The ID and the second word of the header.
@@ -46,8 +46,8 @@ enum Search<'z> {
 }
 
 impl<'q, 'z> PendingQuery<'q, 'z> {
-    /// Reads a request. `None` for what is not to be answered: too short for a header, or itself a response, since two servers
-    /// would otherwise answer each other for ever.
+    /// Reads a request. `None` for what is not to be answered: too short for a header, or itself a response, since two
+    /// servers would otherwise answer each other for ever.
     #[inline]
     pub fn read(octets: &'q [u8]) -> Option<Self> {
         let header = Header::read(octets).filter(|header| !header.is_response())?;
@@ -55,7 +55,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         Some(Self { octets, id: header.id, flags: header.flags, request, search: Search::Ahead })
     }
 
-    /// What the search for the zone reads first: where it is told which zone that is.
+    /// The slots of the set of zones that the search for the zone reads first.
     pub fn slots(&self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Slot> {
         self.request.message().into_iter().flat_map(|message| zones.slots(&message.name))
     }
@@ -78,8 +78,8 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         };
     }
 
-    /// Takes one step of the search for the answer, and yields what the next step reads; see [`LookupCursor::advance`]. Nothing where
-    /// no zone was found.
+    /// Takes one step of the search for the answer, and yields what the next step reads; see
+    /// [`LookupCursor::advance`]. Nothing where no zone was found.
     #[inline]
     pub fn advance(&mut self) -> [Option<NextRead<'z>>; 2] {
         match &mut self.search {
@@ -88,7 +88,8 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
     }
 
-    /// The searches for other names that follow from what was found, and the names of their zone; see [`Zone::target_cursors`].
+    /// The searches for other names that follow from what was found, and the names of their zone; see
+    /// [`Zone::target_cursors`].
     #[inline]
     pub fn target_cursors(&self) -> Option<(&'z Names, impl Iterator<Item = LookupCursor<'z>> + use<'z>)> {
         let (Request::Query(message), Search::Within(zone, cursor)) = (&self.request, &self.search) else {
@@ -97,7 +98,8 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         Some((zone.names(), zone.target_cursors(cursor, message.qtype)))
     }
 
-    /// Answers, as [`respond`](crate::answer::respond) does. `snapshot` has the zones with which the search began, if it did.
+    /// Answers, as [`respond`](crate::answer::respond) does. `snapshot` has the zones with which the search began, if
+    /// it did.
     pub fn respond(&mut self, snapshot: &'z Arc<Snapshot>, context: &RequestContext, reply: &mut [u8]) -> Response {
         self.locate(&snapshot.zones, &mut snapshot.zones.only());
         let message = match self.request.message() {
@@ -153,8 +155,8 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
     }
 
-    /// Replies to a query that is signed with a key, of which none is known: NOTAUTH, and why in a TSIG record that is not signed
-    /// (RFC 8945 §5.2.1, §5.3.2). Where that has no room, TC tells to ask over TCP.
+    /// Replies to a query that is signed with a key, of which none is known: NOTAUTH, and why in a TSIG record that is
+    /// not signed (RFC 8945 §5.2.1, §5.3.2). Where that has no space, TC is set, so that the client asks over TCP.
     #[cold]
     fn refuse_key(
         &self,
@@ -166,9 +168,9 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         let Some(tsig) = message.trailer.tsig(self.octets) else { return self.refuse(Rcode::FORMERR, reply) };
         let (question, edns) = (message.question(), message.trailer.edns.as_ref());
         let limit = reply_bytes_max(settings, edns, context.transport);
-        let room = (limit - question.end()).checked_sub(tsig.refusal_bytes());
-        let is_truncated = room.is_none_or(|room| room < OPT_BYTES);
-        let opt = Opt::new(edns, settings, context.transport, room.filter(|_| !is_truncated).unwrap_or(OPT_BYTES));
+        let space = (limit - question.end()).checked_sub(tsig.refusal_bytes());
+        let is_truncated = space.is_none_or(|space| space < OPT_BYTES);
+        let opt = Opt::new(edns, settings, context.transport, space.filter(|_| !is_truncated).unwrap_or(OPT_BYTES));
         let draft = Reply::new(reply, self.octets, &question, limit - opt.len());
         let flags = self.reply_flags(Rcode::NOTAUTH) | if is_truncated { flag::TC } else { 0 };
         let mut length = draft.finish(self.id, flags, &opt);

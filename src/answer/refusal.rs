@@ -16,10 +16,11 @@ pub enum Refusal {
     Failed,
 }
 
-/// Writes a reply without any record: the header of the message, and its question where it is a plain one. Nothing for what is no
-/// query.
+/// Writes a reply without any record: the header of the message, and its question where it is a plain one. Nothing for
+/// what is no query.
 ///
-/// Repeating the question lets resolvers match the reply to what they asked; EDNS is left out, since the OPT record was not read.
+/// Repeating the question lets resolvers match the reply to what they asked; EDNS is left out, since the OPT record
+/// was not read.
 #[must_use]
 pub fn refuse(message: &[u8], refusal: Refusal, reply: &mut [u8]) -> Response {
     let header = Header::read(message).filter(|header| !header.is_response() && reply.len() >= HEADER_BYTES);

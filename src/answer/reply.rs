@@ -52,7 +52,8 @@ pub(super) struct Owner {
     prefix: usize,
 }
 
-/// A target of an RRset: a name for which additional records are looked for. Never kept, so that its size does not matter.
+/// A target of an RRset: a name for which additional records are looked for. Never kept, so that its size does not
+/// matter.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum TargetName {
     /// In the reply.
@@ -177,7 +178,8 @@ impl<'b> Reply<'b> {
         Ok(())
     }
 
-    /// Rewrites the pointers in the RDATA of an RRset that was copied to `start`, unless it stands where it was laid out for.
+    /// Rewrites the pointers in the RDATA of an RRset that was copied to `start`, unless it stands where it was laid
+    /// out for.
     fn fix_pointers(&mut self, start: usize, owner: Owner, rrset: &Rrset<'_>) {
         if owner.skip == 0 && owner.position.at == QNAME_OFFSET && start == first_record(owner.position.bytes) {
             return;
@@ -222,7 +224,8 @@ impl<'b> Reply<'b> {
         self.counts[section as usize] += rrset.record_count + signatures;
     }
 
-    /// Puts an RRset, with signatures where wanted, whose `owner` is written out, but for what stands at `suffix` already.
+    /// Puts an RRset, with signatures where wanted, whose `owner` is written out, but for what stands at `suffix`
+    /// already.
     ///
     /// # Errors
     /// [`Full`].
@@ -349,7 +352,8 @@ impl<'b> Reply<'b> {
     pub(super) fn is_target(&self, target: &TargetName, name: &[u8]) -> bool {
         match target {
             TargetName::At(at) => is_at(&self.octets[..self.length], *at, name),
-            TargetName::Read(read) => read.as_ref().as_bytes().eq_ignore_ascii_case(name), // Length octets are below `A`.
+            // Length octets are below `A`.
+            TargetName::Read(read) => read.as_ref().as_bytes().eq_ignore_ascii_case(name),
             TargetName::Unknown => true,
         }
     }
@@ -381,7 +385,8 @@ impl<'b> Reply<'b> {
         }
     }
 
-    /// The owner of what was put for a name there, in which no pointer leads to it; `None` if the owner was written out.
+    /// The owner of what was put for a name there, in which no pointer leads to it; `None` if the owner was written
+    /// out.
     pub(super) fn target_owner(&self, target: &TargetName, node: Node<'_>) -> Option<Owner> {
         let at = match target {
             TargetName::At(at) => *at,

@@ -31,7 +31,8 @@ pub(super) struct Message<'q> {
 }
 
 impl<'q> Request<'q> {
-    /// Reads a message whose header is read. What stands behind the header is looked at only where the OPCODE is implemented.
+    /// Reads a message whose header is read. What stands behind the header is looked at only where the OPCODE is
+    /// implemented.
     #[inline]
     pub(super) fn read(message: &'q [u8], header: Header) -> Self {
         match header.opcode() {

@@ -5,7 +5,7 @@ use crate::answer::code::{ExtendedError, Rcode};
 /// How a request was answered.
 pub(super) struct Status {
     pub(super) rcode: Rcode,
-    /// Whether the answer to the name that was asked is ours to give (RFC 1035 §4.1.1, AA).
+    /// Whether the answer comes from a zone that is served (RFC 1035 §4.1.1, AA).
     pub(super) is_authoritative: bool,
     pub(super) is_truncated: bool,
     /// The extended error, if one explains more than the RCODE (RFC 8914).
@@ -13,17 +13,17 @@ pub(super) struct Status {
 }
 
 impl Status {
-    /// An answer of ours.
+    /// An answer of a zone that is served.
     pub(super) fn authoritative(rcode: Rcode) -> Self {
         Self { rcode, is_authoritative: true, is_truncated: false, extended_error: None }
     }
 
-    /// Nothing that a zone says.
+    /// An error that no zone has a part in.
     pub(super) fn error(rcode: Rcode) -> Self {
         Self { is_authoritative: false, ..Self::authoritative(rcode) }
     }
 
-    /// No zone of ours, or nothing that we tell.
+    /// In no zone that is served, or hidden.
     pub(super) fn refused() -> Self {
         Self { extended_error: Some(ExtendedError::NOT_AUTHORITATIVE), ..Self::error(Rcode::REFUSED) }
     }

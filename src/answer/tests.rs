@@ -1,4 +1,4 @@
-//! What `respond` makes of queries, told as text.
+//! What `respond` makes of queries, described as text.
 
 mod fit;
 mod keys;
@@ -73,23 +73,23 @@ fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-/// Sends a message as somebody and reads the reply, which is the same at once and in steps, and behind another query for the
-/// same zone.
+/// Sends a message as somebody and reads the reply, which is the same at once and in steps, and behind another query
+/// for the same zone.
 fn send_from(snapshot: &Arc<Snapshot>, query: &[u8], context: &RequestContext) -> Option<Vec<u8>> {
     let mut reply = vec![0xEE; MESSAGE_BYTES_MAX];
     let untouched = reply.clone();
-    let verdict = respond(snapshot, query, context, &mut reply);
+    let response = respond(snapshot, query, context, &mut reply);
     let mut last = None;
     for _ in 0..2 {
         let mut stepwise = untouched.clone();
-        let asked = PendingQuery::read(query).map(|mut asked| {
-            asked.locate(&snapshot.zones, &mut last);
-            let _fetched = [(); LookupCursor::STEPS].map(|()| asked.advance());
-            asked.respond(snapshot, context, &mut stepwise)
+        let stepwise_response = PendingQuery::read(query).map(|mut pending| {
+            pending.locate(&snapshot.zones, &mut last);
+            let _next_reads = [(); LookupCursor::STEPS].map(|()| pending.advance());
+            pending.respond(snapshot, context, &mut stepwise)
         });
-        assert_eq!((&asked.unwrap_or(Response::Drop), &stepwise), (&verdict, &reply));
+        assert_eq!((&stepwise_response.unwrap_or(Response::Drop), &stepwise), (&response, &reply));
     }
-    match verdict {
+    match response {
         Response::Drop => None,
         Response::Stream { .. } => panic!("a stream is asked for by the name of one alone"),
         Response::Reply { length, .. } => Some(reply[..length].to_vec()),
@@ -97,7 +97,7 @@ fn send_from(snapshot: &Arc<Snapshot>, query: &[u8], context: &RequestContext) -
 }
 
 /// A reply as text: flags and RCODE, then the sections, each record `owner TTL type RDATA`, parted by `/`.
-fn told(reply: &[u8]) -> String {
+fn described(reply: &[u8]) -> String {
     let header = Header::read(reply).expect("whole");
     let mut text = format!("{}", header.flags & 0xF);
     for (bit, name) in [(flag::AA, " aa"), (flag::TC, " tc")] {
@@ -129,7 +129,7 @@ fn told(reply: &[u8]) -> String {
 }
 
 fn ask(snapshot: &Arc<Snapshot>, ask: Ask<'_>) -> String {
-    told(&send(snapshot, &ask.message(), ask.transport).expect("a reply"))
+    described(&send(snapshot, &ask.message(), ask.transport).expect("a reply"))
 }
 
 fn snapshot(zones: &[(&str, &str)]) -> Arc<Snapshot> {
@@ -245,9 +245,9 @@ fn answers_are_those_of_rfc_1034_section_4_3_2() {
 fn a_dname_result_that_is_too_long_is_yxdomain() {
     let long = "a23456789.".repeat(20);
     let zone = format!("d DNAME {}target", "b23456789.".repeat(5));
-    let told = ask(&snapshot(&[("example.", &zone)]), Ask::new(&format!("{long}d.example. A")));
-    assert!(told.starts_with("6 aa | d.example. 300 DNAME"), "{told}");
-    assert!(!told.contains("CNAME"), "{told}");
+    let described = ask(&snapshot(&[("example.", &zone)]), Ask::new(&format!("{long}d.example. A")));
+    assert!(described.starts_with("6 aa | d.example. 300 DNAME"), "{described}");
+    assert!(!described.contains("CNAME"), "{described}");
 }
 
 #[test]
@@ -275,11 +275,11 @@ fn an_rrset_that_does_not_fit_is_left_out_whole() {
 fn required_glue_that_does_not_fit_sets_tc_and_other_glue_does_not() {
     let glue = |name: &str| (0..40).map(|index| format!("{name} A 192.0.2.{index}\n")).collect::<String>();
     let required = format!("cut NS a.cut\n{}", glue("a.cut"));
-    let told = ask(&snapshot(&[("example.", &required)]), Ask::new("x.cut.example. A"));
-    assert_eq!(told.trim_end(), "0 tc | | |");
+    let described = ask(&snapshot(&[("example.", &required)]), Ask::new("x.cut.example. A"));
+    assert_eq!(described.trim_end(), "0 tc | | |");
     let sibling = format!("cut NS a.sib\nsib NS a.sib\n{}", glue("a.sib"));
-    let told = ask(&snapshot(&[("example.", &sibling)]), Ask::new("x.cut.example. A"));
-    assert_eq!(told.trim_end(), "0 | | cut.example. 300 NS a.sib.example. |");
+    let described = ask(&snapshot(&[("example.", &sibling)]), Ask::new("x.cut.example. A"));
+    assert_eq!(described.trim_end(), "0 | | cut.example. 300 NS a.sib.example. |");
 }
 
 #[test]
@@ -322,12 +322,16 @@ fn what_cannot_be_read_is_refused_and_what_is_no_query_dropped() {
         assert_eq!(send(&snapshot, &good[..length], Transport::Udp), None, "{length}");
     }
     for length in 12..good.len() {
-        assert_eq!(told(&send(&snapshot, &good[..length], Transport::Udp).expect("a reply")), "1 | | |", "{length}");
+        assert_eq!(
+            described(&send(&snapshot, &good[..length], Transport::Udp).expect("a reply")),
+            "1 | | |",
+            "{length}"
+        );
     }
-    assert_eq!(told(&changed(5, 0).expect("a reply")), "1 | | |");
-    assert_eq!(told(&changed(5, 2).expect("a reply")), "1 | | |");
-    assert_eq!(told(&changed(2, 0x21).expect("a reply")), "4 | | |");
-    assert_eq!(told(&changed(12, 0xC0).expect("a reply")), "1 | | |");
+    assert_eq!(described(&changed(5, 0).expect("a reply")), "1 | | |");
+    assert_eq!(described(&changed(5, 2).expect("a reply")), "1 | | |");
+    assert_eq!(described(&changed(2, 0x21).expect("a reply")), "4 | | |");
+    assert_eq!(described(&changed(12, 0xC0).expect("a reply")), "1 | | |");
     let reply = changed(3, 0xBF).expect("a reply");
     assert_eq!(&reply[..4], b"\x12\x34\x85\x00", "RD is copied, RA, Z, AD, CD and the RCODE are not");
 }
@@ -353,7 +357,7 @@ fn probe(nonce: u64) -> Vec<u8> {
 fn canary_reply(snapshot: &Arc<Snapshot>, query: &[u8], source: &str) -> String {
     let context =
         RequestContext { transport: Transport::Udp, source: address(source), worker: 1023, now: Duration::ZERO };
-    told(&send_from(snapshot, query, &context).expect("a reply")).trim_end().to_owned()
+    described(&send_from(snapshot, query, &context).expect("a reply")).trim_end().to_owned()
 }
 
 #[test]
@@ -375,7 +379,7 @@ fn a_canary_tells_its_own_asker_which_worker_really_answered() {
         RequestContext { transport: Transport::Udp, source: address("100::64"), worker: 0, now: Duration::ZERO };
     let reply = send_from(&snapshot, &query, &context).expect("a reply");
     assert!(reply.ends_with(b"\x00\x03\x00\x04site"), "NSID stands last: {reply:?}");
-    assert_eq!(told(&reply).trim_end(), "0 aa | 00000000000000000002.fated. 0 TXT \"0\" | |");
+    assert_eq!(described(&reply).trim_end(), "0 aa | 00000000000000000002.fated. 0 TXT \"0\" | |");
 
     for source in ["192.0.0.101", "100::65", "127.0.0.1", "::ffff:192.0.0.100"] {
         assert_eq!(canary_reply(&snapshot, &query, source), "5 | | |", "{source} may not ask");
@@ -444,8 +448,8 @@ fn signatures_come_with_what_they_cover_when_they_are_wanted() {
     assert!(!ask(&snapshot, Ask::new("a.example. A")).contains("RRSIG"));
     assert_eq!(ask(&snapshot, Ask::new("a.example. A").with_do()).matches("RRSIG A").count(), 1);
     let owners = |question: &str| -> Vec<String> {
-        let told = ask(&snapshot, Ask::new(question).with_do());
-        let words = told.split(['|', '/']).map(|record| record.split_whitespace().collect::<Vec<_>>());
+        let described = ask(&snapshot, Ask::new(question).with_do());
+        let words = described.split(['|', '/']).map(|record| record.split_whitespace().collect::<Vec<_>>());
         words.filter(|words| words.get(2) == Some(&"NSEC")).map(|words| words[0].to_owned()).collect()
     };
     assert_eq!(owners("a.example. TXT"), ["a.example."]);

@@ -1,7 +1,8 @@
 //! From the question to the records: RFC 1034 §4.3.2 as RFC 2308, 4035, 4592, 5155, 6604, 6672 and 9471 have it.
 //!
-//! A walk goes from name to name of a chain of aliases. For each it puts answers, and notes what belongs behind them: proofs and
-//! what leads to additional records. Both are put in one place at the end, so that no way to end a walk can forget them.
+//! A walk goes from name to name of a chain of aliases. For each it puts answers, and notes what belongs behind them:
+//! proofs and what leads to additional records. Both are put in one place at the end, so that no way to end a walk can
+//! forget them.
 
 mod additional;
 
@@ -38,8 +39,8 @@ pub(super) struct Scope<'z> {
 impl<'z> Scope<'z> {
     /// Where the target of an alias of `zone` stands, with its hash; `None` where it is not looked for.
     ///
-    /// In a zone of its own it is looked for only where that is allowed. What `zone` delegates it refers to as it would if nobody
-    /// served the child here; but about a zone below it without a cut it can say nothing.
+    /// In a zone of its own it is looked for only where that is allowed. What `zone` delegates it refers to as it
+    /// would if nobody served the child here; but about a zone below it without a cut it can say nothing.
     fn target(
         &self,
         zone: &'z Zone,
@@ -61,8 +62,8 @@ impl<'z> Scope<'z> {
     }
 }
 
-/// Puts all that answers a question for `name` into `reply`; `cursor` is the search that [`locate`] began in `zone`. A reply that is
-/// truncated has no records.
+/// Puts all that answers a question for `name` into `reply`; `cursor` is the search that [`locate`] began in `zone`. A
+/// reply that is truncated has no records.
 pub(super) fn answer<'z>(
     scope: Scope<'z>,
     (zone, cursor): (&'z Zone, &LookupCursor<'z>),
@@ -84,8 +85,9 @@ pub(super) fn answer<'z>(
     if status.is_truncated { answer_compressed(scope, &first, qtype, found, status, reply) } else { status }
 }
 
-/// Walks once more where the reply was truncated, with all names compressed as far as they can be. What then still does not fit is
-/// truncated: nobody may use what such a reply holds, and nobody is to be flooded with it (RFC 2181 §9).
+/// Walks once more where the reply was truncated, with all names compressed as far as they can be. What then still
+/// does not fit is truncated: nobody may use what such a reply holds, and nobody is to be flooded with it (RFC 2181
+/// §9).
 #[cold]
 fn answer_compressed<'z>(
     scope: Scope<'z>,
@@ -157,7 +159,8 @@ impl<'z, 'r, 'b> Walk<'z, 'r, 'b> {
         }
     }
 
-    /// Answers for `first`, which stands where `found` says, for the aliases that follow from it, and for what was noted.
+    /// Answers for `first`, which stands where `found` says, for the aliases that follow from it, and for what was
+    /// noted.
     fn run(mut self, first: &ChainName<'z, '_>, found: Found<'z>) -> Status {
         let walked = match self.step(first, found) {
             Ok(Step::Done) => Ok(()),
@@ -214,7 +217,8 @@ impl<'z, 'r, 'b> Walk<'z, 'r, 'b> {
             Found::Dname { owner, labels } => self.redirect(link, owner, labels),
             Found::NoMatch(no_match) => match link.zone.wildcard(&no_match) {
                 Some(node) => {
-                    // What is answered from here on comes from a wildcard, and that nothing stands closer is to be proved.
+                    // What is answered from here on comes from a wildcard, and that nothing stands closer is to be
+                    // proved.
                     self.proofs.synthesis(link, &no_match, self.reply);
                     let owner = self.reply.synthesised_owner(link.position, node.name_octets().len());
                     self.answer_from(link, node, owner, Some(&no_match))

@@ -1,7 +1,7 @@
 //! Queries that are read before the first of them is answered, so that their answers wait for memory together: one
 //! after the other they would each wait alone.
 //!
-//! Refuses to know where queries come from. What will be read is [`answer`](crate::answer)'s to tell.
+//! Refuses to know where queries come from. [`answer`](crate::answer) says what will be read.
 
 use arrayvec::ArrayVec;
 
@@ -17,8 +17,8 @@ const FAR_ZONES_MIN: usize = 1000;
 /// From so many names on, the targets of records are fetched ahead too; the caches hold fewer.
 const FAR_NAMES_MIN: usize = 50_000;
 
-/// The most slots of the set of zones that are fetched: a query has one for each number of labels that some apex has, most
-/// often one or two.
+/// The most slots of the set of zones that are fetched: a query has one for each number of labels that some apex has,
+/// most often one or two.
 const SLOTS_MAX: usize = 2 * GROUP;
 
 /// Cache lines of a zone that every search reads.
@@ -30,8 +30,8 @@ const TARGETS_MAX: usize = 2 * GROUP;
 /// What was read of the queries of a group; `None` for one that is not to be answered.
 pub type Read<'q, 'z> = ArrayVec<Option<PendingQuery<'q, 'z>>, GROUP>;
 
-/// Reads the first queries of `queries`, a group at most, into `read`, which is empty, and lets what their answers need be
-/// fetched.
+/// Reads the first queries of `queries`, a group at most, into `read`, which is empty, and lets what their answers
+/// need be fetched.
 #[inline]
 pub fn read_ahead<'q, 'z>(snapshot: &'z Snapshot, queries: impl Iterator<Item = &'q [u8]>, read: &mut Read<'q, 'z>) {
     let zones = &snapshot.zones;

@@ -1,8 +1,8 @@
 //! Domain names: wire form, presentation form, comparison, canonical order.
 //!
-//! Owns [`Name`], its borrowed twin [`NameRef`] and [`SharedName`]; all are valid by construction (RFC 1035 §3.1: labels
-//! of 1 to 63 octets, 255 octets in all, the root last). Knows nothing of messages except how a compressed name is followed
-//! (§4.1.4). Letter case is kept and ignored in comparisons (RFC 4343); order is RFC 4034 §6.1.
+//! Owns [`Name`], its borrowed twin [`NameRef`] and [`SharedName`]; all are valid by construction (RFC 1035 §3.1:
+//! labels of 1 to 63 octets, 255 octets in all, the root last). Knows nothing of messages except how a compressed name
+//! is followed (§4.1.4). Letter case is kept and ignored in comparisons (RFC 4343); order is RFC 4034 §6.1.
 
 mod shared;
 mod text;

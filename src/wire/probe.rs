@@ -1,14 +1,16 @@
-//! Probes: the queries by which the prover asks one worker of its own process whether it answers, as both their ends know them.
+//! Probes: the queries by which the prover asks one worker of its own process whether it answers, as both their ends
+//! know them.
 //!
 //! ```text
-//!  header | QNAME QTYPE QCLASS | OPT: NSID (empty) | 65001: token (8 octets) nonce (8) worker (2) | end of the message
+//! header | QNAME QTYPE QCLASS | OPT: NSID (empty) | 65001: token (8 octets) nonce (8) worker (2) | end of message
 //! ```
 //!
-//! The nonce is the secret by which workers know the prover, the token the one by which the prover knows a reply; it is new for each
-//! probe, and stands behind the reply too. Neither ever leaves the machine. The name of a canary repeats the token, so that whoever
-//! answers in a worker's place repeats it too. The option that steers a probe stands last, at a fixed distance from the end of the
-//! message, where a reuseport filter finds it; its code is one for local use, so that the message is well-formed and the option
-//! ignored by whoever gets it. Sources: RFC 6891 §6.1.2 and §9, RFC 5001 (NSID), RFC 3225 (DO).
+//! The nonce is the secret by which workers know the prover, the token the one by which the prover knows a reply; it
+//! is new for each probe, and stands behind the reply too. Neither ever leaves the machine. The name of a canary
+//! repeats the token, so that whoever answers in a worker's place repeats it too. The option that steers a probe
+//! stands last, at a fixed distance from the end of the message, where a reuseport filter finds it; its code is one
+//! for local use, so that the message is well-formed and the option ignored by whoever gets it. Sources: RFC 6891
+//! §6.1.2 and §9, RFC 5001 (NSID), RFC 3225 (DO).
 
 use crate::wire::message::{HEADER_BYTES, OPT_BYTES, option};
 use crate::wire::{Class, NameRef, Type};

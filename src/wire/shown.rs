@@ -1,7 +1,8 @@
 //! Text from outside, such as the name of a file, as it may be shown: on a terminal, in a log, on a page.
 //!
-//! Whoever names a file could otherwise move the cursor, colour what follows, or make lines of a log. What has no place in one
-//! line is written as an escape; everything else stays as it is, a backslash too, so that what was shown once stays the same.
+//! Whoever names a file could otherwise move the cursor, colour what follows, or make lines of a log. What has no
+//! place in one line is written as an escape; everything else stays as it is, a backslash too, so that what was shown
+//! once stays the same.
 
 use core::fmt::{self, Write};
 use std::borrow::Cow;
@@ -41,7 +42,8 @@ pub fn lines(text: &str) -> String {
 /// Writes one character, or an escape for it.
 fn write(character: char, out: &mut impl Write) -> fmt::Result {
     match character {
-        // What turns the direction of writing (Unicode TR 9 §2) or ends a line (TR 14 §5) tells something else than it says.
+        // What turns the direction of writing (Unicode TR 9 §2) or ends a line (TR 14 §5) tells something else than it
+        // says.
         '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{061C}' | '\u{FEFF}' => {
             write!(out, "{}", character.escape_unicode())
         }

@@ -18,7 +18,8 @@ const ID_BYTES: usize = 4;
 ///
 /// ```text
 /// key name | TYPE 250 | CLASS ANY | TTL 0 | RDLENGTH
-/// algorithm name | Time Signed (48) | Fudge (16) | MAC Size (16) | MAC | Original ID (16) | Error (16) | Other Len (16) | Other
+/// algorithm name | Time Signed (48) | Fudge (16) | MAC Size (16) | MAC | Original ID (16) | Error (16)
+/// Other Len (16) | Other
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Tsig<'m> {
@@ -41,9 +42,9 @@ pub struct Tsig<'m> {
 }
 
 impl<'m> Tsig<'m> {
-    /// Reads the record at `at`, which is a whole record of that type; what is signed stands in front of it. `None` where it is
-    /// malformed: of another class than ANY, or its RDATA is not what the fields say. Its TTL is not looked at, as BIND and Knot do
-    /// not either.
+    /// Reads the record at `at`, which is a whole record of that type; what is signed stands in front of it. `None`
+    /// where it is malformed: of another class than ANY, or its RDATA is not what the fields say. Its TTL is not
+    /// looked at, as BIND and Knot do not either.
     pub fn read(message: &'m [u8], at: usize) -> Option<Self> {
         let (key, head_at) = Name::read(message, at).ok()?;
         let head = message.get(head_at..)?.first_chunk::<HEAD_BYTES>()?;
@@ -78,8 +79,8 @@ impl<'m> Tsig<'m> {
         self.algorithm.as_ref().len() + TIME_BYTES + 2 + ID_BYTES + 2
     }
 
-    /// Writes the record that says why this one is refused, unsigned (RFC 8945 §5.3.2), into a reply with this ID: `out` has
-    /// [`Self::refusal_bytes`] octets.
+    /// Writes the record that says why this one is refused, unsigned (RFC 8945 §5.3.2), into a reply with this ID:
+    /// `out` has [`Self::refusal_bytes`] octets.
     pub fn write_refusal(&self, id: u16, error: u16, out: &mut [u8]) {
         let [length, class, rtype] =
             [self.refusal_rdata_bytes() as u16, Class::ANY.0, Type::TSIG.0].map(u16::to_be_bytes);

@@ -42,15 +42,16 @@ pub struct NoMatch<'z> {
 
 /// A search for a name that is under way: what it looks for, how far it is, perhaps what it will find. `Copy`.
 ///
-/// [`Zone::lookup_with`] ends the search, however far it is. Whoever has several searches lets each [`Self::advance`] before the
-/// first ends, and fetches what it yields: then all wait for memory together, once a step.
+/// [`Zone::lookup_with`] ends the search, however far it is. Whoever has several searches lets each [`Self::advance`]
+/// before the first ends, and fetches what it yields: then all wait for memory together, once a step.
 #[derive(Clone, Copy)]
 pub struct LookupCursor<'z> {
     /// The hash of the name just below the apex, where cuts most often are.
     below_apex: NameHash,
     /// The hash of the whole name, or again that of the name below the apex.
     whole: NameHash,
-    /// Whether `whole` is that of the whole name: such a name may exist, one that is longer than any of the zone does not.
+    /// Whether `whole` is that of the whole name: such a name may exist, one that is longer than any of the zone does
+    /// not.
     is_whole: bool,
     step: Step,
     /// A node whose hash looks like `whole`, or else one whose hash looks like `below_apex`.
@@ -88,8 +89,8 @@ impl<'z> LookupCursor<'z> {
         Self { below_apex: hash, whole: hash, is_whole: true, step: Step::Buckets, candidate: None }
     }
 
-    /// Takes one step of the search in `names`, the names of its zone, and yields what the next step reads. Reads what the step
-    /// before yielded.
+    /// Takes one step of the search in `names`, the names of its zone, and yields what the next step reads. Reads what
+    /// the step before yielded.
     #[inline]
     pub fn advance(&mut self, names: &'z Names) -> [Option<NextRead<'z>>; 2] {
         let hashes = [Some(self.whole), Some(self.below_apex).filter(|below_apex| *below_apex != self.whole)];
@@ -134,8 +135,8 @@ impl Zone {
         if cursor.is_whole { cursor.whole } else { name.hash(self.seed) }
     }
 
-    /// The searches for other names of the zone that follow from the node that `cursor` has found, if `qtype` is asked for: their
-    /// addresses, most often. None where no node was found.
+    /// The searches for other names of the zone that follow from the node that `cursor` has found, if `qtype` is asked
+    /// for: their addresses, most often. None where no node was found.
     #[inline]
     pub fn target_cursors<'z>(
         &'z self,

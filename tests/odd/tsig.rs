@@ -1,4 +1,5 @@
-//! TSIG of keys that nobody knows (RFC 8945 §5.2): what it means to at least two of NSD, Knot and BIND, it means to us.
+//! TSIG of keys that nobody knows (RFC 8945 §5.2): what it means to at least two of NSD, Knot and BIND, it means to
+//! us.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! TC is set only where the whole answer has no room, however its names are compressed: `hickory-proto` writes it anew.
+//! TC is set only where the whole answer has no room, however its names are compressed: `hickory-proto` writes it
+//! anew.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};

@@ -39,8 +39,8 @@ const MEANT: [(&str, Allows); 2] = [
 /// Judges the reply of the tested server against three peers.
 ///
 /// [`compare::judge`] has NSD and Knot, and the closed list of deliberate differences; BIND is the third voice. Of
-/// BIND's additional section nothing is held against anybody: asked to be brief, it leaves out what is not glue. Nor is
-/// CD, which it copies though RFC 4035 §3.1.6 would have it cleared.
+/// BIND's additional section nothing is held against anybody: asked to be brief, it leaves out what is not glue. Nor
+/// is CD, which it copies though RFC 4035 §3.1.6 would have it cleared.
 pub(crate) fn judge(case: &Case<'_>, named: &Message) -> Verdict {
     let detail = || {
         let [nsd, knot, bind, tested] = [case.nsd, case.knot, named, case.tested].map(compare::show);

@@ -1,5 +1,5 @@
-//! One round: a world, four servers that serve it, questions in every way, a verdict on each, and a proof that each answer
-//! came from the server that was meant.
+//! One round: a world, four servers that serve it, questions in every way, a verdict on each, and a proof that each
+//! answer came from the server that was meant.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,7 +50,8 @@ struct Round {
     record: Record,
 }
 
-/// Runs the round of a seed with so many questions; what it found is added to `tally`, everything is kept below `keep`.
+/// Runs the round of a seed with so many questions; what it found is added to `tally`, everything is kept below
+/// `keep`.
 pub(crate) fn run(seed: u64, questions: usize, keep: &Path, tally: &mut Tally) {
     let mut dice = Dice::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let record = Record::new(keep, seed);

@@ -1,9 +1,10 @@
 //! Who answers: that a port belongs to the one server that was started on it, before and after questions are asked.
 //!
-//! A run in which *every* answer differs is hardly a fault of answers. What makes one, tried with real servers: a second
-//! server on the same port (BIND joins the UDP port of any server of its user that shares it, and goes on without TCP), a
-//! server of an earlier run that still has the port, a server that has other zones than it was meant to, or that was asked
-//! before it had them. Each server of a run has an identity of its own, and each run a serial of its own.
+//! A run in which *every* answer differs is hardly a fault of answers. What makes one, tried with real servers: a
+//! second server on the same port (BIND joins the UDP port of any server of its user that shares it, and goes on
+//! without TCP), a server of an earlier run that still has the port, a server that has other zones than it was meant
+//! to, or that was asked before it had them. Each server of a run has an identity of its own, and each run a serial of
+//! its own.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Random zones that every peer loads: few labels, so that names meet; every kind of name beside, above and below every
-//! other; every form of proof.
+//! Random zones that every peer loads: few labels, so that names meet; every kind of name beside, above and below
+//! every other; every form of proof.
 //!
 //! The same seed makes the same zones, but for the keys and signatures of signed ones.
 

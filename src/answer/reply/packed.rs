@@ -1,7 +1,7 @@
 //! Records put with every name compressed against all before it, and written out where no pointer reaches.
 //!
-//! Slow, and so done only where a reply would be truncated otherwise, and might fit this way. Allocates nothing, but searches and
-//! hashes. Apart from `reply.rs`, whose type it extends, by size and speed.
+//! Slow, and so done only where a reply would be truncated otherwise, and might fit this way. Allocates nothing, but
+//! searches and hashes. Apart from `reply.rs`, whose type it extends, by size and speed.
 
 use arrayvec::ArrayVec;
 
@@ -54,7 +54,8 @@ impl Reply<'_> {
         Full
     }
 
-    /// Octets that an RRset takes at least. Where no name stands in RDATA that might be compressed, it is laid out that way.
+    /// Octets that an RRset takes at least. Where no name stands in RDATA that might be compressed, it is laid out
+    /// that way.
     fn bytes_min(&self, rrset: &Rrset<'_>) -> usize {
         let signatures = if self.wants_signatures { rrset.signatures.len() } else { 0 };
         let is_compressible = rdata::is_compressible(rrset.rtype);

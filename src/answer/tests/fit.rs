@@ -1,6 +1,6 @@
 //! An answer that fits is sent whole: names are compressed as far as they can be before TC is set.
 
-use super::{Ask, ask, send, snapshot, told};
+use super::{Ask, ask, described, send, snapshot};
 use crate::answer::Transport;
 use crate::wire::message::MESSAGE_BYTES_MAX;
 
@@ -23,7 +23,7 @@ fn a_referral_is_compressed_against_the_question() {
     let snapshot = snapshot(&[(".", &servers())]);
     for name in ["k.gtld-servers.net.", "K.gTlD-sErVeRs.NeT."] {
         let reply = send(&snapshot, &Ask::new(&format!("{name} A")).message(), Transport::Udp).expect("a reply");
-        let text = told(&reply);
+        let text = described(&reply);
         assert!(reply.len() <= 512 && text.to_lowercase().starts_with("0 | | net. "), "{text}");
         assert_eq!(
             (text.matches(" NS ").count(), text.matches(" A ").count(), text.matches(" AAAA ").count()),
@@ -49,7 +49,7 @@ fn names_out_of_the_reach_of_pointers_are_written_out() {
     let question = format!("{first}.example. A");
     let ask = Ask { transport: Transport::Tcp, ..Ask::new(&question).with_do() };
     let reply = send(&snapshot, &ask.message(), ask.transport).expect("a reply");
-    let text = told(&reply);
+    let text = described(&reply);
     assert!(text.starts_with("0 aa |"), "{} octets", reply.len());
     assert_eq!(
         (text.matches(" CNAME ").count(), text.matches(" RRSIG ").count(), text.matches(" A ").count()),
@@ -65,7 +65,7 @@ fn an_rrset_is_measured_as_it_will_be_sent() {
     let snapshot = snapshot(&[("example.", &zone)]);
     let reply =
         send(&snapshot, &Ask { transport: Transport::Tcp, ..Ask::new("10.example. PTR") }.message(), Transport::Tcp);
-    let text = told(&reply.expect("a reply"));
+    let text = described(&reply.expect("a reply"));
     assert!(text.starts_with("0 aa |"));
     assert_eq!(text.matches(" PTR ").count(), 1500);
 }
@@ -86,9 +86,9 @@ fn full_compression_never_changes_what_a_reply_says() {
             let ask = Ask { edns: Some((size, false)), ..Ask::new(question) };
             let reply = send(&snapshot, &ask.message(), Transport::Udp).expect("a reply");
             assert!(reply.len() <= usize::from(size));
-            let text = told(&reply);
+            let text = described(&reply);
             if !text.contains(" tc ") {
-                let (text, full) = (text.to_lowercase(), told(&full).to_lowercase());
+                let (text, full) = (text.to_lowercase(), described(&full).to_lowercase());
                 assert!(text == full || full.starts_with(text.trim_end()), "{question} in {size}:\n{text}\n{full}");
             }
         }
@@ -105,8 +105,8 @@ fn what_fills_a_message_to_the_last_octet_is_sent() {
         let text =
             format!("big TXT {}\"{}\"\n", format!("\"{}\" ", "x".repeat(255)).repeat(whole), "x".repeat(rest - 1));
         let snapshot = snapshot(&[("example.", &text)]);
-        let told = ask(&snapshot, Ask { transport: Transport::Tcp, ..Ask::new("big.example. TXT") });
-        assert_eq!(!told.starts_with("0 aa tc | | |"), is_sent, "{octets}");
+        let described = ask(&snapshot, Ask { transport: Transport::Tcp, ..Ask::new("big.example. TXT") });
+        assert_eq!(!described.starts_with("0 aa tc | | |"), is_sent, "{octets}");
         let edns = Ask { transport: Transport::Tcp, edns: Some((1232, false)), ..Ask::new("big.example. TXT") };
         assert!(ask(&snapshot, edns).starts_with("0 aa tc | | |"), "{octets} with EDNS");
     }

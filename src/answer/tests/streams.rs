@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::{Ask, address, ask, corners, told};
+use super::{Ask, address, ask, corners, described};
 use crate::answer::injected::{STREAM_MESSAGE_BYTES, STREAM_MESSAGES};
 use crate::answer::{MESSAGE_BYTES_MAX, RequestContext, Response, Transport, respond};
 
@@ -22,7 +22,7 @@ fn a_stream_gives_each_message_once_from_the_snapshot_it_was_begun_from() {
         let length = messages.write_next(&mut message).expect("there are more");
         assert_eq!(length, STREAM_MESSAGE_BYTES);
         let text = format!("{number} of {STREAM_MESSAGES}, 2 zones, 1700000000");
-        assert!(told(&message[..length]).contains(&text), "{number}");
+        assert!(described(&message[..length]).contains(&text), "{number}");
         assert_eq!((&message[..2], &message[12..35]), (&query[..2], &query[12..35]), "ID and question");
     }
     assert_eq!([messages.write_next(&mut message), messages.write_next(&mut message)], [None; 2]);

@@ -13,8 +13,8 @@ fn signature(rtype: &str) -> String {
 /// The owners of the NSEC records in an answer with DO.
 fn proofs(zone: &str, question: &str) -> Vec<String> {
     let snapshot = snapshot(&[("example.", zone)]);
-    let told = ask(&snapshot, Ask { transport: Transport::Tcp, ..Ask::new(question).with_do() });
-    let words = told.split(['|', '/']).map(|record| record.split_whitespace().collect::<Vec<_>>());
+    let described = ask(&snapshot, Ask { transport: Transport::Tcp, ..Ask::new(question).with_do() });
+    let words = described.split(['|', '/']).map(|record| record.split_whitespace().collect::<Vec<_>>());
     words.filter(|words| words.get(2) == Some(&"NSEC")).map(|words| words[0].to_owned()).collect()
 }
 
@@ -197,8 +197,12 @@ below HTTPS 0 ns.cut
         ("wild.example. HTTPS", format!(" x.w.example. 300 HTTPS 1 other.example. / {other}")),
         ("below.example. HTTPS", " ns.cut.example. 300 A 192.0.2.5".to_owned()),
     ] {
-        let told = ask(&snapshot, Ask::new(question));
-        assert_eq!(told.rsplit('|').next().map(str::trim_end), Some(additional.as_str()), "{question}: {told}");
+        let described = ask(&snapshot, Ask::new(question));
+        assert_eq!(
+            described.rsplit('|').next().map(str::trim_end),
+            Some(additional.as_str()),
+            "{question}: {described}"
+        );
     }
 }
 
@@ -206,9 +210,9 @@ below HTTPS 0 ns.cut
 fn a_chain_of_aliases_to_services_has_a_bound() {
     let zone: String =
         (0..40).map(|index| format!("h{index} HTTPS 0 h{}\nh{index} A 192.0.2.1\n", index + 1)).collect();
-    let told =
+    let described =
         ask(&snapshot(&[("example.", &zone)]), Ask { transport: Transport::Tcp, ..Ask::new("h0.example. HTTPS") });
-    assert_eq!((told.matches(" HTTPS ").count(), told.matches(" A ").count()), (9, 9), "{told}");
+    assert_eq!((described.matches(" HTTPS ").count(), described.matches(" A ").count()), (9, 9), "{described}");
 }
 
 #[test]
@@ -218,8 +222,8 @@ fn signatures_that_are_asked_for_are_those_of_one_rrset() {
     zone += &format!("@ {}\n@ NSEC @ SOA\n*.w {}\n", signature("SOA"), signature("TXT"));
     zone.extend(types.map(|rtype| format!("www {}\n", signature(rtype))));
     let snapshot = snapshot(&[("example.", &zone)]);
-    let told = ask(&snapshot, Ask::new("www.example. RRSIG").with_do());
-    assert_eq!((told.matches(" RRSIG ").count(), told.matches(" RRSIG A ").count()), (1, 1), "{told}");
+    let described = ask(&snapshot, Ask::new("www.example. RRSIG").with_do());
+    assert_eq!((described.matches(" RRSIG ").count(), described.matches(" RRSIG A ").count()), (1, 1), "{described}");
     assert!(ask(&snapshot, Ask::new("x.w.example. RRSIG")).contains("x.w.example. 300 RRSIG TXT "));
     assert!(ask(&snapshot, Ask::new("ns.example. RRSIG")).starts_with("0 aa | | example. 60 SOA"));
 }

@@ -1,6 +1,8 @@
-//! The additional section: what a client that got an RRset will ask for next (RFC 1034 §4.3.2 step 6, RFC 9460 §4.1, RFC 9471).
+//! The additional section: what a client that got an RRset will ask for next (RFC 1034 §4.3.2 step 6, RFC 9460 §4.1,
+//! RFC 9471).
 //!
-//! Which types that are depends on the RRset and its mode: addresses, and of the target of an alias to a service the service too.
+//! Which types that are depends on the RRset and its mode: addresses, and of the target of an alias to a service the
+//! service too.
 
 use arrayvec::ArrayVec;
 
@@ -10,7 +12,8 @@ use crate::zone::hash::LookupName;
 use crate::zone::node::{Flags, Node, Rrset, Target};
 use crate::zone::{Found, Zone};
 
-/// The most RRsets of a service whose targets are looked for, that of the answer among them (RFC 9460 §3 lets clients give up as well).
+/// The most RRsets of a service whose targets are looked for, that of the answer among them (RFC 9460 §3 lets clients
+/// give up as well).
 const SERVICES_MAX: usize = 9;
 /// The most targets of each of them.
 const SERVICE_TARGETS_MAX: usize = 32;
@@ -30,8 +33,8 @@ pub(super) struct Additional<'z> {
 impl<'z> Additional<'z> {
     /// Puts what belongs to the targets of the RRset.
     ///
-    /// In a referral, the addresses of servers at or below the cut are required (RFC 9471 §3); all else is put as far as there is
-    /// room.
+    /// In a referral, the addresses of servers at or below the cut are required (RFC 9471 §3); all else is put as far
+    /// as there is room.
     ///
     /// # Errors
     /// [`Full`] where required glue does not fit.
@@ -50,7 +53,8 @@ impl<'z> Additional<'z> {
         Ok(())
     }
 
-    /// Puts the addresses of the targets of a service; where it is an alias, the service there too, and what belongs to its targets.
+    /// Puts the addresses of the targets of a service; where it is an alias, the service there too, and what belongs
+    /// to its targets.
     fn put_services(&self, reply: &mut Reply<'_>) {
         let mut sources: ArrayVec<Self, SERVICES_MAX> = ArrayVec::new();
         sources.push(*self);
@@ -78,7 +82,8 @@ impl<'z> Additional<'z> {
         self.targets().any(|own| own.hash == target.hash)
     }
 
-    /// Puts the RRset of the same type at one name, unless it is one of `sources`. What stands below a cut is not ours to give.
+    /// Puts the RRset of the same type at one name, unless it is one of `sources`. What stands below a cut is not ours
+    /// to give.
     fn put_service(&self, target: Target, sources: &[Self], reply: &mut Reply<'_>) -> Option<Self> {
         let (name, node) = self.find(target, reply)?;
         let hidden = Flags(Flags::IS_CUT.0 | Flags::IS_OCCLUDED.0);
