@@ -3,6 +3,8 @@
 //!
 //! Refuses to know where queries come from. [`answer`](crate::answer) says what will be read.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use arrayvec::ArrayVec;
 
 use crate::answer::{LookupCursor, NextRead, PendingQuery, Snapshot};
@@ -29,6 +31,41 @@ const TARGETS_MAX: usize = 2 * GROUP;
 
 /// What was read of the queries of a group; `None` for one that is not to be answered.
 pub type Read<'q, 'z> = ArrayVec<Option<PendingQuery<'q, 'z>>, GROUP>;
+
+/// The queries of a batch, read a group at a time when the first of the group is to be answered.
+pub struct ReadAhead<'q, 'z, I> {
+    snapshot: &'z Snapshot,
+    /// The queries that are still to be answered.
+    queries: I,
+    /// What was read of the group.
+    read: Read<'q, 'z>,
+    /// How many of the group are answered.
+    answered_count: usize,
+}
+
+impl<'q, 'z, I: Iterator<Item = &'q [u8]> + Clone> ReadAhead<'q, 'z, I> {
+    /// Begins with the first of `queries`.
+    pub fn new(snapshot: &'z Snapshot, queries: I) -> Self {
+        Self { snapshot, queries, read: Read::new(), answered_count: GROUP }
+    }
+
+    /// What was read of the next query; `None` where it is not to be answered, or could not be read ahead.
+    #[inline]
+    pub fn next_pending(&mut self) -> Option<&mut PendingQuery<'q, 'z>> {
+        if self.answered_count == GROUP {
+            self.answered_count = 0;
+            self.read.clear();
+            // A panic is our bug, and not counted here: what was not read is read again where the panic of each answer
+            // is caught.
+            let _outcome = catch_unwind(AssertUnwindSafe(|| {
+                read_ahead(self.snapshot, self.queries.clone(), &mut self.read);
+            }));
+        }
+        self.queries.next();
+        self.answered_count += 1;
+        self.read.get_mut(self.answered_count - 1).and_then(Option::as_mut)
+    }
+}
 
 /// Reads the first queries of `queries`, a group at most, into `read`, which is empty, and lets what their answers
 /// need be fetched.
@@ -75,5 +112,38 @@ fn fetch(reads: [Option<NextRead<'_>>; 2]) {
             NextRead::Bucket(bucket) => prefetch(bucket),
             NextRead::Octets(octets) => prefetch(octets),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::answer::{RequestContext, Response, Transport};
+
+    #[test]
+    fn each_query_gets_what_was_read_of_it_in_every_group() {
+        let snapshot = Arc::new(Snapshot::default());
+        let context = RequestContext {
+            transport: Transport::Udp,
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            worker: 0,
+            now: Duration::ZERO,
+        };
+        // Every fifth is a response.
+        let query =
+            |id: u8| [&[0, id, if id % 5 == 0 { 0x80 } else { 0 }, 0, 0, 1], &[0; 6][..], &[0, 0, 1, 0, 1]].concat();
+        let queries: Vec<Vec<u8>> = (0..3 * GROUP as u8 - 1).map(query).collect();
+        let mut ahead = ReadAhead::new(&snapshot, queries.iter().map(Vec::as_slice));
+        for (id, query) in queries.iter().enumerate() {
+            let mut reply = [0; 512];
+            let response = ahead.next_pending().map(|pending| pending.respond(&snapshot, &context, &mut reply));
+            assert_eq!(matches!(response, Some(Response::Reply { rcode: 5, .. })), id % 5 != 0, "{id}");
+            assert_eq!(reply[..2] == query[..2], id % 5 != 0 || id == 0, "{id}");
+        }
+        assert!(ahead.next_pending().is_none(), "there is no more");
     }
 }

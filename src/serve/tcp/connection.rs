@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::messages::{FRAME_BYTES_MAX, Filled, Stop, fill, fill_from_stream};
+use super::messages::{FRAME_BYTES_MAX, Filled, Stop, fill, fill_from_stream, whole_messages};
 use super::slab::Limit;
 use crate::answer::{ReplyStream, RequestContext, Snapshot, Transport};
 use crate::metrics::TcpBlock;
 use crate::serve::admission::ConnectionPermit;
+use crate::serve::ahead::ReadAhead;
 use crate::serve::exchange::{exchange, next_message, unix_now};
 
 /// The buffers of one thread.
@@ -369,8 +370,10 @@ fn answer(permit: &ConnectionPermit, input: &[u8], output: &mut [u8], source: An
 fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: AnswerSource<'_>, begun: Instant) -> Filled {
     let snapshot = source.snapshot.load();
     let request = RequestContext { transport: Transport::Tcp, source: client, worker: source.thread, now: unix_now() };
-    let respond =
-        |query: &[u8], reply: &mut [u8]| exchange(&snapshot, query, None, &request, reply, &source.block.answers);
+    let mut ahead = ReadAhead::new(&snapshot, whole_messages(input));
+    let respond = |query: &[u8], reply: &mut [u8]| {
+        exchange(&snapshot, query, ahead.next_pending(), &request, reply, &source.block.answers)
+    };
     fill(input, output, respond, || begun.elapsed() >= TURN_TIME_MAX)
 }
 

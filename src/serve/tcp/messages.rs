@@ -2,6 +2,8 @@
 //!
 //! Refuses to know sockets and what a message means.
 
+use std::iter;
+
 use crate::answer::{HEADER_BYTES, MESSAGE_BYTES_MAX, ReplyStream, Response};
 
 /// What became of a piece of input.
@@ -69,6 +71,16 @@ pub(super) fn fill(
         }
     }
     filled
+}
+
+/// The whole messages at the start of `input`.
+pub(super) fn whole_messages(mut input: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    iter::from_fn(move || {
+        let (prefix, rest) = input.split_first_chunk()?;
+        let (message, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*prefix)))?;
+        input = rest;
+        Some(message)
+    })
 }
 
 /// Puts messages of a stream into `output`, each behind its length, as long as there is room for the longest. Returns

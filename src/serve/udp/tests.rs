@@ -14,6 +14,7 @@ use crate::answer::{Canary, Settings, Snapshot};
 use crate::metrics::UdpBlock;
 use crate::serve::thread::ThreadHandle;
 use crate::sys::mmsg::{Datagram, REPLY_BYTES_MAX, Wait};
+use crate::wire::probe::{Probe, Steer};
 
 /// A datagram in memory.
 #[derive(Clone, Debug)]
@@ -230,7 +231,8 @@ fn what_cannot_be_answered_is_dropped_or_refused_and_counted() {
 #[test]
 fn the_reply_to_a_probe_leaves_at_once_by_the_first_way_that_takes_it() {
     let source = SocketAddr::from(([192, 0, 2, 1], 9));
-    let probe = Packet { octets: canary().query(3, 9, 1232), source, is_cut_short: false };
+    let octets = Probe::canary(Steer { nonce: canary().nonce, worker: 3 }).with_id(9).to_vec();
+    let probe = Packet { octets, source, is_cut_short: false };
     let Outcome { sent, handle, clients } = run(vec![(0, vec![query(1), probe])], 1, vec![], false);
     let (to, way, reply) = &sent[0];
     assert_eq!((*to, *way, reply[1]), (source, Some(1), 9), "before the batch is sent");

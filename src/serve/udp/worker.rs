@@ -6,7 +6,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -17,7 +16,7 @@ use arc_swap::ArcSwap;
 use super::io::{DatagramIo, Queries, Received, Replies};
 use crate::answer::{Claim, PROBE_TOKEN_BYTES, RequestContext, Response, Snapshot, Transport};
 use crate::metrics::UdpBlock;
-use crate::serve::ahead::{GROUP, Read, read_ahead};
+use crate::serve::ahead::ReadAhead;
 use crate::serve::exchange::{exchange, refuse_cut_short, unix_now};
 use crate::serve::thread::ThreadHandle;
 use crate::sys::mmsg::{BATCH_MAX, Datagram, Wait};
@@ -80,10 +79,7 @@ impl<Io: DatagramIo> UdpWorker<Io> {
         let snapshot = self.snapshot.load();
         let (queries, mut replies) = self.io.split();
         let now = unix_now();
-        for first in (0..count).step_by(GROUP) {
-            let group = QueryGroup::read(queries, first, &snapshot);
-            group.answer(&mut replies, &snapshot, (self.index, now), block);
-        }
+        answer(queries, count, &mut replies, &snapshot, (self.index, now), block);
         let own = self.addresses.get(address_index).copied();
         let is_of_client = queries.get(0).zip(own).is_some_and(|(datagram, own)| is_client(&datagram, &snapshot, own));
         drop((replies, snapshot));
@@ -105,70 +101,49 @@ impl<Io: DatagramIo> UdpWorker<Io> {
     }
 }
 
-/// Datagrams that are read ahead of their answers.
-struct QueryGroup<'b, 'z, Q> {
-    /// All datagrams of the batch.
-    queries: Q,
-    /// The number of the first in its batch.
-    first: usize,
-    /// What was read of the first of them; of the others, that is to be found out again.
-    read: Read<'b, 'z>,
-}
-
-impl<'b, 'z, Q: Queries<'b>> QueryGroup<'b, 'z, Q> {
-    /// Reads the datagrams from number `first` on, and lets what their answers need be fetched.
-    fn read(queries: Q, first: usize, snapshot: &'z Snapshot) -> Self {
-        let mut read = Read::new();
-        // A panic is our bug, and not counted here: what was not read is read again where the panic of each answer is
-        // caught.
-        let _outcome = catch_unwind(AssertUnwindSafe(|| {
-            let octets = (first..).map_while(|index| queries.get(index)).map(|datagram| datagram.octets);
-            read_ahead(snapshot, octets, &mut read);
-        }));
-        Self { queries, first, read }
-    }
-
-    /// Answers the datagrams as `worker` and stages the replies. Those to probes leave at once, by the first way that
-    /// takes them: what strangers leave in a socket must not hold them up.
-    fn answer(
-        mut self,
-        replies: &mut impl Replies,
-        snapshot: &'z Arc<Snapshot>,
-        (worker, now): (u16, Duration),
-        block: &UdpBlock,
-    ) {
-        let canary = snapshot.settings.canary.as_ref();
-        for offset in 0..GROUP {
-            let (index, pending) = (self.first + offset, self.read.get_mut(offset).and_then(Option::as_mut));
-            let (Some(datagram), Some(reply)) = (self.queries.get(index), replies.buffer(index)) else { return };
-            let claim = canary.map_or(Claim::Client, |canary| canary.claim(datagram.octets, datagram.source));
-            let response = if claim == Claim::Forged {
-                block.forged.add(1);
-                block.answers.queries.add(1);
-                block.answers.drops.add(1);
-                Response::Drop
-            } else if datagram.source_port == 0 || is_no_host(datagram.source) {
-                block.port_zero.add(u64::from(datagram.source_port == 0));
-                block.answers.queries.add(1);
-                block.answers.drops.add(1);
-                Response::Drop
-            } else if datagram.is_cut_short {
-                block.oversized.add(1);
-                refuse_cut_short(datagram.octets, reply, &block.answers)
-            } else {
-                let context = RequestContext { transport: Transport::Udp, source: datagram.source, worker, now };
-                exchange(snapshot, datagram.octets, pending, &context, reply, &block.answers)
-            };
-            // Streams are given over TCP only.
-            let Response::Reply { length, .. } = response else { continue };
-            if let Claim::Probe(token) = claim {
-                let length = append_token(reply, length, token);
-                reply_to_probe(replies, index, length, block);
-            } else {
-                // The length is that of a slice of `reply`, which always fits.
-                let is_staged = replies.stage(index, length);
-                debug_assert!(is_staged, "replies are staged once each, in order");
-            }
+/// Answers the first `count` datagrams of a batch as `worker` and stages the replies. Those to probes leave at once, by
+/// the first way that takes them: what strangers leave in a socket must not hold them up.
+fn answer<'b>(
+    queries: impl Queries<'b>,
+    count: usize,
+    replies: &mut impl Replies,
+    snapshot: &Arc<Snapshot>,
+    (worker, now): (u16, Duration),
+    block: &UdpBlock,
+) {
+    let canary = snapshot.settings.canary.as_ref();
+    let octets = (0..count).map_while(|index| queries.get(index)).map(|datagram| datagram.octets);
+    let mut ahead = ReadAhead::new(snapshot, octets);
+    for index in 0..count {
+        let pending = ahead.next_pending();
+        let (Some(datagram), Some(reply)) = (queries.get(index), replies.buffer(index)) else { return };
+        let claim = canary.map_or(Claim::Client, |canary| canary.claim(datagram.octets, datagram.source));
+        let response = if claim == Claim::Forged {
+            block.forged.add(1);
+            block.answers.queries.add(1);
+            block.answers.drops.add(1);
+            Response::Drop
+        } else if datagram.source_port == 0 || is_no_host(datagram.source) {
+            block.port_zero.add(u64::from(datagram.source_port == 0));
+            block.answers.queries.add(1);
+            block.answers.drops.add(1);
+            Response::Drop
+        } else if datagram.is_cut_short {
+            block.oversized.add(1);
+            refuse_cut_short(datagram.octets, reply, &block.answers)
+        } else {
+            let context = RequestContext { transport: Transport::Udp, source: datagram.source, worker, now };
+            exchange(snapshot, datagram.octets, pending, &context, reply, &block.answers)
+        };
+        // Streams are given over TCP only.
+        let Response::Reply { length, .. } = response else { continue };
+        if let Claim::Probe(token) = claim {
+            let length = append_token(reply, length, token);
+            reply_to_probe(replies, index, length, block);
+        } else {
+            // The length is that of a slice of `reply`, which always fits.
+            let is_staged = replies.stage(index, length);
+            debug_assert!(is_staged, "replies are staged once each, in order");
         }
     }
 }
