@@ -100,10 +100,6 @@ const STILL_MUTUAL: &[(&str, &str)] = &[
     ("src/cli/drain.rs", "src/cli.rs"),
     ("src/load/kin.rs", "src/load/mod.rs"),
     ("src/load/mod.rs", "src/load/read.rs"),
-    ("src/wire/rdata/apl.rs", "src/wire/rdata/write.rs"),
-    ("src/wire/rdata/field.rs", "src/wire/rdata/svcb.rs"),
-    ("src/wire/rdata/read.rs", "src/wire/rdata/svcb.rs"),
-    ("src/wire/rdata/svcb.rs", "src/wire/rdata/write.rs"),
 ];
 
 /// Looks at one file of the crate; `path` is relative to the crate's folder. Returns what is wrong, each with its line.

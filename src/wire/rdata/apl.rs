@@ -10,8 +10,8 @@ use core::fmt::Write as _;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::error::{TextCause, TextError, WireError};
+use super::parts::write_address6;
 use super::tokens::{Tokens, number};
-use super::write::write_address6;
 
 /// One item of the list.
 struct Item<'a> {

@@ -6,6 +6,7 @@
 use super::super::name::NameRef;
 use super::error::WireError;
 use super::gateway::Kind;
+use super::parts::string;
 use super::{apl, bitmap, loc, mnemonic, svcb};
 
 /// What happens to a name when it is compressed, and when it is made canonical.
@@ -165,12 +166,6 @@ pub(super) fn host_identity(rest: &[u8]) -> Result<HostIdentity<'_>, WireError> 
     let (key, _) = body.split_at_checked(key_length).ok_or(WireError::Short)?;
     let span = 4 + not_empty(tag)?.len() + not_empty(key)?.len();
     Ok(HostIdentity { algorithm: *algorithm, tag, key, span })
-}
-
-/// The content of the character-string at the start of `rest`.
-pub(super) fn string(rest: &[u8]) -> Result<&[u8], WireError> {
-    let (length, rest) = rest.split_first().ok_or(WireError::Short)?;
-    rest.get(..usize::from(*length)).ok_or(WireError::Short)
 }
 
 /// Refuses emptiness.

@@ -4,9 +4,9 @@
 
 use super::super::name::{Name, NameRef};
 use super::error::{TextCause, TextError, WireError};
+use super::parts::{write_address4, write_address6, write_name};
 use super::read::{read_address4, read_address6};
 use super::tokens::Tokens;
-use super::write::{write_address4, write_address6, write_name};
 
 /// Which record the gateway stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

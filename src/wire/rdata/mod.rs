@@ -11,6 +11,7 @@ mod field;
 mod gateway;
 mod loc;
 mod mnemonic;
+mod parts;
 mod read;
 mod rows;
 mod svcb;

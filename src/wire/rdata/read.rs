@@ -5,13 +5,14 @@
 
 use core::net::Ipv6Addr;
 
-use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXUPPER_PERMISSIVE};
+use data_encoding::{BASE32HEX_NOPAD, HEXUPPER_PERMISSIVE};
 
 use super::super::name::Name;
 use super::super::rtype::Type;
 use super::error::{TextCause, TextError, WireError};
 use super::field::Field;
 use super::mnemonic::{KEY_FLAGS, Register, number_of};
+use super::parts::{decode_base64, decode_with};
 use super::time::{parse_seconds, parse_timestamp};
 use super::tokens::{Tokens, number};
 use super::{apl, bitmap, loc, svcb};
@@ -160,21 +161,6 @@ fn address6(text: &[u8]) -> Option<[u8; 16]> {
     let mut octets = [0; 2 * GROUPS];
     octets.as_chunks_mut().0.iter_mut().zip(groups).for_each(|(two, group)| *two = group.to_be_bytes());
     Some(octets)
-}
-
-/// Decodes base64 in one piece, with its padding.
-///
-/// # Errors
-/// The offset of the first character at fault.
-pub(super) fn decode_base64(text: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
-    // The decoder takes a second text behind the padding of a first one; a zone file must not.
-    if let Some(padding) = text.iter().position(|octet| *octet == b'=') {
-        let is_at_end = text.len() - padding <= 2 && text.ends_with(b"=");
-        if !is_at_end {
-            return Err(padding);
-        }
-    }
-    decode_with(&BASE64, text, out)
 }
 
 /// Reads an interval.
@@ -416,21 +402,6 @@ fn read_host_identity(input: &mut Tokens<'_>, out: &mut Vec<u8>) -> Result<(), T
     out.extend_from_slice(&key_length.to_be_bytes());
     out.append(&mut tag);
     out.append(&mut key);
-    Ok(())
-}
-
-/// Decodes `text` and appends the octets; the error is the offset of the first character at fault.
-fn decode_with(encoding: &data_encoding::Encoding, text: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
-    let start = out.len();
-    let length = encoding.decode_len(text.len()).map_err(|error| error.position)?;
-    out.resize(start + length, 0);
-    match encoding.decode_mut(text, out.get_mut(start..).unwrap_or_default()) {
-        Ok(written) => out.truncate(start + written),
-        Err(partial) => {
-            out.truncate(start);
-            return Err(partial.error.position);
-        }
-    }
     Ok(())
 }
 

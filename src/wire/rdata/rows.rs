@@ -6,9 +6,9 @@ use super::super::rtype::Type;
 use super::error::WireError;
 use super::field::Field::{self, *};
 use super::field::NameKind::{Lowered, Old, Plain, WellKnown};
-use super::field::string;
 use super::gateway::Kind;
 use super::mnemonic::{ALGORITHMS, CERTIFICATES, DIGESTS, PROTOCOLS, SCHEMES};
+use super::parts::string;
 
 /// One row of the table.
 pub(super) struct Row {

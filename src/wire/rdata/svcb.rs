@@ -9,10 +9,8 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use data_encoding::BASE64;
 
 use super::error::{TextCause, TextError, WireError};
-use super::field::string;
-use super::read::decode_base64;
+use super::parts::{decode_base64, string, write_address6, write_quoted};
 use super::tokens::{Tokens, number};
-use super::write::{write_address6, write_quoted};
 
 /// `mandatory` (RFC 9460 §8).
 const MANDATORY: u16 = 0;

@@ -4,14 +4,15 @@
 //! what does not fit all the same writes less, and never fails.
 
 use core::fmt::Write as _;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::Ipv6Addr;
 
 use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXLOWER, HEXUPPER};
 
 use super::super::name::NameRef;
 use super::super::rtype::Type;
-use super::field::{Field, host_identity, string};
+use super::field::{Field, host_identity};
 use super::mnemonic::{Register, name_of};
+use super::parts::{string, write_address4, write_address6, write_name, write_quoted};
 use super::time::civil;
 use super::{apl, bitmap, loc, svcb};
 
@@ -76,47 +77,6 @@ pub(super) fn write_generic(rdata: &[u8], out: &mut String) {
         out.push(' ');
         HEXUPPER.encode_append(rdata, out);
     }
-}
-
-/// Writes an IPv4 address.
-pub(super) fn write_address4(octets: &[u8], out: &mut String) {
-    if let [a, b, c, d] = *octets {
-        let _ = write!(out, "{}", Ipv4Addr::new(a, b, c, d)); // As above.
-    }
-}
-
-/// Writes an IPv6 address as RFC 5952 says, and the old compatible addresses with the dotted end that BIND gives them.
-pub(super) fn write_address6(address: Ipv6Addr, out: &mut String) {
-    let [a, b, c, d] = match address.octets() {
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, end @ ..] if end[0] | end[1] != 0 => end,
-        _ => {
-            let _ = write!(out, "{address}"); // As above.
-            return;
-        }
-    };
-    let _ = write!(out, "::{}", Ipv4Addr::new(a, b, c, d)); // As above.
-}
-
-/// Writes the name at the start of `octets`, absolute.
-pub(super) fn write_name(octets: &[u8], out: &mut String) {
-    if let Ok(name) = NameRef::parse(octets) {
-        let _ = write!(out, "{name}"); // As above.
-    }
-}
-
-/// Writes octets in quotes, escaped so that a reader gets them back (RFC 1035 §5.1).
-pub(super) fn write_quoted(octets: &[u8], out: &mut String) {
-    out.push('"');
-    for octet in octets {
-        match octet {
-            b'"' | b'\\' => out.extend(['\\', char::from(*octet)]),
-            0x20..=0x7E => out.push(char::from(*octet)),
-            _ => {
-                let _ = write!(out, "\\{octet:03}"); // As above.
-            }
-        }
-    }
-    out.push('"');
 }
 
 /// The octets as a big-endian number; four of them at most.
