@@ -50,7 +50,7 @@ const MODULES: &[Module] = &[
         imports: &["persistent", "wire", "zone", "fault", "build", "zonefile", "config"],
         is_pure: false,
     },
-    Module { layer: 5, name: "admin", imports: &["sys", "wire", "metrics"], is_pure: false },
+    Module { layer: 5, name: "admin", imports: &["sys", "wire", "metrics", "policy"], is_pure: false },
     Module {
         layer: 6,
         name: "daemon",

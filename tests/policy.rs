@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fated::policy::{
-    Last, Observation, Order, Past, Policy, Reaction, Reason, Settings, SharedFault, Stance, Transition,
+    LastStance, Observation, Order, Policy, PolicyMemory, Reaction, Reason, Settings, SharedFault, Stance, Transition,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -308,8 +308,8 @@ proptest! {
     fn whatever_is_remembered_a_well_address_comes_back_after_the_longest_hold_down_at_most(
         settings in settings(), seed: u64, withdrawals: u32, is_announced: bool, time: Duration,
     ) {
-        let last = if is_announced { Last::Announced { ago: time } } else { Last::Held { left: time } };
-        let mut policy = Policy::resume(Duration::ZERO, settings, seed, Past { withdrawals, last });
+        let last = if is_announced { LastStance::Announced { ago: time } } else { LastStance::Held { left: time } };
+        let mut policy = Policy::resume(Duration::ZERO, settings, seed, PolicyMemory { withdrawals, last });
         prop_assert_eq!(policy.stance(), Stance::Withdraw);
         let held = settings.hold_down_max + settings.hold_down_max / 4;
         let most = held + settings.interval * (settings.rise.max(1) * 3 / 2 + 2);
@@ -320,7 +320,7 @@ proptest! {
             prop_assert!(now <= most, "{:?}", policy.reason());
             policy.observe(now, &good);
         }
-        prop_assert!(policy.past(now).withdrawals >= u32::from(is_announced));
+        prop_assert!(policy.memory(now).withdrawals >= u32::from(is_announced));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::reply::{Stance, Step, Transition};
+use super::reply::{Stance, StanceChange, Step};
 
 /// The most changes that are kept; one more drops the oldest.
 pub const TRANSITIONS_MAX: usize = 32;
@@ -14,7 +14,7 @@ pub const STEPS_MAX: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// From old to new, each with its number and its moment.
-    kept: VecDeque<(u64, Instant, Transition)>,
+    kept: VecDeque<(u64, Instant, StanceChange)>,
     /// The number of the next one.
     next: u64,
 }
@@ -28,7 +28,7 @@ impl History {
         let number = self.next;
         self.next += 1;
         let (address, cause) = (address.to_owned(), cause.to_owned());
-        self.kept.push_back((number, now, Transition { age_ms: 0, address, from, to, cause, steps: Vec::new() }));
+        self.kept.push_back((number, now, StanceChange { age_ms: 0, address, from, to, cause, steps: Vec::new() }));
         number
     }
 
@@ -44,10 +44,10 @@ impl History {
 
     /// The changes as status tells them, the newest first.
     #[must_use]
-    pub fn told(&self, now: Instant) -> Vec<Transition> {
-        let tell = |(_, at, transition): &(u64, Instant, Transition)| {
+    pub fn told(&self, now: Instant) -> Vec<StanceChange> {
+        let tell = |(_, at, transition): &(u64, Instant, StanceChange)| {
             let age = now.saturating_duration_since(*at);
-            Transition { age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX), ..transition.clone() }
+            StanceChange { age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX), ..transition.clone() }
         };
         self.kept.iter().rev().map(tell).collect()
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::exposition::{Reading, Value};
-use super::reply::{Anycast, PathState, Prover, Route, Stance, Status, WorkerState, Zone, ZoneCounts};
+use super::reply::{Anycast, PathStatus, Prover, Route, Stance, Status, WorkerStatus, Zone, ZoneCounts};
 
 /// The most zones of which the serial is told: every one is a time series.
 pub(super) const ZONES_MAX: usize = 1000;
@@ -97,7 +97,7 @@ impl Out {
                 let labels = [label, ("stance", stance.word())];
                 self.put("fated_anycast_stance", &labels, (stance == address.stance).into());
             }
-            for state in PathState::ALL {
+            for state in PathStatus::ALL {
                 let labels = [label, ("state", state.word())];
                 self.put("fated_anycast_path", &labels, (state == address.path).into());
             }
@@ -114,7 +114,7 @@ impl Out {
         for worker in &anycast.workers {
             let number = worker.worker.to_string();
             let label = ("worker", number.as_str());
-            for state in WorkerState::ALL {
+            for state in WorkerStatus::ALL {
                 let labels = [label, ("state", state.word())];
                 self.put("fated_worker_state", &labels, (state == worker.state).into());
             }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::policy::Stance;
+
 /// Every reply: either a result or an error.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Envelope<T> {
@@ -192,13 +194,13 @@ pub struct Anycast {
     /// The threads that serve TCP, by number.
     pub tcp_threads: Vec<TcpThread>,
     /// Zones that are not answered as they should be.
-    pub zone_faults: Vec<ZoneFault>,
+    pub zone_faults: Vec<ZoneFaultStatus>,
     /// What the prover saw since the start.
     pub prover: Prover,
     /// What happened to addresses, routes and devices since the start.
     pub route: Route,
     /// The last changes of stance, the newest first; at most [`TRANSITIONS_MAX`](super::history::TRANSITIONS_MAX).
-    pub transitions: Vec<Transition>,
+    pub transitions: Vec<StanceChange>,
 }
 
 /// One service address.
@@ -227,7 +229,7 @@ pub struct Address {
     /// Queries to it that the kernel dropped because a worker's socket was full.
     pub dropped: u64,
     /// How the path does that probes to it take, and that is to be that of clients.
-    pub path: PathState,
+    pub path: PathStatus,
 }
 
 /// What the prover saw since the start.
@@ -270,38 +272,10 @@ pub struct Route {
     pub packets_dropped: u64,
 }
 
-/// What is to be done about a service address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stance {
-    /// It is announced.
-    Announce,
-    /// It is announced, less attractively where the publisher can say so.
-    Degrade,
-    /// It is not announced.
-    #[default]
-    Withdraw,
-}
-
-impl Stance {
-    /// Every stance, from best to worst.
-    pub const ALL: [Self; 3] = [Self::Announce, Self::Degrade, Self::Withdraw];
-
-    /// The stance in one word, as JSON has it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Announce => "announce",
-            Self::Degrade => "degrade",
-            Self::Withdraw => "withdraw",
-        }
-    }
-}
-
 /// How the path that probes take does, as far as it is to be that of clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PathState {
+pub enum PathStatus {
     /// No round has told yet.
     #[default]
     Unknown,
@@ -313,7 +287,7 @@ pub enum PathState {
     Silent,
 }
 
-impl PathState {
+impl PathStatus {
     /// Every state, from best to worst.
     pub const ALL: [Self; 4] = [Self::Unknown, Self::Trusted, Self::Lossy, Self::Silent];
 
@@ -341,7 +315,7 @@ pub struct Worker {
     /// Its number.
     pub worker: usize,
     /// How it did in the last round.
-    pub state: WorkerState,
+    pub state: WorkerStatus,
     /// How long ago it last proved itself; `None` where it never did.
     pub proof_age_ms: Option<u64>,
     /// How long its last right answer took; `None` where there was none.
@@ -353,7 +327,7 @@ pub struct Worker {
 /// How a worker did in the last round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum WorkerState {
+pub enum WorkerStatus {
     /// Not asked yet.
     #[default]
     Unknown,
@@ -369,7 +343,7 @@ pub enum WorkerState {
     Lost,
 }
 
-impl WorkerState {
+impl WorkerStatus {
     /// Every state, from best to worst.
     pub const ALL: [Self; 6] = [Self::Unknown, Self::Proven, Self::Starved, Self::Late, Self::Wrong, Self::Lost];
 
@@ -431,7 +405,7 @@ impl ThreadState {
 
 /// A zone that is not answered as it should be. It is that zone's fault and withdraws nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ZoneFault {
+pub struct ZoneFaultStatus {
     /// The zone's name.
     pub zone: String,
     /// What is wrong.
@@ -442,7 +416,7 @@ pub struct ZoneFault {
 
 /// One change of stance with what followed from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transition {
+pub struct StanceChange {
     /// How long ago.
     pub age_ms: u64,
     /// The service address.
@@ -604,7 +578,7 @@ mod tests {
         for stance in Stance::ALL {
             assert_eq!(serde_json::to_string(&stance).expect("JSON"), quoted(stance.word()));
         }
-        for state in WorkerState::ALL {
+        for state in WorkerStatus::ALL {
             assert_eq!(serde_json::to_string(&state).expect("JSON"), quoted(state.word()));
         }
     }

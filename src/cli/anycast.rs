@@ -1,7 +1,7 @@
 //! The anycast part of `fated status` for people: what matters stands first and in capitals.
 
 use super::control::{age, put, table};
-use crate::admin::reply::{Address, Anycast, Stance, TcpThread, ThreadState, Transition, Worker, WorkerState};
+use crate::admin::reply::{Address, Anycast, Stance, StanceChange, TcpThread, ThreadState, Worker, WorkerStatus};
 
 /// What a fault of the path means, and what to do.
 const PATH_ADVICE: &str = "workers answer, but probes do not come through the way of clients.\n\
@@ -69,7 +69,7 @@ fn address_row(address: &Address) -> [String; 7] {
 /// One line of the table of workers.
 fn worker_row(worker: &Worker) -> [String; 5] {
     let state = match worker.state {
-        WorkerState::Proven | WorkerState::Unknown => worker.state.word().to_owned(),
+        WorkerStatus::Proven | WorkerStatus::Unknown => worker.state.word().to_owned(),
         state => state.word().to_uppercase(),
     };
     let latency = worker.latency_us.map_or_else(|| "-".to_owned(), micros);
@@ -86,7 +86,7 @@ fn thread_row(thread: &TcpThread) -> [String; 3] {
 }
 
 /// One change of stance, in a line.
-fn transition(out: &mut String, change: &Transition) {
+fn transition(out: &mut String, change: &StanceChange) {
     let (from, to) = (change.from.word(), change.to.word());
     put(out, format_args!("  {}  {}  {from} → {to}: {}", ago(Some(change.age_ms)), change.address, change.cause));
     let steps: Vec<String> =
@@ -117,7 +117,7 @@ fn micros(amount: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::reply::{PathState, Step, ZoneFault};
+    use crate::admin::reply::{PathStatus, Step, ZoneFaultStatus};
 
     /// An address in that state.
     fn address(stance: Stance, announced: bool) -> Address {
@@ -152,7 +152,7 @@ mod tests {
     fn all_is_shown_in_lines_that_people_read() {
         let step = |what: &str, took_us| Step { what: what.to_owned(), took_us };
         let silent =
-            Address { address: "2001:db8::53".to_owned(), path: PathState::Silent, ..address(Stance::Degrade, true) };
+            Address { address: "2001:db8::53".to_owned(), path: PathStatus::Silent, ..address(Stance::Degrade, true) };
         let anycast = Anycast {
             interface: "fated0".to_owned(),
             dry_run: true,
@@ -162,14 +162,14 @@ mod tests {
             workers: vec![
                 Worker {
                     worker: 0,
-                    state: WorkerState::Proven,
+                    state: WorkerStatus::Proven,
                     proof_age_ms: Some(20),
                     latency_us: Some(71),
                     repairs: 0,
                 },
                 Worker {
                     worker: 1,
-                    state: WorkerState::Late,
+                    state: WorkerStatus::Late,
                     proof_age_ms: Some(12_000),
                     latency_us: None,
                     repairs: 3,
@@ -180,8 +180,8 @@ mod tests {
                 .enumerate()
                 .map(|(thread, (state, repairs))| TcpThread { thread, state, repairs })
                 .collect(),
-            zone_faults: vec![ZoneFault { zone: "a.test.".to_owned(), fault: "SERVFAIL".to_owned(), since_s: 3 }],
-            transitions: vec![Transition {
+            zone_faults: vec![ZoneFaultStatus { zone: "a.test.".to_owned(), fault: "SERVFAIL".to_owned(), since_s: 3 }],
+            transitions: vec![StanceChange {
                 age_ms: 61_000,
                 address: "192.0.2.53".to_owned(),
                 from: Stance::Withdraw,

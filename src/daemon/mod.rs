@@ -7,7 +7,7 @@
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see announce)
-//!   log       writes lines, log-counts tells how often they came; hold-down: writes what outlives a restart (see past)
+//!   log       writes lines, log-counts tells how often they came; hold-down: writes what outlives a restart (see hold_down)
 //!   watchdog: tells the service manager that there is proof; pulse: logs where `main` hangs (see control_plane)
 //! ```
 //!
@@ -18,13 +18,13 @@ mod control_plane;
 mod drain;
 mod error;
 pub mod firewall;
+mod hold_down;
 pub mod host;
 mod keeper;
 mod listen;
 mod logging;
 mod node;
 mod panics;
-mod past;
 mod reloader;
 mod source;
 mod state;

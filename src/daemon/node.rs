@@ -27,8 +27,8 @@ use arc_swap::ArcSwap;
 
 use super::drain::DrainFlag;
 use super::error::DaemonError;
+use super::hold_down::{self, HoldDownWriter};
 use super::host::Device;
-use super::past::{self, Writer};
 use crate::announce::{Announcer as _, Announcers};
 use crate::answer::{Canary, Snapshot};
 use crate::config::{Anycast, Config};
@@ -58,7 +58,7 @@ pub(super) struct Node {
     /// What the operator wants.
     anycast: Anycast,
     /// What is remembered over a restart, where there is a state folder.
-    past: Option<Arc<Writer>>,
+    memory: Option<Arc<HoldDownWriter>>,
 }
 
 /// Makes the secret by which the workers know canaries.
@@ -95,15 +95,16 @@ impl Node {
         let seed = getrandom::u64().map_err(|error| DaemonError::system("no random numbers")(error.into()))?;
         // What is not really announced is nothing to be remembered.
         let folder = config.state_dir.as_deref().filter(|_| !anycast.is_dry_run);
-        let past = folder.map(|folder| past::read(folder, &anycast.addresses)).unwrap_or_default();
-        let writer = folder.map(|folder| Writer::start(folder.to_owned(), anycast.addresses.clone())).transpose();
+        let memory = folder.map(|folder| hold_down::read(folder, &anycast.addresses)).unwrap_or_default();
+        let writer =
+            folder.map(|folder| HoldDownWriter::start(folder.to_owned(), anycast.addresses.clone())).transpose();
         let writer =
             writer.map_err(DaemonError::system("the thread that keeps hold-downs can't be started"))?.map(Arc::new);
         let served = Arc::clone(current);
         let runner = PolicyRunner::new(
             &anycast.addresses,
             settings::policy_settings(anycast),
-            (seed, &past),
+            (seed, &memory),
             (origin, announcers.clone()),
             Box::new(move || served.load().zones.is_empty()),
             Arc::clone(&orders),
@@ -116,7 +117,7 @@ impl Node {
         let zones = Arc::new(ProbedZones::new(Arc::clone(current)));
         let prover = Prover::start(wanted, path, threads, zones, Arc::clone(&proof), origin, runner.into_on_round())
             .map_err(DaemonError::system("the prover can't be started"))?;
-        Ok(Self { prover, announcers, orders, published, proof, origin, anycast: anycast.clone(), past: writer })
+        Ok(Self { prover, announcers, orders, published, proof, origin, anycast: anycast.clone(), memory: writer })
     }
 
     /// Withdraws every address, and answers what still comes for as long as the operator wants. Blocks.
@@ -127,7 +128,7 @@ impl Node {
         if !self.announcers.wait_withdrawn(LEAVE_MAX) {
             tracing::error!("an address is still announced; it goes with the process");
         }
-        if self.past.as_ref().is_some_and(|past| !past.is_finished_within(LEAVE_MAX)) {
+        if self.memory.as_ref().is_some_and(|memory| !memory.is_finished_within(LEAVE_MAX)) {
             tracing::warn!("the next start will take this end for a crash: the prover or the state folder hangs");
         }
         thread::sleep(self.anycast.drain);

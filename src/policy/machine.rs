@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::jitter::Jitter;
 use super::streak::{Streaks, Verdict};
 use super::traffic::Traffic;
-use super::{Last, Observation, Past, Reason, Settings, Stance};
+use super::{LastStance, Observation, PolicyMemory, Reason, Settings, Stance};
 
 /// Queries over TCP that fail in a row, with nothing overloaded, until TCP counts as dead on an announced address: time
 /// for the listener to be repaired. One is enough to keep an address from being announced.
@@ -100,15 +100,15 @@ impl Policy {
     /// Makes a policy for an address that an earlier run had. What was held down stays so for what is left of it, at most
     /// the longest hold-down there is. What was announced was withdrawn by a crash, and is held down as for any other fault.
     #[must_use]
-    pub fn resume(now: Duration, settings: Settings, seed: u64, past: Past) -> Self {
+    pub fn resume(now: Duration, settings: Settings, seed: u64, memory: PolicyMemory) -> Self {
         let mut policy = Self::new(now, settings, seed);
-        policy.withdrawals = past.withdrawals;
-        match past.last {
-            Last::Announced { ago } => {
+        policy.withdrawals = memory.withdrawals;
+        match memory.last {
+            LastStance::Announced { ago } => {
                 policy.forget(ago);
                 policy.state = policy.held_down(now);
             }
-            Last::Held { left } => {
+            LastStance::Held { left } => {
                 let most = settings.hold_down_max.saturating_add(settings.hold_down_max / HOLD_DOWN_JITTER_PART);
                 let until = now.saturating_add(left.min(most));
                 policy.state = State::Down { until, rise: settings.rise.max(1) };
@@ -119,13 +119,15 @@ impl Policy {
 
     /// Tells what is to be remembered over a restart. It changes with the stance, with an order, and with time.
     #[must_use]
-    pub fn past(&self, now: Duration) -> Past {
+    pub fn memory(&self, now: Duration) -> PolicyMemory {
         let last = match self.state {
-            State::Up { since, .. } => Last::Announced { ago: now.saturating_sub(since) },
-            State::Down { until, .. } | State::Stopped { until } => Last::Held { left: until.saturating_sub(now) },
-            State::Drained => Last::Held { left: Duration::ZERO },
+            State::Up { since, .. } => LastStance::Announced { ago: now.saturating_sub(since) },
+            State::Down { until, .. } | State::Stopped { until } => {
+                LastStance::Held { left: until.saturating_sub(now) }
+            }
+            State::Drained => LastStance::Held { left: Duration::ZERO },
         };
-        Past { withdrawals: self.withdrawals, last }
+        PolicyMemory { withdrawals: self.withdrawals, last }
     }
 
     /// Takes what the prover saw in one round. A round that is not judged counts neither for a rise nor for a fall; if it

@@ -14,7 +14,7 @@
 
 mod jitter;
 mod machine;
-mod past;
+mod memory;
 mod proof;
 mod reason;
 mod settings;
@@ -23,14 +23,17 @@ mod streak;
 mod tests;
 mod traffic;
 
+use serde::{Deserialize, Serialize};
+
 pub use machine::{Order, Policy, TCP_FAILURES_MAX, Transition};
-pub use past::{Last, Past};
+pub use memory::{LastStance, PolicyMemory};
 pub use proof::Proof;
 pub use reason::Reason;
 pub use settings::{Reaction, SILENCE_MARGIN, Settings};
 
 /// What is to be done about a service address, from best to worst.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stance {
     /// The address is announced.
     Announce,
@@ -39,6 +42,21 @@ pub enum Stance {
     /// It is not announced; what still comes is answered.
     #[default]
     Withdraw,
+}
+
+impl Stance {
+    /// Every stance, from best to worst.
+    pub const ALL: [Self; 3] = [Self::Announce, Self::Degrade, Self::Withdraw];
+
+    /// Returns the stance in one word, as logs, metrics and JSON have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Announce => "announce",
+            Self::Degrade => "degrade",
+            Self::Withdraw => "withdraw",
+        }
+    }
 }
 
 /// What the prover saw of one service address in one round. `Copy`.

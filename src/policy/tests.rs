@@ -461,11 +461,11 @@ fn a_stop_withdraws_what_is_announced() {
 /// remembered; returns how often it was announced within a time.
 fn announcements_of_a_crash_loop(within: Duration, remembers: bool) -> u32 {
     let settings = Settings::default();
-    let (mut count, mut now, mut past) = (0, Duration::ZERO, None);
+    let (mut count, mut now, mut memory) = (0, Duration::ZERO, None);
     while now < within {
-        let mut policy = match past.filter(|_| remembers) {
+        let mut policy = match memory.filter(|_| remembers) {
             None => Policy::new(now, settings, u64::from(count)),
-            Some(past) => Policy::resume(now, settings, u64::from(count), past),
+            Some(memory) => Policy::resume(now, settings, u64::from(count), memory),
         };
         while policy.stance() == Stance::Withdraw {
             now += settings.interval;
@@ -473,7 +473,7 @@ fn announcements_of_a_crash_loop(within: Duration, remembers: bool) -> u32 {
         }
         count += 1;
         now += Duration::from_secs(1);
-        past = Some(policy.past(now).later(Duration::from_secs(1)));
+        memory = Some(policy.memory(now).later(Duration::from_secs(1)));
         now += Duration::from_secs(1);
     }
     count
@@ -491,22 +491,22 @@ fn a_crash_loop_is_damped_as_a_fault_is() {
 fn a_hold_down_outlives_a_restart_by_what_is_left_of_it_and_never_beyond_the_cap() {
     let settings = Settings::default();
     let seconds = Duration::from_secs;
-    let held = |past: Past| match Policy::resume(seconds(100), settings, 1, past).past(seconds(100)) {
-        Past { withdrawals, last: Last::Held { left } } => (withdrawals, left),
-        past => panic!("{past:?}"),
+    let held = |memory: PolicyMemory| match Policy::resume(seconds(100), settings, 1, memory).memory(seconds(100)) {
+        PolicyMemory { withdrawals, last: LastStance::Held { left } } => (withdrawals, left),
+        memory => panic!("{memory:?}"),
     };
-    let past = |withdrawals, last| Past { withdrawals, last };
-    assert_eq!(held(past(3, Last::Held { left: seconds(17) })), (3, seconds(17)));
-    assert_eq!(held(past(3, Last::Held { left: Duration::ZERO })), (3, Duration::ZERO));
-    assert_eq!(held(past(9, Last::Held { left: Duration::MAX })), (9, seconds(375)), "the cap and its jitter");
-    let (count, left) = held(past(3, Last::Announced { ago: seconds(1) }));
+    let memory = |withdrawals, last| PolicyMemory { withdrawals, last };
+    assert_eq!(held(memory(3, LastStance::Held { left: seconds(17) })), (3, seconds(17)));
+    assert_eq!(held(memory(3, LastStance::Held { left: Duration::ZERO })), (3, Duration::ZERO));
+    assert_eq!(held(memory(9, LastStance::Held { left: Duration::MAX })), (9, seconds(375)), "the cap and its jitter");
+    let (count, left) = held(memory(3, LastStance::Announced { ago: seconds(1) }));
     assert!(count == 4 && left >= seconds(40) && left <= seconds(50), "{count} {left:?}");
-    let (count, left) = held(past(3, Last::Announced { ago: seconds(601) }));
+    let (count, left) = held(memory(3, LastStance::Announced { ago: seconds(601) }));
     assert!(
         count == 1 && left >= seconds(5) && left < seconds(7),
         "{count} {left:?}: announced for long enough before"
     );
-    let (count, left) = held(past(u32::MAX, Last::Announced { ago: Duration::ZERO }));
+    let (count, left) = held(memory(u32::MAX, LastStance::Announced { ago: Duration::ZERO }));
     assert!(count == u32::MAX && left <= seconds(375), "{count} {left:?}");
 }
 
@@ -516,15 +516,20 @@ fn an_end_on_purpose_is_no_withdrawal_and_does_not_end_a_hold_down() {
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     play(&mut policy, &settings, "20g");
     let now = Duration::from_secs(2);
-    assert_eq!(policy.past(now), Past { withdrawals: 0, last: Last::Announced { ago: now - settings.interval * 19 } });
+    assert_eq!(
+        policy.memory(now),
+        PolicyMemory { withdrawals: 0, last: LastStance::Announced { ago: now - settings.interval * 19 } }
+    );
     policy.order(now, Order::Stop);
-    assert_eq!(policy.past(now), Past { withdrawals: 0, last: Last::Held { left: Duration::ZERO } });
+    assert_eq!(policy.memory(now), PolicyMemory { withdrawals: 0, last: LastStance::Held { left: Duration::ZERO } });
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     play(&mut policy, &settings, "20g 2.0");
-    let before = policy.past(now);
-    assert!(matches!(before, Past { withdrawals: 1, last: Last::Held { left } } if left > Duration::from_secs(3)));
+    let before = policy.memory(now);
+    assert!(
+        matches!(before, PolicyMemory { withdrawals: 1, last: LastStance::Held { left } } if left > Duration::from_secs(3))
+    );
     policy.order(now, Order::Stop);
-    assert_eq!(policy.past(now), before);
+    assert_eq!(policy.memory(now), before);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::admin::exposition::{FAMILIES, Kind};
 use crate::admin::history::History;
-use crate::admin::reply::{self, Anycast, Stance, Status, WorkerState};
+use crate::admin::reply::{self, Anycast, Stance, Status, WorkerStatus};
 use crate::metrics::Metrics;
 
 /// A status in which everything is there.
@@ -39,11 +39,11 @@ fn full_status() -> Status {
         announcements: 1,
         withdrawals: 0,
         dropped: 4,
-        path: reply::PathState::Trusted,
+        path: reply::PathStatus::Trusted,
     };
     let worker = reply::Worker {
         worker: 1,
-        state: WorkerState::Proven,
+        state: WorkerStatus::Proven,
         proof_age_ms: Some(31),
         latency_us: Some(88),
         repairs: 2,

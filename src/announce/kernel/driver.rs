@@ -2,8 +2,8 @@
 //!
 //! The thread runs a tokio runtime of its own. It looks every [`LOOK_EVERY`] at what is wanted and proven, which costs no
 //! system call, and talks to the kernel when there is something to do. What it does is read back, except for renewals, of
-//! which the kernel says how they ended; what the kernel tells unasked is a reason to read; and all is read every
-//! [`READ_EVERY`] though nothing was heard.
+//! which the kernel says how they ended; the kernel's notifications are a reason to read; and all is read every
+//! [`READ_EVERY`] though none came.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +16,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::events::{Event, Events};
-use super::ledger::{AddressSeen, Ledger, Seen, Surprise, Times};
 use super::netlink::Netlink;
 use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, Wanted};
+use super::record::{AddressSeen, Interference, RouteRecord, Seen, Times};
 use super::setup::{self, Devices};
 use super::{Interface, RECEIVING_SUFFIX, RouteError, Settings};
 use crate::announce::{Announcement, Announcer, Counters};
@@ -48,10 +48,10 @@ struct Shared {
     wake: Notify,
     /// Whether the thread is to withdraw all and end.
     is_closing: AtomicBool,
-    /// What the thread last told.
+    /// What the thread has published last.
     seen: ArcSwap<Seen>,
     /// Wakes who waits for something to be seen.
-    told: (Mutex<()>, Condvar),
+    published: (Mutex<()>, Condvar),
     /// What all moments count from.
     origin: Instant,
 }
@@ -90,13 +90,13 @@ impl Driver {
             renew_every: RENEW_EVERY,
             withdrawn_within: WITHDRAWN_WITHIN,
         };
-        let ledger = Ledger::new(&settings.addresses, &layout, times, settings.is_dry_run);
+        let record = RouteRecord::new(&settings.addresses, &layout, times, settings.is_dry_run);
         let shared = Arc::new(Shared {
             wanted: Mutex::new(vec![(Stance::Withdraw, Duration::ZERO); settings.addresses.len()]),
             wake: Notify::new(),
             is_closing: AtomicBool::new(false),
-            seen: ArcSwap::from_pointee(ledger.tell(settings.is_dry_run, 0)),
-            told: (Mutex::new(()), Condvar::new()),
+            seen: ArcSwap::from_pointee(record.seen(settings.is_dry_run, 0)),
+            published: (Mutex::new(()), Condvar::new()),
             origin,
         });
         if settings.is_dry_run {
@@ -107,9 +107,9 @@ impl Driver {
         let devices = setup::take_devices(&settings, &dropped)?;
         let probe = devices.receiving.clone();
         let failed = |source| RouteError::Kernel { what: "a thread cannot be started".into(), source };
-        let seat = Seat { settings, layout, proof, shared: Arc::clone(&shared), devices, dropped };
+        let context = DriverContext { settings, layout, proof, shared: Arc::clone(&shared), devices, dropped };
         let (ready, started) = mpsc::sync_channel(1);
-        let body = move || run(seat, ledger, &ready, &fatal);
+        let body = move || run(context, record, &ready, &fatal);
         let thread = std::thread::Builder::new().name("route".into()).spawn(body).map_err(failed)?;
         let mut driver = Self { shared, thread: Some(thread), probe };
         match started.recv() {
@@ -145,7 +145,7 @@ impl Driver {
                     address.stance = *stance;
                 }
             }
-            self.shared.tell(seen);
+            self.shared.publish(seen);
         }
     }
 
@@ -157,11 +157,11 @@ impl Driver {
 
     /// Waits until what is seen is as `until` asks for, at most `timeout`; returns whether it is.
     pub fn wait(&self, timeout: Duration, until: impl Fn(&Seen) -> bool) -> bool {
-        let (lock_of_told, told) = &self.shared.told;
-        let guard = lock(lock_of_told);
+        let (lock_of_published, published) = &self.shared.published;
+        let guard = lock(lock_of_published);
         let is_missing = |_: &mut ()| !until(&self.shared.seen.load());
         let (_guard, result) =
-            told.wait_timeout_while(guard, timeout, is_missing).unwrap_or_else(PoisonError::into_inner);
+            published.wait_timeout_while(guard, timeout, is_missing).unwrap_or_else(PoisonError::into_inner);
         !result.timed_out() || until(&self.shared.seen.load())
     }
 
@@ -184,7 +184,7 @@ impl Driver {
         self.shared.is_closing.store(true, Ordering::Release);
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A panic there was caught and told.
+            // A panic there was caught and logged.
             let _ = thread.join();
         }
     }
@@ -221,16 +221,16 @@ impl fmt::Debug for Driver {
 }
 
 impl Shared {
-    /// Tells what was seen.
-    fn tell(&self, seen: Seen) {
+    /// Publishes what was seen.
+    fn publish(&self, seen: Seen) {
         self.seen.store(Arc::new(seen));
-        let _guard = lock(&self.told.0);
-        self.told.1.notify_all();
+        let _guard = lock(&self.published.0);
+        self.published.1.notify_all();
     }
 }
 
 /// What the thread is given.
-struct Seat {
+struct DriverContext {
     /// What it is to hold.
     settings: Settings,
     /// How that is laid out.
@@ -246,21 +246,21 @@ struct Seat {
 }
 
 /// The thread's own.
-struct Worker {
+struct RouteThread {
     /// What it was given.
-    seat: Seat,
+    context: DriverContext,
     /// What it remembers.
-    ledger: Ledger,
+    record: RouteRecord,
     /// How it asks.
     netlink: Netlink,
-    /// How it hears.
+    /// Its notifications.
     events: Events,
     /// What the kernel had when it was last read.
     kernel: Option<Kernel>,
     /// What was wanted when the kernel had all of that; nothing once it may have changed.
     settled: Option<Vec<Wanted>>,
     /// Whether to read at once.
-    is_stirred: bool,
+    must_read: bool,
     /// Whether to read the tables besides `local` too.
     is_full: bool,
     /// When all was last read.
@@ -272,7 +272,7 @@ struct Worker {
 }
 
 /// The body of the thread: whatever goes wrong ends in `ready` or in `fatal`.
-fn run(seat: Seat, ledger: Ledger, ready: &mpsc::SyncSender<Result<(), RouteError>>, fatal: &Fatal) {
+fn run(context: DriverContext, record: RouteRecord, ready: &mpsc::SyncSender<Result<(), RouteError>>, fatal: &Fatal) {
     if let Err(error) = sched::set_realtime(PRIORITY) {
         tracing::warn!(%error, "the route thread has no real-time class: grant CAP_SYS_NICE or LimitRTPRIO={PRIORITY}");
     }
@@ -287,7 +287,7 @@ fn run(seat: Seat, ledger: Ledger, ready: &mpsc::SyncSender<Result<(), RouteErro
             }
         };
         runtime.block_on(async {
-            match Worker::start(seat, ledger).await {
+            match RouteThread::start(context, record).await {
                 Ok(mut worker) => {
                     let _ = ready.send(Ok(()));
                     worker.work().await
@@ -306,23 +306,23 @@ fn run(seat: Seat, ledger: Ledger, ready: &mpsc::SyncSender<Result<(), RouteErro
     }
 }
 
-impl Worker {
-    /// Clears the ground and adds what is always there.
-    async fn start(seat: Seat, ledger: Ledger) -> Result<Self, RouteError> {
+impl RouteThread {
+    /// Purges what an earlier run left behind and adds what is always there.
+    async fn start(context: DriverContext, record: RouteRecord) -> Result<Self, RouteError> {
         let failed = |what: &str, source| RouteError::Kernel { what: what.into(), source };
         let unopened = |error| failed("netlink cannot be opened", error);
-        let devices = (seat.devices.announcing_index, seat.devices.receiving_index);
+        let devices = (context.devices.announcing_index, context.devices.receiving_index);
         let events = Events::open(devices).map_err(unopened)?;
-        let mut netlink = Netlink::open(seat.settings.lease, devices, &seat.layout).map_err(unopened)?;
-        setup::clear_ground(&seat.settings, &seat.devices, &mut netlink).await?;
+        let mut netlink = Netlink::open(context.settings.lease, devices, &context.layout).map_err(unopened)?;
+        setup::purge_leftovers(&context.settings, &context.devices, &mut netlink).await?;
         let mut worker = Self {
-            seat,
-            ledger,
+            context,
+            record,
             netlink,
             events,
             kernel: None,
             settled: None,
-            is_stirred: true,
+            must_read: true,
             is_full: true,
             read_fully: Duration::ZERO,
             passes: (Duration::ZERO, 0),
@@ -336,9 +336,9 @@ impl Worker {
                 break;
             }
         }
-        worker.tell();
+        worker.publish();
         if worker.settled.is_none() {
-            let error = worker.seat.shared.seen.load().error.clone().map_or(String::new(), |(_, text)| text);
+            let error = worker.context.shared.seen.load().error.clone().map_or(String::new(), |(_, text)| text);
             return Err(failed("the local routes cannot be added", std::io::Error::other(error)));
         }
         Ok(worker)
@@ -348,23 +348,23 @@ impl Worker {
     async fn work(&mut self) -> Result<(), String> {
         let mut closing: Option<Duration> = None;
         loop {
-            if closing.is_none() && self.seat.shared.is_closing.load(Ordering::Acquire) {
+            if closing.is_none() && self.context.shared.is_closing.load(Ordering::Acquire) {
                 closing = Some(self.now());
             }
             let is_new = self.take_wanted(closing.is_some());
             if is_new || self.is_work_due() {
                 self.pass().await?;
-                self.tell();
+                self.publish();
             }
             let is_late = closing.is_some_and(|since| self.now().saturating_sub(since) > CLOSED_WITHIN);
-            if closing.is_some() && self.ledger.is_withdrawn() && (self.settled.is_some() || is_late) {
+            if closing.is_some() && self.record.is_withdrawn() && (self.settled.is_some() || is_late) {
                 self.leave().await;
                 return Ok(());
             }
-            let shared = Arc::clone(&self.seat.shared);
+            let shared = Arc::clone(&self.context.shared);
             tokio::select! {
                 () = shared.wake.notified() => {}
-                event = self.events.next() => self.hear(event)?,
+                event = self.events.next() => self.take_event(event)?,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -372,14 +372,14 @@ impl Worker {
 
     /// Takes over what is wanted, which is nothing once it is to close; returns whether that is new.
     fn take_wanted(&mut self, is_closing: bool) -> bool {
-        let mut wanted = lock(&self.seat.shared.wanted);
+        let mut wanted = lock(&self.context.shared.wanted);
         if is_closing {
-            let now = self.seat.shared.origin.elapsed();
+            let now = self.context.shared.origin.elapsed();
             for entry in wanted.iter_mut().filter(|entry| entry.0 != Stance::Withdraw) {
                 *entry = (Stance::Withdraw, now);
             }
         }
-        self.ledger.want(&wanted)
+        self.record.want(&wanted)
     }
 
     /// Whether the kernel is to be read or changed now.
@@ -401,7 +401,7 @@ impl Worker {
 
     /// Whether the kernel is to be read before anything is planned.
     fn is_read_due(&self, now: Duration) -> bool {
-        self.is_stirred || self.kernel.is_none() || now.saturating_sub(self.ledger.read()) >= READ_EVERY
+        self.must_read || self.kernel.is_none() || now.saturating_sub(self.record.read()) >= READ_EVERY
     }
 
     /// Reads, plans and acts until there is nothing left to do, at most [`TRIES_MAX`] times; the rest is for the next pass.
@@ -417,7 +417,7 @@ impl Worker {
                 self.read().await?;
             }
             let wanted = self.wanted(self.now());
-            let Some(actions) = self.kernel.as_ref().map(|kernel| self.seat.layout.plan(&wanted, kernel)) else {
+            let Some(actions) = self.kernel.as_ref().map(|kernel| self.context.layout.plan(&wanted, kernel)) else {
                 break;
             };
             if actions.is_empty() {
@@ -431,7 +431,7 @@ impl Worker {
                 break;
             }
         }
-        match self.ledger.overdue(self.now()) {
+        match self.record.overdue(self.now()) {
             Some(address) => Err(format!("{address} could not be withdrawn within {WITHDRAWN_WITHIN:?}")),
             None => Ok(()),
         }
@@ -441,14 +441,14 @@ impl Worker {
     /// device is gone.
     async fn read(&mut self) -> Result<(), String> {
         let now = self.now();
-        self.is_stirred = false;
+        self.must_read = false;
         let is_full = self.is_full || now.saturating_sub(self.read_fully) >= READ_FULLY_EVERY;
         let kernel = match self.netlink.read(is_full).await {
             Ok(kernel) => kernel,
             Err(error) => {
                 let failure = format!("the kernel's addresses and routes cannot be read: {error}");
                 tracing::warn!("{failure}");
-                self.ledger.unread(self.now(), failure);
+                self.record.unread(self.now(), failure);
                 (self.is_full, self.kernel, self.failed) = (true, None, Some(self.now()));
                 return Ok(());
             }
@@ -456,15 +456,15 @@ impl Worker {
         if is_full {
             (self.is_full, self.read_fully) = (false, now);
         }
-        let name = self.seat.settings.interface.name();
+        let name = self.context.settings.interface.name();
         if kernel.announcing == Link::Gone {
             return Err(format!("the device `{name}` was removed, so that nothing can be announced"));
         }
         if kernel.receiving == Link::Gone {
             return Err(format!("the device `{name}{RECEIVING_SUFFIX}` was removed, so that nothing can be received"));
         }
-        for surprise in self.ledger.observe(self.now(), &kernel) {
-            warn(surprise);
+        for interference in self.record.observe(self.now(), &kernel) {
+            warn(interference);
         }
         self.kernel = Some(kernel);
         Ok(())
@@ -484,31 +484,31 @@ impl Worker {
             self.is_full |= !matches!(action, Action::PutAddress { .. } | Action::RemoveAddress { .. });
             if let Action::RemoveAddress { index, net } = action
                 && failure.is_none()
-                && self.ledger.is_wanted(*index)
-                && self.seat.layout.stands.contains(net)
+                && self.record.is_wanted(*index)
+                && self.context.layout.stands.contains(net)
             {
-                warn(Surprise::Lapsed(*net));
+                warn(Interference::Lapsed(*net));
             }
             if !matches!(action, Action::PutAddress { is_renewal: true, .. }) || failure.is_some() {
-                self.is_stirred = true;
+                self.must_read = true;
                 tracing::debug!(?action, "asked of the kernel");
             }
             let now = self.now();
-            self.ledger.done(now, action, failure);
+            self.record.done(now, action, failure);
         }
     }
 
-    /// Takes what the kernel told unasked, and what else waits. The error is that it will tell nothing more.
-    fn hear(&mut self, event: Event) -> Result<(), String> {
+    /// Takes a notification of the kernel. The error is that there will be no more.
+    fn take_event(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::AddressStands(net) => {
                 let is_known = self.kernel.as_ref().is_some_and(|kernel| kernel.has(net));
-                self.is_stirred |= !is_known && self.seat.layout.stands.iter().any(|one| one.addr() == net.addr());
+                self.must_read |= !is_known && self.context.layout.stands.iter().any(|one| one.addr() == net.addr());
             }
-            Event::Changed => (self.is_stirred, self.is_full) = (true, true),
+            Event::Changed => (self.must_read, self.is_full) = (true, true),
             Event::Lost => {
-                self.ledger.lost();
-                (self.is_stirred, self.is_full) = (true, true);
+                self.record.lost();
+                (self.must_read, self.is_full) = (true, true);
             }
             Event::Ended => return Err("the kernel's notifications ended".into()),
         }
@@ -517,7 +517,7 @@ impl Worker {
 
     /// Removes what is always there, as far as the kernel lets us: a tun takes its routes with it anyway.
     async fn leave(&mut self) {
-        let routes = &self.seat.layout.standing_routes;
+        let routes = &self.context.layout.standing_routes;
         let steps: Vec<Action> = routes.iter().map(|route| Action::RemoveRoute(*route)).collect();
         for (step, result) in steps.iter().zip(self.netlink.act(&steps).await) {
             if let Err(error) = result {
@@ -526,39 +526,43 @@ impl Worker {
         }
     }
 
-    /// Tells the handle what was seen.
-    fn tell(&self) {
-        self.seat.shared.tell(self.ledger.tell(self.settled.is_some(), self.seat.dropped.load(Ordering::Relaxed)));
+    /// Publishes what was seen.
+    fn publish(&self) {
+        self.context
+            .shared
+            .publish(self.record.seen(self.settled.is_some(), self.context.dropped.load(Ordering::Relaxed)));
     }
 
     /// What the plan needs to know of each address.
     fn wanted(&mut self, now: Duration) -> Vec<Wanted> {
-        let proof = &self.seat.proof;
-        self.ledger.wanted(now, (0..proof.len()).map(|index| proof.last(index)))
+        let proof = &self.context.proof;
+        self.record.wanted(now, (0..proof.len()).map(|index| proof.last(index)))
     }
 
     /// Whether an address's proof can pay for an announcement or a renewal at this moment.
     fn is_fresh(&self, index: usize) -> bool {
-        let age = self.seat.proof.last(index).map(|moment| self.now().saturating_sub(moment));
-        self.ledger.freshness(age) == Freshness::Fresh
+        let age = self.context.proof.last(index).map(|moment| self.now().saturating_sub(moment));
+        self.record.freshness(age) == Freshness::Fresh
     }
 
     /// The time since the origin.
     fn now(&self) -> Duration {
-        self.seat.shared.origin.elapsed()
+        self.context.shared.origin.elapsed()
     }
 }
 
 /// Logs what somebody else did.
-fn warn(surprise: Surprise) {
-    match surprise {
-        Surprise::AddressRemoved(address) => tracing::warn!(%address, "somebody removed the address; it is put back"),
-        Surprise::Lapsed(address) => {
+fn warn(interference: Interference) {
+    match interference {
+        Interference::AddressRemoved(address) => {
+            tracing::warn!(%address, "somebody removed the address; it is put back")
+        }
+        Interference::Lapsed(address) => {
             tracing::warn!(%address, "the lease ran out: no proof was young enough to renew it")
         }
-        Surprise::RouteRemoved(prefix) => tracing::warn!(%prefix, "somebody removed our route; it is put back"),
-        Surprise::LinkDown(Device::Announcing) => tracing::warn!("somebody set the announcing device down"),
-        Surprise::LinkDown(Device::Receiving) => tracing::warn!("somebody set the receiving device down"),
+        Interference::RouteRemoved(prefix) => tracing::warn!(%prefix, "somebody removed our route; it is put back"),
+        Interference::LinkDown(Device::Announcing) => tracing::warn!("somebody set the announcing device down"),
+        Interference::LinkDown(Device::Receiving) => tracing::warn!("somebody set the receiving device down"),
     }
 }
 
@@ -585,7 +589,7 @@ pub const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
 pub const EXIT_FATAL: i32 = 70;
 /// How often it is looked whether something became due.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often the kernel is read though nothing was done or heard.
+/// How often the kernel is read though nothing was done and no notification came.
 const READ_EVERY: Duration = Duration::from_secs(5);
 /// The same for tables that may be long.
 const READ_FULLY_EVERY: Duration = Duration::from_secs(60);

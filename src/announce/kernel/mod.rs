@@ -20,10 +20,10 @@
 
 mod driver;
 mod events;
-mod ledger;
 mod netlink;
 mod plan;
 mod privilege;
+mod record;
 mod setup;
 mod sink;
 
@@ -36,9 +36,9 @@ use ipnet::IpNet;
 use crate::sys::tun::TunError;
 
 pub use driver::{Driver, EXIT_FATAL, Fatal, RENEW_EVERY, WITHDRAWN_WITHIN};
-pub use ledger::{AddressSeen, LeaseState, Seen};
 pub use plan::{DEGRADED_METRIC, PROOF_LAPSES};
 pub use privilege::drop_elsewhere;
+pub use record::{AddressSeen, LeaseState, Seen};
 
 /// What the driver is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

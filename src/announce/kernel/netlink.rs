@@ -1,6 +1,6 @@
 //! The one place that asks rtnetlink: requests, and what the kernel has.
 //!
-//! Owns the socket that asks; what the kernel tells unasked comes over another one (see [`super::events`]), so that replies
+//! Owns the socket that asks; the kernel's notifications come over another one (see [`super::events`]), so that replies
 //! never queue behind notifications. Refuses to know what is wanted.
 //!
 //! **What is ours is asked for, and nothing else**: a host may have a million routes. Dumps are filtered by the kernel
@@ -172,7 +172,7 @@ impl Netlink {
         request(RouteNetlinkMessage::GetRoute(message), 0)
     }
 
-    /// Tells how a device is.
+    /// Returns how a device is.
     ///
     /// # Errors
     /// What the kernel says.
@@ -271,7 +271,7 @@ impl Netlink {
         Ok(count)
     }
 
-    /// Takes all steps with one request, in their order, and tells how each ended. What is to be removed and is gone already is
+    /// Takes all steps with one request, in their order, and returns how each ended. What is to be removed and is gone already is
     /// no failure.
     pub(super) async fn act(&mut self, actions: &[Action]) -> Vec<io::Result<()>> {
         let requests = actions.iter().map(|action| self.request_of(action)).collect();
@@ -339,7 +339,7 @@ impl Netlink {
         absent_is_well(self.ask(vec![request(message, NLM_F_ACK)]).await.remove(0))
     }
 
-    /// Sends requests in one piece, which the kernel carries out in their order, and tells how each ended.
+    /// Sends requests in one piece, which the kernel carries out in their order, and returns how each ended.
     async fn ask(&mut self, requests: Vec<Request>) -> Vec<io::Result<()>> {
         let count = requests.len();
         let mut results: Vec<io::Result<()>> = match self.replies(requests).await {

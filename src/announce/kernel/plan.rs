@@ -69,7 +69,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Tells whether the address stands as it is wanted.
+    /// Returns whether the address stands as it is wanted.
     pub(super) fn has(&self, address: IpNet) -> bool {
         self.addresses.contains(&address)
     }

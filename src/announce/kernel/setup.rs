@@ -105,7 +105,7 @@ pub(super) fn take_devices(settings: &Settings, dropped: &Arc<AtomicU64>) -> Res
 ///
 /// # Errors
 /// [`RouteError::Overlap`], [`RouteError::DeviceDown`], [`RouteError::Kernel`].
-pub(super) async fn clear_ground(
+pub(super) async fn purge_leftovers(
     settings: &Settings,
     devices: &Devices,
     netlink: &mut Netlink,
@@ -163,7 +163,7 @@ fn overlapped(address: IpNet, settings: &Settings) -> Option<IpNet> {
     announced.into_iter().find(|net| net.contains(&address.addr()))
 }
 
-/// Sets a tun's files under `/proc/sys` before it is set up. What is refused is told: all of it is a refinement.
+/// Sets a tun's files under `/proc/sys` before it is set up. What is refused is logged: all of it is a refinement.
 fn set_up_files(name: &str, has_v6: bool) {
     // Without it the removal of an address removes those that share its prefix; they would then be put back.
     let mut files = vec![(format!("/proc/sys/net/ipv4/conf/{name}/promote_secondaries"), "1")];

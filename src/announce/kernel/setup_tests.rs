@@ -74,7 +74,7 @@ fn errors_of_the_tun_say_what_to_do() {
         (TunError::Refused { name: "fated0".into(), source: io(libc::ENFILE) }, "`fated0` cannot be made"),
         (TunError::Name { name: "a b".into() }, "change `interface`"),
     ] {
-        let told = RouteError::from(error).to_string();
-        assert!(told.contains(text), "{told}");
+        let text_of = RouteError::from(error).to_string();
+        assert!(text_of.contains(text), "{text_of}");
     }
 }

@@ -62,7 +62,7 @@ impl Drop for Sink {
     fn drop(&mut self) {
         self.is_stopped.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
-            // A panic there has been told by the panic hook; the device is gone with its stack.
+            // A panic there was logged by the panic hook; the device is gone with its stack.
             let _ = thread.join();
         }
     }
@@ -118,5 +118,5 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const REST: Duration = Duration::from_millis(5);
 /// The most packets that are read without a rest.
 const PACKETS_MAX: usize = 64;
-/// Only whole packets are counted, so their octets need no room: the kernel cuts off what does not fit.
+/// Only whole packets are counted, so their octets are not kept: the kernel cuts off what does not fit.
 const PACKET_BYTES: usize = 64;

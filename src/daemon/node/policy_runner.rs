@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::admin::history::History;
-use crate::admin::reply;
 use crate::announce::{Announcer, Announcers};
 use crate::daemon::drain::{DrainFlag, DrainSeen};
-use crate::daemon::past::Writer;
+use crate::daemon::hold_down::HoldDownWriter;
 use crate::health;
-use crate::policy::{Last, Observation, Order, Past, Policy, Reason, Settings, Stance, Transition};
+use crate::policy::{LastStance, Observation, Order, Policy, PolicyMemory, Reason, Settings, Stance, Transition};
 
 /// What is asked of the policies; read each round.
 pub(super) struct Orders {
@@ -59,27 +58,27 @@ pub(super) struct PolicyRunner {
     pending: Vec<Option<(u64, Duration)>>,
     origin: Instant,
     /// Who writes what is remembered over a restart, and whether anything was noted yet.
-    past: Option<Arc<Writer>>,
-    is_past_noted: bool,
+    memory: Option<Arc<HoldDownWriter>>,
+    is_memory_noted: bool,
 }
 
 impl PolicyRunner {
-    /// `past` is what earlier runs left, by address; nothing without a state folder.
+    /// `memory` is what earlier runs left, by address; nothing without a state folder.
     pub(super) fn new(
         addresses: &[IpAddr],
         settings: Settings,
-        (seed, past): (u64, &[Option<Past>]),
+        (seed, memory): (u64, &[Option<PolicyMemory>]),
         (origin, announcers): (Instant, Announcers),
         is_zoneless: Box<dyn Fn() -> bool + Send>,
         orders: Arc<Orders>,
-        writer: Option<Arc<Writer>>,
+        writer: Option<Arc<HoldDownWriter>>,
     ) -> Self {
         let now = origin.elapsed();
         let make = |(index, address): (usize, &IpAddr)| {
             let seed = seed.wrapping_add(index as u64);
-            let Some(past) = past.get(index).copied().flatten() else { return Policy::new(now, settings, seed) };
-            let policy = Policy::resume(now, settings, seed, past);
-            log_past(address, past, policy.past(now));
+            let Some(memory) = memory.get(index).copied().flatten() else { return Policy::new(now, settings, seed) };
+            let policy = Policy::resume(now, settings, seed, memory);
+            log_held_down(address, memory, policy.memory(now));
             policy
         };
         let policies: Vec<Policy> = addresses.iter().enumerate().map(make).collect();
@@ -96,8 +95,8 @@ impl PolicyRunner {
             pending: vec![None; policies.len()],
             policies,
             origin,
-            past: writer,
-            is_past_noted: false,
+            memory: writer,
+            is_memory_noted: false,
         }
     }
 
@@ -132,17 +131,17 @@ impl PolicyRunner {
                 }
                 let name = &self.names[index];
                 log_change(name, &change);
-                let (from, to) = (change.from.into(), change.to.into());
-                let number = self.history.begin(self.origin + change.at, name, from, to, &change.reason.to_string());
+                let (at, reason) = (self.origin + change.at, change.reason.to_string());
+                let number = self.history.begin(at, name, change.from, change.to, &reason);
                 self.pending[index] = Some((number, change.at));
             }
             statuses[index].update(policy);
         }
         let wanted: Vec<Stance> = statuses.iter().map(|status| status.stance).collect();
         self.announcers.want(&wanted);
-        if let Some(past) = self.past.as_ref().filter(|_| is_changed || !self.is_past_noted) {
-            past.note(self.policies.iter().map(|policy| policy.past(now)).collect(), order == Some(Order::Stop));
-            self.is_past_noted = true;
+        if let Some(memory) = self.memory.as_ref().filter(|_| is_changed || !self.is_memory_noted) {
+            memory.note(self.policies.iter().map(|policy| policy.memory(now)).collect(), order == Some(Order::Stop));
+            self.is_memory_noted = true;
         }
         self.follow(&wanted);
         self.published.statuses.store(Arc::new(statuses));
@@ -190,21 +189,21 @@ impl AddressStatus {
 }
 
 /// Says that an address is held down since before the start, and why.
-fn log_past(address: &IpAddr, before: Past, now: Past) {
-    let Last::Held { left } = now.last else { return };
+fn log_held_down(address: &IpAddr, before: PolicyMemory, now: PolicyMemory) {
+    let LastStance::Held { left } = now.last else { return };
     if left.is_zero() {
         return;
     }
     let why = match before.last {
-        Last::Announced { .. } => "the run before ended without withdrawing it",
-        Last::Held { .. } => "it was held down when the run before ended",
+        LastStance::Announced { .. } => "the run before ended without withdrawing it",
+        LastStance::Held { .. } => "it was held down when the run before ended",
     };
     tracing::warn!(%address, ?left, withdrawals = now.withdrawals, "the address is held down: {why}");
 }
 
 /// One line for each change, with its cause.
 fn log_change(address: &str, change: &Transition) {
-    let (from, to) = (reply::Stance::from(change.from).word(), reply::Stance::from(change.to).word());
+    let (from, to) = (change.from.word(), change.to.word());
     let (cause, why) = (change.reason.code(), change.reason);
     if change.to == Stance::Announce {
         tracing::info!(address, from, to, cause, "the stance has changed: {why}");

@@ -8,7 +8,6 @@ use super::policy_runner::AddressStatus;
 use crate::admin::reply;
 use crate::announce::{Announcement, Announcer as _, Counters};
 use crate::health::{self, AddressReport, PathState, WorkerState};
-use crate::policy::Stance;
 
 impl Node {
     /// How the node is.
@@ -60,7 +59,7 @@ impl Node {
         reply::Address {
             address: address.to_string(),
             prefix: self.anycast.prefix_of(address).to_string(),
-            stance: status.stance.into(),
+            stance: status.stance,
             reason: status.reason.to_string(),
             since_s: now.saturating_sub(status.since).as_secs(),
             announced: seen.is_announced,
@@ -69,22 +68,12 @@ impl Node {
             announcements: status.announcements,
             withdrawals: status.withdrawals,
             dropped: report.map_or(0, |report| report.drops),
-            path: report.map_or(reply::PathState::Unknown, |report| report.path.into()),
+            path: report.map_or(reply::PathStatus::Unknown, |report| report.path.into()),
         }
     }
 }
 
-impl From<Stance> for reply::Stance {
-    fn from(stance: Stance) -> Self {
-        match stance {
-            Stance::Announce => Self::Announce,
-            Stance::Degrade => Self::Degrade,
-            Stance::Withdraw => Self::Withdraw,
-        }
-    }
-}
-
-impl From<PathState> for reply::PathState {
+impl From<PathState> for reply::PathStatus {
     fn from(path: PathState) -> Self {
         match path {
             PathState::Unknown => Self::Unknown,
@@ -128,12 +117,12 @@ fn worker_status(now: Duration, index: usize, worker: &health::WorkerReport) -> 
     reply::Worker {
         worker: index,
         state: match worker.state {
-            WorkerState::Unknown => reply::WorkerState::Unknown,
-            WorkerState::Well => reply::WorkerState::Proven,
-            WorkerState::Wrong => reply::WorkerState::Wrong,
-            WorkerState::Late | WorkerState::Wedged => reply::WorkerState::Late,
-            WorkerState::Starved => reply::WorkerState::Starved,
-            WorkerState::Lost => reply::WorkerState::Lost,
+            WorkerState::Unknown => reply::WorkerStatus::Unknown,
+            WorkerState::Well => reply::WorkerStatus::Proven,
+            WorkerState::Wrong => reply::WorkerStatus::Wrong,
+            WorkerState::Late | WorkerState::Wedged => reply::WorkerStatus::Late,
+            WorkerState::Starved => reply::WorkerStatus::Starved,
+            WorkerState::Lost => reply::WorkerStatus::Lost,
         },
         proof_age_ms: worker.proven.map(|moment| millis(now.saturating_sub(moment))),
         latency_us: worker.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
@@ -157,8 +146,8 @@ fn tcp_thread_status((index, thread): (usize, &health::TcpThreadReport)) -> repl
 }
 
 /// A zone's fault for the control socket.
-fn zone_fault_status(now: Duration, fault: &health::ZoneFault) -> reply::ZoneFault {
-    reply::ZoneFault {
+fn zone_fault_status(now: Duration, fault: &health::ZoneFault) -> reply::ZoneFaultStatus {
+    reply::ZoneFaultStatus {
         zone: fault.zone.to_string(),
         fault: fault.what.to_string(),
         since_s: now.saturating_sub(fault.since).as_secs(),

@@ -1,4 +1,4 @@
-//! What was wanted, what was seen, what was done: the driver's memory and what it tells others. Pure; `now` is an argument.
+//! What was wanted, what was seen, what was done: the memory of the route thread, and what is seen of it. Pure; `now` is an argument.
 
 use core::time::Duration;
 
@@ -64,7 +64,7 @@ pub enum LeaseState {
 }
 
 impl AddressSeen {
-    /// The same in the words of all announcers.
+    /// The same as an announcement.
     pub(super) fn announcement(&self) -> Announcement {
         Announcement {
             stance: self.stance,
@@ -82,7 +82,7 @@ impl AddressSeen {
 
 /// Something that somebody else did to what is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Surprise {
+pub(super) enum Interference {
     /// An address was removed.
     AddressRemoved(IpNet),
     /// A lease ran out unproven.
@@ -95,7 +95,7 @@ pub(super) enum Surprise {
 
 /// The driver's memory.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct RouteRecord {
     /// How long a lease is.
     lease: Option<Duration>,
     /// How old a proof may be that pays for a renewal.
@@ -104,7 +104,7 @@ pub(super) struct Ledger {
     renew_every: Duration,
     /// How long a withdrawal may take.
     withdrawn_within: Duration,
-    /// What is told to others.
+    /// What is published.
     seen: Seen,
     /// What is kept of each address besides.
     rows: Vec<Row>,
@@ -114,7 +114,7 @@ pub(super) struct Ledger {
     ups: [bool; 2],
 }
 
-/// What is kept of an address and not told.
+/// What is kept of an address and not published.
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     /// When it was last wanted announced and no longer not, or the reverse.
@@ -131,7 +131,7 @@ struct Row {
     renewed: Duration,
 }
 
-/// The times that the ledger judges by.
+/// The times that the record judges by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     /// How long a lease is.
@@ -144,7 +144,7 @@ pub(super) struct Times {
     pub(super) withdrawn_within: Duration,
 }
 
-impl Ledger {
+impl RouteRecord {
     /// Opens it: nothing is wanted and nothing was seen. `addresses` and `layout` have the same order.
     pub(super) fn new(addresses: &[IpNet], layout: &Layout, times: Times, is_dry_run: bool) -> Self {
         let entries = addresses.iter().zip(&layout.stands).map(|(address, stands)| AddressSeen {
@@ -205,36 +205,36 @@ impl Ledger {
     }
 
     /// Takes what was read at `now`, and returns what somebody else did.
-    pub(super) fn observe(&mut self, now: Duration, kernel: &Kernel) -> Vec<Surprise> {
-        let mut surprises = Vec::new();
+    pub(super) fn observe(&mut self, now: Duration, kernel: &Kernel) -> Vec<Interference> {
+        let mut found = Vec::new();
         for ((device, link), was_up) in [(Device::Announcing, kernel.announcing), (Device::Receiving, kernel.receiving)]
             .into_iter()
             .zip(&mut self.ups)
         {
             if *was_up && link == Link::Down {
                 self.seen.counters.links_downed += 1;
-                surprises.push(Surprise::LinkDown(device));
+                found.push(Interference::LinkDown(device));
             }
             *was_up = link == Link::Up;
         }
         for index in 0..self.rows.len() {
-            surprises.extend(self.observe_address(index, now, kernel));
+            found.extend(self.observe_address(index, now, kernel));
         }
         for route in self.routes.iter().filter(|route| !kernel.routes.contains(route)) {
-            // A kernel route goes with its address; that was told already.
+            // A kernel route goes with its address; that was reported already.
             let of_prefix = |net: &&IpNet| net.trunc() == route.prefix;
             if route.device == Device::Receiving || kernel.addresses.iter().any(|net| of_prefix(&net)) {
                 self.seen.counters.routes_removed += 1;
-                surprises.push(Surprise::RouteRemoved(route.prefix));
+                found.push(Interference::RouteRemoved(route.prefix));
             }
         }
         self.routes.clone_from(&kernel.routes);
         self.seen.read = now;
-        surprises
+        found
     }
 
     /// Takes what was read of one address.
-    fn observe_address(&mut self, index: usize, now: Duration, kernel: &Kernel) -> Option<Surprise> {
+    fn observe_address(&mut self, index: usize, now: Duration, kernel: &Kernel) -> Option<Interference> {
         let others_stand =
             |net: IpNet| kernel.addresses.iter().any(|other| *other != net && other.trunc() == net.trunc());
         let (seen, row) = (&mut self.seen.addresses[index], &mut self.rows[index]);
@@ -263,10 +263,10 @@ impl Ledger {
         if self.lease.is_some_and(|lease| now.saturating_sub(row.renewed) >= lease) {
             seen.lapses += 1;
             self.seen.counters.leases_lapsed += 1;
-            return Some(Surprise::Lapsed(seen.stands));
+            return Some(Interference::Lapsed(seen.stands));
         }
         self.seen.counters.addresses_removed += 1;
-        Some(Surprise::AddressRemoved(seen.stands))
+        Some(Interference::AddressRemoved(seen.stands))
     }
 
     /// Takes how an action ended at `now`; an address's lease runs from then.
@@ -336,13 +336,13 @@ impl Ledger {
         self.seen.read
     }
 
-    /// Tells whether no address is announced.
+    /// Returns whether no address is announced.
     pub(super) fn is_withdrawn(&self) -> bool {
         self.seen.addresses.iter().all(|seen| !seen.is_announced)
     }
 
-    /// Copies what is told to others.
-    pub(super) fn tell(&self, is_settled: bool, packets_dropped: u64) -> Seen {
+    /// Returns a copy for others.
+    pub(super) fn seen(&self, is_settled: bool, packets_dropped: u64) -> Seen {
         let mut seen = self.seen.clone();
         seen.is_settled = is_settled;
         seen.counters.packets_dropped = packets_dropped;
@@ -354,5 +354,5 @@ impl Ledger {
 const WITHDRAWAL_ATTEMPTS_MIN: u32 = 2;
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
+#[path = "record_tests.rs"]
 mod tests;

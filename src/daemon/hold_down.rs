@@ -20,7 +20,7 @@ use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
 use super::state;
-use crate::policy::{Last, Past};
+use crate::policy::{LastStance, PolicyMemory};
 
 /// The file in the state folder.
 const FILE: &str = "hold-down.json";
@@ -63,7 +63,7 @@ struct Row {
 }
 
 /// Reads what is remembered of each address. What can't be read is told, and then nothing is remembered.
-pub(super) fn read(folder: &Path, addresses: &[IpAddr]) -> Vec<Option<Past>> {
+pub(super) fn read(folder: &Path, addresses: &[IpAddr]) -> Vec<Option<PolicyMemory>> {
     let path = folder.join(FILE);
     let found = match read_file(&path) {
         Ok(found) => found,
@@ -74,7 +74,7 @@ pub(super) fn read(folder: &Path, addresses: &[IpAddr]) -> Vec<Option<Past>> {
         }
     };
     let passed = passed(&found.written, &Moment::now());
-    let of = |address: &IpAddr| found.addresses.get(address).map(|row| row.past().later(passed));
+    let of = |address: &IpAddr| found.addresses.get(address).map(|row| row.memory().later(passed));
     addresses.iter().map(of).collect()
 }
 
@@ -110,43 +110,43 @@ impl Moment {
 
 impl Row {
     /// As it is written.
-    fn new(past: Past) -> Self {
+    fn new(memory: PolicyMemory) -> Self {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let (announced_ms, held_ms) = match past.last {
-            Last::Announced { ago } => (Some(millis(ago)), 0),
-            Last::Held { left } => (None, millis(left)),
+        let (announced_ms, held_ms) = match memory.last {
+            LastStance::Announced { ago } => (Some(millis(ago)), 0),
+            LastStance::Held { left } => (None, millis(left)),
         };
-        Self { withdrawals: past.withdrawals, announced_ms, held_ms }
+        Self { withdrawals: memory.withdrawals, announced_ms, held_ms }
     }
 
     /// As it was when it was written.
-    fn past(&self) -> Past {
+    fn memory(&self) -> PolicyMemory {
         let last = match self.announced_ms {
-            Some(ago) => Last::Announced { ago: Duration::from_millis(ago) },
-            None => Last::Held { left: Duration::from_millis(self.held_ms) },
+            Some(ago) => LastStance::Announced { ago: Duration::from_millis(ago) },
+            None => LastStance::Held { left: Duration::from_millis(self.held_ms) },
         };
-        Past { withdrawals: self.withdrawals, last }
+        PolicyMemory { withdrawals: self.withdrawals, last }
     }
 }
 
 /// The thread that writes the file.
-pub(super) struct Writer {
+pub(super) struct HoldDownWriter {
     /// What is to be written next; what came before it need not be.
     latest: Arc<ArcSwapOption<Noted>>,
     thread: JoinHandle<()>,
-    /// Told when the last word is written.
+    /// Told when the last memory is written.
     finished: Mutex<Receiver<()>>,
 }
 
 /// Something to be written.
 struct Noted {
     at: Instant,
-    pasts: Vec<Past>,
+    memories: Vec<PolicyMemory>,
     /// Whether nothing comes after it.
     is_last: bool,
 }
 
-impl Writer {
+impl HoldDownWriter {
     /// Starts it.
     ///
     /// # Errors
@@ -161,12 +161,12 @@ impl Writer {
     }
 
     /// Has what is remembered now written, in the order of the addresses. Never waits.
-    pub(super) fn note(&self, pasts: Vec<Past>, is_last: bool) {
-        self.latest.store(Some(Arc::new(Noted { at: Instant::now(), pasts, is_last })));
+    pub(super) fn note(&self, memories: Vec<PolicyMemory>, is_last: bool) {
+        self.latest.store(Some(Arc::new(Noted { at: Instant::now(), memories, is_last })));
         self.thread.thread().unpark();
     }
 
-    /// Waits until the last word is written, at most `timeout`; returns whether it is.
+    /// Waits until the last memory is written, at most `timeout`; returns whether it is.
     pub(super) fn is_finished_within(&self, timeout: Duration) -> bool {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(timeout).is_ok()
     }
@@ -197,7 +197,8 @@ fn write_all(folder: &Path, addresses: &[IpAddr], latest: &ArcSwapOption<Noted>,
 /// announced. What a power cut leaves of it is read as what it is.
 fn write(folder: &Path, addresses: &[IpAddr], noted: &Noted) -> io::Result<()> {
     let passed = noted.at.elapsed();
-    let rows = addresses.iter().zip(&noted.pasts).map(|(address, past)| (*address, Row::new(past.later(passed))));
+    let rows =
+        addresses.iter().zip(&noted.memories).map(|(address, memory)| (*address, Row::new(memory.later(passed))));
     let written = Written { written: Moment::now(), addresses: rows.collect() };
     let mut text = serde_json::to_vec_pretty(&written)?;
     text.push(b'\n');
@@ -222,9 +223,9 @@ mod tests {
     fn what_is_noted_last_is_what_is_read_later() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path(), &addresses()), [None, None], "there is no file yet");
-        let writer = Writer::start(folder.path().to_owned(), addresses()).expect("a thread");
-        let held = Past { withdrawals: 3, last: Last::Held { left: seconds(1000) } };
-        let announced = Past { withdrawals: 0, last: Last::Announced { ago: seconds(50) } };
+        let writer = HoldDownWriter::start(folder.path().to_owned(), addresses()).expect("a thread");
+        let held = PolicyMemory { withdrawals: 3, last: LastStance::Held { left: seconds(1000) } };
+        let announced = PolicyMemory { withdrawals: 0, last: LastStance::Announced { ago: seconds(50) } };
         writer.note(vec![announced, announced], false);
         writer.note(vec![held, announced], true);
         assert!(writer.is_finished_within(seconds(60)));
@@ -233,8 +234,11 @@ mod tests {
         assert_eq!(found[2], None, "of an address that was not there nothing is known");
         let [Some(first), Some(second)] = found[..2] else { panic!("{found:?}") };
         assert_eq!((first.withdrawals, second.withdrawals), (3, 0));
-        assert!(matches!(first.last, Last::Held { left } if left <= seconds(1000) && left > seconds(900)), "{first:?}");
-        assert!(matches!(second.last, Last::Announced { ago } if ago >= seconds(50)), "{second:?}");
+        assert!(
+            matches!(first.last, LastStance::Held { left } if left <= seconds(1000) && left > seconds(900)),
+            "{first:?}"
+        );
+        assert!(matches!(second.last, LastStance::Announced { ago } if ago >= seconds(50)), "{second:?}");
     }
 
     #[test]
@@ -281,8 +285,8 @@ mod tests {
     fn a_folder_that_takes_nothing_stops_nobody() {
         let folder = tempfile::tempdir().expect("a folder");
         let gone = folder.path().join("gone");
-        let writer = Writer::start(gone, addresses()).expect("a thread");
-        writer.note(vec![Past { withdrawals: 1, last: Last::Held { left: seconds(1) } }; 2], true);
+        let writer = HoldDownWriter::start(gone, addresses()).expect("a thread");
+        writer.note(vec![PolicyMemory { withdrawals: 1, last: LastStance::Held { left: seconds(1) } }; 2], true);
         assert!(writer.is_finished_within(seconds(60)));
     }
 }

@@ -6,16 +6,16 @@ use core::time::Duration;
 
 /// What is to be remembered of one service address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Past {
+pub struct PolicyMemory {
     /// Withdrawals that are not forgotten; the next hold-down doubles so often.
     pub withdrawals: u32,
     /// How the address stood.
-    pub last: Last,
+    pub last: LastStance,
 }
 
 /// How an address stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Last {
+pub enum LastStance {
     /// It was announced, for so long. Whoever finds this at a start knows that nobody has withdrawn it: the process crashed.
     Announced {
         /// For how long.
@@ -28,13 +28,13 @@ pub enum Last {
     },
 }
 
-impl Past {
+impl PolicyMemory {
     /// The same, some time later.
     #[must_use]
     pub fn later(self, passed: Duration) -> Self {
         let last = match self.last {
-            Last::Announced { ago } => Last::Announced { ago: ago.saturating_add(passed) },
-            Last::Held { left } => Last::Held { left: left.saturating_sub(passed) },
+            LastStance::Announced { ago } => LastStance::Announced { ago: ago.saturating_add(passed) },
+            LastStance::Held { left } => LastStance::Held { left: left.saturating_sub(passed) },
         };
         Self { last, ..self }
     }
