@@ -16,7 +16,7 @@ use fated::zonefile::{FALLBACK_TTL, INCLUDE_DEPTH_MAX, INCLUDES_MAX, Limits, REP
 
 #[test]
 fn the_page_lists_every_code_with_its_severity() {
-    let source = [text("src/zone/fault/code.rs"), text("src/zone/fault/dnssec.rs")].concat();
+    let source = [text("src/fault/code.rs"), text("src/fault/dnssec.rs")].concat();
     let mut codes = BTreeMap::new();
     for (start, severity) in [("(Error, \"", "error"), ("(Warning, \"", "warning")] {
         for rest in source.split(start).skip(1) {
@@ -24,7 +24,7 @@ fn the_page_lists_every_code_with_its_severity() {
             assert!(codes.insert(code.to_owned(), severity.to_owned()).is_none(), "{code} has two rows");
         }
     }
-    for code in text("src/zone/fault/cause.rs").split("=> \"").skip(1).filter_map(|rest| rest.split_once("\",\n")) {
+    for code in text("src/fault/cause.rs").split("=> \"").skip(1).filter_map(|rest| rest.split_once("\",\n")) {
         if !code.0.contains(' ') && code.0.contains('-') && !code.0.ends_with("-max") {
             assert!(codes.insert(code.0.to_owned(), "error".to_owned()).is_none(), "{} has two rows", code.0);
         }
