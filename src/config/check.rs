@@ -424,7 +424,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// What NSID, `id.server` and `hostname.bind` say by default: the host's name, if it can be told.
+/// What NSID, `id.server` and `hostname.bind` say by default: the host's name, if it is known.
 pub fn identity_default() -> Option<Vec<u8>> {
     let name = std::fs::read("/proc/sys/kernel/hostname").or_else(|_| std::fs::read("/etc/hostname")).ok()?;
     let name = name.trim_ascii();

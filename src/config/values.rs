@@ -56,7 +56,7 @@ pub struct Config {
     pub log: Log,
     /// Where zones come from.
     pub zones: Arc<ZoneSources>,
-    /// What is served without, since this host does not have it; each as it is told.
+    /// What is served without, since this host does not have it; each as it is logged.
     pub left_out: Vec<String>,
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Edns {
 }
 
 impl Edns {
-    /// Version 0 with a payload size and DO as told, no options.
+    /// Version 0 with a payload size and DO as given, no options.
     pub(crate) fn new(payload_bytes: u16, is_do: bool) -> Self {
         Self { payload_bytes, ttl: if is_do { 0x8000 } else { 0 }, options: Vec::new() }
     }

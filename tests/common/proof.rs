@@ -13,7 +13,7 @@ const NSEC: u16 = 47;
 /// TYPE NSEC3.
 const NSEC3: u16 = 50;
 
-/// The owners in the answer section that signatures tell to be synthesised, and for which the authority section has no proof.
+/// The owners in the answer section that signatures show to be synthesised, and for which the authority section has no proof.
 pub(crate) fn unproved(reply: &Message) -> Vec<String> {
     let signatures = reply.sections[0].iter().filter(|record| record.rtype == RRSIG);
     let synthesised = signatures.filter_map(|record| {

@@ -158,7 +158,7 @@ impl Server {
         Self::start_as(kind, zones, IDENTITY, arguments)
     }
 
-    /// The same for a peer that says another identity; what fated says, a configuration among `arguments` may tell.
+    /// The same for a peer that says another identity; fated takes its own from a configuration among `arguments`.
     pub(crate) fn start_as(kind: Kind, zones: &[ZoneFile], identity: &str, arguments: &[&str]) -> Self {
         for _ in 0..START_TRIES_MAX {
             let started = match kind {

@@ -1,4 +1,4 @@
-//! Signs zones for the tests with `dnssec-signzone`, by keys that are made on the spot.
+//! Signs zones for the tests with `dnssec-signzone`, by keys that are made for each run.
 
 use std::fs;
 use std::path::Path;

@@ -130,8 +130,8 @@ fn a_link_local_address_stands_with_its_device() {
         "{:?}",
         config.left_out
     );
-    let told = error(&format!("{text}strict = true\n"));
-    assert!(told.contains("fated.toml:3:11") && told.contains("no device `none0`"), "{told}");
+    let shown = error(&format!("{text}strict = true\n"));
+    assert!(shown.contains("fated.toml:3:11") && shown.contains("no device `none0`"), "{shown}");
 }
 
 #[test]
@@ -139,15 +139,15 @@ fn only_beside_anycast_may_there_be_no_address_to_listen_on() {
     let anycast = "zones-dir = \"z\"\n[anycast]\naddresses = [\"192.0.2.53\"]\n";
     let both = config(&format!("[server]\nlisten = []\n{anycast}")).expect("the service address is enough");
     assert_eq!((both.listen.len(), both.anycast.expect("there").addresses.len()), (0, 1));
-    let told = error("[server]\nlisten = []\nzones-dir = \"z\"\n");
-    assert!(told.contains("1 to 256 addresses") && told.contains("beside [anycast] only"), "{told}");
+    let shown = error("[server]\nlisten = []\nzones-dir = \"z\"\n");
+    assert!(shown.contains("1 to 256 addresses") && shown.contains("beside [anycast] only"), "{shown}");
     let overrides = Overrides { listen: vec!["127.0.0.1:0".parse().expect("an address")], ..Overrides::default() };
     let replaced = parse(Path::new("f"), "[server]\nlisten = []\nzones-dir = \"z\"\n", &overrides);
     assert_eq!(replaced.expect("the command line names one").listen.len(), 1);
 }
 
 #[test]
-fn what_a_reload_may_take_away_is_a_number_or_a_share_and_never_all_but_by_the_operators_word() {
+fn what_a_reload_may_take_away_is_a_number_or_a_share_and_never_all_but_by_the_operators_order() {
     let of = |value: &str| {
         config(&format!("[server]\nzones-dir = \"z\"\nreload-loss-max = {value}\n")).map(|config| config.zones.loss_max)
     };
@@ -171,8 +171,8 @@ fn what_a_reload_may_take_away_is_a_number_or_a_share_and_never_all_but_by_the_o
         assert_eq!(of(written).expect("good").of(zones), may_go, "{written} of {zones}");
     }
     for bad in ["-1", "\"101%\"", "\"half\"", "true", "1.5", "\"-3%\""] {
-        let told = of(bad).expect_err("refused").to_string();
-        assert!(told.contains("`server.reload-loss-max` is") && told.contains("a number of zones"), "{told}");
+        let shown = of(bad).expect_err("refused").to_string();
+        assert!(shown.contains("`server.reload-loss-max` is") && shown.contains("a number of zones"), "{shown}");
     }
 }
 
@@ -230,7 +230,7 @@ fn a_wrong_type_names_the_key() {
 }
 
 #[test]
-fn unknown_keys_are_all_told_with_line_and_nearest() {
+fn unknown_keys_are_all_shown_with_line_and_nearest() {
     let shown =
         error("[server]\nlistn = []\nworker = 1\n[anycasts]\naddresses = []\n[[zone]]\nname = \"a\"\nfil = \"b\"");
     for part in [

@@ -295,7 +295,7 @@ fn a_lease_that_runs_out_between_two_proofs_is_refused() {
 }
 
 #[test]
-fn unknown_keys_are_told_with_the_nearest() {
+fn unknown_keys_are_shown_with_the_nearest() {
     for (line, key, near) in [
         ("[anycast]\nadresses = []", "anycast.adresses", "did you mean `addresses`?"),
         ("[anycast.health]\nmin-worker = 1", "anycast.health.min-worker", "did you mean `min-workers`?"),
