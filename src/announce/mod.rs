@@ -109,9 +109,9 @@ impl Announcer for Announcers {
 
     fn wait_withdrawn(&self, timeout: Duration) -> bool {
         let start = Instant::now();
-        self.0.iter().fold(true, |are_all, announcer| {
-            announcer.wait_withdrawn(timeout.saturating_sub(start.elapsed())) && are_all
-        })
+        let left = || timeout.saturating_sub(start.elapsed());
+        // All are waited for, those behind one that failed too.
+        self.0.iter().filter(|announcer| !announcer.wait_withdrawn(left())).count() == 0
     }
 
     fn counters(&self) -> Counters {
