@@ -92,6 +92,32 @@ impl<T> List<T> {
     }
 }
 
+impl<T> FromIterator<T> for List<T> {
+    /// Takes items in their order, without a search for each: every node but the last ones is full.
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let leaf = |items: Vec<T>| Child { count: items.len(), node: Arc::new(Node::Leaf(items)) };
+        let branch = |children: Vec<Child<T>>| {
+            let count = children.iter().map(|child| child.count).sum();
+            Child { count, node: Arc::new(Node::Branch(children)) }
+        };
+        let mut level = in_nodes(items, leaf);
+        while level.len() > 1 {
+            level = in_nodes(level, branch);
+        }
+        level.pop().map_or_else(Self::default, |root| Self { root })
+    }
+}
+
+/// Nodes of [`NODE_MAX`] items each, the last with what is left.
+fn in_nodes<I, C>(items: impl IntoIterator<Item = I>, node: impl Fn(Vec<I>) -> C) -> Vec<C> {
+    let mut rest = items.into_iter().peekable();
+    let mut nodes = Vec::new();
+    while rest.peek().is_some() {
+        nodes.push(node(rest.by_ref().take(NODE_MAX).collect()));
+    }
+    nodes
+}
+
 impl<T: Clone> List<T> {
     /// Puts an item in front of the one at a position, or at the end.
     ///
@@ -310,6 +336,7 @@ mod tests {
         #[test]
         fn a_sorted_list_is_searched_as_a_slice_is(numbers in proptest::collection::btree_set(0_u32..20_000, 0..800)) {
             let sorted: Vec<u32> = numbers.into_iter().collect();
+            assert_same(&sorted.iter().copied().collect(), &sorted);
             let mut list = List::default();
             for number in sorted.iter().rev() {
                 list.insert(0, *number);

@@ -10,7 +10,7 @@ use crate::build::collect::Pieces;
 use crate::build::survey::Survey;
 use crate::fault::{DnssecFault, Faults, Place};
 use crate::wire::{Name, NameRef, Type, rdata};
-use crate::zone::names::{Names, NodeRef};
+use crate::zone::names::{Edited, Names, NodeRef};
 use crate::zone::node::{Flags, Node, Rrset};
 use crate::zone::nsec3::{self, Hash, Params};
 use crate::zone::order::{self, Entry, Order};
@@ -109,12 +109,61 @@ impl Source<'_> {
     }
 }
 
+/// The NSEC record of a node that is a link of the chain.
+fn nsec_of(node: Node<'_>) -> Option<Rrset<'_>> {
+    if node.flags().has(Flags::IS_OCCLUDED) { None } else { node.rrset(Type::NSEC) }
+}
+
+/// An order of other nodes. `key` is that of a node that is in it, `compare` how two such nodes stand to each other.
+fn edited(
+    order: &Order,
+    before: &Names,
+    after: &Edited,
+    key: impl Fn(Node<'_>) -> Option<u64>,
+    compare: impl Fn(Node<'_>, Node<'_>) -> Ordering,
+) -> Order {
+    let (mut order, names) = (order.clone(), &after.names);
+    let entries = |names: &Names, bucket: usize| -> Vec<(NodeRef, u64)> {
+        names.of_bucket(bucket).filter_map(|(at, node)| Some((at, key(node)?))).collect()
+    };
+    let is_other = |bucket: &usize| {
+        let (old, new) = (entries(before, *bucket), entries(names, *bucket));
+        let is_same = |((a, _), (b, _)): (&(NodeRef, u64), &(NodeRef, u64))| {
+            a == b && before.node(*a).name() == names.node(*b).name()
+        };
+        old.len() != new.len() || !old.iter().zip(&new).all(is_same)
+    };
+    let others: Vec<usize> = after.buckets.iter().copied().filter(is_other).collect();
+    // First all that is in these buckets goes, so that what is left is the same in both versions.
+    for (at, key) in others.iter().flat_map(|bucket| entries(before, *bucket)) {
+        order.remove(key, |other| compare(before.node(other), before.node(at)));
+    }
+    for (node, key) in others.iter().flat_map(|bucket| entries(names, *bucket)) {
+        order.insert(Entry { key, node }, |other| compare(names.node(other), names.node(node)));
+    }
+    order
+}
+
+/// The order of NSEC owners, of names that were edited.
+pub(super) fn edited_by_name(order: &Order, apex: NameRef<'_>, before: &Names, after: &Edited) -> Order {
+    let key = |node: Node<'_>| nsec_of(node).map(|_| order::name_key(node.name(), apex));
+    edited(order, before, after, key, |a, b| a.name().cmp(&b.name()))
+}
+
+/// The order of a chain of NSEC3 records, whose owners were edited.
+pub(super) fn edited_by_hash(chain: &Nsec3Chain, before: &Names, after: &Edited) -> Order {
+    let key =
+        |node: Node<'_>| Link::of(&chain.params, NodeRef::default(), node).map(|link| order::hash_key(&link.hash));
+    let hash = |node: Node<'_>| nsec3::owner_hash(node.name());
+    edited(&chain.order, before, after, key, |a, b| hash(a).cmp(&hash(b)))
+}
+
 /// The NSEC records in order. `None` where there are none that are authoritative.
 fn nsec_chain(apex: NameRef<'_>, names: &Names, is_signed: bool) -> Option<(Denial, Flaws)> {
     let mut flaws = Flaws::new(Type::NSEC);
     let (mut entries, mut types) = (Vec::with_capacity(names.count()), Vec::new());
     for (at, node) in names.iter().filter(|(_, node)| !node.flags().has(Flags::IS_OCCLUDED) && !node.is_empty()) {
-        match node.rrset(Type::NSEC) {
+        match nsec_of(node) {
             Some(nsec) => {
                 entries.push(Entry { key: order::name_key(node.name(), apex), node: at });
                 if is_signed && !has_types_of(nsec_types(nsec), node, &mut types) {
@@ -172,6 +221,14 @@ struct Link<'a> {
     rdata: Nsec3<'a>,
 }
 
+impl<'a> Link<'a> {
+    /// The link that a node is, if its record belongs to the chain with these parameters.
+    fn of(params: &Params, at: NodeRef, node: Node<'a>) -> Option<Self> {
+        let record = node.rrset(Type::NSEC3)?.records().find(|record| params.fit(record.rdata))?;
+        Some(Self { hash: nsec3::owner_hash(node.name())?, node: at, rdata: Nsec3::read(record.rdata)? })
+    }
+}
+
 /// What the RDATA of an NSEC3 record says behind its parameters.
 #[derive(Clone, Copy)]
 struct Nsec3<'a> {
@@ -193,13 +250,7 @@ impl<'a> Nsec3<'a> {
 /// The chain of NSEC3 records with these parameters, in order.
 fn nsec3_chain(params: Params, names: &Names, hashed: &Names, is_signed: bool) -> (Denial, Flaws) {
     let mut flaws = Flaws::new(Type::NSEC3);
-    let mut links: Vec<Link<'_>> = hashed
-        .iter()
-        .filter_map(|(at, node)| {
-            let record = node.rrset(Type::NSEC3)?.records().find(|record| params.fit(record.rdata))?;
-            Some(Link { hash: nsec3::owner_hash(node.name())?, node: at, rdata: Nsec3::read(record.rdata)? })
-        })
-        .collect();
+    let mut links: Vec<Link<'_>> = hashed.iter().filter_map(|(at, node)| Link::of(&params, at, node)).collect();
     links.sort_unstable_by_key(|link| link.hash);
     if is_signed {
         check_links(&links, hashed, &mut flaws);

@@ -282,6 +282,11 @@ impl Chains {
         servable.filter(|params| of(Type::NSEC3).any(|noted| params.fit(&noted.head))).collect()
     }
 
+    /// How many sets of parameters NSEC3PARAM records name.
+    pub(super) fn params_count(&self) -> usize {
+        self.0.iter().filter(|noted| noted.rtype == Type::NSEC3PARAM).count()
+    }
+
     /// Tells of parameters that are bad, and of chains and parameters without each other (RFC 5155 §4, RFC 9276).
     pub(super) fn check(&self, apex: NameRef<'_>, faults: &mut Faults) {
         let apex = apex.to_name();

@@ -7,6 +7,7 @@ use crate::build::collect::{Facts, Pieces, Run, shard_of};
 use crate::build::executor::{self, Executor};
 use crate::build::survey::{Hashes, wildcard_parent};
 use crate::wire::NameRef;
+use crate::zone::children::{Children, Link};
 use crate::zone::hash::{LookupName, NameHash, Seed, wildcard_hash};
 
 /// Runs of one slot, roughly: two lines of the CPU's cache.
@@ -73,42 +74,52 @@ impl Index {
         index
     }
 
-    /// Finds the empty non-terminals, and those of their parents that they make parents of a wildcard.
+    /// Finds the empty non-terminals, and those of their parents that they make parents of a wildcard; and which names stand
+    /// right below which.
     pub(super) fn find_empties(
         &mut self,
         pieces: &[Pieces],
         labels_max: usize,
         executor: &dyn Executor,
         wildcard_parents: &mut Hashes,
-    ) {
+    ) -> Children {
         if labels_max <= self.apex_labels + 1 {
-            return;
+            return Children::default();
         }
         let shards: Vec<&Pieces> = pieces.iter().collect();
         let found = executor::map(executor, shards, |shard, pieces| self.empties_above(shard, pieces));
-        let mut empties: Vec<Empty> = found.into_iter().flatten().collect();
+        let (mut empties, mut links) = (Vec::new(), Vec::new());
+        for (of_shard, below) in found {
+            empties.extend(of_shard);
+            links.extend(below);
+        }
         wildcard_parents.extend(empties.iter().filter_map(|empty| wildcard_parent(empty.name(), self.seed)));
         empties.sort_unstable_by_key(|empty| empty.hash);
         empties.dedup_by_key(|empty| empty.hash);
         empties.shrink_to_fit();
         self.empties = empties;
+        Children::new(links)
     }
 
-    /// The empty non-terminals above the owners of one shard, each once.
-    fn empties_above(&self, shard: usize, pieces: &Pieces) -> Vec<Empty> {
+    /// The empty non-terminals above the owners of one shard, each once, and the links from both to their parents.
+    fn empties_above(&self, shard: usize, pieces: &Pieces) -> (Vec<Empty>, Vec<Link>) {
         let shallow = self.apex_labels + 1;
-        let (mut seen, mut found) = (Hashes::default(), Vec::new());
+        let (mut seen, mut found, mut links) = (Hashes::default(), Vec::new(), Vec::new());
         for run in self.shards[shard].runs.iter().filter(|run| run.label_count() > shallow) {
             let name = LookupName::new(pieces.owner(*run));
+            let mut child = run.hash;
             for labels in (shallow..name.label_count()).rev() {
                 let hash = name.hash_of_suffix(self.seed, labels);
+                links.push(Link { parent: hash, child });
+                child = hash;
                 if self.facts(hash).is_some() || !seen.insert(hash) {
                     break; // Its ancestors are found from there.
                 }
                 found.push(Empty::new(hash, pieces.owner(*run).suffix(labels)));
             }
         }
-        found
+        links.sort_unstable(); // Here, where shards are at once: what is sorted in parts is soon sorted as a whole.
+        (found, links)
     }
 
     /// How many shards there are.

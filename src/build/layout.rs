@@ -202,6 +202,7 @@ impl Layout<'_> {
             .with(Flags::HAS_DNAME, facts.has(Facts::HAS_DNAME))
             .with(Flags::HAS_WILDCARD, self.wildcard_parents.contains(&group.hash))
             .with(Flags::IS_OCCLUDED, occluder.is_some());
+        let flags = if is_zone { flags } else { Flags::default() };
         let (index, seed, apex) = (self.index, self.seed, self.apex);
         let judged = Owner { index, seed, apex, name: owner, records, is_cut, occluder };
         if is_zone {
@@ -211,11 +212,7 @@ impl Layout<'_> {
             judged.count_unsigned(rrsets.sources(), &mut desk.unsigned);
         }
         let params = self.params.filter(|_| is_zone && !flags.has(Flags::IS_OCCLUDED));
-        let hashes = params.map(|params| {
-            let wildcard = name.wildcard(name.label_count());
-            let wildcard_hash = wildcard.map_or([0; 20], |name| params.hash(name.as_ref().as_bytes()));
-            [params.hash(name.name().as_bytes()), wildcard_hash]
-        });
+        let hashes = params.map(|params| params.hashes(&name));
         desk.writer.push(group.hash, |out| encode(out, self.seed, owner, flags, hashes, rrsets.sources()));
         desk.record_count += rrsets.record_count();
     }

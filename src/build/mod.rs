@@ -7,6 +7,7 @@
 mod chain;
 mod check;
 mod collect;
+mod delta;
 mod encode;
 pub mod executor;
 mod index;
@@ -15,7 +16,9 @@ mod layout;
 mod record;
 mod rrsets;
 mod survey;
+mod tree;
 
+pub use delta::{Delta, DeltaError};
 pub use executor::{Executor, Inline};
 pub use keys::check_child;
 pub use record::{Record, Sink};
@@ -25,7 +28,7 @@ use crate::fault::{FAULTS_MAX, FaultKind, Faults, Place};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, Seed};
 use crate::zone::names::Names;
-use crate::zone::{Parts, Zone};
+use crate::zone::{DenialRecords, Parts, Zone};
 use check::Chains;
 use collect::Collector;
 use index::Index;
@@ -113,7 +116,7 @@ impl Builder {
         let mut index = Index::new(self.seed, apex.as_ref(), plain.shards);
         let (mut labels_max, mut wildcard_parents) = (plain.labels_max, plain.wildcard_parents);
         labels_max = labels_max.max(apex.as_ref().label_count());
-        index.find_empties(&plain.pieces, labels_max, executor, &mut wildcard_parents);
+        let children = index.find_empties(&plain.pieces, labels_max, executor, &mut wildcard_parents);
         let params = chain::best_of(self.chains.candidates(), hashed.as_ref(), faults);
         let layout = Layout {
             seed: self.seed,
@@ -142,7 +145,9 @@ impl Builder {
                 hashed: laid_hashed.names,
                 record_count: laid.record_count + laid_hashed.record_count,
                 labels_max,
-                has_wildcards: !wildcard_parents.is_empty(),
+                wildcard_count: wildcard_parents.len(),
+                children,
+                denial_records: DenialRecords { has_nsec: self.has_nsec, params_count: self.chains.params_count() },
             },
             encode::negative_node,
         );

@@ -148,7 +148,7 @@ fn push_unique<'a, T>(
 }
 
 /// The RDATA in canonical form (RFC 4034 §6.2); borrowed where it holds no capital letter or no name.
-fn canonical<'a>(record: &Stored<'a>) -> Cow<'a, [u8]> {
+pub(super) fn canonical<'a>(record: &Stored<'a>) -> Cow<'a, [u8]> {
     let has_capitals = record.rdata.iter().any(u8::is_ascii_uppercase);
     if !has_capitals || rdata::names(record.rtype, record.rdata).next().is_none() {
         return Cow::Borrowed(record.rdata);

@@ -3,6 +3,7 @@
 //! A [`Zone`] is one finished version. Its nodes, and the orders over them, lie in pieces that versions can share, so
 //! that a later change costs what it touches and not what the zone holds.
 
+pub(crate) mod children;
 pub mod compress;
 pub mod hash;
 mod lookup;
@@ -10,6 +11,7 @@ pub(crate) mod names;
 pub mod node;
 pub mod nsec3;
 pub(crate) mod order;
+mod records;
 mod set;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,9 +21,11 @@ use std::cmp::Ordering;
 
 pub use lookup::{Found, LookupCursor, NextRead, NoMatch};
 pub use names::{Bucket, Names, NodeRef};
+pub use records::NodeCursor;
 pub use set::{Apex, Located, Slot, ZoneSet};
 
 use crate::wire::{Name, NameRef, Type};
+use children::Children;
 use hash::{LookupName, NameHash, Seed};
 use node::{Node, Rrset};
 use order::Order;
@@ -36,11 +40,12 @@ pub struct Zone {
     seed: Seed,
     apex_hash: NameHash,
     apex_labels: usize,
-    /// The most labels that a name of the zone has.
+    /// No name of the zone has more labels.
     labels_max: usize,
     names: Names,
     apex_ref: NodeRef,
-    has_wildcards: bool,
+    /// Names that have a wildcard below them.
+    wildcard_count: usize,
     /// A node with the apex's SOA, its TTL as in negative answers (RFC 2308 §3).
     negative: Box<[u8]>,
     apex: Name,
@@ -49,6 +54,17 @@ pub struct Zone {
     hashed: Names,
     serial: u32,
     record_count: usize,
+    children: Children,
+    denial_records: DenialRecords,
+}
+
+/// Which records there are that a choice between ways to deny hangs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DenialRecords {
+    /// NSEC records, whatever they are worth.
+    pub(crate) has_nsec: bool,
+    /// Sets of NSEC3 parameters that NSEC3PARAM records name.
+    pub(crate) params_count: usize,
 }
 
 /// How the zone proves that something does not exist.
@@ -90,13 +106,16 @@ pub(crate) struct Parts {
     pub(crate) hashed: Names,
     pub(crate) record_count: usize,
     pub(crate) labels_max: usize,
-    pub(crate) has_wildcards: bool,
+    /// Names that have a wildcard below them.
+    pub(crate) wildcard_count: usize,
+    pub(crate) children: Children,
+    pub(crate) denial_records: DenialRecords,
 }
 
 impl Zone {
     /// Puts a zone together. `negate` makes, of the apex and its SOA, the serial and the node of the SOA in negative answers.
     pub(crate) fn assemble(parts: Parts, negate: impl FnOnce(Seed, NameRef<'_>, Rrset<'_>) -> (u32, Vec<u8>)) -> Self {
-        let Parts { seed, apex, denial, names, hashed, record_count, labels_max, has_wildcards } = parts;
+        let Parts { seed, apex, denial, names, hashed, record_count, labels_max, wildcard_count, .. } = parts;
         let name = LookupName::new(apex.as_ref());
         let (apex_hash, apex_labels) = (name.hash(seed), name.label_count());
         let apex_ref = names.find_ref(apex_hash, apex.as_ref().as_bytes()).expect("the apex has an SOA");
@@ -109,13 +128,15 @@ impl Zone {
             labels_max,
             names,
             apex_ref,
-            has_wildcards,
+            wildcard_count,
             negative: negative.into(),
             apex,
             denial,
             hashed,
             serial,
             record_count,
+            children: parts.children,
+            denial_records: parts.denial_records,
         }
     }
 
@@ -141,7 +162,7 @@ impl Zone {
 
     /// Whether some name of the zone is a wildcard.
     pub fn has_wildcards(&self) -> bool {
-        self.has_wildcards
+        self.wildcard_count > 0
     }
 
     /// How the zone denies.
@@ -172,6 +193,26 @@ impl Zone {
     /// The key under which the zone was loaded.
     pub fn seed(&self) -> Seed {
         self.seed
+    }
+
+    /// No name of the zone has more labels.
+    pub(crate) fn labels_max(&self) -> usize {
+        self.labels_max
+    }
+
+    /// Names that have a wildcard below them.
+    pub(crate) fn wildcard_count(&self) -> usize {
+        self.wildcard_count
+    }
+
+    /// Which names stand right below which.
+    pub(crate) fn children(&self) -> &Children {
+        &self.children
+    }
+
+    /// Which records there are that the choice between ways to deny hangs on.
+    pub(crate) fn denial_records(&self) -> DenialRecords {
+        self.denial_records
     }
 
     /// The hash of the zone's name under [`Self::seed`].

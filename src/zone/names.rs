@@ -1,22 +1,27 @@
 //! All nodes of a zone, found by the hash of their name: a persistent hash map.
 //!
 //! ```text
-//! top ──▶ bucket: │ count u16 │ tags u8 each, zeros to a multiple of 8 │ ends count × u32 │ nodes … │
-//!         the high bits of a hash choose the bucket, the low 8 are the tag
+//! pages ──▶ page: 256 buckets ──▶ bucket: │ count u16 │ tags u8 each, zeros to a multiple of 8 │ ends count × u32 │ nodes … │
+//!           the high bits of a hash choose the bucket, the low 8 are the tag
 //! ```
 //!
 //! A bucket holds four to eight nodes on the average in one run of octets, its head most often in one cache line. Buckets are
-//! shared between versions: what did not change is in memory once. A lookup touches the top, the head of the bucket and the
-//! node.
+//! shared between versions, and so are pages: what did not change is in memory once, and to change one name copies a page and
+//! the list of pages. A lookup waits for the page, the head of the bucket and the node; the list of pages is small and hot.
 
 use std::sync::Arc;
 
+use crate::wire::NameRef;
 use crate::wire::name::is_same;
-use crate::zone::hash::NameHash;
+use crate::zone::hash::{LookupName, NameHash, Seed};
 use crate::zone::node::Node;
 
 /// Nodes that a bucket holds on the average when the map is built.
 const BUCKET_NODES_MEAN: usize = 8;
+/// Buckets of a page, as a power of two.
+const PAGE_BITS: u32 = 8;
+/// Buckets of a page.
+const PAGE_BUCKETS: usize = 1 << PAGE_BITS;
 /// Slots of a bucket that a [`NodeRef`] can name.
 const BUCKET_NODES_MAX: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 6;
@@ -29,8 +34,15 @@ const END_BYTES: usize = 4;
 pub type Bucket = Arc<[u8]>;
 
 /// Where a node stands in its map: bucket and slot. Stays true as long as neither is rewritten with fewer names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeRef(u32);
+
+impl NodeRef {
+    /// The place behind it. Behind the last slot of a bucket is the next bucket.
+    pub(crate) fn behind(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
 
 /// The nodes of one version of a zone.
 #[derive(Clone)]
@@ -46,19 +58,55 @@ fn bucket_index(hash: NameHash, shift: u32) -> usize {
     hash.0.checked_shr(shift).unwrap_or(0) as usize
 }
 
-/// The top of a map. A small zone is one bucket, which is then reached without a step in between: where there are very many
-/// small zones, none of them is in the caches.
+/// The buckets of a map. A small zone is one bucket, which is then reached without a step in between: where there are very
+/// many small zones, none of them is in the caches.
 #[derive(Clone)]
 enum Buckets {
     One(Bucket),
-    Many(Box<[Bucket]>),
+    /// Fewer than fill a page.
+    Some(Arc<[Bucket]>),
+    Many(Box<[Page]>),
 }
 
+/// Neighbouring buckets that versions share.
+type Page = Arc<[Bucket; PAGE_BUCKETS]>;
+
 impl Buckets {
-    fn as_slice(&self) -> &[Bucket] {
+    /// Takes buckets, as many as a power of two.
+    fn new(mut buckets: Vec<Bucket>) -> Self {
+        match buckets.len() {
+            1 => Self::One(buckets.remove(0)),
+            count if count < PAGE_BUCKETS => Self::Some(buckets.into()),
+            _ => {
+                let mut rest = buckets.into_iter();
+                let pages = core::iter::from_fn(|| {
+                    let first = rest.next()?;
+                    let mut next = Some(first);
+                    Some(Arc::new(core::array::from_fn(|_| {
+                        next.take().or_else(|| rest.next()).expect("pages are full")
+                    })))
+                });
+                Self::Many(pages.collect())
+            }
+        }
+    }
+
+    /// The bucket with that number.
+    #[inline]
+    fn get(&self, index: usize) -> &Bucket {
         match self {
-            Self::One(bucket) => core::slice::from_ref(bucket),
-            Self::Many(buckets) => buckets,
+            Self::One(bucket) => bucket,
+            Self::Some(buckets) => &buckets[index],
+            Self::Many(pages) => &pages[index >> PAGE_BITS][index % PAGE_BUCKETS],
+        }
+    }
+
+    /// Puts a bucket in the place of another. Copies what other versions share.
+    fn replace(&mut self, index: usize, bucket: Bucket) {
+        match self {
+            Self::One(only) => *only = bucket,
+            Self::Some(buckets) => Arc::make_mut(buckets)[index] = bucket,
+            Self::Many(pages) => Arc::make_mut(&mut pages[index >> PAGE_BITS])[index % PAGE_BUCKETS] = bucket,
         }
     }
 }
@@ -68,15 +116,17 @@ fn buckets_of(shift: u32) -> usize {
     1 << (64 - shift)
 }
 
-/// The shift that spreads so many names over a fitting number of buckets. That of the previous version is kept while
-/// buckets are neither half empty nor twice as full as they are meant to be. `is_crowded` says whether some bucket would
-/// hold more than [`BUCKET_NODES_MAX`] nodes.
+/// Whether buckets are neither half empty nor twice as full as they are meant to be; one may be as empty as it likes.
+fn is_fitting(count: usize, shift: u32) -> bool {
+    let mean = buckets_of(shift) * BUCKET_NODES_MEAN;
+    (mean / 2..=mean * 2).contains(&count) || (shift == 64 && count <= mean)
+}
+
+/// The shift that spreads so many names over a fitting number of buckets. That of the previous version is kept while it is
+/// fitting. `is_crowded` says whether some bucket would hold more than [`BUCKET_NODES_MAX`] nodes.
 fn shift_for(count: usize, is_crowded: impl Fn(u32) -> bool, previous: Option<&Names>) -> u32 {
-    let is_fitting = |shift: u32| {
-        (buckets_of(shift) * BUCKET_NODES_MEAN / 2..=buckets_of(shift) * BUCKET_NODES_MEAN * 2).contains(&count)
-    };
     let ideal = 64 - (count / BUCKET_NODES_MEAN).next_power_of_two().trailing_zeros();
-    let mut shift = previous.map(|names| names.shift).filter(|shift| is_fitting(*shift)).unwrap_or(ideal);
+    let mut shift = previous.map(|names| names.shift).filter(|shift| is_fitting(count, *shift)).unwrap_or(ideal);
     while is_crowded(shift) {
         shift -= 1;
     }
@@ -138,22 +188,79 @@ impl Names {
 
     /// All nodes with their places, in no useful order.
     pub fn iter(&self) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
-        self.buckets.as_slice().iter().enumerate().flat_map(|(index, bucket)| {
-            let view = BucketView::new(bucket);
-            (0..view.count()).filter_map(move |slot| Some((node_ref(index, slot), view.node(slot)?)))
+        self.iter_from(NodeRef(0))
+    }
+
+    /// The same from a place on, which need not be one of this version.
+    pub fn iter_from(&self, start: NodeRef) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
+        let (first, mut from) = ((start.0 >> SLOT_BITS) as usize, start.0 as usize & (BUCKET_NODES_MAX - 1));
+        (first..buckets_of(self.shift)).flat_map(move |index| {
+            let view = BucketView::new(self.bucket(index));
+            let slots = core::mem::take(&mut from)..view.count();
+            slots.filter_map(move |slot| Some((node_ref(index, slot), view.node(slot)?)))
         })
     }
 
     /// How many buckets are the very same as in another version, of how many.
     #[cfg(test)]
     pub(crate) fn shared_buckets(&self, other: &Self) -> (usize, usize) {
-        let (mine, theirs) = (self.buckets.as_slice(), other.buckets.as_slice());
-        (mine.iter().zip(theirs).filter(|(a, b)| Arc::ptr_eq(a, b)).count(), mine.len())
+        let count = buckets_of(self.shift);
+        let is_same = |index: &usize| Arc::ptr_eq(self.bucket(*index), other.bucket(*index));
+        (if other.shift == self.shift { (0..count).filter(is_same).count() } else { 0 }, count)
     }
 
     fn bucket(&self, index: usize) -> &Bucket {
-        &self.buckets.as_slice()[index]
+        self.buckets.get(index)
     }
+
+    /// The version with these nodes in the place of those of the same names; `edits` ascend by hash.
+    ///
+    /// `None` where the buckets would be too full, or too empty, so that it is to be laid out anew.
+    pub(crate) fn edited(&self, seed: Seed, edits: &[Edit<'_>]) -> Option<Edited> {
+        let mut made = Edited { names: self.clone(), buckets: Vec::new() };
+        let mut writer = BucketWriter::default();
+        let index_of = |edit: &Edit<'_>| bucket_index(edit.hash, self.shift);
+        for edits in edits.chunk_by(|a, b| index_of(a) == index_of(b)) {
+            let index = index_of(&edits[0]);
+            let old = BucketView::new(self.bucket(index));
+            let is_kept = |node: &Node<'_>| !edits.iter().any(|edit| is_same(edit.name.as_bytes(), node.name_octets()));
+            let kept = (0..old.count()).filter_map(|slot| old.node(slot)).filter(is_kept);
+            let kept = kept.map(|node| (LookupName::new(node.name()).hash(seed), node.octets()));
+            let put = edits.iter().filter_map(|edit| Some((edit.hash, edit.node.as_deref()?)));
+            let mut nodes: Vec<(NameHash, &[u8])> = kept.chain(put).collect();
+            nodes.sort_by_key(|(hash, _)| *hash);
+            if nodes.len() > BUCKET_NODES_MAX {
+                return None;
+            }
+            made.names.node_count = made.names.node_count + nodes.len() - old.count();
+            nodes.into_iter().for_each(|(hash, octets)| writer.push(hash, |out| out.extend_from_slice(octets)));
+            made.names.buckets.replace(index, writer.finish().into());
+            made.buckets.push(index);
+        }
+        // Half as many as are fitting will do: what goes may come again.
+        let count = made.names.node_count;
+        (is_fitting(count, self.shift) || is_fitting(2 * count, self.shift)).then_some(made)
+    }
+
+    /// The nodes of one bucket, with their places.
+    pub(crate) fn of_bucket(&self, index: usize) -> impl Iterator<Item = (NodeRef, Node<'_>)> {
+        self.iter_from(node_ref(index, 0)).take_while(move |(at, _)| (at.0 >> SLOT_BITS) as usize == index)
+    }
+}
+
+/// What a new version has of one name.
+pub(crate) struct Edit<'a> {
+    pub(crate) hash: NameHash,
+    pub(crate) name: NameRef<'a>,
+    /// The octets of the node; `None` where there is none.
+    pub(crate) node: Option<Vec<u8>>,
+}
+
+/// A version that was made from another.
+pub(crate) struct Edited {
+    pub(crate) names: Names,
+    /// The buckets that are not those of the other: all other places stayed.
+    pub(crate) buckets: Vec<usize>,
 }
 
 fn node_ref(bucket: usize, slot: usize) -> NodeRef {
@@ -268,11 +375,7 @@ impl<'p> NamesPlan<'p> {
     /// Puts the parts together, of which none is missing.
     pub(crate) fn finish(&self, parts: Vec<NamesPart>) -> Names {
         let node_count = parts.iter().map(|part| part.node_count).sum();
-        let mut buckets: Vec<Bucket> = parts.into_iter().flat_map(|part| part.buckets).collect();
-        let buckets = match buckets.pop() {
-            Some(bucket) if buckets.is_empty() => Buckets::One(bucket),
-            last => Buckets::Many(buckets.into_iter().chain(last).collect()),
-        };
+        let buckets = Buckets::new(parts.into_iter().flat_map(|part| part.buckets).collect());
         Names { buckets, shift: self.shift, node_count }
     }
 }
@@ -299,7 +402,7 @@ impl NamesWriter<'_> {
     fn finish_bucket(&mut self) {
         let index = self.range.start + self.made.len();
         let octets = self.bucket.finish();
-        let before = self.previous.map(|names| &names.buckets.as_slice()[index]);
+        let before = self.previous.map(|names| names.bucket(index));
         self.made.push(match before {
             Some(before) if **before == *octets => Arc::clone(before),
             _ => octets.into(),

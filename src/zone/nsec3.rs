@@ -6,6 +6,7 @@ use sha1::{Digest, Sha1};
 
 use crate::wire::NameRef;
 use crate::wire::name::NAME_BYTES_MAX;
+use crate::zone::hash::LookupName;
 use crate::zone::node::NSEC3_HASH_BYTES;
 
 /// The most iterations with which a zone is served: what RFC 5155 §10.3 allows for the longest keys. Each costs a SHA-1 block
@@ -56,6 +57,13 @@ impl Params {
             hash = Sha1::new().chain_update(hash).chain_update(&self.salt).finalize();
         }
         hash.into()
+    }
+
+    /// The hashes of a name and of `*` below it, which is zero where that would be too long.
+    pub(crate) fn hashes(&self, name: &LookupName<'_>) -> [Hash; 2] {
+        let wildcard = name.wildcard(name.label_count());
+        let of_wildcard = wildcard.map_or([0; NSEC3_HASH_BYTES], |name| self.hash(name.as_ref().as_bytes()));
+        [self.hash(name.name().as_bytes()), of_wildcard]
     }
 }
 

@@ -1,7 +1,7 @@
 //! Nodes in an order, for denial of existence: canonical (NSEC, RFC 4034 §6.1) or by hash (NSEC3, RFC 5155 §3.1.7).
 //!
 //! Each entry has the first eight octets of its key beside it, so that a search seldom has to look at a node. Entries
-//! lie in runs that versions of a zone share.
+//! lie in runs that versions of a zone share: to change one copies a run and the list of runs.
 
 use core::cmp::Ordering;
 use std::sync::Arc;
@@ -22,13 +22,62 @@ pub(crate) struct Entry {
 /// Nodes in ascending order.
 #[derive(Clone, Debug, Default)]
 pub struct Order {
-    runs: Box<[Arc<[Entry]>]>,
+    runs: Vec<Arc<[Entry]>>,
+}
+
+impl Entry {
+    /// Whether it is not above what is sought; see [`Order::at_or_before`].
+    #[inline]
+    fn is_not_above(&self, key: u64, compare: &impl Fn(NodeRef) -> Ordering) -> bool {
+        match self.key.cmp(&key) {
+            Ordering::Equal => compare(self.node) != Ordering::Greater,
+            decided => decided == Ordering::Less,
+        }
+    }
 }
 
 impl Order {
     /// Takes entries in ascending order.
     pub(crate) fn new(entries: &[Entry]) -> Self {
         Self { runs: entries.chunks(RUN_ENTRIES).map(Arc::from).collect() }
+    }
+
+    /// Takes an entry out. `compare` says how a node stands to its own.
+    pub(crate) fn remove(&mut self, key: u64, compare: impl Fn(NodeRef) -> Ordering) {
+        let (run, at) = self.behind(key, compare);
+        let Some(at) = at.checked_sub(1) else { return };
+        let mut entries = self.runs[run].to_vec();
+        entries.remove(at);
+        self.put(run, &entries);
+    }
+
+    /// Puts an entry in its place. `compare` says how a node stands to its own.
+    pub(crate) fn insert(&mut self, entry: Entry, compare: impl Fn(NodeRef) -> Ordering) {
+        let (run, at) = self.behind(entry.key, compare);
+        let mut entries = self.runs.get(run).map_or_else(Vec::new, |run| run.to_vec());
+        entries.insert(at, entry);
+        self.put(run, &entries);
+    }
+
+    /// Puts entries in the place of a run: none at all, or two runs where they are too many for one.
+    fn put(&mut self, run: usize, entries: &[Entry]) {
+        let parts = if entries.len() > RUN_ENTRIES { 2 } else { 1 };
+        let runs = entries.chunks(entries.len().div_ceil(parts).max(1)).map(Arc::from);
+        let end = self.runs.len().min(run + 1);
+        self.runs.splice(run..end, runs);
+    }
+
+    /// The run of the last entry that is not above the one that is sought, and where in it the next one is.
+    fn behind(&self, key: u64, compare: impl Fn(NodeRef) -> Ordering) -> (usize, usize) {
+        let is_not_above = |entry: &Entry| entry.is_not_above(key, &compare);
+        let run = self.runs.partition_point(|run| is_not_above(&run[0])).saturating_sub(1);
+        (run, self.runs.get(run).map_or(0, |run| run.partition_point(is_not_above)))
+    }
+
+    /// The nodes in their order.
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = NodeRef> {
+        self.runs.iter().flat_map(|run| run.iter()).map(|entry| entry.node)
     }
 
     /// Whether nothing is in it.
@@ -41,10 +90,7 @@ impl Order {
     ///
     /// `key` is the start of the sought key; where it ties, `compare` says how a node stands to what is sought.
     pub fn at_or_before(&self, key: u64, compare: impl Fn(NodeRef) -> Ordering) -> Option<NodeRef> {
-        let is_not_above = |entry: &Entry| match entry.key.cmp(&key) {
-            Ordering::Equal => compare(entry.node) != Ordering::Greater,
-            decided => decided == Ordering::Less,
-        };
+        let is_not_above = |entry: &Entry| entry.is_not_above(key, &compare);
         let behind = self.runs.partition_point(|run| is_not_above(&run[0]));
         match behind.checked_sub(1) {
             Some(index) => {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::wire::{NameRef, rdata};
-use crate::zone::Zone;
 use crate::zone::node::{Node, Rrset};
+use crate::zone::{NodeCursor, Zone};
 
 impl Zone {
     /// Writes every record on a line of its own: owner, TTL, class, type, RDATA, parted by tabs.
@@ -15,7 +15,7 @@ impl Zone {
     /// # Errors
     /// Those of `out`.
     pub fn write_text(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        let mut nodes: Vec<Node<'_>> = self.names.iter().chain(self.hashed.iter()).map(|(_, node)| node).collect();
+        let mut nodes: Vec<Node<'_>> = self.nodes_from(NodeCursor::default()).map(|(node, _)| node).collect();
         nodes.sort_by(|a, b| a.name().cmp(&b.name()));
         let soa_first = |rrset: &Rrset<'_>| (rrset.rtype != crate::wire::Type::SOA, rrset.rtype);
         for node in nodes {
