@@ -53,7 +53,7 @@ const CHANGES: u32 = 200;
 /// The next version, in which `goes` is not and `comes` is at that host.
 fn change(zone: &Zone, host: &str, goes: Option<[u8; 4]>, comes: Option<[u8; 4]>) -> Zone {
     let owner: Name = format!("{host}.bench.test.").parse().expect("a good name");
-    let record = |rdata| Record { owner: owner.as_ref(), rtype: Type::A, ttl: 3_600, rdata, place: None };
+    let record = |rdata| Record { owner: owner.as_ref(), rtype: Type::A, ttl: 3_600, rdata, position: None };
     let mut delta = Delta::new(zone);
     goes.iter().for_each(|rdata| delta.delete(&record(rdata)).expect("it is there"));
     comes.iter().for_each(|rdata| delta.add(&record(rdata)).expect("it is not there"));

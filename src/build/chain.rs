@@ -2,13 +2,13 @@
 //! names (RFC 4034 §4, RFC 4035 §2.3, RFC 5155 §7.1).
 //!
 //! A chain with a hole denies nothing that falls into the hole, and a validator takes the answer for forged. So a chain is
-//! looked at from end to end once the nodes are laid out, and what is told is told once for all its records.
+//! looked at from end to end once the nodes are laid out, and each sort of flaw is reported once for all its records.
 
 use core::cmp::Ordering;
 
 use crate::build::collect::Pieces;
-use crate::build::survey::Survey;
-use crate::fault::{DnssecFault, Faults, Place};
+use crate::build::shards::SortedShards;
+use crate::fault::{DnssecFault, Faults, Position};
 use crate::wire::{Name, NameRef, Type, rdata};
 use crate::zone::names::{Edited, Names, NodeRef};
 use crate::zone::node::{Flags, Node, Rrset};
@@ -63,18 +63,18 @@ impl Flaws {
         self.missing.count + self.open.count == 0
     }
 
-    /// Tells of each sort once.
-    fn tell(&self, faults: &mut Faults) {
+    /// Reports each sort once.
+    fn report(&self, faults: &mut Faults) {
         let chain = self.rtype;
-        let mut tell = |flaw: &Flaw, kind: fn(Type, Name, usize) -> DnssecFault| {
+        let mut report = |flaw: &Flaw, kind: fn(Type, Name, usize) -> DnssecFault| {
             if let Some(owner) = flaw.first {
-                faults.add(kind(chain, owner, flaw.count), Place::of_file(0), 0);
+                faults.add(kind(chain, owner, flaw.count), Position::of_file(0), 0);
             }
         };
-        tell(&self.missing, |chain, owner, count| DnssecFault::DenialMissing { chain, owner, count });
-        tell(&self.open, |chain, owner, count| DnssecFault::DenialOpen { chain, owner, count });
-        tell(&self.types, |chain, owner, count| DnssecFault::DenialTypes { chain, owner, count });
-        tell(&self.surplus, |chain, owner, count| DnssecFault::DenialSurplus { chain, owner, count });
+        report(&self.missing, |chain, owner, count| DnssecFault::DenialMissing { chain, owner, count });
+        report(&self.open, |chain, owner, count| DnssecFault::DenialOpen { chain, owner, count });
+        report(&self.types, |chain, owner, count| DnssecFault::DenialTypes { chain, owner, count });
+        report(&self.surplus, |chain, owner, count| DnssecFault::DenialSurplus { chain, owner, count });
     }
 }
 
@@ -84,12 +84,12 @@ pub(super) struct Source<'a> {
     pub(super) names: &'a Names,
     /// The owners of NSEC3 records.
     pub(super) hashed: &'a Names,
-    /// Whether the zone is meant to be signed, so that what is wrong with its chain is told.
+    /// Whether the zone is meant to be signed, so that what is wrong with its chain is reported.
     pub(super) is_signed: bool,
 }
 
 impl Source<'_> {
-    /// Puts the chain into order that proves denials, and tells what is wrong with it: NSEC3 if there are parameters,
+    /// Puts the chain into order that proves denials, and reports what is wrong with it: NSEC3 if there are parameters,
     /// unless that chain is broken and one of NSEC is whole.
     pub(super) fn denial(&self, params: Option<Params>, has_nsec: bool, faults: &mut Faults) -> Denial {
         let hashed = params.map(|params| nsec3_chain(params, self.names, self.hashed, self.is_signed));
@@ -100,9 +100,9 @@ impl Source<'_> {
             (hashed, plain) => hashed.or(plain).into_iter().collect(),
         };
         if self.is_signed {
-            chains.iter().for_each(|(_, flaws)| flaws.tell(faults));
+            chains.iter().for_each(|(_, flaws)| flaws.report(faults));
             if chains.is_empty() {
-                faults.add(DnssecFault::NoDenial { apex: self.apex.to_name() }, Place::of_file(0), 0);
+                faults.add(DnssecFault::NoDenial { apex: self.apex.to_name() }, Position::of_file(0), 0);
             }
         }
         chains.into_iter().next().map_or(Denial::None, |(denial, _)| denial)
@@ -297,9 +297,9 @@ fn check_names(links: &[Link<'_>], names: &Names, hashed: &Names, flaws: &mut Fl
 
 /// The best chain of several: one that is closed before one that is not, then one with more records, then the first.
 ///
-/// Tells of the others if they are not closed. Names are not looked at: of two closed chains the one that lacks a name has
+/// Reports the others if they are not closed. Names are not looked at: of two closed chains the one that lacks a name has
 /// fewer records.
-pub(super) fn best_of(candidates: Vec<Params>, hashed: Option<&Survey>, faults: &mut Faults) -> Option<Params> {
+pub(super) fn best_of(candidates: Vec<Params>, hashed: Option<&SortedShards>, faults: &mut Faults) -> Option<Params> {
     let Some(hashed) = hashed.filter(|_| candidates.len() > 1) else { return candidates.into_iter().next() };
     let judged: Vec<(Params, bool, usize)> = candidates
         .into_iter()
@@ -315,13 +315,13 @@ pub(super) fn best_of(candidates: Vec<Params>, hashed: Option<&Survey>, faults: 
     let chosen = judged.iter().position(|(_, is_closed, count)| (*is_closed, *count) == best)?;
     for (_, (params, ..)) in judged.iter().enumerate().filter(|(at, (_, is_closed, _))| *at != chosen && !is_closed) {
         let kind = DnssecFault::DenialNotServed { salt: params.salt.clone(), iterations: params.iterations };
-        faults.add(kind, Place::of_file(0), 0);
+        faults.add(kind, Position::of_file(0), 0);
     }
     judged.into_iter().nth(chosen).map(|(params, ..)| params)
 }
 
 /// The hash and the next hash of each record of a chain that is not laid out yet, in order.
-fn links_of(params: &Params, hashed: &Survey) -> Vec<(Hash, Hash)> {
+fn links_of(params: &Params, hashed: &SortedShards) -> Vec<(Hash, Hash)> {
     let of_shard = |(runs, pieces): (&Vec<_>, &Pieces)| -> Vec<(Hash, Hash)> {
         let links = runs.iter().filter_map(|run| {
             let fits = |rdata: &[u8]| params.fit(rdata);

@@ -1,13 +1,13 @@
 //! What is wrong with a zone across its names: cuts, glue, targets, chains. The closed list of faults is
-//! [`FaultKind`]; what concerns the RRsets of one owner alone is told by `rrsets`.
+//! [`FaultKind`]; what concerns the RRsets of one owner alone is reported by `rrsets`.
 //!
-//! All of it is told while nodes are laid out, by [`Index`], so that records need not be kept until the zone is there.
+//! All of it is reported while nodes are laid out, by [`Index`], so that records need not be kept until the zone is there.
 
 use crate::build::collect::{Facts, Stored};
 use crate::build::encode::RrsetSource;
-use crate::build::index::{Index, Stand};
+use crate::build::index::{Index, Placement};
 use crate::build::record::Record;
-use crate::fault::{DnssecFault, FAULTS_MAX, FaultKind, Faults, Place};
+use crate::fault::{DnssecFault, FAULTS_MAX, FaultKind, Faults, Position};
 use crate::wire::{Name, NameRef, Type, rdata};
 use crate::zone::hash::{LookupName, Seed};
 use crate::zone::nsec3::{ITERATIONS_MAX, Params};
@@ -22,11 +22,11 @@ pub(super) struct Owner<'a> {
     /// Whether it is a zone cut itself.
     pub(super) is_cut: bool,
     /// What stands above it and hides it.
-    pub(super) occluder: Option<Stand>,
+    pub(super) occluder: Option<Placement>,
 }
 
 impl Owner<'_> {
-    /// Tells of records that are never answered, of targets that are wrong and of glue that is missing.
+    /// Reports records that are never answered, of targets that are wrong and of glue that is missing.
     pub(super) fn check(&self, faults: &mut Faults) {
         match self.occluder {
             None => {
@@ -36,18 +36,18 @@ impl Owner<'_> {
                 self.check_targets(faults);
                 self.check_names(faults);
             }
-            Some(Stand::Redirected(labels)) => {
+            Some(Placement::Dname(labels)) => {
                 let (owner, dname) = (self.name.to_name(), self.name.suffix(labels).to_name());
                 for record in self.records {
-                    faults.add(FaultKind::BelowDname { owner, rtype: record.rtype, dname }, record.place, 0);
+                    faults.add(FaultKind::BelowDname { owner, rtype: record.rtype, dname }, record.position, 0);
                 }
             }
-            Some(Stand::Cut(labels)) => self.check_delegation(self.name.suffix(labels), faults),
-            Some(Stand::Exact(_) | Stand::Missing(_)) => {}
+            Some(Placement::Cut(labels)) => self.check_delegation(self.name.suffix(labels), faults),
+            Some(Placement::Exact(_) | Placement::NoMatch(_)) => {}
         }
     }
 
-    /// Tells of NS, MX and SRV records whose target is an alias, has no address, or, at a cut, lacks glue.
+    /// Reports NS, MX and SRV records whose target is an alias, has no address, or, at a cut, lacks glue.
     fn check_targets(&self, faults: &mut Faults) {
         for record in self.records.iter().filter(|r| matches!(r.rtype, Type::NS | Type::MX | Type::SRV)) {
             let Some(target) = rdata::names(record.rtype, record.rdata).next().map(|embedded| embedded.name) else {
@@ -71,28 +71,28 @@ impl Owner<'_> {
                 // Another zone's business: sibling glue is optional (RFC 9471 §2.2).
                 Address::Elsewhere => continue,
             };
-            faults.add(kind, record.place, 0);
+            faults.add(kind, record.position, 0);
         }
     }
 
-    /// Tells of names that nobody means: completed with the origin though they were whole, or a mail address with `@`; and of
+    /// Reports names that nobody means: completed with the origin though they were whole, or a mail address with `@`; and of
     /// aliases that lead to nothing.
     fn check_names(&self, faults: &mut Faults) {
         if let Some(first) = self.records.first().filter(|_| !self.is_cut && is_doubled(self.name, self.apex)) {
-            faults.add(FaultKind::FinalDot { name: self.name.to_name() }, first.place, 0);
+            faults.add(FaultKind::FinalDot { name: self.name.to_name() }, first.position, 0);
         }
-        let is_told_elsewhere =
+        let is_reported_elsewhere =
             |rtype: Type| matches!(rtype, Type::NS | Type::MX | Type::SRV | Type::RRSIG | Type::NSEC);
-        for record in self.records.iter().filter(|record| !is_told_elsewhere(record.rtype)) {
+        for record in self.records.iter().filter(|record| !is_reported_elsewhere(record.rtype)) {
             for name in rdata::names(record.rtype, record.rdata).map(|embedded| embedded.name) {
                 if !name.is_below(self.apex) {
                     continue;
                 }
                 if self.lacks_dot(record.rtype, name) {
-                    faults.add(FaultKind::FinalDot { name: name.to_name() }, record.place, 0);
+                    faults.add(FaultKind::FinalDot { name: name.to_name() }, record.position, 0);
                 } else if record.rtype == Type::CNAME && self.is_nothing(name) {
                     let (owner, target) = (self.name.to_name(), name.to_name());
-                    faults.add(FaultKind::AliasToNothing { owner, target }, record.place, 0);
+                    faults.add(FaultKind::AliasToNothing { owner, target }, record.position, 0);
                 }
             }
             let rname = match record.rtype {
@@ -102,7 +102,7 @@ impl Owner<'_> {
             };
             let rname = rname.map(|embedded| embedded.name).filter(|rname| rname.as_bytes().contains(&b'@'));
             if let Some(rname) = rname {
-                faults.add(FaultKind::BadRname { rname: rname.to_name() }, record.place, 0);
+                faults.add(FaultKind::BadRname { rname: rname.to_name() }, record.position, 0);
             }
         }
     }
@@ -115,7 +115,7 @@ impl Owner<'_> {
 
     /// Whether there is no such name in the zone, and no wildcard stands for it.
     fn is_nothing(&self, name: NameRef<'_>) -> bool {
-        matches!(self.index.stand(&LookupName::new(name)), Stand::Missing(None))
+        matches!(self.index.placement(&LookupName::new(name)), Placement::NoMatch(None))
     }
 
     /// Whether a name of the zone has an address.
@@ -124,10 +124,10 @@ impl Owner<'_> {
         if self.index.facts(name.hash(self.seed)).is_some_and(|facts| facts.has(Facts::HAS_ADDRESS)) {
             return Address::Present;
         }
-        let facts = match self.index.stand(&name) {
-            Stand::Exact(facts) | Stand::Missing(Some(facts)) => facts,
-            Stand::Cut(_) | Stand::Missing(None) => return Address::Absent,
-            Stand::Redirected(_) => return Address::Elsewhere,
+        let facts = match self.index.placement(&name) {
+            Placement::Exact(facts) | Placement::NoMatch(Some(facts)) => facts,
+            Placement::Cut(_) | Placement::NoMatch(None) => return Address::Absent,
+            Placement::Dname(_) => return Address::Elsewhere,
         };
         match () {
             () if facts.has(Facts::HAS_ADDRESS) => Address::Present,
@@ -136,7 +136,7 @@ impl Owner<'_> {
         }
     }
 
-    /// Tells of data at or below a cut that is never answered.
+    /// Reports data at or below a cut that is never answered.
     fn check_delegation(&self, cut: NameRef<'_>, faults: &mut Faults) {
         // At the cut the parent holds NS, DS and what denial needs (RFC 4035 §2.6); anywhere below, addresses are glue.
         let belongs = |rtype: Type| match rtype {
@@ -146,7 +146,7 @@ impl Owner<'_> {
         };
         for record in self.records.iter().filter(|record| !belongs(record.rtype)) {
             let (owner, cut) = (self.name.to_name(), cut.to_name());
-            faults.add(FaultKind::BelowCut { owner, rtype: record.rtype, cut }, record.place, 0);
+            faults.add(FaultKind::BelowCut { owner, rtype: record.rtype, cut }, record.position, 0);
         }
     }
 
@@ -159,7 +159,7 @@ impl Owner<'_> {
         let needs_signature = |rtype: Type| !self.is_cut || matches!(rtype, Type::DS | Type::NSEC);
         for rrset in rrsets.filter(|rrset| rrset.signatures.is_empty() && needs_signature(rrset.rtype)) {
             let record = self.records.iter().find(|record| record.rtype == rrset.rtype);
-            let first = record.map(|record| (self.name.to_name(), rrset.rtype, record.place));
+            let first = record.map(|record| (self.name.to_name(), rrset.rtype, record.position));
             unsigned.add(Unsigned { count: 1, first });
         }
     }
@@ -202,8 +202,8 @@ enum Address {
 #[derive(Default)]
 pub(super) struct Unsigned {
     count: usize,
-    /// Owner, type and place of the first in the text.
-    first: Option<(Name, Type, Place)>,
+    /// Owner, type and position of the first in the text.
+    first: Option<(Name, Type, Position)>,
 }
 
 impl Unsigned {
@@ -215,11 +215,11 @@ impl Unsigned {
         }
     }
 
-    /// Tells of them, once, where the zone is signed.
-    pub(super) fn tell(self, apex: NameRef<'_>, faults: &mut Faults) {
-        if let Some((owner, rtype, place)) = self.first {
+    /// Reports them, once, where the zone is signed.
+    pub(super) fn report(self, apex: NameRef<'_>, faults: &mut Faults) {
+        if let Some((owner, rtype, position)) = self.first {
             let kind = DnssecFault::Unsigned { apex: apex.to_name(), owner, rtype, count: self.count };
-            faults.add(kind, place, 0);
+            faults.add(kind, position, 0);
         }
     }
 }
@@ -234,7 +234,7 @@ struct Noted {
     rtype: Type,
     /// The RDATA up to the salt; the flags are 0 in that of an NSEC3 record.
     head: Vec<u8>,
-    place: Place,
+    position: Position,
 }
 
 impl Noted {
@@ -255,7 +255,12 @@ impl Chains {
             |noted: &Noted| noted.rtype == record.rtype && noted.head.split_at(fixed.len()) == (&fixed[..], salt);
         if self.0.len() < FAULTS_MAX && !self.0.iter().any(is_known) {
             let head = [&fixed, salt].concat();
-            self.0.push(Noted { owner: record.owner.to_name(), rtype: record.rtype, head, place: record.place() });
+            self.0.push(Noted {
+                owner: record.owner.to_name(),
+                rtype: record.rtype,
+                head,
+                position: record.position(),
+            });
         }
     }
 
@@ -287,10 +292,10 @@ impl Chains {
         self.0.iter().filter(|noted| noted.rtype == Type::NSEC3PARAM).count()
     }
 
-    /// Tells of parameters that are bad, and of chains and parameters without each other (RFC 5155 §4, RFC 9276).
+    /// Reports parameters that are bad, and of chains and parameters without each other (RFC 5155 §4, RFC 9276).
     pub(super) fn check(&self, apex: NameRef<'_>, faults: &mut Faults) {
         let apex = apex.to_name();
-        // Records that say the same are told of once.
+        // Records that say the same are reported once.
         let distinct = |rtype: Type| {
             let mut found: Vec<(Option<Params>, &Noted)> = Vec::new();
             for noted in self.0.iter().filter(|noted| noted.rtype == rtype) {
@@ -302,22 +307,22 @@ impl Chains {
             found
         };
         let (params, chains) = (distinct(Type::NSEC3PARAM), distinct(Type::NSEC3));
-        params.iter().for_each(|(known, noted)| tell_of_params(noted, known.as_ref(), faults));
+        params.iter().for_each(|(known, noted)| report_params(noted, known.as_ref(), faults));
         for (chain, noted) in &chains {
             if chain.is_some() && params.iter().all(|(known, _)| known != chain) {
-                faults.add(DnssecFault::Nsec3WithoutParam { apex }, noted.place, 0);
+                faults.add(DnssecFault::Nsec3WithoutParam { apex }, noted.position, 0);
             }
         }
         for (known, noted) in &params {
             if known.is_some() && chains.iter().all(|(chain, _)| chain != known) {
-                faults.add(DnssecFault::Nsec3ParamWithoutChain { apex }, noted.place, 0);
+                faults.add(DnssecFault::Nsec3ParamWithoutChain { apex }, noted.position, 0);
             }
         }
     }
 }
 
-/// Tells of one set of NSEC3 parameters.
-fn tell_of_params(noted: &Noted, params: Option<&Params>, faults: &mut Faults) {
+/// Reports one set of NSEC3 parameters.
+fn report_params(noted: &Noted, params: Option<&Params>, faults: &mut Faults) {
     let kind = match params {
         None => DnssecFault::Nsec3Algorithm { algorithm: noted.head.first().copied().unwrap_or(0) },
         Some(Params { iterations: 0, .. }) => return,
@@ -326,5 +331,5 @@ fn tell_of_params(noted: &Noted, params: Option<&Params>, faults: &mut Faults) {
         }
         Some(Params { iterations, .. }) => DnssecFault::Nsec3Iterations { iterations: *iterations },
     };
-    faults.add(kind, noted.place, 0);
+    faults.add(kind, noted.position, 0);
 }

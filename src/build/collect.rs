@@ -4,16 +4,16 @@
 //! several at once.
 
 use crate::build::record::Record;
-use crate::fault::Place;
+use crate::fault::Position;
 use crate::wire::{NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash, Seed};
 
 /// Octets of a stored record in front of its RDATA, and in front of its file and column, if those are there.
 const HEAD_BYTES: usize = 12;
 /// Octets of the file and the column.
-const SPOT_BYTES: usize = 4;
+const COLUMN_BYTES: usize = 4;
 /// Set in the line of a record that is not in the first column of the zone's own file. Lines behind it count as it.
-const HAS_SPOT: u32 = 1 << 31;
+const HAS_COLUMN: u32 = 1 << 31;
 /// A piece that has so many octets takes no further owner.
 const PIECE_BYTES: usize = 1 << 18;
 /// Octets of a piece for one run, roughly.
@@ -52,7 +52,7 @@ struct Part {
 ///
 /// ```text
 /// run:    name octets u8, name, record …, 0 u16 unless the piece ends
-/// record: type u16, RDATA octets u16, TTL u32, line u32, file u16 and column u16 if the line has `HAS_SPOT`, RDATA
+/// record: type u16, RDATA octets u16, TTL u32, line u32, file u16 and column u16 if the line has `HAS_COLUMN`, RDATA
 /// (integers in host order)
 /// ```
 pub(super) struct Pieces(Vec<Vec<u8>>);
@@ -130,7 +130,7 @@ impl Run {
 pub(super) struct Stored<'a> {
     pub(super) rtype: Type,
     pub(super) ttl: u32,
-    pub(super) place: Place,
+    pub(super) position: Position,
     pub(super) rdata: &'a [u8],
 }
 
@@ -199,17 +199,17 @@ impl Collector {
         let (piece, run) = part.pieces.last_mut().zip(part.runs.last_mut()).expect("a run was opened in it");
         run.word |= u64::from(Facts::of(record.rtype, record.owner.is_wildcard()).0);
         let length = u16::try_from(record.rdata.len()).expect("the reader gives at most 65,535 octets of RDATA");
-        let Place { file, line, column } = record.place();
-        let has_spot = (file, column) != (0, 1);
-        let line = line.min(HAS_SPOT - 1) | if has_spot { HAS_SPOT } else { 0 };
-        let mut head = [0; HEAD_BYTES + SPOT_BYTES];
+        let Position { file, line, column } = record.position();
+        let has_column = (file, column) != (0, 1);
+        let line = line.min(HAS_COLUMN - 1) | if has_column { HAS_COLUMN } else { 0 };
+        let mut head = [0; HEAD_BYTES + COLUMN_BYTES];
         head[0..2].copy_from_slice(&record.rtype.0.to_ne_bytes());
         head[2..4].copy_from_slice(&length.to_ne_bytes());
         head[4..8].copy_from_slice(&record.ttl.to_ne_bytes());
         head[8..12].copy_from_slice(&line.to_ne_bytes());
         head[12..14].copy_from_slice(&file.to_ne_bytes());
         head[14..16].copy_from_slice(&column.to_ne_bytes());
-        piece.extend_from_slice(&head[..if has_spot { HEAD_BYTES + SPOT_BYTES } else { HEAD_BYTES }]);
+        piece.extend_from_slice(&head[..if has_column { HEAD_BYTES + COLUMN_BYTES } else { HEAD_BYTES }]);
         piece.extend_from_slice(record.rdata);
     }
 
@@ -300,14 +300,15 @@ impl Pieces {
             if rtype.0 == 0 {
                 return None; // No record has type 0: here the next run starts.
             }
-            let mut place = Place { file: 0, line: u32_at(8), column: 1 };
-            if place.line & HAS_SPOT != 0 {
-                place = Place { file: u16_in(tail, 0), line: place.line & !HAS_SPOT, column: u16_in(tail, 2) };
-                tail = &tail[SPOT_BYTES..];
+            let mut position = Position { file: 0, line: u32_at(8), column: 1 };
+            if position.line & HAS_COLUMN != 0 {
+                position =
+                    Position { file: u16_in(tail, 0), line: position.line & !HAS_COLUMN, column: u16_in(tail, 2) };
+                tail = &tail[COLUMN_BYTES..];
             }
             let (rdata, tail) = tail.split_at(usize::from(u16_in(head, 2)));
             rest = tail;
-            Some(Stored { rtype, ttl: u32_at(4), place, rdata })
+            Some(Stored { rtype, ttl: u32_at(4), position, rdata })
         })
     }
 }

@@ -21,7 +21,7 @@ use crate::build::record::{Record, Sink};
 use crate::build::rrsets::{RrsetMaker, canonical};
 use crate::build::tree::{State, Tree};
 use crate::build::{Builder, Plan};
-use crate::fault::{FaultKind, Faults, Place};
+use crate::fault::{FaultKind, Faults, Position};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::LookupName;
 use crate::zone::names::{Edit, Edited};
@@ -72,7 +72,7 @@ pub enum DeltaError {
 impl Kept {
     /// The record as those of a text are kept.
     fn stored(&self) -> Stored<'_> {
-        Stored { rtype: self.rtype, ttl: self.ttl, place: Place::of_file(0), rdata: &self.rdata }
+        Stored { rtype: self.rtype, ttl: self.ttl, position: Position::of_file(0), rdata: &self.rdata }
     }
 }
 
@@ -87,7 +87,7 @@ impl<'z> Delta<'z> {
     /// Starts with no change.
     pub fn new(base: &'z Zone) -> Self {
         let DenialRecords { has_nsec, params_count } = base.denial_records();
-        // Of several chains the best is served, which can't be told from what is near.
+        // Of several chains the best is served, which nothing near a change says.
         let is_wide = params_count > 1 || (has_nsec && params_count > 0);
         Self { base, plain: Touched::new(), hashed: Touched::new(), is_wide, has_nsec }
     }
@@ -136,7 +136,8 @@ impl<'z> Delta<'z> {
             let hash = LookupName::new(record.owner).hash(self.base.seed());
             names.find(hash, record.owner.as_bytes()).map_or_else(Vec::new, read_back)
         });
-        let sought = Stored { rtype: record.rtype, ttl: record.ttl, place: Place::of_file(0), rdata: record.rdata };
+        let sought =
+            Stored { rtype: record.rtype, ttl: record.ttl, position: Position::of_file(0), rdata: record.rdata };
         let sought = canonical(&sought);
         let is_it = |kept: &Kept| kept.rtype == record.rtype && canonical(&kept.stored()) == sought;
         let found = records.iter().position(is_it);
@@ -162,7 +163,7 @@ impl<'z> Delta<'z> {
         for (node, _) in self.base.nodes_from(NodeCursor::default()) {
             let owner = node.name();
             node.visit_records(|rtype, ttl, rdata| {
-                let record = Record { owner, rtype, ttl, rdata, place: None };
+                let record = Record { owner, rtype, ttl, rdata, position: None };
                 let touched = if record.is_hashed() { &self.hashed } else { &self.plain };
                 if touched.is_empty() || !touched.contains_key(&owner.to_name()) {
                     builder.take(&record);
@@ -171,7 +172,7 @@ impl<'z> Delta<'z> {
         }
         for (owner, records) in self.plain.iter().chain(&self.hashed) {
             for Kept { rtype, ttl, rdata } in records {
-                builder.take(&Record { owner: owner.as_ref(), rtype: *rtype, ttl: *ttl, rdata, place: None });
+                builder.take(&Record { owner: owner.as_ref(), rtype: *rtype, ttl: *ttl, rdata, position: None });
             }
         }
         builder.finish(Plan { name: self.base.apex(), previous: Some(self.base), now }, executor, faults)
@@ -183,13 +184,13 @@ impl<'z> Delta<'z> {
         let mut tree = Tree::new(base);
         for (name, records) in &self.plain {
             let has = |rtype: Type| records.iter().any(|record| record.rtype == rtype);
-            // Without an SOA, or with one elsewhere, there is no zone; to build it tells why.
+            // Without an SOA, or with one elsewhere, there is no zone; to build it says why.
             let is_apex = name.as_ref() == base.apex();
             if has(Type::SOA) != is_apex {
                 return None;
             }
             if is_apex && !has(Type::NS) {
-                faults.add(FaultKind::NoApexNs { apex: base.apex().to_name() }, Place::of_file(0), 0);
+                faults.add(FaultKind::NoApexNs { apex: base.apex().to_name() }, Position::of_file(0), 0);
             }
             let is_cut = has(Type::NS) && !is_apex && !name.as_ref().is_wildcard();
             let hides = Flags::default().with(Flags::IS_CUT, is_cut).with(Flags::HAS_DNAME, has(Type::DNAME));
@@ -229,20 +230,20 @@ impl<'z> Delta<'z> {
                 let read = if touched.is_none() { before.map(read_back) } else { None };
                 let records = touched.or(read.as_ref()).map_or(&[][..], Vec::as_slice);
                 let owner = before.map_or(name.as_ref(), Node::name);
-                let mut told = faults.fork();
+                let mut reported = faults.fork();
                 let hider = tree.hider(owner);
                 if let Some((labels, Flags::HAS_DNAME)) = hider {
                     let (owner, dname) = (owner.to_name(), owner.suffix(labels).to_name());
                     for Kept { rtype, .. } in records {
-                        told.add(FaultKind::BelowDname { owner, rtype: *rtype, dname }, Place::of_file(0), 0);
+                        reported.add(FaultKind::BelowDname { owner, rtype: *rtype, dname }, Position::of_file(0), 0);
                     }
                 }
                 let flags = tree.flags(name.as_ref(), hider.is_some());
-                let (octets, count) = self.lay_out(owner, flags, self.hashes(owner, flags), records, &mut told);
+                let (octets, count) = self.lay_out(owner, flags, self.hashes(owner, flags), records, &mut reported);
                 node = Some(octets);
                 *record_count += if touched.is_some() { count } else { 0 };
-                if touched.is_some() || told.error_count() > 0 {
-                    faults.join([told]);
+                if touched.is_some() || reported.error_count() > 0 {
+                    faults.join([reported]);
                 }
             }
             *record_count -= touched.and(before).map_or(0, count_records);

@@ -191,7 +191,7 @@ impl<'a> Suffixes<'a> {
     }
 
     /// Writes `name` at offset `here`, ending in a pointer where an equal suffix stands already, and returns where the
-    /// name can be pointed at. `moved` is told where a pointer was written.
+    /// name can be pointed at. `moved` is called with where a pointer was written.
     fn write(
         &mut self,
         out: &mut Vec<u8>,

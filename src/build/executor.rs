@@ -1,8 +1,8 @@
-//! Work in parts, done by however many parallelism there are. The room starts no threads: who calls it brings them.
+//! Work in parts that may be done at once. Starts no threads: the caller brings them.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Hands for work that comes in parts.
+/// Does work that comes in parts, perhaps on several threads.
 pub trait Executor: Sync {
     /// How many parts are done at once, at most; 1 at least.
     fn parallelism(&self) -> usize;

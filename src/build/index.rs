@@ -1,11 +1,11 @@
-//! Where names stand in a zone that is not laid out yet: what `lookup` finds in the finished zone, told by hashes alone.
+//! Where names stand in a zone that is not laid out yet: what `lookup` finds in the finished zone, known by hashes alone.
 //!
 //! Names are compared by their seeded hashes of 64 bits only. What two names of one hash would spoil is a warning, or
 //! the flag "below a cut" of one of them.
 
 use crate::build::collect::{Facts, Pieces, Run, shard_of};
 use crate::build::executor::{self, Executor};
-use crate::build::survey::{Hashes, wildcard_parent};
+use crate::build::shards::{Hashes, wildcard_parent};
 use crate::wire::NameRef;
 use crate::zone::children::{Children, Link};
 use crate::zone::hash::{LookupName, NameHash, Seed, wildcard_hash};
@@ -45,15 +45,15 @@ pub(super) struct Index {
 }
 
 /// Where a name stands; see [`crate::zone::Found`].
-pub(super) enum Stand {
+pub(super) enum Placement {
     /// It exists and is authoritative.
     Exact(Facts),
     /// It is or stands below the cut of so many labels.
     Cut(usize),
     /// It stands below the owner of a DNAME, which has so many labels.
-    Redirected(usize),
+    Dname(usize),
     /// It does not exist; what there is at the wildcard beside it.
-    Missing(Option<Facts>),
+    NoMatch(Option<Facts>),
 }
 
 impl Index {
@@ -152,19 +152,19 @@ impl Index {
     }
 
     /// The topmost cut or owner of a DNAME strictly above a name of the zone.
-    pub(super) fn occluder(&self, name: &LookupName) -> Option<Stand> {
+    pub(super) fn occluder(&self, name: &LookupName) -> Option<Placement> {
         if !self.all_facts.has(Facts::HAS_NS.and(Facts::HAS_DNAME)) {
             return None;
         }
         if self.apex_facts.has(Facts::HAS_DNAME) && name.label_count() > self.apex_labels {
-            return Some(Stand::Redirected(self.apex_labels));
+            return Some(Placement::Dname(self.apex_labels));
         }
         let mut hash = self.apex_hash;
         for labels in self.apex_labels + 1..name.label_count() {
             hash = name.descend(self.seed, hash, labels - 1, labels);
             match self.facts(hash) {
-                Some(facts) if facts.has(Facts::HAS_NS) => return Some(Stand::Cut(labels)),
-                Some(facts) if facts.has(Facts::HAS_DNAME) => return Some(Stand::Redirected(labels)),
+                Some(facts) if facts.has(Facts::HAS_NS) => return Some(Placement::Cut(labels)),
+                Some(facts) if facts.has(Facts::HAS_DNAME) => return Some(Placement::Dname(labels)),
                 _ => {}
             }
         }
@@ -172,21 +172,21 @@ impl Index {
     }
 
     /// Finds where a name at or below the apex stands (RFC 1034 §4.3.2).
-    pub(super) fn stand(&self, name: &LookupName) -> Stand {
+    pub(super) fn placement(&self, name: &LookupName) -> Placement {
         let (mut hash, mut labels, mut facts) = (self.apex_hash, self.apex_labels, self.apex_facts);
         loop {
             if labels > self.apex_labels && facts.has(Facts::HAS_NS) {
-                return Stand::Cut(labels);
+                return Placement::Cut(labels);
             }
             if labels == name.label_count() {
-                return Stand::Exact(facts);
+                return Placement::Exact(facts);
             }
             if facts.has(Facts::HAS_DNAME) {
-                return Stand::Redirected(labels);
+                return Placement::Dname(labels);
             }
             let below = name.descend(self.seed, hash, labels, labels + 1);
             let Some(next) = self.facts_of_any(below) else {
-                return Stand::Missing(self.facts_of_any(wildcard_hash(self.seed, hash)));
+                return Placement::NoMatch(self.facts_of_any(wildcard_hash(self.seed, hash)));
             };
             (hash, labels, facts) = (below, labels + 1, next);
         }

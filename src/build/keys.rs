@@ -5,7 +5,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384};
 
 use crate::build::collect::Stored;
-use crate::fault::{DnssecFault, Faults, Place};
+use crate::fault::{DnssecFault, Faults, Position};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::Zone;
 use crate::zone::hash::LookupName;
@@ -26,15 +26,15 @@ pub(super) struct Signer {
 struct Signatures {
     count: usize,
     /// Owner and covered type of the first in the text.
-    first: Option<(Place, Name, Type)>,
+    first: Option<(Position, Name, Type)>,
 }
 
 impl Signatures {
     /// Counts one.
     fn add(&mut self, owner: NameRef<'_>, record: &Stored<'_>) {
         self.count += 1;
-        if self.first.as_ref().is_none_or(|(place, ..)| record.place < *place) {
-            self.first = Some((record.place, owner.to_name(), record.covered().unwrap_or(Type::RRSIG)));
+        if self.first.as_ref().is_none_or(|(position, ..)| record.position < *position) {
+            self.first = Some((record.position, owner.to_name(), record.covered().unwrap_or(Type::RRSIG)));
         }
     }
 
@@ -98,31 +98,31 @@ impl Signing {
         }
     }
 
-    /// Tells what is wrong, `zone` being laid out: of signatures only where it is meant to be signed.
-    pub(super) fn tell(&self, zone: &Zone, is_signed: bool, faults: &mut Faults) {
+    /// Reports what is wrong, `zone` being laid out: of signatures only where it is meant to be signed.
+    pub(super) fn report(&self, zone: &Zone, is_signed: bool, faults: &mut Faults) {
         if is_signed {
-            self.tell_of_signatures(zone, faults);
+            self.report_signatures(zone, faults);
         }
         let is_idle = |key: &Signer| self.signers.iter().all(|(signer, _)| signer != key);
         let has_all = self.signers.len() < SIGNERS_MAX;
         for Signer { algorithm, tag } in zone_keys(zone).map(Signer::of).filter(|key| has_all && is_idle(key)) {
-            faults.add(DnssecFault::DnskeySignsNothing { algorithm, tag }, Place::of_file(0), 0);
+            faults.add(DnssecFault::DnskeySignsNothing { algorithm, tag }, Position::of_file(0), 0);
         }
     }
 
-    /// Tells of signatures whose time is not now, and of those that no key of the zone made.
-    fn tell_of_signatures(&self, zone: &Zone, faults: &mut Faults) {
-        if let Signatures { count, first: Some((place, owner, covered)) } = self.expired {
-            faults.add(DnssecFault::RrsigExpired { owner, covered, count }, place, 0);
+    /// Reports signatures whose time is not now, and of those that no key of the zone made.
+    fn report_signatures(&self, zone: &Zone, faults: &mut Faults) {
+        if let Signatures { count, first: Some((position, owner, covered)) } = self.expired {
+            faults.add(DnssecFault::RrsigExpired { owner, covered, count }, position, 0);
         }
-        if let Signatures { count, first: Some((place, owner, covered)) } = self.early {
-            faults.add(DnssecFault::RrsigNotYetValid { owner, covered, count }, place, 0);
+        if let Signatures { count, first: Some((position, owner, covered)) } = self.early {
+            faults.add(DnssecFault::RrsigNotYetValid { owner, covered, count }, position, 0);
         }
         let keys: Vec<Signer> = zone_keys(zone).map(Signer::of).collect();
         for (signer, Signatures { count, first }) in self.signers.iter().filter(|(signer, _)| !keys.contains(signer)) {
-            if let Some((place, owner, covered)) = *first {
+            if let Some((position, owner, covered)) = *first {
                 let Signer { algorithm, tag } = *signer;
-                faults.add(DnssecFault::RrsigWithoutKey { owner, covered, algorithm, tag, count: *count }, place, 0);
+                faults.add(DnssecFault::RrsigWithoutKey { owner, covered, algorithm, tag, count: *count }, position, 0);
             }
         }
     }
@@ -153,7 +153,7 @@ fn key_tag(rdata: &[u8]) -> u16 {
     (sum + (sum >> 16)) as u16
 }
 
-/// Tells of the DS records in `parent` that are of no key of `child`, a zone right below one of its names, and of a child
+/// Reports the DS records in `parent` that are of no key of `child`, a zone right below one of its names, and of a child
 /// that the parent does not delegate.
 pub fn check_child(parent: &Zone, child: &Zone, faults: &mut Faults) {
     let apex = child.apex();
@@ -167,7 +167,7 @@ pub fn check_child(parent: &Zone, child: &Zone, faults: &mut Faults) {
     let node = node_of(name.label_count());
     let Some(node) = node.filter(|node| node.rrset(Type::NS).is_some()) else {
         let kind = DnssecFault::ChildNotDelegated { parent: parent.apex().to_name(), child: apex.to_name() };
-        return faults.add(kind, Place::of_file(0), 0);
+        return faults.add(kind, Position::of_file(0), 0);
     };
     let keys: Vec<&[u8]> = zone_keys(child).collect();
     for record in node.rrset(Type::DS).into_iter().flat_map(|set| set.records()) {
@@ -177,7 +177,7 @@ pub fn check_child(parent: &Zone, child: &Zone, faults: &mut Faults) {
         let is_of = |key: &&[u8]| Signer::of(key) == signer && is_digest(*digest_type, digest, apex, key);
         if !keys.iter().any(is_of) {
             let kind = DnssecFault::DsWithoutKey { child: apex.to_name(), algorithm: *algorithm, tag };
-            faults.add(kind, Place::of_file(0), 0);
+            faults.add(kind, Position::of_file(0), 0);
         }
     }
 }

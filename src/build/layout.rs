@@ -7,7 +7,7 @@ use crate::build::executor::{self, Executor};
 use crate::build::index::{Empty, Index};
 use crate::build::keys::Signing;
 use crate::build::rrsets::RrsetMaker;
-use crate::build::survey::Hashes;
+use crate::build::shards::Hashes;
 use crate::fault::Faults;
 use crate::wire::NameRef;
 use crate::zone::hash::{LookupName, NameHash, Seed};
@@ -76,7 +76,7 @@ impl<'a, F: Fn(Run, Run) -> bool> Iterator for Groups<'a, F> {
 }
 
 /// What writes the nodes of one part of the map.
-struct Desk<'a> {
+struct ShardWriter<'a> {
     writer: NamesWriter<'a>,
     faults: Faults,
     unsigned: Unsigned,
@@ -84,7 +84,7 @@ struct Desk<'a> {
     record_count: usize,
 }
 
-/// What a desk has made.
+/// What a output has made.
 struct Written {
     part: NamesPart,
     faults: Faults,
@@ -133,7 +133,7 @@ impl Layout<'_> {
             (0..1 << part_bits).map(|_| pieces.by_ref().take(part_shards).collect()).collect();
         let none = faults.fork();
         let written = executor::map(executor, parts, |number, parts| {
-            let mut desk = Desk {
+            let mut output = ShardWriter {
                 writer: plan.writer(number, part_bits),
                 faults: none.clone(),
                 unsigned: Unsigned::default(),
@@ -141,9 +141,9 @@ impl Layout<'_> {
                 record_count: 0,
             };
             for (index, pieces) in parts.into_iter().enumerate() {
-                self.write_shard(names, number * part_shards + index, &pieces, &mut desk);
+                self.write_shard(names, number * part_shards + index, &pieces, &mut output);
             }
-            let Desk { writer, faults, unsigned, signing, record_count } = desk;
+            let ShardWriter { writer, faults, unsigned, signing, record_count } = output;
             Written { part: writer.finish(), faults, unsigned, signing, record_count }
         });
         let (mut made, mut found) = (Vec::with_capacity(written.len()), Vec::with_capacity(written.len()));
@@ -160,7 +160,7 @@ impl Layout<'_> {
     }
 
     /// Lays out the nodes of one shard.
-    fn write_shard(&self, names: &Index, shard: usize, pieces: &Pieces, desk: &mut Desk<'_>) {
+    fn write_shard(&self, names: &Index, shard: usize, pieces: &Pieces, output: &mut ShardWriter<'_>) {
         let is_same = |a: Run, b: Run| pieces.owner(a) == pieces.owner(b);
         let is_zone = core::ptr::eq(names, self.index);
         let (mut records, mut maker) = (Vec::new(), RrsetMaker::new(self.seed));
@@ -175,11 +175,11 @@ impl Layout<'_> {
             records.clear();
             records.extend(group.runs.iter().flat_map(|run| pieces.records(*run)));
             let owner = group.empty.map_or_else(|| pieces.owner(group.runs[0]), Empty::name);
-            maker.make(owner, self.apex, &records, &mut desk.faults);
+            maker.make(owner, self.apex, &records, &mut output.faults);
             if self.may_be_signed {
-                desk.signing.look_at(owner, &records, self.now);
+                output.signing.look_at(owner, &records, self.now);
             }
-            self.write_node(&group, owner, &records, &maker, is_zone, desk);
+            self.write_node(&group, owner, &records, &maker, is_zone, output);
         }
     }
 
@@ -191,7 +191,7 @@ impl Layout<'_> {
         records: &[Stored<'_>],
         rrsets: &RrsetMaker<'_>,
         is_zone: bool,
-        desk: &mut Desk<'_>,
+        output: &mut ShardWriter<'_>,
     ) {
         let name = LookupName::new(owner);
         let facts = group.runs.iter().map(|run| run.facts()).fold(Facts::default(), Facts::and);
@@ -206,14 +206,14 @@ impl Layout<'_> {
         let (index, seed, apex) = (self.index, self.seed, self.apex);
         let judged = Owner { index, seed, apex, name: owner, records, is_cut, occluder };
         if is_zone {
-            judged.check(&mut desk.faults);
+            judged.check(&mut output.faults);
         }
         if self.may_be_signed {
-            judged.count_unsigned(rrsets.sources(), &mut desk.unsigned);
+            judged.count_unsigned(rrsets.sources(), &mut output.unsigned);
         }
         let params = self.params.filter(|_| is_zone && !flags.has(Flags::IS_OCCLUDED));
         let hashes = params.map(|params| params.hashes(&name));
-        desk.writer.push(group.hash, |out| encode(out, self.seed, owner, flags, hashes, rrsets.sources()));
-        desk.record_count += rrsets.record_count();
+        output.writer.push(group.hash, |out| encode(out, self.seed, owner, flags, hashes, rrsets.sources()));
+        output.record_count += rrsets.record_count();
     }
 }

@@ -15,7 +15,7 @@ mod keys;
 mod layout;
 mod record;
 mod rrsets;
-mod survey;
+mod shards;
 mod tree;
 
 pub use delta::{Delta, DeltaError};
@@ -24,7 +24,7 @@ pub use keys::check_child;
 pub use record::{Record, Sink};
 pub use rrsets::TYPES_MAX;
 
-use crate::fault::{FAULTS_MAX, FaultKind, Faults, Place};
+use crate::fault::{FAULTS_MAX, FaultKind, Faults, Position};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, Seed};
 use crate::zone::names::Names;
@@ -33,7 +33,7 @@ use check::Chains;
 use collect::Collector;
 use index::Index;
 use layout::{Laid, Layout};
-use survey::Survey;
+use shards::SortedShards;
 
 /// What the zone is to be that a [`Builder`] makes.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ pub struct Builder {
     plain: Collector,
     /// NSEC3 records and their signatures: their owners are no names of the zone (RFC 5155 §7.2.8).
     hashed: Collector,
-    soas: Vec<(Name, Place)>,
+    soas: Vec<(Name, Position)>,
     chains: Chains,
     has_nsec: bool,
     has_signatures: bool,
@@ -67,7 +67,7 @@ impl Sink for Builder {
 
     fn take(&mut self, record: &Record<'_>) {
         match record.rtype {
-            Type::SOA if self.soas.len() < FAULTS_MAX => self.soas.push((record.owner.to_name(), record.place())),
+            Type::SOA if self.soas.len() < FAULTS_MAX => self.soas.push((record.owner.to_name(), record.position())),
             Type::NSEC3 | Type::NSEC3PARAM => self.chains.note(record),
             Type::NSEC => self.has_nsec = true,
             Type::RRSIG => self.has_signatures = true,
@@ -110,9 +110,9 @@ impl Builder {
     pub fn finish(mut self, plan: Plan<'_>, executor: &dyn Executor, faults: &mut Faults) -> Option<Zone> {
         let apex = self.find_apex(plan.name, faults)?;
         self.chains.keep_inside(apex.as_ref());
-        let plain = Survey::of(self.plain, self.seed, apex.as_ref(), executor, faults);
+        let plain = SortedShards::of(self.plain, self.seed, apex.as_ref(), executor, faults);
         let has_hashed = !self.hashed.is_empty();
-        let hashed = has_hashed.then(|| Survey::of(self.hashed, self.seed, apex.as_ref(), executor, faults));
+        let hashed = has_hashed.then(|| SortedShards::of(self.hashed, self.seed, apex.as_ref(), executor, faults));
         let mut index = Index::new(self.seed, apex.as_ref(), plain.shards);
         let (mut labels_max, mut wildcard_parents) = (plain.labels_max, plain.wildcard_parents);
         labels_max = labels_max.max(apex.as_ref().label_count());
@@ -153,13 +153,13 @@ impl Builder {
         );
         if zone.apex_node().rrset(Type::NS).is_none() {
             let soa = self.soas.iter().find(|(owner, _)| *owner == apex);
-            faults.add(FaultKind::NoApexNs { apex }, soa.map_or(Place::of_file(0), |(_, place)| *place), 0);
+            faults.add(FaultKind::NoApexNs { apex }, soa.map_or(Position::of_file(0), |(_, position)| *position), 0);
         }
         self.chains.check(apex.as_ref(), faults);
         if is_signed {
-            laid.unsigned.tell(apex.as_ref(), faults);
+            laid.unsigned.report(apex.as_ref(), faults);
         }
-        laid.signing.tell(&zone, is_signed, faults);
+        laid.signing.report(&zone, is_signed, faults);
         (faults.error_count() == 0).then_some(zone)
     }
 
@@ -168,9 +168,9 @@ impl Builder {
     fn find_apex(&self, name: NameRef<'_>, faults: &mut Faults) -> Option<Name> {
         let apex = name.to_name();
         let found = self.soas.iter().map(|(owner, _)| *owner).find(|owner| *owner == apex);
-        for (owner, place) in self.soas.iter().filter(|(owner, _)| *owner != apex) {
+        for (owner, position) in self.soas.iter().filter(|(owner, _)| *owner != apex) {
             if owner.as_ref().is_below(apex.as_ref()) || found.is_none() {
-                faults.add(FaultKind::SoaNotAtApex { owner: *owner, apex }, *place, 0);
+                faults.add(FaultKind::SoaNotAtApex { owner: *owner, apex }, *position, 0);
             }
         }
         if found.is_some() {
@@ -178,7 +178,7 @@ impl Builder {
         }
         // A record that could not be read may well have been the SOA.
         if !faults.has_errors() {
-            faults.add(FaultKind::NoSoa { apex }, Place::of_file(0), 0);
+            faults.add(FaultKind::NoSoa { apex }, Position::of_file(0), 0);
         }
         None
     }

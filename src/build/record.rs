@@ -1,6 +1,6 @@
 //! Records as they come from wherever they come from, and who takes them.
 
-use crate::fault::Place;
+use crate::fault::Position;
 use crate::wire::{NameRef, Type};
 
 /// One record; the class is always IN.
@@ -15,13 +15,13 @@ pub struct Record<'a> {
     /// RDATA in wire form, uncompressed, at most 65,535 octets.
     pub rdata: &'a [u8],
     /// Where it is written, if it comes from a text.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
 }
 
 impl Record<'_> {
     /// Where it is written; without a line where it comes from no text.
-    pub(super) fn place(&self) -> Place {
-        self.place.unwrap_or(Place::of_file(0))
+    pub(super) fn position(&self) -> Position {
+        self.position.unwrap_or(Position::of_file(0))
     }
 
     /// Whether it is an NSEC3 record or a signature of one.

@@ -1,11 +1,11 @@
 //! The records of one owner → its RRsets: by type, in canonical order, each record once, one TTL, signatures beside
-//! what they cover (RFC 2181 §5, RFC 4034 §6.3). Tells what is wrong with them.
+//! what they cover (RFC 2181 §5, RFC 4034 §6.3). Reports what is wrong with them.
 
 use std::borrow::Cow;
 
 use crate::build::collect::Stored;
 use crate::build::encode::RrsetSource;
-use crate::fault::{DnssecFault, FaultKind, Faults, Place};
+use crate::fault::{DnssecFault, FaultKind, Faults, Position};
 use crate::wire::message::{MESSAGE_BYTES_MAX, OPT_BYTES};
 use crate::wire::{NameRef, Type, rdata};
 use crate::zone::compress::measure;
@@ -65,19 +65,19 @@ impl<'a> RrsetMaker<'a> {
                 rdatas: rdatas_start..self.rdatas.len(),
                 signatures: signatures_start..self.signatures.len(),
             };
-            tell_of_rrset(owner, apex, &part, own, signing, faults);
-            self.tell_of_size(owner, &part, group[0].place, faults);
+            report_rrset(owner, apex, &part, own, signing, faults);
+            self.report_size(owner, &part, group[0].position, faults);
             self.parts.push(part);
         }
-        tell_of_owner(owner, &sorted, faults);
+        report_owner(owner, &sorted, faults);
         if let Some(first) = records.first().filter(|_| self.parts.len() > TYPES_MAX) {
             let kind = FaultKind::TooManyTypes { owner: owner.to_name(), count: self.parts.len(), max: TYPES_MAX };
-            faults.add(kind, first.place, 0);
+            faults.add(kind, first.position, 0);
         }
     }
 
-    /// Tells of an RRset that no reply can hold, or none with EDNS and its signatures: measured as it would be sent.
-    fn tell_of_size(&self, owner: NameRef<'_>, part: &Part, place: Place, faults: &mut Faults) {
+    /// Reports an RRset that no reply can hold, or none with EDNS and its signatures: measured as it would be sent.
+    fn report_size(&self, owner: NameRef<'_>, part: &Part, position: Position, faults: &mut Faults) {
         let (rtype, rdatas) = (part.rtype, &self.rdatas[part.rdatas.clone()]);
         let in_records = |owner_bytes: usize, bytes: usize| owner_bytes + RECORD_FIXED_BYTES + bytes;
         let owner_bytes = if owner.is_root() { 1 } else { 2 };
@@ -91,9 +91,9 @@ impl<'a> RrsetMaker<'a> {
         let records = measure(self.seed, owner, rtype, rdatas);
         let (owner, bytes) = (owner.to_name(), around + records + signatures);
         if records > MESSAGE_BYTES_MAX - owner.as_ref().len() {
-            faults.add(FaultKind::RrsetTooLarge { owner, rtype, bytes: records }, place, 0);
+            faults.add(FaultKind::RrsetTooLarge { owner, rtype, bytes: records }, position, 0);
         } else if bytes > MESSAGE_BYTES_MAX {
-            faults.add(FaultKind::RrsetWithoutRoom { owner, rtype, bytes }, place, 0);
+            faults.add(FaultKind::RrsetWithoutRoom { owner, rtype, bytes }, position, 0);
         }
     }
 
@@ -113,12 +113,12 @@ impl<'a> RrsetMaker<'a> {
     }
 }
 
-/// The TTL of an RRset: that of its first record in the file, as BIND has it. Tells where others differ.
+/// The TTL of an RRset: that of its first record in the file, as BIND has it. Reports where others differ.
 fn one_ttl(owner: NameRef<'_>, records: &[Stored<'_>], faults: &mut Faults) -> u32 {
     let Some(first) = records.first() else { return 0 };
     for record in records.iter().filter(|record| record.ttl != first.ttl) {
         let (owner, rtype) = (owner.to_name(), record.rtype);
-        faults.add(FaultKind::TtlsDiffer { owner, rtype, ttl: record.ttl, used: first.ttl }, record.place, 0);
+        faults.add(FaultKind::TtlsDiffer { owner, rtype, ttl: record.ttl, used: first.ttl }, record.position, 0);
     }
     first.ttl
 }
@@ -140,7 +140,7 @@ fn push_unique<'a, T>(
     for (index, (key, record)) in keyed.iter().enumerate() {
         if index > 0 && keyed[index - 1].0 == *key {
             let kind = FaultKind::Duplicate { owner: owner.to_name(), rtype: record.rtype };
-            faults.add(kind, record.place, 0);
+            faults.add(kind, record.position, 0);
         } else {
             out.push(pick(record));
         }
@@ -158,8 +158,8 @@ pub(super) fn canonical<'a>(record: &Stored<'a>) -> Cow<'a, [u8]> {
     Cow::Owned(octets)
 }
 
-/// Tells what is wrong with one RRset.
-fn tell_of_rrset(
+/// Reports what is wrong with one RRset.
+fn report_rrset(
     owner: NameRef<'_>,
     apex: NameRef<'_>,
     part: &Part,
@@ -170,7 +170,7 @@ fn tell_of_rrset(
     let rtype = part.rtype;
     let Some(first) = own.first() else {
         let kind = DnssecFault::RrsigCoversNothing { owner: owner.to_name(), covered: rtype };
-        return signing.iter().take(1).for_each(|record| faults.add(kind.clone(), record.place, 0));
+        return signing.iter().take(1).for_each(|record| faults.add(kind.clone(), record.position, 0));
     };
     if part.rdatas.len() > 1 {
         let kind = match rtype {
@@ -179,25 +179,25 @@ fn tell_of_rrset(
             Type::DNAME => Some(FaultKind::SeveralDnames { owner: owner.to_name() }),
             _ => None,
         };
-        kind.into_iter().for_each(|kind| faults.add(kind, own[1].place, 0));
+        kind.into_iter().for_each(|kind| faults.add(kind, own[1].position, 0));
     }
     if owner.is_wildcard() && matches!(rtype, Type::NS | Type::DNAME) {
-        faults.add(FaultKind::AtWildcard { owner: owner.to_name(), rtype }, first.place, 0);
+        faults.add(FaultKind::AtWildcard { owner: owner.to_name(), rtype }, first.position, 0);
     }
 }
 
-/// Tells which types of one owner exclude each other.
-fn tell_of_owner(owner: NameRef<'_>, records: &[Stored<'_>], faults: &mut Faults) {
-    let place_of = |rtype: Type| -> Option<Place> { Some(records.iter().find(|r| r.rtype == rtype)?.place) };
+/// Reports which types of one owner exclude each other.
+fn report_owner(owner: NameRef<'_>, records: &[Stored<'_>], faults: &mut Faults) {
+    let place_of = |rtype: Type| -> Option<Position> { Some(records.iter().find(|r| r.rtype == rtype)?.position) };
     if place_of(Type::CNAME).is_some() {
         // RFC 2181 §10.1, RFC 4034 §2.5: only what signing adds may stand beside a CNAME.
         let allowed = [Type::CNAME, Type::RRSIG, Type::NSEC, Type::KEY, Type::SIG, Type::NXT];
         if let Some(other) = records.iter().find(|record| !allowed.contains(&record.rtype)) {
             let kind = FaultKind::CnameAndOtherData { owner: owner.to_name(), rtype: other.rtype };
-            faults.add(kind, other.place, 0);
+            faults.add(kind, other.position, 0);
         }
     }
-    if let (Some(place), true, None) = (place_of(Type::NS), place_of(Type::DNAME).is_some(), place_of(Type::SOA)) {
-        faults.add(FaultKind::NsBesideDname { owner: owner.to_name() }, place, 0);
+    if let (Some(position), true, None) = (place_of(Type::NS), place_of(Type::DNAME).is_some(), place_of(Type::SOA)) {
+        faults.add(FaultKind::NsBesideDname { owner: owner.to_name() }, position, 0);
     }
 }

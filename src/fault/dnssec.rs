@@ -1,6 +1,6 @@
 //! What can be wrong with signatures, keys, and the chains that deny.
 
-use crate::fault::place::Severity;
+use crate::fault::position::Severity;
 use crate::wire::{Name, Type};
 
 /// What is wrong.
@@ -205,7 +205,7 @@ impl DnssecFault {
         }
     }
 
-    /// What the operator may do, where that can be told.
+    /// What the operator may do, where that is known.
     pub(super) fn help(&self) -> Option<&'static str> {
         Some(match self {
             Self::Nsec3TooManyIterations { .. } | Self::Nsec3Iterations { .. } => {

@@ -14,7 +14,7 @@ const FIRST_HIGH_TYPE: u16 = 32_768;
 const LAST_HIGH_TYPE: u16 = 32_800;
 
 impl FaultKind {
-    /// What the operator may do, where that can be told.
+    /// What the operator may do, where that is known.
     pub fn help(&self) -> Option<Cow<'static, str>> {
         self.own_help().or_else(|| self.general_help().map(Cow::Borrowed))
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-/// Something that has no place in a zone file, by which what is wrong can be named.
+/// Something that does not belong in a zone file, by which what is wrong can be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// A character that looks like a blank, or like nothing, and is part of a word.

@@ -1,6 +1,6 @@
 //! The faults of one file set: counted all, kept up to a bound.
 
-use super::{FAULTS_MAX, FaultKind, Place, Severity};
+use super::{FAULTS_MAX, FaultKind, Position, Severity};
 
 /// A fault and where it is.
 #[derive(Clone, Debug)]
@@ -10,8 +10,8 @@ pub struct Fault {
     /// How bad it is here.
     pub severity: Severity,
     /// Where.
-    pub place: Place,
-    /// How many octets of the line are at fault; 0 means the word that starts at `place`.
+    pub position: Position,
+    /// How many octets of the line are at fault; 0 means the word that starts at `position`.
     pub length: usize,
 }
 
@@ -47,7 +47,7 @@ impl Faults {
     }
 
     /// Counts a fault, and keeps it while there is room.
-    pub fn add(&mut self, kind: impl Into<FaultKind>, place: Place, length: usize) {
+    pub fn add(&mut self, kind: impl Into<FaultKind>, position: Position, length: usize) {
         let kind = kind.into();
         let own = kind.severity();
         if own == Severity::Warning && self.holds_warnings_back {
@@ -60,7 +60,7 @@ impl Faults {
             Severity::Warning => &mut self.warning_count,
         };
         *count += 1;
-        let fault = Fault { kind, severity, place, length };
+        let fault = Fault { kind, severity, position, length };
         if *count <= FAULTS_MAX {
             self.kept.push(fault);
         } else {
@@ -69,12 +69,12 @@ impl Faults {
     }
 
     /// Keeps a fault instead of the last one of its severity that is kept, if it stands before that: which ones are kept
-    /// depends on their places alone, and not on the order in which they were found.
+    /// depends on their positions alone, and not on the order in which they were found.
     fn keep_if_before(&mut self, fault: Fault) {
         let is_rival = |kept: &&mut Fault| kept.severity == fault.severity;
-        // Of several at one place the one that was found last.
-        let last = self.kept.iter_mut().filter(is_rival).max_by_key(|kept| kept.place);
-        if let Some(last) = last.filter(|last| fault.place < last.place) {
+        // Of several at one position the one that was found last.
+        let last = self.kept.iter_mut().filter(is_rival).max_by_key(|kept| kept.position);
+        if let Some(last) = last.filter(|last| fault.position < last.position) {
             *last = fault;
         }
     }
@@ -84,7 +84,7 @@ impl Faults {
         Self { holds_warnings_back: self.holds_warnings_back, is_strict: self.is_strict, ..Self::default() }
     }
 
-    /// Adds what several have found beside each other, in the order of the places.
+    /// Adds what several have found beside each other, in the order of the positions.
     pub fn join(&mut self, parts: impl IntoIterator<Item = Self>) {
         let (mut found, mut dropped_errors, mut dropped_warnings) = (Vec::new(), 0, 0);
         for part in parts {
@@ -93,8 +93,8 @@ impl Faults {
             dropped_warnings += part.warning_count - (part.kept.len() - errors);
             found.extend(part.kept);
         }
-        found.sort_by_key(|fault| fault.place);
-        found.into_iter().for_each(|fault| self.add(fault.kind, fault.place, fault.length));
+        found.sort_by_key(|fault| fault.position);
+        found.into_iter().for_each(|fault| self.add(fault.kind, fault.position, fault.length));
         self.error_count += dropped_errors;
         self.warning_count += dropped_warnings;
     }

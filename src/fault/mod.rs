@@ -1,8 +1,8 @@
 //! What can be wrong with a zone file and the zone in it: a closed list, each kind with a severity, a stable code,
 //! a sentence and, where one is known, a way out.
 //!
-//! Knows neither how a fault is found nor how it is shown. Files and lines are meant by [`Place`]; the octets that a
-//! place points into are kept elsewhere.
+//! Knows neither how a fault is found nor how it is shown. Files and lines are meant by [`Position`]; the octets that a
+//! position points into are kept elsewhere.
 
 mod cause;
 mod code;
@@ -11,7 +11,7 @@ mod help;
 mod hint;
 mod kept;
 mod nearest;
-mod place;
+mod position;
 pub mod report;
 mod sources;
 
@@ -25,7 +25,7 @@ pub use cause::{Bound, FileError, GenerateCause};
 pub use dnssec::DnssecFault;
 pub use hint::Hint;
 pub use kept::{Fault, Faults};
-pub use place::{Place, Severity};
+pub use position::{Position, Severity};
 pub use sources::Sources;
 
 /// How many errors, and how many warnings, are kept for one file set; the rest are only counted.
@@ -413,9 +413,9 @@ mod tests {
     fn warnings_do_not_crowd_out_errors() {
         let mut faults = Faults::default();
         for line in 1..=500 {
-            faults.add(FaultKind::NoTtl { used: 3600 }, Place { file: 0, line, column: 1 }, 0);
+            faults.add(FaultKind::NoTtl { used: 3600 }, Position { file: 0, line, column: 1 }, 0);
         }
-        faults.add(FaultKind::FileEmpty, Place::of_file(0), 0);
+        faults.add(FaultKind::FileEmpty, Position::of_file(0), 0);
         assert_eq!((faults.error_count(), faults.warning_count()), (1, 500));
         assert_eq!(faults.iter().count(), FAULTS_MAX + 1);
         assert_eq!(faults.dropped_count(), 300);
@@ -429,18 +429,25 @@ mod tests {
             for number in 0..1_000_u32 {
                 // Odd, so that it reaches each line once.
                 let line = number.wrapping_mul(seed) % 1_000;
-                let place = Place { file: (line % 2) as u16, line: 1 + line / 2, column: 1 };
-                shards[(line.wrapping_mul(77) % shard_count) as usize].add(FaultKind::NoTtl { used: line }, place, 0);
+                let position = Position { file: (line % 2) as u16, line: 1 + line / 2, column: 1 };
+                shards[(line.wrapping_mul(77) % shard_count) as usize].add(
+                    FaultKind::NoTtl { used: line },
+                    position,
+                    0,
+                );
             }
             let mut all = Faults::default();
             all.join(shards);
-            let mut places: Vec<_> = all.iter().map(|fault| (fault.place, fault.kind.to_string())).collect();
-            places.sort();
-            (places, all.warning_count())
+            let mut positions: Vec<_> = all.iter().map(|fault| (fault.position, fault.kind.to_string())).collect();
+            positions.sort();
+            (positions, all.warning_count())
         };
         let expected = kept(1, 1);
         assert_eq!((expected.0.len(), expected.1), (FAULTS_MAX, 1_000));
-        assert!(expected.0.iter().all(|(place, _)| (place.file, place.line) <= (0, 200)), "the first in the text");
+        assert!(
+            expected.0.iter().all(|(position, _)| (position.file, position.line) <= (0, 200)),
+            "the first in the text"
+        );
         for (shard_count, seed) in [(1, 999), (1, 7), (2, 1), (32, 999), (5, 333)] {
             assert_eq!(kept(shard_count, seed), expected, "{shard_count} shards, {seed}");
         }
@@ -449,10 +456,10 @@ mod tests {
     #[test]
     fn strictly_a_warning_is_an_error_and_hides_no_other() {
         let mut faults = Faults::new(true);
-        faults.add(FaultKind::NoTtl { used: 3600 }, Place::of_file(0), 0);
+        faults.add(FaultKind::NoTtl { used: 3600 }, Position::of_file(0), 0);
         faults.hold_back_warnings_behind_errors();
         let mut part = faults.fork();
-        part.add(FaultKind::NsBesideDname { owner: Name::ROOT }, Place::of_file(0), 0);
+        part.add(FaultKind::NsBesideDname { owner: Name::ROOT }, Position::of_file(0), 0);
         faults.join([part]);
         assert_eq!((faults.error_count(), faults.warning_count()), (2, 0));
     }

@@ -1,7 +1,7 @@
 //! Faults as a compiler shows them: severity, code, sentence, `file:line:column`, the line, a caret, a way out.
 //!
 //! Knows nothing of what can be wrong; the words are those of [`FaultKind`](crate::fault::FaultKind). Columns
-//! are octets from 1, as in [`Place`]; octets that are no UTF-8 are shown as U+FFFD, one each.
+//! are octets from 1, as in [`Position`]; octets that are no UTF-8 are shown as U+FFFD, one each.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -9,14 +9,14 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::fault::Sources;
-use crate::fault::{Fault, Faults, Place, Severity};
+use crate::fault::{Fault, Faults, Position, Severity};
 use crate::wire::Shown;
 
 /// Octets of a line that are shown in front of a fault.
 const SHOWN_BEFORE_BYTES: usize = 60;
 /// Octets of a line that are shown from a fault on.
 const SHOWN_BEHIND_BYTES: usize = 60;
-/// The rendered line that may be a break: it follows the sentence, the place and an empty one.
+/// The rendered line that may be a break: it follows the sentence, the position and an empty one.
 const BREAK_INDEX: usize = 3;
 
 /// How a report is dressed.
@@ -40,7 +40,7 @@ pub fn write(faults: &Faults, sources: &Sources, style: Style, out: &mut String)
         Style::Colour => Renderer::styled(),
     };
     let mut sorted: Vec<&Fault> = faults.iter().collect();
-    sorted.sort_by_key(|fault| fault.place);
+    sorted.sort_by_key(|fault| fault.position);
     let mut lines = Lines { sources, file: None, line: 1, rest: &[] };
     for fault in sorted {
         write_fault(fault, &mut lines, &renderer, out);
@@ -54,17 +54,17 @@ fn write_fault(fault: &Fault, lines: &mut Lines<'_>, renderer: &Renderer, out: &
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let Place { file, line, column } = fault.place;
+    let Position { file, line, column } = fault.position;
     let path = lines.sources.path(file).map_or_else(|| "?".to_owned(), |path| Shown::path(path).to_string());
     let mut group = Group::with_title(level.primary_title(fault.kind.to_string()).id(fault.kind.code()));
-    match lines.seek(fault.place).filter(|_| fault.kind.shows_line()) {
+    match lines.seek(fault.position).filter(|_| fault.kind.shows_line()) {
         Some(text) => {
             let (line, column) = (line as usize, usize::from(column));
             let (shown, span) = excerpt(text, column.saturating_sub(1), fault.length);
             let snippet = Snippet::source(shown).line_start(line).annotation(AnnotationKind::Primary.span(span));
             group = group.element(Origin::path(path).line(line).char_column(column)).element(snippet);
         }
-        None if !fault.place.is_whole_file() && (lines.sources.is_forgotten(file) || !fault.kind.shows_line()) => {
+        None if !fault.position.is_whole_file() && (lines.sources.is_forgotten(file) || !fault.kind.shows_line()) => {
             group = group.element(Origin::path(path).line(line as usize).char_column(usize::from(column)));
         }
         None => group = group.element(Origin::path(path)),
@@ -76,8 +76,8 @@ fn write_fault(fault: &Fault, lines: &mut Lines<'_>, renderer: &Renderer, out: &
     out.push('\n');
 }
 
-/// Appends a rendered fault without the line `:::` that the renderer puts between a place and a line of the file: it
-/// is there for excerpts from elsewhere. The renderer's own place counts characters of the excerpt, so ours is used.
+/// Appends a rendered fault without the line `:::` that the renderer puts between a position and a line of the file: it
+/// is there for excerpts from elsewhere. The renderer's own position counts characters of the excerpt, so ours is used.
 fn push_without_break(rendered: &str, out: &mut String) {
     for (index, line) in rendered.lines().enumerate() {
         let is_break = index == BREAK_INDEX && line.contains(":::") && !line.contains('|');
@@ -115,15 +115,15 @@ struct Lines<'s> {
 }
 
 impl<'s> Lines<'s> {
-    /// The line of a place, without its end; `None` for a whole file and for what is not there.
-    fn seek(&mut self, place: Place) -> Option<&'s [u8]> {
-        if place.is_whole_file() || self.sources.is_forgotten(place.file) {
+    /// The line of a position, without its end; `None` for a whole file and for what is not there.
+    fn seek(&mut self, position: Position) -> Option<&'s [u8]> {
+        if position.is_whole_file() || self.sources.is_forgotten(position.file) {
             return None;
         }
-        if self.file != Some(place.file) || self.line > place.line {
-            (self.file, self.line, self.rest) = (Some(place.file), 1, self.sources.octets(place.file)?);
+        if self.file != Some(position.file) || self.line > position.line {
+            (self.file, self.line, self.rest) = (Some(position.file), 1, self.sources.octets(position.file)?);
         }
-        while self.line < place.line {
+        while self.line < position.line {
             let newline = self.rest.iter().position(|octet| *octet == b'\n')?;
             self.rest = &self.rest[newline + 1..];
             self.line += 1;
@@ -263,9 +263,9 @@ x.zone: 1 error, 0 warnings
         let mut files = OneFile(b"$TTL 5\n".to_vec());
         read_zone(&mut files, master(), &Inline, &mut sources, &mut faults, &mut Nobody);
         for line in (1..=FAULTS_MAX as u32 + 7).rev() {
-            faults.add(FaultKind::BadTtl, Place { file: 0, line, column: 1 }, 1);
+            faults.add(FaultKind::BadTtl, Position { file: 0, line, column: 1 }, 1);
         }
-        faults.add(FaultKind::FileEmpty, Place::of_file(9), 0);
+        faults.add(FaultKind::FileEmpty, Position::of_file(9), 0);
         let mut out = String::new();
         write(&faults, &sources, Style::Plain, &mut out);
         assert!(out.ends_with("x.zone: 208 errors, 0 warnings (8 of them not shown)\n"), "{out}");

@@ -1,4 +1,4 @@
-//! Zones from text: what is found in them, what versions share, what is told.
+//! Zones from text: what is found in them, what versions share, what is reported.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,7 +26,7 @@ impl Files for TextFiles {
     }
 }
 
-/// Loads a zone from text, which begins with an SOA and NS of its own; tells all faults.
+/// Loads a zone from text, which begins with an SOA and NS of its own; reports all faults.
 fn load_text(name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, Faults) {
     load_with(&Inline, name, text, previous)
 }
@@ -313,10 +313,10 @@ fn a_zone_is_the_same_in_one_shard_and_in_many_and_with_any_crew() {
         zone.write_text(&mut out).expect("a String takes everything");
         out
     };
-    let told = |faults: &Faults| {
-        let mut told: Vec<_> = faults.iter().map(|fault| format!("{:?} {}", fault.place, fault.kind)).collect();
-        told.sort();
-        (told, faults.error_count(), faults.warning_count())
+    let reported = |faults: &Faults| {
+        let mut reported: Vec<_> = faults.iter().map(|fault| format!("{:?} {}", fault.position, fault.kind)).collect();
+        reported.sort();
+        (reported, faults.error_count(), faults.warning_count())
     };
     let (one, one_faults) = load_text("example.", &text, None);
     let one = one.unwrap_or_else(|| panic!("there are errors: {:?}", one_faults.iter().next()));
@@ -333,14 +333,14 @@ fn a_zone_is_the_same_in_one_shard_and_in_many_and_with_any_crew() {
     let (few, few_faults) = load_text("example.", &text[..end], None);
     let cut = text[..end].to_owned() + &padded[text.len()..];
     let (many, many_faults) = load_with(&Backwards, "example.", &cut, None);
-    assert_eq!(told(&few_faults), told(&many_faults), "few enough that all are kept");
+    assert_eq!(reported(&few_faults), reported(&many_faults), "few enough that all are kept");
     assert_eq!(few.map(|zone| written(&zone)), many.map(|zone| written(&zone)));
 }
 
 #[test]
 fn an_rrset_that_no_reply_with_edns_holds_is_told_of() {
     // 65,486 octets of RDATA with header, question, the rest of the record and OPT are one octet too many.
-    for (octets, told) in [
+    for (octets, reported) in [
         (65_485, None),
         (65_486, Some("rrset-without-room")),
         (65_512, Some("rrset-without-room")),
@@ -350,8 +350,8 @@ fn an_rrset_that_no_reply_with_edns_holds_is_told_of() {
         let text =
             format!("bg TXT {}\"{}\"\n", format!("\"{}\" ", "x".repeat(255)).repeat(whole), "x".repeat(rest - 1));
         let (zone, faults) = load_text("e.test.", &text, None);
-        assert_eq!(faults.iter().next().map(|fault| fault.kind.code()), told, "{octets}");
-        assert_eq!(zone.is_some(), told != Some("rrset-too-large"), "{octets}");
+        assert_eq!(faults.iter().next().map(|fault| fault.kind.code()), reported, "{octets}");
+        assert_eq!(zone.is_some(), reported != Some("rrset-too-large"), "{octets}");
     }
 }
 

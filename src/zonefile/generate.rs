@@ -2,13 +2,13 @@
 //!
 //! In `lhs` and `rhs`, `$` stands for the number, `${offset,width,base}` for the number changed and padded, `$$` and
 //! `\$` for a dollar sign. `rhs` is one word; RDATA of several fields stands in quotes. Faults of the records that are
-//! made are told once a directive, at the template that made them.
+//! made are reported once a directive, at the template that made them.
 
 use crate::fault::{Bound, FaultKind, GenerateCause};
 use crate::wire::Name;
 use crate::wire::rdata::Token;
 use crate::zonefile::scan::{Scanned, Scanner};
-use crate::zonefile::{Read, Reader, Record, Sink, end_at, place, rdata_fault, trouble, trouble_at};
+use crate::zonefile::{Read, Reader, Record, Sink, end_at, entry_fault, entry_fault_at, position, rdata_fault};
 
 /// The largest number that a range may hold, and that may come of one with its offset.
 const NUMBER_MAX: i64 = i32::MAX as i64;
@@ -63,21 +63,21 @@ impl<S: Sink> Reader<'_, S> {
         let tokens = &scanner.tokens;
         let field = |word: usize, expected: &'static str| match tokens.get(word) {
             Some(token) => Ok(*token),
-            None => Err(trouble(FaultKind::MissingField { expected }, word)),
+            None => Err(entry_fault(FaultKind::MissingField { expected }, word)),
         };
         let range = Range::parse(field(1, "a range such as 1-100 or 0-255/16")?)?;
         let lhs = Template::parse(field(2, "an owner, with $ where the number belongs")?, 2)?;
-        let place = place(file, scanner.spots[0]);
-        let head = self.read_head(tokens, 3, place)?;
+        let position = position(file, scanner.spans[0]);
+        let head = self.read_head(tokens, 3, position)?;
         let rhs_word = head.next;
         let rhs = Template::parse(field(rhs_word, "the record's data, in quotes if it has several fields")?, rhs_word)?;
         end_at(tokens, rhs_word + 1)?;
-        self.room.take(Bound::GenerateSteps, range.step_count()).map_err(|kind| trouble(*kind, 1))?;
+        self.budget.take(Bound::GenerateSteps, range.step_count()).map_err(|kind| entry_fault(*kind, 1))?;
         let (mut owner_text, mut rhs_text) = (Vec::new(), Vec::new());
         for value in (range.start..=range.stop).step_by(range.step as usize) {
             let generated = |kind: FaultKind, word: usize| match kind {
-                FaultKind::Generate { .. } => trouble(kind, word),
-                kind => trouble(FaultKind::Generated { value, kind: Box::new(kind) }, word),
+                FaultKind::Generate { .. } => entry_fault(kind, word),
+                kind => entry_fault(FaultKind::Generated { value, kind: Box::new(kind) }, word),
             };
             lhs.write(value, &mut owner_text).map_err(|cause| generated(FaultKind::Generate { cause }, 2))?;
             rhs.write(value, &mut rhs_text).map_err(|cause| generated(FaultKind::Generate { cause }, rhs_word))?;
@@ -95,9 +95,15 @@ impl<S: Sink> Reader<'_, S> {
             let (rtype, ttl) = (head.rtype, head.ttl);
             if self.is_known(&owner_text) {
                 let bytes = owner.as_ref().len() + self.rdata.len();
-                self.room.take(Bound::GenerateOctets, bytes as u64).map_err(|kind| trouble(*kind, 0))?;
-                self.room.take(Bound::Records, 1).map_err(|kind| trouble(*kind, 0))?;
-                self.sink.take(&Record { owner: owner.as_ref(), rtype, ttl, rdata: &self.rdata, place: Some(place) });
+                self.budget.take(Bound::GenerateOctets, bytes as u64).map_err(|kind| entry_fault(*kind, 0))?;
+                self.budget.take(Bound::Records, 1).map_err(|kind| entry_fault(*kind, 0))?;
+                self.sink.take(&Record {
+                    owner: owner.as_ref(),
+                    rtype,
+                    ttl,
+                    rdata: &self.rdata,
+                    position: Some(position),
+                });
             }
         }
         Ok(())
@@ -107,7 +113,7 @@ impl<S: Sink> Reader<'_, S> {
 impl Range {
     /// Reads `start-stop` or `start-stop/step`, the word behind the directive.
     fn parse(token: Token<'_>) -> Read<Self> {
-        let fault = |cause, offset| trouble_at(FaultKind::Generate { cause }, 1, offset);
+        let fault = |cause, offset| entry_fault_at(FaultKind::Generate { cause }, 1, offset);
         let text = token.text;
         let (start, after_start) = number(text, 0).map_err(|cause| fault(cause, 0))?;
         if text.get(after_start) != Some(&b'-') {
@@ -175,7 +181,7 @@ impl Template {
                 (b'$', _) => {
                     pieces.push(Piece::Text(std::mem::take(&mut text)));
                     let (piece, length) = Piece::parse(rest)
-                        .map_err(|(cause, offset)| trouble_at(FaultKind::Generate { cause }, word, at + offset))?;
+                        .map_err(|(cause, offset)| entry_fault_at(FaultKind::Generate { cause }, word, at + offset))?;
                     pieces.push(piece);
                     at += 1 + length;
                 }
@@ -189,7 +195,7 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    /// Writes the text for one number in place of what `out` holds.
+    /// Writes the text for one number in position of what `out` holds.
     fn write(&self, value: u32, out: &mut Vec<u8>) -> Result<(), GenerateCause> {
         out.clear();
         for piece in &self.0 {
@@ -293,7 +299,7 @@ mod tests {
     /// What a template makes of a number; faults by what they say.
     fn made(text: &str, value: u32) -> Result<String, String> {
         let template = Template::parse(Token { text: text.as_bytes(), is_quoted: false }, 0);
-        let template = template.map_err(|trouble| format!("{}@{}", trouble.kind, trouble.offset))?;
+        let template = template.map_err(|entry_fault| format!("{}@{}", entry_fault.kind, entry_fault.offset))?;
         let mut out = Vec::new();
         template.write(value, &mut out).map_err(|cause| cause.to_string())?;
         Ok(String::from_utf8(out).expect("ASCII"))
@@ -344,7 +350,7 @@ mod tests {
     fn ranges_are_checked() {
         let parse = |text: &str| {
             let range = Range::parse(Token { text: text.as_bytes(), is_quoted: false });
-            range.map_err(|trouble| (trouble.kind.to_string(), trouble.offset))
+            range.map_err(|entry_fault| (entry_fault.kind.to_string(), entry_fault.offset))
         };
         assert_eq!(parse("1-9/4"), Ok(Range { start: 1, stop: 9, step: 4 }));
         assert_eq!(parse("001-2"), Ok(Range { start: 1, stop: 2, step: 1 }));

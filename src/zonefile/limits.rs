@@ -34,12 +34,12 @@ impl Default for Limits {
 
 /// What is used of the limits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct Budget {
     pub(super) limits: Limits,
     used: [u64; Bound::COUNT],
 }
 
-impl Room {
+impl Budget {
     /// Nothing is used.
     pub(super) fn new(limits: Limits) -> Self {
         Self { limits, used: [0; Bound::COUNT] }

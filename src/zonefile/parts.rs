@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::build::executor::{self, Inline};
 use crate::fault::{Faults, FileError};
-use crate::zonefile::limits::Room;
+use crate::zonefile::limits::Budget;
 use crate::zonefile::scan::Scanner;
 use crate::zonefile::{Files, Limits, OwnerState, Reader, Sink, Sources, State};
 
@@ -19,7 +19,7 @@ use crate::zonefile::{Files, Limits, OwnerState, Reader, Sink, Sources, State};
 pub(super) const PART_BYTES_MIN: usize = 256 << 10;
 /// The most octets of one part, but for what is missing to the end of a line.
 const PART_BYTES_MAX: usize = 4 << 20;
-/// Parts of one round for each hand of the executor.
+/// Parts of one round for each thread of the executor.
 const PARTS_PER_THREAD: usize = 8;
 /// Octets at the beginning that are read before there are parts, at most.
 const HEAD_BYTES: usize = 4 << 10;
@@ -48,7 +48,7 @@ struct Part<S> {
     /// Whether it is as good as if it had been read in its turn, provided that it began with the right state.
     is_sound: bool,
     /// What it has used.
-    room: Room,
+    budget: Budget,
     /// Whether something in it was a record or a directive.
     is_zone_text: bool,
 }
@@ -76,19 +76,19 @@ impl<S: Sink> Reader<'_, S> {
                 return self.read_entries(file, scanner, usize::MAX);
             }
             let supposed = State { owner_state: OwnerState::None, ..self.state };
-            let (fork, octets, mut limits) = (&*self.sink, scanner.octets(), self.room.limits);
+            let (fork, octets, mut limits) = (&*self.sink, scanner.octets(), self.budget.limits);
             limits.generate_steps_max = limits.generate_steps_max.min(GENERATE_STEPS_MAX);
             let parts = executor::map(self.executor, cuts, |_, cut| {
                 let sink = fork.fork(cut.end - cut.start);
                 read_part(file, octets, cut, supposed, limits, sink)
             });
-            for Part { cut, sink, state, is_sound, room, is_zone_text } in parts {
+            for Part { cut, sink, state, is_sound, budget, is_zone_text } in parts {
                 let is_as_supposed = self.state.begins_like(&supposed);
                 if !is_as_supposed && spoilt_count < SPOILT_ROUNDS_MAX {
                     spoilt_count += 1;
                     break;
                 }
-                if is_sound && is_as_supposed && scanner.at() == cut.start && self.room.take_part(&room) {
+                if is_sound && is_as_supposed && scanner.at() == cut.start && self.budget.take_part(&budget) {
                     self.is_zone_text |= is_zone_text;
                     self.state.follow(&state);
                     self.sink.join(sink);
@@ -134,7 +134,7 @@ impl State {
     fn follow(&mut self, behind: &Self) {
         let before = *self;
         *self = Self { has_entries: before.has_entries | behind.has_entries, ..*behind };
-        self.is_told_of_ttl = before.is_told_of_ttl;
+        self.has_reported_ttl = before.has_reported_ttl;
         if behind.owner_state == OwnerState::None {
             (self.owner, self.owner_state) = (before.owner, before.owner_state);
         }
@@ -144,13 +144,13 @@ impl State {
 /// Reads one part into `sink`.
 fn read_part<S: Sink>(file: u16, octets: &[u8], cut: Cut, state: State, limits: Limits, mut sink: S) -> Part<S> {
     let (mut files, mut sources, mut faults) = (NoFiles, Sources::default(), Faults::default());
-    let mut reader = Reader::new(&mut files, &Inline, &mut sources, &mut faults, &mut sink, state, Room::new(limits));
+    let mut reader = Reader::new(&mut files, &Inline, &mut sources, &mut faults, &mut sink, state, Budget::new(limits));
     // An entry that goes on behind the end is cut off inside a parenthesis, which is a fault.
     let mut scanner = Scanner::at_line(&octets[..cut.end], cut.start, cut.line);
     reader.read_entries(file, &mut scanner, usize::MAX);
-    let (state, room, is_zone_text) = (reader.state, reader.room, reader.is_zone_text);
+    let (state, budget, is_zone_text) = (reader.state, reader.budget, reader.is_zone_text);
     sink.close();
-    Part { cut, sink, state, is_sound: faults.is_empty(), room, is_zone_text }
+    Part { cut, sink, state, is_sound: faults.is_empty(), budget, is_zone_text }
 }
 
 /// The first line at or behind `at` that begins like an entry with an owner, or the end of the text; `None` where

@@ -17,14 +17,14 @@ const RECOVERIES_MAX: usize = 8;
 
 /// Where a word stands.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spot {
+pub(super) struct Span {
     /// Its line, from 1.
     pub(super) line: u32,
     /// Its column in octets, from 1; that of the opening quote if there is one.
     pub(super) column: usize,
     /// Octets as written, quotes included.
     pub(super) length: usize,
-    /// The same place as an offset into the file.
+    /// The same position as an offset into the file.
     pub(super) start: usize,
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Scanned {
     /// The words of one are there.
     Entry,
     /// The text is broken here; the scanner goes on behind it. The fault is boxed, for it is big and rare.
-    Broken(Box<FaultKind>, Spot),
+    Broken(Box<FaultKind>, Span),
 }
 
 /// Cuts text into entries, one at a time.
@@ -53,11 +53,11 @@ pub(super) struct Scanner<'a> {
     /// The words of the entry.
     pub(super) tokens: Vec<Token<'a>>,
     /// Where they stand.
-    pub(super) spots: Vec<Spot>,
+    pub(super) spans: Vec<Span>,
     /// Parentheses that are open.
     depth: usize,
     /// The outermost of them.
-    opening: Spot,
+    opening: Span,
     recoveries: usize,
 }
 
@@ -85,9 +85,9 @@ impl<'a> Scanner<'a> {
             is_ascii: octets[at..].is_ascii(),
             is_blank_first: false,
             tokens: Vec::with_capacity(ENTRY_WORDS),
-            spots: Vec::with_capacity(ENTRY_WORDS),
+            spans: Vec::with_capacity(ENTRY_WORDS),
             depth: 0,
-            opening: Spot::default(),
+            opening: Span::default(),
             recoveries: 0,
         }
     }
@@ -137,22 +137,22 @@ impl<'a> Scanner<'a> {
                 Kind::Comment => self.skip_line(),
                 Kind::Open => {
                     if self.depth == 0 {
-                        self.opening = self.spot(self.at, self.at + 1);
+                        self.opening = self.span(self.at, self.at + 1);
                     }
                     self.depth += 1;
                     self.at += 1;
                 }
                 Kind::Close if self.depth == 0 => {
-                    let spot = self.spot(self.at, self.at + 1);
-                    return self.break_off(FaultKind::ParenthesisClose, spot);
+                    let span = self.span(self.at, self.at + 1);
+                    return self.break_off(FaultKind::ParenthesisClose, span);
                 }
                 Kind::Close => {
                     self.depth -= 1;
                     self.at += 1;
                 }
                 Kind::Quote => {
-                    if let Err(spot) = self.take_quoted() {
-                        return self.break_off(FaultKind::QuoteOpen, spot);
+                    if let Err(span) = self.take_quoted() {
+                        return self.break_off(FaultKind::QuoteOpen, span);
                     }
                 }
                 Kind::Plain | Kind::Escape => self.take_word(),
@@ -162,8 +162,8 @@ impl<'a> Scanner<'a> {
                     0 => FaultKind::EntryTooLong { max: ENTRY_WORDS_MAX },
                     _ => FaultKind::ParenthesisOpen,
                 };
-                let spot = if self.depth == 0 { self.spots.first().copied().unwrap_or_default() } else { self.opening };
-                return self.break_off(kind, spot);
+                let span = if self.depth == 0 { self.spans.first().copied().unwrap_or_default() } else { self.opening };
+                return self.break_off(kind, span);
             }
         }
     }
@@ -173,29 +173,29 @@ impl<'a> Scanner<'a> {
     pub(super) fn join_pairs(&mut self, first: usize) {
         let mut kept = first;
         for index in first..self.tokens.len() {
-            let (token, spot) = (self.tokens[index], self.spots[index]);
+            let (token, span) = (self.tokens[index], self.spans[index]);
             let before = kept.checked_sub(1).filter(|before| *before >= first).filter(|before| {
-                let (key, place) = (self.tokens[*before], self.spots[*before]);
+                let (key, position) = (self.tokens[*before], self.spans[*before]);
                 let is_key = !key.is_quoted && key.text.ends_with(b"=");
-                is_key && token.is_quoted && place.start + place.length == spot.start
+                is_key && token.is_quoted && position.start + position.length == span.start
             });
             if let Some(before) = before {
-                self.spots[before].length += spot.length;
-                let Spot { start, length, .. } = self.spots[before];
+                self.spans[before].length += span.length;
+                let Span { start, length, .. } = self.spans[before];
                 self.tokens[before].text = &self.octets[start..start + length];
             } else {
-                (self.tokens[kept], self.spots[kept]) = (token, spot);
+                (self.tokens[kept], self.spans[kept]) = (token, span);
                 kept += 1;
             }
         }
         self.tokens.truncate(kept);
-        self.spots.truncate(kept);
+        self.spans.truncate(kept);
     }
 
     /// Forgets the words of the entry before.
     fn start_entry(&mut self) {
         self.tokens.clear();
-        self.spots.clear();
+        self.spans.clear();
         self.depth = 0;
         self.is_blank_first = matches!(self.octets.get(self.at), Some(b' ' | b'\t' | b'\r'));
     }
@@ -206,7 +206,7 @@ impl<'a> Scanner<'a> {
         loop {
             self.at += plain_octets(&self.octets[self.at..]);
             self.at += match self.octets[self.at..] {
-                // An escape at the end of the line is told where the word is used.
+                // An escape at the end of the line is reported where the word is used.
                 [b'\\', b'\n', ..] | [b'\\'] => 1,
                 [b'\\', ..] => 2,
                 _ => break,
@@ -216,12 +216,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes a word in quotes; the error is what of it stands on the line.
-    fn take_quoted(&mut self) -> Result<(), Spot> {
+    fn take_quoted(&mut self) -> Result<(), Span> {
         let start = self.at;
         let mut at = start + 1;
         loop {
             match self.octets.get(at) {
-                None | Some(b'\n') => return Err(self.spot(start, start + 1)),
+                None | Some(b'\n') => return Err(self.span(start, start + 1)),
                 Some(b'"') => break,
                 Some(b'\\') if !matches!(self.octets.get(at + 1), None | Some(b'\n')) => at += 2,
                 Some(_) => at += 1,
@@ -235,12 +235,12 @@ impl<'a> Scanner<'a> {
     /// Adds a word that began at `start` and has just been passed.
     fn push(&mut self, text: &'a [u8], is_quoted: bool, start: usize) {
         self.tokens.push(Token { text, is_quoted });
-        self.spots.push(self.spot(start, self.at));
+        self.spans.push(self.span(start, self.at));
     }
 
-    /// The place of the octets from `start` to `end` on this line.
-    fn spot(&self, start: usize, end: usize) -> Spot {
-        Spot { line: self.line, column: start - self.line_start + 1, length: end - start, start }
+    /// The position of the octets from `start` to `end` on this line.
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span { line: self.line, column: start - self.line_start + 1, length: end - start, start }
     }
 
     /// Passes the line feed that is next.
@@ -256,19 +256,19 @@ impl<'a> Scanner<'a> {
         self.at += rest.iter().position(|octet| *octet == b'\n').unwrap_or(rest.len());
     }
 
-    /// Tells of broken text and finds a place to go on from.
+    /// Reports broken text and finds a position to go on from.
     ///
     /// Where a parenthesis is open, what follows probably still belongs to the entry: the next one is taken to start
     /// at the next line that has something other than a blank or `)` in its first column. A parenthesis that nothing
     /// closes has swallowed everything, so the search starts again behind its line, a bounded number of times.
-    fn break_off(&mut self, kind: FaultKind, spot: Spot) -> Scanned {
+    fn break_off(&mut self, kind: FaultKind, span: Span) -> Scanned {
         if matches!(kind, FaultKind::ParenthesisOpen) {
             if self.recoveries >= RECOVERIES_MAX {
                 self.at = self.octets.len();
-                return Scanned::Broken(Box::new(kind), spot);
+                return Scanned::Broken(Box::new(kind), span);
             }
             self.recoveries += 1;
-            (self.at, self.line, self.line_start) = (spot.start, spot.line, spot.start + 1 - spot.column);
+            (self.at, self.line, self.line_start) = (span.start, span.line, span.start + 1 - span.column);
         }
         self.skip_line();
         while self.at < self.octets.len() {
@@ -279,7 +279,7 @@ impl<'a> Scanner<'a> {
             }
             self.skip_line();
         }
-        Scanned::Broken(Box::new(kind), spot)
+        Scanned::Broken(Box::new(kind), span)
     }
 }
 
@@ -328,14 +328,14 @@ const KINDS: [Kind; 256] = {
 mod tests {
     use super::*;
 
-    /// All entries of `text`, words joined by `|`; faults by their code and place.
+    /// All entries of `text`, words joined by `|`; faults by their code and position.
     fn entries(text: &[u8]) -> Vec<String> {
         let mut scanner = Scanner::new(text);
         let mut found = Vec::new();
         loop {
             match scanner.next_entry() {
                 Scanned::End => return found,
-                Scanned::Broken(kind, spot) => found.push(format!("!{} {}:{}", kind.code(), spot.line, spot.column)),
+                Scanned::Broken(kind, span) => found.push(format!("!{} {}:{}", kind.code(), span.line, span.column)),
                 Scanned::Entry => {
                     let words = scanner.tokens.iter().map(|token| match token.is_quoted {
                         true => format!("<{}>", String::from_utf8_lossy(token.text)),

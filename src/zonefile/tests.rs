@@ -36,7 +36,7 @@ impl Sink for Lines {
     fn take(&mut self, record: &Record<'_>) {
         let mut line = format!("{} {} {} ", record.owner, record.ttl, record.rtype);
         record.rdata.iter().for_each(|octet| write!(line, "{octet:02x}").expect("a string takes all"));
-        let Place { file, line: number, column } = record.place.expect("it is written");
+        let Position { file, line: number, column } = record.position.expect("it is written");
         write!(line, " {file}:{number}:{column}").expect("a string takes all");
         self.records.push(line);
     }
@@ -61,7 +61,7 @@ fn read(files: &[(&str, &[u8])]) -> (Vec<String>, Vec<String>) {
     let master = MasterFile { path, origin: origin.as_ref(), limits: Limits::default() };
     read_zone(&mut memory, master, &Inline, &mut sources, &mut faults, &mut records);
     let faults = faults.iter().map(|fault| {
-        let Place { file, line, column } = fault.place;
+        let Position { file, line, column } = fault.position;
         format!("{} {file}:{line}:{column}", fault.kind.code())
     });
     let without_place = |line: &String| line.rsplit_once(' ').map_or("", |(record, _)| record).to_owned();
@@ -78,12 +78,12 @@ fn records(text: &[u8]) -> Vec<String> {
 /// Faults of one file behind a line that makes it a zone file, as `code line:column`, lines counted without that one.
 fn faults(text: &[u8]) -> Vec<String> {
     let (_, faults) = read(&[("z/main", &[b"$ORIGIN example.\n", text].concat())]);
-    let told = |fault: &String| {
-        let (code, place) = fault.split_once(" 0:").expect("a fault of the file");
-        let (line, column) = place.split_once(':').expect("a place");
+    let reported = |fault: &String| {
+        let (code, position) = fault.split_once(" 0:").expect("a fault of the file");
+        let (line, column) = position.split_once(':').expect("a position");
         format!("{code} {}:{column}", line.parse::<u32>().expect("a line") - 1)
     };
-    faults.iter().map(told).collect()
+    faults.iter().map(reported).collect()
 }
 
 #[test]
@@ -143,11 +143,15 @@ fn without_a_ttl_directive_the_default_never_changes() {
         (format!("@ 300 {soa}{big}"), "", [&[300][..], &[3600, 60].repeat(20)].concat()),
     ] {
         let files = [("z/main", main.as_bytes()), ("z/b", included.as_bytes())];
-        for (executor, part_bytes_min) in [(&Inline as &dyn Executor, 1), (&ThreeHands, 30)] {
-            let (records, told, _) = outcome(&files, executor, part_bytes_min);
+        for (executor, part_bytes_min) in [(&Inline as &dyn Executor, 1), (&ThreeThreads, 30)] {
+            let (records, reported, _) = outcome(&files, executor, part_bytes_min);
             let ttls: Vec<u32> = records.iter().map(|l| l.split(' ').nth(1).unwrap().parse().unwrap()).collect();
             assert_eq!(ttls, expected, "{main}");
-            assert_eq!(told.iter().filter(|fault| fault.contains("NoTtl")).count(), 1, "told once: {told:?}");
+            assert_eq!(
+                reported.iter().filter(|fault| fault.contains("NoTtl")).count(),
+                1,
+                "reported once: {reported:?}"
+            );
         }
     }
     let help = FaultKind::NoTtl { used: FALLBACK_TTL }.help().expect("a way out");
@@ -157,7 +161,7 @@ fn without_a_ttl_directive_the_default_never_changes() {
 #[test]
 fn a_big_text_that_leaves_ttls_out_is_read_in_parts_all_the_same() {
     let text = format!("@ SOA ns h 1 2 3 4 5\n{}", "x A 192.0.2.1\n".repeat(400));
-    let (records, _, joined) = outcome(&[("z/main", text.as_bytes())], &ThreeHands, 100);
+    let (records, _, joined) = outcome(&[("z/main", text.as_bytes())], &ThreeThreads, 100);
     assert!(records.len() == 401 && joined > 12, "{joined} parts");
 }
 
@@ -223,11 +227,11 @@ fn a_file_without_anything_good_is_one_fault_and_repeats_none_of_its_words() {
             ([("z/main", main.as_str()), ("z/b", text)], &["BadRdata", "NotAZoneFile"]),
         ] {
             let files = files.map(|(path, text)| (path, text.as_bytes()));
-            let (_, told, _) = outcome(&files, &Inline, 1);
-            let kinds = told.iter().filter(|told| told.starts_with("Fault "));
-            let kinds: Vec<bool> = kinds.zip(expected).map(|(told, kind)| told.contains(kind)).collect();
-            assert_eq!(kinds, vec![true; expected.len()], "{told:?}");
-            assert!(told.iter().all(|told| !told.contains("hunter2")), "{told:?}");
+            let (_, reported, _) = outcome(&files, &Inline, 1);
+            let kinds = reported.iter().filter(|reported| reported.starts_with("Fault "));
+            let kinds: Vec<bool> = kinds.zip(expected).map(|(reported, kind)| reported.contains(kind)).collect();
+            assert_eq!(kinds, vec![true; expected.len()], "{reported:?}");
+            assert!(reported.iter().all(|reported| !reported.contains("hunter2")), "{reported:?}");
         }
     }
 }
@@ -454,9 +458,9 @@ fn the_real_root_zones_have_no_faults() {
 }
 
 /// Does work in parts in the odd order of somebody who has three parallelism.
-struct ThreeHands;
+struct ThreeThreads;
 
-impl Executor for ThreeHands {
+impl Executor for ThreeThreads {
     fn parallelism(&self) -> usize {
         3
     }
@@ -466,7 +470,7 @@ impl Executor for ThreeHands {
     }
 }
 
-/// All that comes of reading: records with their places, faults as they are kept, their numbers, files, and how many
+/// All that comes of reading: records with their positions, faults as they are kept, their numbers, files, and how many
 /// parts were taken as they were read.
 fn outcome(
     files: &[(&str, &[u8])],
@@ -487,13 +491,13 @@ fn outcome_within(
     let (mut sources, mut faults, mut records) = (Sources::default(), Faults::default(), Lines::default());
     let state = State::new("example.".parse().expect("a name"));
     let mut reader =
-        Reader::new(&mut memory, executor, &mut sources, &mut faults, &mut records, state, Room::new(limits));
+        Reader::new(&mut memory, executor, &mut sources, &mut faults, &mut records, state, Budget::new(limits));
     reader.part_bytes_min = part_bytes_min;
     reader.read(Path::new("z/main"));
-    let mut told: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
-    told.push(format!("{} errors, {} warnings", faults.error_count(), faults.warning_count()));
-    told.extend(sources.paths().map(|path| path.display().to_string()));
-    (records.records, told, records.joined)
+    let mut reported: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+    reported.push(format!("{} errors, {} warnings", faults.error_count(), faults.warning_count()));
+    reported.extend(sources.paths().map(|path| path.display().to_string()));
+    (records.records, reported, records.joined)
 }
 
 #[test]
@@ -501,14 +505,14 @@ fn parts_are_taken_as_they_were_read_unless_they_are_spoilt() {
     let mut text = String::from("$TTL 300\n");
     (0..200).for_each(|number| writeln!(text, "h{number} TXT (\n x )\n A 192.0.2.1").expect("a string takes all"));
     let whole = |text: &str| outcome(&[("z/main", text.as_bytes())], &Inline, 1);
-    let parts = |text: &str| outcome(&[("z/main", text.as_bytes())], &ThreeHands, 100);
-    let (records, told, joined) = parts(&text);
+    let parts = |text: &str| outcome(&[("z/main", text.as_bytes())], &ThreeThreads, 100);
+    let (records, reported, joined) = parts(&text);
     assert!(records.len() == 400 && joined > 12, "{joined} parts");
-    assert_eq!((records, told), (whole(&text).0, whole(&text).1));
+    assert_eq!((records, reported), (whole(&text).0, whole(&text).1));
     let moved = text.replace("h100 ", "$ORIGIN Other.example.\nh100 ");
-    let (records, told, rejoined) = parts(&moved);
+    let (records, reported, rejoined) = parts(&moved);
     assert!(rejoined > joined, "a second round begins with the other origin");
-    assert_eq!((records, told), (whole(&moved).0, whole(&moved).1));
+    assert_eq!((records, reported), (whole(&moved).0, whole(&moved).1));
     let faulty = text.replace("h100 ", "h100 5 A x\nh100 ");
     assert_eq!(parts(&faulty).2, joined - 1, "the part with the fault is read again");
 }
@@ -563,9 +567,9 @@ proptest! {
         let included = "x A 192.0.2.6\n$TTL 77\n$ORIGIN other\nz 5 A 192.0.2.7\ny A 192.0.2.8\n".repeat(4);
         let files = [("z/main", main.as_bytes()), ("z/b", included.as_bytes())];
         let limits = Limits { records_max, ..Limits::default() };
-        let (records, told, _) = outcome_within(&files, &ThreeHands, part_bytes_min, limits);
-        let (all_records, all_told, _) = outcome_within(&files, &Inline, part_bytes_min, limits);
+        let (records, reported, _) = outcome_within(&files, &ThreeThreads, part_bytes_min, limits);
+        let (all_records, all_reported, _) = outcome_within(&files, &Inline, part_bytes_min, limits);
         prop_assert_eq!(records, all_records);
-        prop_assert_eq!(told, all_told);
+        prop_assert_eq!(reported, all_reported);
     }
 }

@@ -25,7 +25,7 @@ fn name(text: &str) -> Name {
 
 /// The record of an entry.
 fn record((owner, rtype, rdata): &Entry) -> Record<'_> {
-    Record { owner: owner.as_ref(), rtype: *rtype, ttl: TTL, rdata, place: None }
+    Record { owner: owner.as_ref(), rtype: *rtype, ttl: TTL, rdata, position: None }
 }
 
 /// The SOA with that serial.

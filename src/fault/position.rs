@@ -1,8 +1,8 @@
 //! Where a fault is, and how bad it is.
 
-/// A place in a file set.
+/// A position in a file set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// Index of the file among those that were read; the zone's own file is 0.
     pub file: u16,
     /// Line from 1; 0 means the file as a whole.
@@ -11,7 +11,7 @@ pub struct Place {
     pub column: u16,
 }
 
-impl Place {
+impl Position {
     /// The file as a whole.
     pub fn of_file(file: u16) -> Self {
         Self { file, line: 0, column: 0 }
@@ -28,6 +28,6 @@ impl Place {
 pub enum Severity {
     /// The zone is refused.
     Error,
-    /// The zone is served; the operator is told.
+    /// The zone is served; the operator is warned.
     Warning,
 }

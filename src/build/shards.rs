@@ -10,7 +10,7 @@ use crate::wire::NameRef;
 use crate::zone::hash::{LookupName, NameHash, Seed};
 
 /// What was collected, sorted by owner within each shard, without what is not of the zone.
-pub(super) struct Survey {
+pub(super) struct SortedShards {
     /// The runs of each shard, sorted.
     pub(super) shards: Vec<Vec<Run>>,
     /// The octets of each shard.
@@ -51,8 +51,8 @@ struct Part {
     faults: Faults,
 }
 
-impl Survey {
-    /// Sorts each shard, and tells of records that are not at or below the apex (RFC 1035 §5.2).
+impl SortedShards {
+    /// Sorts each shard, and reports records that are not at or below the apex (RFC 1035 §5.2).
     pub(super) fn of(
         collector: Collector,
         seed: Seed,
@@ -89,7 +89,7 @@ impl Part {
             if !owner.is_at_or_below(apex) {
                 for record in pieces.records(*run) {
                     let kind = FaultKind::OutOfZone { owner: owner.to_name(), apex: apex.to_name() };
-                    faults.add(kind, record.place, 0);
+                    faults.add(kind, record.position, 0);
                 }
                 return false;
             }
