@@ -7,8 +7,8 @@
 mod common;
 #[path = "soak/crowd.rs"]
 mod crowd;
-#[path = "soak/mishap.rs"]
-mod mishap;
+#[path = "soak/fault.rs"]
+mod fault;
 #[path = "soak/run.rs"]
 mod run;
 #[path = "soak/sample.rs"]
@@ -25,7 +25,7 @@ use clap::Parser;
 use common::site::subject::Fated;
 use common::site::{self, Plan, Routing, Site, Subject};
 use crowd::TCP_CLIENTS_MAX;
-use mishap::Kind;
+use fault::Kind;
 use run::{Outcome, Soak};
 
 /// Names of the second zone.

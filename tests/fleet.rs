@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fated::policy::{Observation, Order, Policy, Reaction, Reason, Settings, SharedFault, Stance, Transition};
+use fated::policy::{Observation, Order, Policy, PolicySettings, Reaction, Reason, SharedFault, Stance, Transition};
 
 /// Nodes of a fleet.
 const NODES: usize = 1000;
@@ -40,7 +40,7 @@ impl Dice {
 
 /// A thousand policies on one clock.
 struct Fleet {
-    settings: Settings,
+    settings: PolicySettings,
     now: Duration,
     nodes: Vec<Policy>,
     /// What each node did.
@@ -49,7 +49,7 @@ struct Fleet {
 
 impl Fleet {
     /// Makes a fleet and lets it come up.
-    fn announced(settings: Settings) -> Self {
+    fn announced(settings: PolicySettings) -> Self {
         let nodes = (0..NODES).map(|node| Policy::new(Duration::ZERO, settings, node as u64)).collect();
         let mut fleet = Self { settings, now: Duration::ZERO, nodes, changes: vec![Vec::new(); NODES] };
         fleet.run(settings.interval * settings.rise, |_, _| GOOD);
@@ -115,7 +115,7 @@ fn flood(dice: &mut Dice) -> Observation {
 #[test]
 fn a_fault_that_all_share_darkens_no_node() {
     for fault in [SharedFault::Zone, SharedFault::Expired, SharedFault::Primary] {
-        let (mut fleet, mut dice) = (Fleet::announced(Settings::default()), Dice(1));
+        let (mut fleet, mut dice) = (Fleet::announced(PolicySettings::default()), Dice(1));
         fleet.run(Duration::from_secs(60), |_, _| with_noise(&mut dice, Observation { shared: Some(fault), ..GOOD }));
         assert_eq!(fleet.count(Stance::Announce), NODES, "{fault:?}");
         assert!(fleet.changes.iter().all(Vec::is_empty), "{fault:?}");
@@ -125,7 +125,8 @@ fn a_fault_that_all_share_darkens_no_node() {
 #[test]
 fn a_flood_darkens_no_node() {
     for (on_overload, expected) in [(Reaction::Absorb, Stance::Announce), (Reaction::Degrade, Stance::Degrade)] {
-        let (mut fleet, mut dice) = (Fleet::announced(Settings { on_overload, ..Settings::default() }), Dice(2));
+        let (mut fleet, mut dice) =
+            (Fleet::announced(PolicySettings { on_overload, ..PolicySettings::default() }), Dice(2));
         fleet.run(Duration::from_secs(60), |_, _| flood(&mut dice));
         assert_eq!(fleet.count(expected), NODES, "{on_overload:?}");
         assert!(fleet.changes.iter().flatten().all(|change| change.to != Stance::Withdraw), "{on_overload:?}");
@@ -136,7 +137,7 @@ fn a_flood_darkens_no_node() {
 /// too takes away who has it, and nobody else.
 #[test]
 fn a_filter_that_is_rolled_out_withdraws_only_whose_clients_it_drops() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let lost = Observation { proven: 0, detoured: 2, ..GOOD };
     for (seed, is_dropping_clients) in [(11, false), (12, true)] {
         let (mut fleet, mut dice) = (Fleet::announced(settings), Dice(seed));
@@ -176,7 +177,7 @@ fn a_filter_that_is_rolled_out_withdraws_only_whose_clients_it_drops() {
 
 #[test]
 fn machines_that_are_busy_with_other_work_darken_no_node() {
-    let (mut fleet, mut dice) = (Fleet::announced(Settings::default()), Dice(3));
+    let (mut fleet, mut dice) = (Fleet::announced(PolicySettings::default()), Dice(3));
     fleet.run(Duration::from_secs(60), |_, _| {
         let proven = u16::try_from(dice.below(3)).expect("small");
         // The prover has to wait as well: three rounds of four are not judged.
@@ -190,7 +191,7 @@ fn machines_that_are_busy_with_other_work_darken_no_node() {
 /// bound on the churn, and that a resume on all nodes brings them back.
 #[test]
 fn a_flood_that_withdraws_is_bounded_in_churn_but_not_in_darkness() {
-    let settings = Settings { on_overload: Reaction::Withdraw, ..Settings::default() };
+    let settings = PolicySettings { on_overload: Reaction::Withdraw, ..PolicySettings::default() };
     let mut fleet = Fleet::announced(settings);
     // A node has room for one unit; what comes is shared by whoever is announced. Returns the most that were.
     let run = |fleet: &mut Fleet, time: Duration, load: usize| {
@@ -227,7 +228,7 @@ fn a_flood_that_withdraws_is_bounded_in_churn_but_not_in_darkness() {
 
 #[test]
 fn only_nodes_with_a_fault_of_their_own_are_down_and_only_as_long_as_promised() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let (mut fleet, mut dice) = (Fleet::announced(settings), Dice(5));
     // One node of ten has faults, up to 20 s long, at random moments.
     let mut faulty_until = vec![Duration::ZERO; NODES];
@@ -259,7 +260,7 @@ fn only_nodes_with_a_fault_of_their_own_are_down_and_only_as_long_as_promised() 
 fn nodes_that_fell_together_do_not_return_together() {
     // A fault that all have at once, though it looks like each one's own; shorter and longer than the hold-down.
     for length in [1, 60].map(Duration::from_secs) {
-        let mut fleet = Fleet::announced(Settings::default());
+        let mut fleet = Fleet::announced(PolicySettings::default());
         fleet.run(length, |_, _| BAD);
         assert_eq!(fleet.count(Stance::Withdraw), NODES);
         fleet.run(Duration::from_secs(10), |_, _| GOOD);
@@ -273,7 +274,7 @@ fn nodes_that_fell_together_do_not_return_together() {
 /// 15 minutes.
 #[test]
 fn a_node_that_fails_whenever_it_is_announced_stays_below_route_flap_damping() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     for seed in 0..20 {
         let mut policy = Policy::new(Duration::ZERO, settings, seed);
         let (mut now, mut last, mut penalty, mut withdrawals) = (Duration::ZERO, Duration::ZERO, 0.0_f64, 0);

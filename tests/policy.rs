@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fated::policy::{
-    LastStance, Observation, Order, Policy, PolicyMemory, Reaction, Reason, Settings, SharedFault, Stance, Transition,
+    LastStance, Observation, Order, Policy, PolicyMemory, PolicySettings, Reaction, Reason, SharedFault, Stance,
+    Transition,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -31,15 +32,15 @@ fn reaction() -> impl Strategy<Value = Reaction> {
     select(vec![Reaction::Absorb, Reaction::Absorb, Reaction::Degrade, Reaction::Withdraw])
 }
 
-/// Settings on the scale of the scripts, so that each limit is reached.
-fn settings() -> impl Strategy<Value = Settings> {
+/// PolicySettings on the scale of the scripts, so that each limit is reached.
+fn settings() -> impl Strategy<Value = PolicySettings> {
     let counts = (0_u32..4, 0_u32..7, 0_u16..3);
     let times = (millis(10..100), millis(1..100), millis(0..1500), millis(0..6000), millis(0..20_000));
     (counts, times, (reaction(), reaction(), reaction(), any::<bool>())).prop_map(|(counts, times, responses)| {
         let (on_overload, on_shared, on_path, is_degrade_seen) = responses;
         let ((fall, rise, min_workers), (interval, timeout, hold_down, hold_down_max, hold_down_memory)) =
             (counts, times);
-        Settings {
+        PolicySettings {
             interval,
             timeout,
             fall,
@@ -125,7 +126,7 @@ fn play(policy: &mut Policy, life: &[Step], mut seen: impl FnMut(Duration, &Even
 }
 
 /// What a round must be, at least, to count for a rise.
-fn is_fit(round: &Observation, settings: &Settings, to: Stance) -> bool {
+fn is_fit(round: &Observation, settings: &PolicySettings, to: Stance) -> bool {
     let allows = |response| match response {
         Reaction::Absorb => true,
         Reaction::Degrade => to == Stance::Degrade,
@@ -141,7 +142,7 @@ fn is_fit(round: &Observation, settings: &Settings, to: Stance) -> bool {
 }
 
 /// The longest time in which as many announcements can't happen: that of the hold-downs between them.
-fn check_hold_downs(settings: &Settings, changes: &[(Duration, Transition)], resumes: &[Duration]) {
+fn check_hold_downs(settings: &PolicySettings, changes: &[(Duration, Transition)], resumes: &[Duration]) {
     let (mut remembered, mut up_at, mut down_at) = (0, Duration::ZERO, None);
     for (at, change) in changes {
         if change.from == Stance::Withdraw {
@@ -327,7 +328,7 @@ proptest! {
     fn no_settings_and_no_course_of_time_panic(
         times in vec(any::<Duration>(), 5), counts: (u32, u32, u16), seed: u64, life in life(), jumps in vec(any::<Duration>(), 8),
     ) {
-        let settings = Settings {
+        let settings = PolicySettings {
             interval: times[0],
             timeout: times[1],
             fall: counts.0,
@@ -336,9 +337,9 @@ proptest! {
             hold_down: times[2],
             hold_down_max: times[3],
             hold_down_memory: times[4],
-            ..Settings::default()
+            ..PolicySettings::default()
         };
-        for settings in [settings, Settings { interval: Duration::MAX, hold_down: Duration::MAX, ..Settings::default() }] {
+        for settings in [settings, PolicySettings { interval: Duration::MAX, hold_down: Duration::MAX, ..PolicySettings::default() }] {
             let mut policy = Policy::new(Duration::ZERO, settings, seed);
             let mut now = Duration::ZERO;
             for (index, step) in life.iter().enumerate() {

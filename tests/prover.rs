@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use fated::health::{
-    ProbePath, Prover, SOURCE_PORT, SOURCE_V4, SOURCE_V6, ServerThreads, Settings, Sources, WorkerState, Wrong, Zones,
+    ProbePath, Prover, ProverSettings, SOURCE_PORT, SOURCE_V4, SOURCE_V6, ServerThreads, Sources, WorkerState, Wrong,
+    Zones,
 };
 use fated::policy::{Observation, Proof, SharedFault};
 use fated::wire::message::option;
@@ -170,7 +171,7 @@ impl Run {
     fn start(world: &Arc<World>, path: ProbePath, addresses: &[SocketAddr], timeout: Duration) -> Self {
         let (told, rounds) = channel();
         let proof = Arc::new(Proof::new(addresses.len()));
-        let settings = Settings {
+        let settings = ProverSettings {
             interval: Duration::from_millis(50),
             timeout,
             fall: 2,

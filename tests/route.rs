@@ -127,7 +127,7 @@ fn a_stopped_process_loses_its_addresses_with_the_lease() {
 fn without_proof_nothing_is_announced_renewed_or_kept() {
     for lease in [Some(Duration::from_secs(1)), None] {
         in_namespace(move || {
-            let node = Node::start(fated::announce::kernel::Settings { lease, ..settings(&[V4, V6]) });
+            let node = Node::start(fated::announce::kernel::KernelSettings { lease, ..settings(&[V4, V6]) });
             node.stop_proving();
             until("the last proof is over", || !node.driver.wait(Duration::ZERO, |seen| seen.read < PROOF_OVER));
             node.want_all(Stance::Announce);
@@ -271,7 +271,7 @@ fn a_run_on_lo_that_was_killed_is_followed_at_once() {
         process.child.kill().expect("it runs");
         process.child.wait().expect("it was killed");
         assert!(local_routes().contains("proto 84"), "the local routes outlive the process: {}", local_routes());
-        let node = Node::start(fated::announce::kernel::Settings {
+        let node = Node::start(fated::announce::kernel::KernelSettings {
             interface: Interface::Device("lo".into()),
             ..settings(&[V4])
         });
@@ -288,8 +288,11 @@ fn a_run_on_lo_that_was_killed_is_followed_at_once() {
 fn a_kernel_route_follows_the_stance_and_the_proof_and_ends_with_the_process() {
     in_namespace(|| {
         let kernel_route = Some(KernelRoute { table: 1000, metric: 50 });
-        let mut asked =
-            fated::announce::kernel::Settings { kernel_route, lease: None, ..settings(&[V4, "192.0.2.54/32", V6]) };
+        let mut asked = fated::announce::kernel::KernelSettings {
+            kernel_route,
+            lease: None,
+            ..settings(&[V4, "192.0.2.54/32", V6])
+        };
         asked.announce = vec!["192.0.2.0/24".parse().expect("a prefix")];
         let node = Node::start(asked);
         let routes = || try_ip("-4 route show table 1000").1 + &try_ip("-6 route show table 1000").1;

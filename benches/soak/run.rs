@@ -14,7 +14,7 @@ use crate::common::site::load::Report;
 use crate::common::site::node::Node;
 use crate::common::site::watch::RouteChange;
 use crate::common::site::{Fault, NodeNumber, Site, clock};
-use crate::mishap::{self, Held, Kind, Sight};
+use crate::fault::{self, Held, Kind, Sight};
 use crate::sample::{Lives, Sample};
 
 /// How long a node that is not held down may take until it is back.
@@ -291,7 +291,7 @@ impl Soak {
             lost: report.lost,
             strayed: report.sent - report.lost - by_first,
             route_changes: self.changes(from, to).len(),
-            withdrawals: mishap::withdrawals(&first).count() + mishap::withdrawals(&second).count(),
+            withdrawals: fault::withdrawals(&first).count() + fault::withdrawals(&second).count(),
         };
         if !quiet.is_clean() {
             say(&format!("NOT QUIET: {quiet:?}\n{first}{second}{:#?}", self.changes(from, to)));
@@ -310,9 +310,9 @@ impl Soak {
     fn read_logs(&mut self) -> [String; 2] {
         let [first, second] = &mut self.logs;
         let texts = [first.more(), second.more()];
-        self.outcome.withdrawals_of_second += mishap::withdrawals(&texts[1]).count();
+        self.outcome.withdrawals_of_second += fault::withdrawals(&texts[1]).count();
         for line in texts.iter().flat_map(|text| text.lines()) {
-            let is_due = line.contains("zone site.test") || line.contains(mishap::PATH_FAULT);
+            let is_due = line.contains("zone site.test") || line.contains(fault::PATH_FAULT);
             let is_error = line.contains("ERROR") && !is_due;
             if is_error || line.contains("panicked") {
                 say(&format!("LOGGED: {line}"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::mishap::Kind;
+use crate::fault::Kind;
 use crate::run::{Event, Outcome, Quiet, Return};
 use crate::sample::Life;
 

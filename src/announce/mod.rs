@@ -81,7 +81,7 @@ pub struct Counters {
     pub packets_dropped: u64,
 }
 
-/// Several announcers as one: each is told what is wanted, and it is done when all have done it.
+/// Several announcers as one: each learns what is wanted, and it is done when all have done it.
 #[derive(Clone, Debug)]
 pub struct Announcers(Vec<Arc<dyn Announcer>>);
 

@@ -106,7 +106,7 @@ fn an_address_is_announced_with_the_first_and_withdrawn_with_the_last() {
     let (quick, slow, both) = two();
     assert_eq!(state_of(&both), (false, true));
     both.want(&[Stance::Announce]);
-    assert_eq!(state_of(&both), (false, false), "each of them was told");
+    assert_eq!(state_of(&both), (false, false), "each of them knows");
     quick.work();
     assert_eq!(state_of(&both), (true, false), "the slow one is waited for");
     slow.work();

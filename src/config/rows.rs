@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::key::{Flag, Form, Key, Number, Own, Row, Time, Words};
 use super::values::{LogFormat, LogLevel};
 use crate::answer::UDP_PAYLOAD_BYTES_DEFAULT;
-use crate::policy::{Reaction, Settings};
+use crate::policy::{PolicySettings, Reaction};
 use crate::serve::TcpLimits;
 use crate::zonefile::Limits;
 
@@ -98,25 +98,25 @@ rows! {
     ROUTE_METRIC: Number = "anycast.kernel-route.metric", number(1, ROUTE_NUMBER_MAX, METRIC_DEFAULT, ""),
         "The metric of the route.";
 
-    HEALTH_INTERVAL: Time = "anycast.health.interval", time(ROUND, Settings::DEFAULT.interval),
+    HEALTH_INTERVAL: Time = "anycast.health.interval", time(ROUND, PolicySettings::DEFAULT.interval),
         "From one round of probes to the next; with `timeout` less than the lease.";
-    HEALTH_TIMEOUT: Time = "anycast.health.timeout", time(ROUND, Settings::DEFAULT.timeout), "How long a reply may take.";
-    HEALTH_FALL: Number = "anycast.health.fall", number(1, 100, Settings::DEFAULT.fall as i64, ""),
+    HEALTH_TIMEOUT: Time = "anycast.health.timeout", time(ROUND, PolicySettings::DEFAULT.timeout), "How long a reply may take.";
+    HEALTH_FALL: Number = "anycast.health.fall", number(1, 100, PolicySettings::DEFAULT.fall as i64, ""),
         "Bad rounds in a row that withdraw.";
-    HEALTH_RISE: Number = "anycast.health.rise", number(1, 10_000, Settings::DEFAULT.rise as i64, ""),
+    HEALTH_RISE: Number = "anycast.health.rise", number(1, 10_000, PolicySettings::DEFAULT.rise as i64, ""),
         "Good rounds in a row that announce.";
     MIN_WORKERS: Own = "anycast.health.min-workers",
         number_or_text("a number up to that of the workers, or a share", "`\"50%\"`"),
         "Workers that must answer; a share is rounded up.";
-    ON_OVERLOAD: Words<Reaction> = "anycast.health.on-overload", reaction(Settings::DEFAULT.on_overload),
+    ON_OVERLOAD: Words<Reaction> = "anycast.health.on-overload", reaction(PolicySettings::DEFAULT.on_overload),
         "Where queries are dropped because there are too many.";
-    ON_PATH_FAULT: Words<Reaction> = "anycast.health.on-path-fault", reaction(Settings::DEFAULT.on_path),
+    ON_PATH_FAULT: Words<Reaction> = "anycast.health.on-path-fault", reaction(PolicySettings::DEFAULT.on_path),
         "Where probes don't come through and nothing shows that clients don't either; see anycast.md.";
     SOURCE_V4: Own = "anycast.health.source-v4", text("a unicast address", "`\"192.0.0.100\"`"),
         "Where probes come from over a tun device of our own: an address that no host has and no filter drops, and that \
         is routed to `fated0rx` on this host alone.";
     SOURCE_V6: Own = "anycast.health.source-v6", text("a unicast address", "`\"100::64\"`"), "The same for IPv6.";
-    ON_SHARED_FAULT: Words<Reaction> = "anycast.health.on-shared-fault", reaction(Settings::DEFAULT.on_shared),
+    ON_SHARED_FAULT: Words<Reaction> = "anycast.health.on-shared-fault", reaction(PolicySettings::DEFAULT.on_shared),
         "Where other sites are likely to have the same fault.";
 
     ZONE_NAME: Own = "zone.name", text("a domain name", ""), "The zone's name.";

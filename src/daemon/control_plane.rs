@@ -1,7 +1,7 @@
 //! Whether the control plane still has its turn: it beats once a second, and a thread outside the runtime looks.
 //!
 //! A control plane that hangs keeps the operator from hearing and asking, and nobody else: workers, proof and route are
-//! threads of their own. So this only tells: a line when it begins and one when it is over, and counters.
+//! threads of their own. So this only logs: a line when it begins and one when it is over, and counters.
 
 use std::io;
 use std::sync::Arc;
@@ -151,13 +151,13 @@ mod tests {
     #[test]
     fn a_hang_is_told_once_when_it_begins_and_once_when_it_is_over() {
         let mut watch = Watch::default();
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for now in 1..=40 {
             // It beats each second, but not from 11 to 20.
             let beat = if (11..=20).contains(&now) { 10 } else { now };
-            told.extend(watch.look(s(now), s(beat)).map(|event| (now, event)));
+            events.extend(watch.look(s(now), s(beat)).map(|event| (now, event)));
         }
-        assert_eq!(told, [(16, Event::Hangs(s(6))), (21, Event::IsBack(s(11)))]);
+        assert_eq!(events, [(16, Event::Hangs(s(6))), (21, Event::IsBack(s(11)))]);
     }
 
     #[test]

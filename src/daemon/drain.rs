@@ -38,7 +38,7 @@ pub(super) struct Drain {
     folder: Option<PathBuf>,
 }
 
-/// It can't be told whether the server was drained.
+/// Whether the server was drained is unknown.
 #[derive(Debug, thiserror::Error)]
 #[error("{} can't be looked at: {cause}; without it nobody knows whether this server is drained", Shown::path(path))]
 pub struct DrainError {
@@ -89,7 +89,7 @@ impl Drain {
 
     /// Drains or resumes, first in this process, then on disk, and says what came of it.
     ///
-    /// A file that can't be written does not stop the draining: the operator is told.
+    /// A file that can't be written does not stop the draining: the reply says so.
     pub(super) fn set(&self, is_drained: bool, is_anycast: bool) -> reply::Drained {
         let before = self.flag.is_drained.swap(is_drained, Ordering::AcqRel);
         if !is_drained {
@@ -159,14 +159,14 @@ mod tests {
         let first = open();
         assert!(!first.is_drained());
         let flag = first.flag();
-        let told = first.set(true, true);
-        assert_eq!((told.drained, told.before, told.persists, told.notes), (true, false, true, vec![]));
+        let reply = first.set(true, true);
+        assert_eq!((reply.drained, reply.before, reply.persists, reply.notes), (true, false, true, vec![]));
         assert!(first.is_drained() && flag.is_drained.load(Ordering::Acquire));
         let second = open();
         assert!(second.is_drained());
         assert!(second.set(true, true).before, "drained twice is drained");
-        let told = second.set(false, true);
-        assert_eq!((told.drained, told.before, told.persists), (false, true, true));
+        let reply = second.set(false, true);
+        assert_eq!((reply.drained, reply.before, reply.persists), (false, true, true));
         assert!(!open().is_drained());
         assert!(second.set(false, true).persists, "resumed twice is resumed");
     }
@@ -196,14 +196,17 @@ mod tests {
     #[test]
     fn what_does_not_outlive_a_restart_is_told() {
         let drain = Drain::open(None, false).expect("nothing to read");
-        let told = drain.set(true, false);
-        assert!(drain.is_drained() && !told.persists);
-        assert!(told.notes[0].contains("server.state-dir") && told.notes[1].contains("announces nothing"), "{told:?}");
+        let reply = drain.set(true, false);
+        assert!(drain.is_drained() && !reply.persists);
+        assert!(
+            reply.notes[0].contains("server.state-dir") && reply.notes[1].contains("announces nothing"),
+            "{reply:?}"
+        );
         assert!(drain.set(false, true).persists, "a restart is resumed as well");
         let folder = tempfile::tempdir().expect("a folder");
         let drain = Drain::open(Some(&folder.path().join("gone")), false).expect("nothing is there");
-        let told = drain.set(true, true);
-        assert!(drain.is_drained() && !told.persists && told.notes[0].contains("gone/drained"), "{told:?}");
+        let reply = drain.set(true, true);
+        assert!(drain.is_drained() && !reply.persists && reply.notes[0].contains("gone/drained"), "{reply:?}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub enum DaemonError {
         /// Why.
         cause: LockError,
     },
-    /// It can't be told whether the operator has drained this server.
+    /// Whether the operator has drained this server is unknown.
     #[error(transparent)]
     Drain(#[from] DrainError),
     /// The device that the configuration names does not go with the rest of it.
@@ -48,7 +48,7 @@ pub enum DaemonError {
     /// The zones folder can't be read.
     #[error(transparent)]
     Load(#[from] ReloadError),
-    /// Zone files have errors; the faults are told already.
+    /// Zone files have errors; the faults are shown already.
     #[error(
         "{broken} of {all} zones can't be served, and --strict or `server.strict` asks for all; nothing was started"
     )]

@@ -28,7 +28,7 @@ struct Chain<'r> {
     rules: Vec<&'r str>,
 }
 
-/// Tells which rules keep probes away, each with what to do about it. Nothing where the rules can't be read: that takes root.
+/// Returns which rules keep probes away, each with what to do about it. Nothing where the rules can't be read: that takes root.
 #[must_use]
 pub fn warnings(anycast: &Anycast) -> Vec<String> {
     let listed = Command::new("nft").args(["list", "ruleset"]).stdin(Stdio::null()).stderr(Stdio::null()).output();
@@ -142,8 +142,8 @@ mod tests {
     use super::*;
     use crate::config::{Overrides, parse};
 
-    /// What is told of an input chain with these rules.
-    fn told(policy: &str, rules: &str) -> Vec<String> {
+    /// What is said of an input chain with these rules.
+    fn advice(policy: &str, rules: &str) -> Vec<String> {
         let text = "[server]\nzones-dir = \"z\"\n[anycast]\naddresses = [\"192.0.2.53\", \"2001:db8::53\"]";
         let anycast = parse(std::path::Path::new("f"), text, &Overrides::default()).expect("good").anycast;
         let ruleset = format!(
@@ -172,9 +172,9 @@ mod tests {
                 "limits probes too",
             ),
         ] {
-            let told = told(policy, rules);
-            assert_eq!(told.len(), 1, "{rules}: {told:?}");
-            assert!(told[0].contains(named) && told[0].ends_with(cure), "{}", told[0]);
+            let advice = advice(policy, rules);
+            assert_eq!(advice.len(), 1, "{rules}: {advice:?}");
+            assert!(advice[0].contains(named) && advice[0].ends_with(cure), "{}", advice[0]);
         }
     }
 
@@ -191,8 +191,8 @@ mod tests {
             ("accept", "iifname \"fated0rx\" accept\n\t\tip saddr 192.0.0.0/24 drop"),
             ("accept", "ip saddr 198.51.100.0/24 drop\n\t\ttcp dport 22 limit rate over 3/minute drop"),
         ] {
-            assert_eq!(told(policy, rules), Vec::<String>::new(), "{rules}");
+            assert_eq!(advice(policy, rules), Vec::<String>::new(), "{rules}");
         }
-        assert_eq!(told("drop\n# nonsense {", "}").len(), 1, "what is no ruleset is read as far as it goes");
+        assert_eq!(advice("drop\n# nonsense {", "}").len(), 1, "what is no ruleset is read as far as it goes");
     }
 }

@@ -62,7 +62,7 @@ struct Row {
     held_ms: u64,
 }
 
-/// Reads what is remembered of each address. What can't be read is told, and then nothing is remembered.
+/// Reads what is remembered of each address. What cannot be read is logged, and then nothing is remembered.
 pub(super) fn read(folder: &Path, addresses: &[IpAddr]) -> Vec<Option<PolicyMemory>> {
     let path = folder.join(FILE);
     let found = match read_file(&path) {
@@ -134,7 +134,7 @@ pub(super) struct HoldDownWriter {
     /// What is to be written next; what came before it need not be.
     latest: Arc<ArcSwapOption<Noted>>,
     thread: JoinHandle<()>,
-    /// Told when the last memory is written.
+    /// Gets a message when the last memory is written.
     finished: Mutex<Receiver<()>>,
 }
 

@@ -39,14 +39,14 @@ pub enum HostError {
         "`anycast.interface` is \"{0}\", but this host has no such device\ncreate it first, or choose a name that begins with \"{TUN_PREFIX}\": such a tun device the server makes itself"
     )]
     Missing(String),
-    /// The name has no room for the sister device's suffix.
+    /// The name is too long for the sister device's suffix.
     #[error(
         "`anycast.interface` is \"{0}\", but a tun device's name must leave room for \"{RECEIVING_SUFFIX}\": {TUN_NAME_BYTES_MAX} octets at most"
     )]
     TooLong(String),
 }
 
-/// Tells which device carries the addresses, by its name: one that begins with [`TUN_PREFIX`] is a tun device that the
+/// Returns which device carries the addresses, by its name: one that begins with [`TUN_PREFIX`] is a tun device that the
 /// server makes, any other is a device of the host and must be there. So a slip of the pen makes no device.
 ///
 /// # Errors
@@ -108,7 +108,7 @@ pub fn read(root: &Path) -> Host {
     Host { sysctls, is_tracking }
 }
 
-/// Tells what on this host breaks anycast, each with what to do about it.
+/// Returns what on this host breaks anycast, each with what to do about it.
 #[must_use]
 pub fn warnings(host: &Host, anycast: &Anycast, device: Device) -> Vec<String> {
     let mut found = Vec::new();

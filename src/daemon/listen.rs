@@ -10,7 +10,7 @@ use crate::serve::{self, BindCause, Bound, ListenAddress};
 use crate::wire::Shown;
 
 /// Binds all addresses, the service addresses last. An address that this host lacks is left out, bound all the same, or an
-/// error, as is said of it; told in each case.
+/// error, as is said of it; logged in each case.
 pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
     let services = service_addresses(config);
     config.left_out.iter().for_each(|what| tracing::error!("{what}; the rest is served without it"));
@@ -50,7 +50,7 @@ pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
 }
 
 /// Binds the address of the pages over HTTP, if there is one. An address that is not there yet is bound all the same; what else
-/// is wrong with it is told and no reason not to serve, unless somebody has it or it is forbidden.
+/// is wrong with it is logged and no reason not to serve, unless somebody has it or it is forbidden.
 pub(super) fn bind_admin(config: &Config) -> Result<Option<TcpListener>, DaemonError> {
     let Some(address) = config.admin else { return Ok(None) };
     let error = match serve::listen_at(address.into()) {

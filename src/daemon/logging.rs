@@ -26,10 +26,10 @@ use fold::{Fold, Summary, TEXT_BYTES_MAX, WINDOW};
 /// The most lines that wait to be written; more are dropped.
 const LINES_MAX: usize = 8192;
 
-/// The target of lines that tell how often others came.
+/// The target of lines that say how often others came.
 const COUNTED: &str = "counted";
 
-/// Where lines go. Dropping it tells what was counted, then writes what waits, unless the reader hangs.
+/// Where lines go. Dropping it logs what was counted, then writes what waits, unless the reader hangs.
 pub(super) struct Output {
     writer: NonBlocking,
     _counts: Counts,
@@ -78,7 +78,7 @@ pub(super) fn start(log: Log) -> Output {
     Output { writer, _counts: Counts::start(repeats), _guard: guard }
 }
 
-/// What was written lately, shared between those who log and the thread that tells the counts.
+/// What was written lately, shared between those who log and the thread that logs the counts.
 struct Repeats {
     state: Mutex<State>,
     /// Wakes the thread when there is something to remember, and at the end.
@@ -125,7 +125,7 @@ impl<S: Subscriber> Layer<S> for Folding {
     }
 }
 
-/// A line as it is compared and told again: its message, then its fields.
+/// A line as it is compared and counted: its message, then its fields.
 #[derive(Default)]
 struct Text(String);
 
@@ -145,10 +145,10 @@ impl Visit for Text {
     }
 }
 
-/// The thread that tells what was counted.
+/// The thread that logs what was counted.
 struct Counts {
     repeats: Arc<Repeats>,
-    /// None where the system has no thread for it: then counts are told at the end alone.
+    /// None where the system has no thread for it: then counts are logged at the end only.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -165,14 +165,14 @@ impl Drop for Counts {
         self.repeats.state.lock().unwrap_or_else(PoisonError::into_inner).is_ending = true;
         self.repeats.changed.notify_one();
         match self.thread.take() {
-            // A panic there was told by the panic hook.
+            // A panic there was logged by the panic hook.
             Some(thread) => drop(thread.join()),
             None => tell_counts(&self.repeats),
         }
     }
 }
 
-/// Tells each window's counts when it ends, until the end.
+/// Logs each window's counts when it ends, until the end.
 fn tell_counts(repeats: &Repeats) {
     let mut state = repeats.state.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
@@ -180,7 +180,7 @@ fn tell_counts(repeats: &Repeats) {
         let summaries = state.fold.settle(now);
         if !summaries.is_empty() {
             drop(state);
-            summaries.iter().for_each(tell);
+            summaries.iter().for_each(log_summary);
             state = repeats.state.lock().unwrap_or_else(PoisonError::into_inner);
             continue;
         }
@@ -197,8 +197,8 @@ fn tell_counts(repeats: &Repeats) {
     }
 }
 
-/// Tells how often a line came again.
-fn tell(summary: &Summary) {
+/// Logs how often a line came again.
+fn log_summary(summary: &Summary) {
     let Summary { level, count, text, others } = summary;
     let within_s = WINDOW.as_secs();
     let what = match others {

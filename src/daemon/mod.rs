@@ -7,8 +7,8 @@
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see announce)
-//!   log       writes lines, log-counts tells how often they came; hold-down: writes what outlives a restart (see hold_down)
-//!   watchdog: tells the service manager that there is proof; pulse: logs where `main` hangs (see control_plane)
+//!   log       writes lines, log-counts says how often they came; hold-down: writes what outlives a restart (see hold_down)
+//!   watchdog: keeps the service manager informed; pulse: logs where `main` hangs (see control_plane)
 //! ```
 //!
 //! Owns the order of things and the life of the process. Decides nothing about answers, files or sockets.
@@ -72,7 +72,7 @@ use zones::ZoneTable;
 /// Commands that wait for the loop; clients wait beyond that.
 const COMMANDS_MAX: usize = 64;
 
-/// Serves until it is told to stop.
+/// Serves until it is asked to stop.
 ///
 /// # Errors
 /// [`DaemonError`].
@@ -152,9 +152,9 @@ async fn live(
     let zones = config.zones.clone();
     let writer = output.writer();
     let loading = move || load(Loader::new(seed, Style::Plain), &zones, is_strict, &writer);
-    let mut lobby = Lobby { end: &mut end, commands: &mut commands, workers: config.workers.get(), drain: &drain };
+    let mut startup = Startup { end: &mut end, commands: &mut commands, workers: config.workers.get(), drain: &drain };
     // Nothing is served yet, so there is nothing to finish.
-    let Some(loader) = lobby.wait("zones are being loaded", loading).await? else { return Ok(()) };
+    let Some(loader) = startup.wait("zones are being loaded", loading).await? else { return Ok(()) };
 
     let snapshot = Snapshot { zones: loader.registry().zones().clone(), settings: config.settings.clone() };
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -165,7 +165,8 @@ async fn live(
     let node = match config.anycast.clone().zip(device.zip(keeper)) {
         Some((anycast, host)) => {
             let taking = move || node::take(&anycast, host, is_strict);
-            let Some(devices) = lobby.wait("the anycast device can't be had yet", taking).await? else { return Ok(()) };
+            let devices = startup.wait("the anycast device can't be had yet", taking).await?;
+            let Some(devices) = devices else { return Ok(()) };
             Some(Node::start(&config, devices, &addresses, &running, &current, drain.flag())?)
         }
         None => None,
@@ -186,13 +187,13 @@ async fn live(
     };
     listen_for_commands(control.as_ref(), sender).map_err(DaemonError::system("the control socket"))?;
     server.attend(hangup, &mut end, commands).await;
-    watchdog::tell_end();
+    watchdog::notify_stopping();
     server.end(end).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Tells what on this host breaks anycast, and refuses a device that does not go with the configuration.
+/// Logs what on this host breaks anycast, and refuses a device that does not go with the configuration.
 fn look_at_host(anycast: &Anycast) -> Result<host::Device, HostError> {
     let root = Path::new("/");
     let device = host::device(root, anycast)?;
@@ -230,15 +231,15 @@ fn show_pages(
 }
 
 /// What is attended to while something else is waited for at the start.
-struct Lobby<'a> {
+struct Startup<'a> {
     end: &'a mut EndSignals,
     commands: &'a mut mpsc::Receiver<Command>,
     workers: usize,
     drain: &'a Drain,
 }
 
-impl Lobby<'_> {
-    /// Waits for work that blocks, and tells who asks meanwhile that `what` keeps it; `None` where the end is asked for first.
+impl Startup<'_> {
+    /// Waits for work that blocks, and answers those who ask meanwhile that `what` keeps it; `None` where the end is asked for first.
     async fn wait<T: Send + 'static>(
         &mut self,
         what: &'static str,
@@ -269,14 +270,14 @@ async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, work
             Command::Zones(.., reply) => drop(reply.send(reply::ZonePage::default())),
             Command::Readiness(reply) => drop(reply.send(ready())),
             Command::Reload(_, reply) => drop(reply.send(Err(what.to_owned()))),
-            // Nothing is done about it, and who asked is told so by the silence.
+            // Nothing is done about it, and no reply says so.
             Command::Drain(_, reply) => drop(reply),
             Command::Stop => return,
         }
     }
 }
 
-/// Reads all zones and tells their faults. Refuses to go on with errors only where that is wanted: else one broken file of
+/// Reads all zones and shows their faults. Refuses to go on with errors only where that is wanted: else one broken file of
 /// many would keep a node dark after a power cut.
 fn load(
     mut loader: Loader,
@@ -323,7 +324,7 @@ pub fn read_zones(loader: &mut Loader, zones: &Arc<ZoneSources>) -> Result<Repor
 
 /// Writes the faults of zone files as they are, for people: they have lines of their own.
 fn tell_faults(report: &Report, output: &NonBlocking) {
-    /// The most zone files whose faults are told at the start.
+    /// The most zone files whose faults are shown at the start.
     const FILES_MAX: usize = 50;
     let mut faulty: Vec<&ZoneReport> = report.zones.iter().filter(|zone| !zone.faults.is_empty()).collect();
     // Broken ones first: they are why the start fails.

@@ -134,7 +134,7 @@ impl Node {
         thread::sleep(self.anycast.drain);
     }
 
-    /// Returns what tells at any time whether the process was of use in the last `period`.
+    /// Returns a function that says at any time whether the process was of use in the last `period`.
     pub(super) fn is_useful(&self, period: Duration) -> impl Fn() -> bool + Send + use<> {
         let (reports, origin, least) = (self.prover.reports(), self.origin, self.anycast.health.workers_min.get());
         move || reports.load().is_useful(origin.elapsed(), period, least)

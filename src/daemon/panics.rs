@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::serve::Throttle;
 
-/// The most lines in a second. A panic that is caught, counted and answered is told a second time by `serve`.
+/// The most lines in a second. A panic that is caught, counted and answered is logged a second time by `serve`.
 const LINES_MAX: u32 = 10;
 
 /// Counts the lines of all threads.
@@ -16,7 +16,7 @@ static LINES: Throttle = Throttle::new(LINES_MAX);
 pub(super) fn install() {
     panic::set_hook(Box::new(|info| {
         if let Some(untold) = LINES.admit(Instant::now()) {
-            // Nobody is left to tell if stderr is gone.
+            // Nobody is left to report to if stderr is gone.
             let _ = writeln!(std::io::stderr().lock(), "{}", line(info, untold));
         }
     }));

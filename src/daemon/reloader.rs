@@ -34,7 +34,7 @@ const PAGE_REST: Duration = Duration::from_millis(100);
 /// From so many records on that were read or freed, memory is given back and put into huge pages: that costs what the process holds,
 /// and not what a reload has changed.
 const SETTLE_RECORDS_MIN: usize = 10_000;
-/// The most reloads that wait; one more is told so.
+/// The most reloads that wait; one more is refused.
 const JOBS_MAX: usize = 64;
 /// The most zones that one reply lists.
 const CHANGES_MAX: usize = 1000;
@@ -209,12 +209,12 @@ fn needs_restart(running: &Config, read: &Config) -> Vec<String> {
     changed.iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| note(key)).collect()
 }
 
-/// What a reload did, as it is told.
+/// What a reload did, for the control socket.
 fn summary(report: &Report, notes: Vec<String>) -> reply::Reload {
-    let mut told: Vec<&ZoneReport> = report.zones.iter().filter(|zone| zone.change != Change::Unchanged).collect();
+    let mut shown: Vec<&ZoneReport> = report.zones.iter().filter(|zone| zone.change != Change::Unchanged).collect();
     // Broken ones first: they are what the operator must see when the list is cut.
-    told.sort_by_key(|zone| !matches!(zone.change, Change::Kept | Change::Refused));
-    let mut room = FAULTS_ALL_BYTES_MAX;
+    shown.sort_by_key(|zone| !matches!(zone.change, Change::Kept | Change::Refused));
+    let mut octets_left = FAULTS_ALL_BYTES_MAX;
     reply::Reload {
         added: report.count(Change::Added),
         changed: report.count(Change::Changed),
@@ -222,19 +222,19 @@ fn summary(report: &Report, notes: Vec<String>) -> reply::Reload {
         removed: report.count(Change::Removed),
         kept: report.count(Change::Kept),
         refused: report.count(Change::Refused),
-        zones: told.into_iter().take(CHANGES_MAX).map(|zone| told_change(zone, &mut room)).collect(),
+        zones: shown.into_iter().take(CHANGES_MAX).map(|zone| change_of(zone, &mut octets_left)).collect(),
         notes,
     }
 }
 
-/// One zone of a reload, as it is told.
-fn told_change(zone: &ZoneReport, room: &mut usize) -> reply::Change {
+/// One zone of a reload, for the control socket.
+fn change_of(zone: &ZoneReport, octets_left: &mut usize) -> reply::Change {
     reply::Change {
         name: zone.name.to_string(),
         file: zone.source.to_string(),
         change: change_word(zone.change).to_owned(),
         serial: zone.serial,
-        faults: cut(&zone.faults, room),
+        faults: cut(&zone.faults, octets_left),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the service manager is told: ready, alive for as long as there is proof, ending (sd_notify(3)).
+//! Messages to the service manager: ready, alive for as long as there is proof, ending (sd_notify(3)).
 //!
 //! The watchdog is fed by a thread of its own for as long as the process is of use: the prover has its rounds, and enough
 //! workers do not hang. A server that no longer answers is killed by the service manager even where everything else fails; one
@@ -28,14 +28,14 @@ impl Watchdog {
     /// # Errors
     /// There is no thread for it.
     pub(super) fn start(node: Option<&Node>) -> io::Result<Self> {
-        tell(&[NotifyState::Ready]);
+        notify(&[NotifyState::Ready]);
         let (stop, stopped) = channel();
         let Some(period) = sd_notify::watchdog_enabled() else { return Ok(Self { _stop: stop }) };
         let is_useful = node.map(|node| node.is_useful(period));
         thread::Builder::new().name("watchdog".into()).spawn(move || {
             while stopped.recv_timeout(period / FEEDINGS) == Err(RecvTimeoutError::Timeout) {
                 if is_useful.as_ref().is_none_or(|is_useful| is_useful()) {
-                    tell(&[NotifyState::Watchdog]);
+                    notify(&[NotifyState::Watchdog]);
                 }
             }
         })?;
@@ -51,7 +51,9 @@ pub(super) fn ask_for_time() -> Option<Sender<()>> {
     let (stop, stopped) = channel();
     let ask = move || {
         while stopped.recv_timeout(ASK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from((2 * ASK_INTERVAL).as_micros()).unwrap_or(u32::MAX))]);
+            notify(&[NotifyState::ExtendTimeoutUsec(
+                u32::try_from((2 * ASK_INTERVAL).as_micros()).unwrap_or(u32::MAX),
+            )]);
         }
     };
     thread::Builder::new().name("patience".into()).spawn(ask).ok().map(|_| stop)
@@ -61,12 +63,12 @@ pub(super) fn ask_for_time() -> Option<Sender<()>> {
 const ASK_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Says that the server is ending, which may take some time.
-pub(super) fn tell_end() {
-    tell(&[NotifyState::Stopping]);
+pub(super) fn notify_stopping() {
+    notify(&[NotifyState::Stopping]);
 }
 
-/// Tells the service manager, if there is one.
-fn tell(state: &[NotifyState<'_>]) {
+/// Sends a message to the service manager, if there is one.
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "the service manager can't be told");
     }

@@ -1,4 +1,4 @@
-//! Whether a silent worker had a CPU, from what the scheduler tells about its thread.
+//! Whether a silent worker had a CPU, from the scheduler's statistics of its thread.
 //!
 //! Source: `schedstat` in the kernel's `Documentation/scheduler/sched-stats.rst` (time on a CPU and time in a run queue,
 //! in nanoseconds, then the number of time slices); proc_pid_stat(5) (state).
@@ -71,7 +71,7 @@ impl CpuTimes {
     }
 }
 
-/// Three numbers of at most 20 digits, with room.
+/// Three numbers of at most 20 digits, with some to spare.
 const SCHEDSTAT_BYTES_MAX: usize = 96;
 
 #[cfg(test)]

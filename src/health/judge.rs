@@ -1,4 +1,4 @@
-//! One round, judged: what each worker answered over each service address, and what the policy is told of it.
+//! One round, judged: what each worker answered over each service address, and what the policy learns from it.
 //!
 //! Pure: time is an argument, a [`Duration`] since the origin of the process. Refuses to know how queries are sent.
 
@@ -100,7 +100,7 @@ pub(super) enum Seen {
 }
 
 impl Round {
-    /// Makes room for so many questions. `min_workers` is taken as at least 1.
+    /// Takes so many addresses and workers. `min_workers` is taken as at least 1.
     #[must_use]
     pub(super) fn new(address_count: usize, worker_count: usize, min_workers: usize) -> Self {
         Self {
@@ -198,7 +198,7 @@ impl Round {
 
     /// Takes the verdict on the answer to cell `index`, read at `now`, which came over the path of clients or around it.
     ///
-    /// One that came around the path tells of the worker, and the path's own is still waited for.
+    /// One that came around the path says how the worker is, and the path's own is still waited for.
     pub(super) fn take(
         &mut self,
         index: usize,
@@ -282,7 +282,7 @@ impl Round {
         now <= self.deadline + CLOCK_GAP_MAX
     }
 
-    /// Tells what `worker` did over all addresses.
+    /// Returns what `worker` did over all addresses.
     #[must_use]
     pub(super) fn seen(&self, worker: usize, is_on_time: bool) -> Seen {
         let mut seen = if is_on_time { Seen::Late } else { Seen::Unknown };
@@ -297,7 +297,7 @@ impl Round {
         seen
     }
 
-    /// Sums an address up. `missing_cause` tells of a worker that did not answer why.
+    /// Sums an address up. `missing_cause` says why a worker did not answer.
     ///
     /// A round whose end the prover slept through is judged only where the answers that did come prove the address, or
     /// none is missing; what is missing then is nobody's fault.

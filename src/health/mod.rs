@@ -57,7 +57,7 @@ use crate::sys::sched;
 
 /// What is proven, and how often.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ProverSettings {
     /// From the start of one round to the start of the next. Where `timeout` is longer and an answer is missing, the next
     /// round waits for the end of the last: there is one at a time.
     pub interval: Duration,
@@ -77,7 +77,7 @@ pub struct Settings {
     pub tcp_interval: Duration,
 }
 
-/// The workers, as the prover sees them. Workers count from 0, service addresses as in [`Settings::addresses`].
+/// The workers, as the prover sees them. Workers count from 0, service addresses as in [`ProverSettings::addresses`].
 pub trait ServerThreads: Send + Sync {
     /// How many workers there are; this never changes.
     fn worker_count(&self) -> usize;
@@ -104,7 +104,7 @@ pub trait ServerThreads: Send + Sync {
     fn replace(&self, worker: usize) -> io::Result<()>;
     /// How many replaced threads have not ended yet.
     fn lost(&self) -> usize;
-    /// Whether queries wait in the worker's sockets, where that can be told.
+    /// Whether queries wait in the worker's sockets, where that is known.
     ///
     /// A worker whose sockets are empty is cut off, not wedged; without this, a blocked port looks like workers that are
     /// all wedged, and their threads are replaced for nothing, within the bound.
@@ -126,12 +126,12 @@ pub trait ServerThreads: Send + Sync {
         let _ = thread;
         None
     }
-    /// How the queue of connections to an address is; `None` where that can't be told, and then no failure is excused.
+    /// How the queue of connections to an address is; `None` where that is unknown, and then no failure is excused.
     fn tcp_queue(&self, address: usize) -> Option<TcpQueue> {
         let _ = address;
         None
     }
-    /// Is told that the next connection over TCP from `from`, which is bound already, is the prover's, and not to compete
+    /// Announces that the next connection over TCP from `from`, which is bound already, is the prover's, and not to compete
     /// with those of clients.
     fn expect_tcp(&self, from: SocketAddr) {
         let _ = from;
@@ -161,7 +161,7 @@ pub struct TcpQueue {
     pub waiting: u32,
     /// Connections that were accepted so far.
     pub accepted: u64,
-    /// Connections that the kernel let not even wait, since there was no room. Wraps.
+    /// Connections that the kernel let not even wait, since the queue was full. Wraps.
     pub dropped: u32,
 }
 
@@ -180,13 +180,13 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// Starts the threads. All moments that are told are since `origin`.
+    /// Starts the threads. All moments are since `origin`.
     ///
     /// # Errors
     /// That the path could not be opened, a thread not started, or that there are no workers, no addresses, an interval or
     /// timeout of zero, or more than [`CELLS_MAX`] questions in a round.
     pub fn start(
-        settings: Settings,
+        settings: ProverSettings,
         path: ProbePath,
         threads: Arc<dyn ServerThreads>,
         zones: Arc<dyn Zones>,
@@ -239,7 +239,7 @@ impl Drop for Prover {
 }
 
 /// Refuses what makes no sense.
-fn check(settings: &Settings, worker_count: usize) -> io::Result<()> {
+fn check(settings: &ProverSettings, worker_count: usize) -> io::Result<()> {
     let cell_count = settings.addresses.len() * worker_count;
     let refused = if cell_count == 0 {
         "the prover needs at least one worker and one service address"

@@ -1,5 +1,5 @@
 //! How queries reach the workers and replies come back: through a tun device, and around it over loopback sockets; or over
-//! those alone.
+//! loopback sockets only.
 //!
 //! Refuses to know what the queries say.
 
@@ -100,8 +100,8 @@ impl SocketTransport {
 
     /// Does the same, and leaves a family out whose loopback is not there.
     fn open_what_can(addresses: &[SocketAddr]) -> Self {
-        let tell = |error: &io::Error| tracing::warn!(%error, "no way around the probes' path: loopback can't be used");
-        Self { sockets: Self::each(addresses).filter_map(|socket| socket.inspect_err(tell).ok()).collect() }
+        let log = |error: &io::Error| tracing::warn!(%error, "no way around the probes' path: loopback can't be used");
+        Self { sockets: Self::each(addresses).filter_map(|socket| socket.inspect_err(log).ok()).collect() }
     }
 
     /// Binds the sockets, one after the other.

@@ -26,13 +26,13 @@ use crate::health::tcp_watch::TcpWatch;
 use crate::health::transport::ProbeTransport;
 use crate::health::trust::{PathState, PathTrust};
 use crate::health::zones::{PendingProbe, ZoneStep, ZoneTurn};
-use crate::health::{ServerThreads, Settings, WorkerState, Wrong, Zones, reply};
+use crate::health::{ProverSettings, ServerThreads, WorkerState, Wrong, Zones, reply};
 use crate::policy::{Observation, Proof, SharedFault};
 use crate::wire::Name;
 
 /// Everything that lasts from round to round.
 pub(super) struct Prober {
-    settings: Settings,
+    settings: ProverSettings,
     transport: Box<dyn ProbeTransport>,
     threads: Arc<dyn ServerThreads>,
     zones: Arc<dyn Zones>,
@@ -66,7 +66,7 @@ pub(super) struct Prober {
     observations: Vec<Observation>,
     /// Workers to replace.
     wedged: Vec<usize>,
-    /// What is told.
+    /// What is published.
     report: Report,
 }
 
@@ -113,7 +113,7 @@ impl Prober {
     /// # Errors
     /// What `hickory-proto` says of the canaries; none is known.
     pub(super) fn new(
-        settings: Settings,
+        settings: ProverSettings,
         transport: Box<dyn ProbeTransport>,
         threads: Arc<dyn ServerThreads>,
         zones: Arc<dyn Zones>,
@@ -362,7 +362,7 @@ impl Prober {
         self.round.deadline()
     }
 
-    /// Judges the round at `now`, after everything that had arrived was taken. `is_drained` tells whether it really was.
+    /// Judges the round at `now`, after everything that had arrived was taken. `is_drained` says whether it really was.
     pub(super) fn end(&mut self, now: Duration, is_drained: bool) {
         self.is_open = false;
         let is_on_time = is_drained && self.round.is_on_time(now);
@@ -520,7 +520,7 @@ impl Prober {
         observation
     }
 
-    /// What the last query over TCP showed. That one failed is told only where the way that it took, over loopback, leads to the
+    /// What the last query over TCP showed. That one failed counts only where the way that it took, over loopback, leads to the
     /// workers: a filter that drops what is on loopback says nothing of the listener.
     fn judge_tcp(&mut self, address: usize) -> Option<bool> {
         // What others take up shows nothing about the listener.
@@ -575,7 +575,7 @@ impl Prober {
         self.follow(now, next);
     }
 
-    /// Does what an answer about a zone asks for, and tells of it.
+    /// Does what an answer about a zone asks for, and logs it.
     fn follow(&mut self, now: Duration, next: ZoneStep) {
         match next {
             ZoneStep::Nothing => {}

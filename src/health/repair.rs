@@ -1,6 +1,6 @@
 //! Which worker is wedged and is to be replaced.
 //!
-//! Pure: time is an argument. Whoever calls replaces the thread and tells how that went.
+//! Pure: time is an argument. Whoever calls replaces the thread and says how that went.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use crate::health::judge::Seen;
 /// How a worker stands, from what the last rounds showed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WorkerState {
-    /// No round has told yet, or its thread was just replaced.
+    /// No round has shown yet, or its thread was just replaced.
     #[default]
     Unknown,
     /// It answered right over at least one address.
@@ -46,14 +46,14 @@ pub(super) struct Repair {
     /// For how many rounds on end a worker has to be stuck; at least 1.
     fall: u32,
     /// One for each worker.
-    workers: Box<[Worker]>,
+    workers: Box<[WorkerRepair]>,
     /// When the last replacements were tried, oldest first; never more than there are workers.
     recent: VecDeque<Duration>,
 }
 
 /// What is known of one worker.
 #[derive(Clone, Copy, Debug, Default)]
-struct Worker {
+struct WorkerRepair {
     state: WorkerState,
     /// When it came into this state.
     since: Duration,
@@ -71,7 +71,7 @@ impl Repair {
     pub(super) fn new(worker_count: usize, fall: u32) -> Self {
         Self {
             fall: fall.max(1),
-            workers: vec![Worker::default(); worker_count].into(),
+            workers: vec![WorkerRepair::default(); worker_count].into(),
             recent: VecDeque::with_capacity(worker_count),
         }
     }
@@ -152,7 +152,7 @@ impl Repair {
     }
 }
 
-impl Worker {
+impl WorkerRepair {
     /// Goes into `state`, unless it is there already.
     fn change(&mut self, state: WorkerState, now: Duration) {
         if self.state != state {

@@ -114,7 +114,7 @@ fn is_same(questions: &[Query], asked: &Query) -> bool {
 fn is_from(message: &Message, identity: Option<&[u8]>) -> bool {
     let Some(identity) = identity else { return true };
     let option = message.edns.as_ref().and_then(|edns| edns.option(EdnsCode::NSID));
-    matches!(option, Some(EdnsOption::NSID(told)) if told.as_ref() == identity)
+    matches!(option, Some(EdnsOption::NSID(found)) if found.as_ref() == identity)
 }
 
 #[cfg(test)]
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(read_soa(&octets, question.asked(), Some(b"")), Ok(7));
         assert_eq!(read_any(&octets, question.asked(), Some(b"")), Ok(0));
         assert_eq!(read_any(&octets, question.asked(), Some(b"x")), Err(Wrong::Identity));
-        // Where the identity is hidden, whatever is told or not told is right.
+        // Where the identity is hidden, any or none is right.
         assert_eq!(read_any(&octets, question.asked(), None), Ok(0));
         message.answers[0].name = Name::from_ascii("org.").expect("a name");
         let octets = message.to_vec().expect("it can be written");

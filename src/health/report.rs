@@ -1,4 +1,4 @@
-//! What the prover tells: for status, metrics and logs.
+//! What the prover publishes: for status, metrics and logs.
 //!
 //! Pure. Moments are [`Duration`]s since the origin that the caller gave.
 

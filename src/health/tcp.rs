@@ -2,7 +2,7 @@
 //!
 //! Only TCP is judged here: a reply of this server to our question, whatever its RCODE. What zones hold is judged over
 //! UDP, and a broken zone must not look like a broken listener. Nor must clients that take up all there is: the question
-//! comes from a port that the server was told of, and so has a seat and turns of its own; where it waits behind others all
+//! comes from a port that the server knows, and so has a permit and turns of its own; where it waits behind others all
 //! the same, to be accepted, that is overload.
 //!
 //! It is asked from the service address itself: whatever addresses the host has, that one is there, and what leaves it for
@@ -20,7 +20,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::health::judge::CLOCK_GAP_MAX;
 use crate::health::question::Question;
-use crate::health::{ServerThreads, Settings, TcpQueue, Wrong, Zones, reply};
+use crate::health::{ProverSettings, ServerThreads, TcpQueue, Wrong, Zones, reply};
 use crate::wire::NameRef;
 
 /// What came of a query over TCP.
@@ -45,7 +45,7 @@ pub(super) struct TcpOutcomes {
 }
 
 impl TcpOutcomes {
-    /// Makes room for so many addresses.
+    /// Takes so many addresses.
     pub(super) fn new(address_count: usize) -> Self {
         Self { last: (0..address_count).map(|_| AtomicU8::new(NONE)).collect(), ended: AtomicU64::new(0) }
     }
@@ -114,7 +114,7 @@ impl TcpProber {
     /// # Errors
     /// That no thread could be started.
     pub(super) fn start(
-        settings: &Settings,
+        settings: &ProverSettings,
         threads: Arc<dyn ServerThreads>,
         zones: Arc<dyn Zones>,
         outcomes: Arc<TcpOutcomes>,
@@ -243,7 +243,7 @@ impl Asker {
         }
     }
 
-    /// Asks one address and tells what is new; `None` where this thread got no CPU in time, so that silence says nothing.
+    /// Asks one address and returns what is new; `None` where this thread got no CPU in time, so that silence says nothing.
     fn ask_judged(&mut self, address: SocketAddr, last: &TcpOutcome) -> Option<TcpOutcome> {
         let deadline = Instant::now() + self.timeout;
         let index = self.addresses.iter().position(|one| *one == address)?;
@@ -294,8 +294,8 @@ impl Asker {
 }
 
 impl TcpQueue {
-    /// Tells why a connection that was tried since `before` was not served: because of others (overload), or because of
-    /// us. `is_connected` tells whether the handshake was finished, so that it may wait in the queue.
+    /// Returns why a connection that was tried since `before` was not served: because of others (overload), or because of
+    /// us. `is_connected` says whether the handshake was finished, so that it may wait in the queue.
     fn is_overload_since(self, before: Self, is_connected: bool) -> bool {
         let is_accepting = self.accepted != before.accepted;
         if !is_accepting && self.waiting > 0 && before.waiting > 0 {
@@ -386,7 +386,7 @@ mod tests {
             ((0, 5, 0), (0, 5, 0), false, false),
             ((0, 5, 0), (0, 9, 0), false, false),
             ((0, 5, 0), (1, 9, 0), false, false),
-            // It waits, and nobody is accepted; others may wait as well, or find no room.
+            // It waits, and nobody is accepted; others may wait as well, or find the queue full.
             ((0, 5, 0), (1, 5, 0), true, false),
             ((3, 5, 0), (4, 5, 0), true, false),
             ((4096, 5, 0), (4096, 5, 7), false, false),
@@ -466,7 +466,7 @@ mod tests {
 
     /// Starts a prober of one address, asked every 10 ms.
     fn start(address: SocketAddr, fake: &Arc<Fake>) -> (TcpProber, Arc<TcpOutcomes>) {
-        let settings = Settings {
+        let settings = ProverSettings {
             interval: Duration::from_millis(50),
             timeout: Duration::from_millis(10),
             fall: 1,
@@ -515,7 +515,7 @@ mod tests {
         look_until(&mut prober, &mut now, |_| outcomes.ended.load(Ordering::Relaxed) > 2);
         let hang = fake.hang.lock().expect("nobody panicked");
         look_until(&mut prober, &mut now, |prober| prober.threads.len() == LOST_MAX + 1);
-        // What the last query told is taken; from here on nobody tells.
+        // The last outcome is taken; from here on there is none.
         let _last = outcomes.take(0);
         assert_eq!(outcomes.take(0), None);
         look_until(&mut prober, &mut now, |_| outcomes.take(0) == Some(TcpOutcome::Ill));

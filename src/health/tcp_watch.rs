@@ -113,11 +113,11 @@ impl TcpWatch {
 
     /// What is known of each thread.
     pub(super) fn report(&self) -> Vec<TcpThreadReport> {
-        let tell = |thread| {
+        let report = |thread| {
             let (state, since, repairs) = self.repair.worker(thread);
             TcpThreadReport { state, since, repairs }
         };
-        (0..self.threads.len()).map(tell).collect()
+        (0..self.threads.len()).map(report).collect()
     }
 }
 
@@ -223,8 +223,8 @@ mod tests {
         assert_eq!(fake.state().replaced, [1]);
         run(&mut tcp_watch, &fake, 11_550..30_000);
         assert_eq!(fake.state().replaced, [1]);
-        let told: Vec<_> = tcp_watch.report().iter().map(|thread| (thread.state, thread.repairs)).collect();
-        assert_eq!(told, [(WorkerState::Well, 0), (WorkerState::Well, 1)]);
+        let reported: Vec<_> = tcp_watch.report().iter().map(|thread| (thread.state, thread.repairs)).collect();
+        assert_eq!(reported, [(WorkerState::Well, 0), (WorkerState::Well, 1)]);
     }
 
     #[test]

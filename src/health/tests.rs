@@ -160,7 +160,7 @@ impl World {
         let threads = Arc::new(FakeThreads { worker_count, ..FakeThreads::default() });
         let zones = Arc::new(FakeZones(AtomicU32::new(7)));
         let (proof, tcp) = (Arc::new(Proof::new(addresses.len())), Arc::new(TcpOutcomes::new(addresses.len())));
-        let settings = Settings {
+        let settings = ProverSettings {
             interval: ms(50),
             timeout: TIMEOUT,
             fall: 2,

@@ -1,13 +1,13 @@
 //! Whether the path that probes take can be trusted to be that of clients: learned from the start on, an address for itself.
 //!
-//! Pure. A probe that fails over the path and is answered around it tells of the path, not of the worker.
+//! Pure. A probe that fails over the path and is answered around it is the fault of the path, not of the worker.
 
 use crate::policy::Observation;
 
 /// How the path to an address does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathState {
-    /// No round has told yet.
+    /// No round has shown yet.
     #[default]
     Unknown,
     /// Probes come through.
@@ -37,7 +37,7 @@ impl PathTrust {
             (true, false) => PathState::Trusted,
             (true, true) => PathState::Lossy,
             (false, true) => PathState::Silent,
-            // Nothing came over any path: that tells of the workers.
+            // Nothing came over any path: that says how the workers are.
             (false, false) => return None,
         };
         self.rounds = if shown == self.shown { self.rounds.saturating_add(1) } else { 1 };
@@ -80,7 +80,7 @@ mod tests {
         let (good, part, none, dead) = (round(2, 0), round(1, 1), round(0, 2), round(0, 0));
         let mut trust = PathTrust::default();
         let mut learn = |round: &Observation, count: u32| (0..count).find_map(|_| trust.learn(round, 2));
-        assert_eq!(learn(&dead, 9), None, "workers that are dead tell nothing of the path");
+        assert_eq!(learn(&dead, 9), None, "workers that are dead show nothing of the path");
         assert_eq!(learn(&good, 1), Some(PathState::Trusted));
         assert_eq!((learn(&none, 1), learn(&good, 5), learn(&none, 1)), (None, None, None), "one loss is none");
         assert_eq!(

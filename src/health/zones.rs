@@ -120,8 +120,8 @@ impl ZoneTurn {
         let Some(asked) = self.asked.take() else { return ZoneStep::Nothing };
         let Some(serial) = serial else { return self.forget(asked.zone) };
         let what = match answer {
-            Ok(told) if is_between(told, asked.serial, serial) => return self.forget(asked.zone),
-            Ok(told) => Wrong::Serial(told),
+            Ok(serial_found) if is_between(serial_found, asked.serial, serial) => return self.forget(asked.zone),
+            Ok(serial_found) => Wrong::Serial(serial_found),
             Err(wrong) => wrong,
         };
         if asked.is_again {
@@ -159,7 +159,7 @@ impl ZoneTurn {
         &self.faults
     }
 
-    /// Notes a fault. Beyond [`ZONE_FAULTS_MAX`] a new one is told, but not kept.
+    /// Notes a fault. Beyond [`ZONE_FAULTS_MAX`] a new one is logged, but not kept.
     fn note(&mut self, zone: Name, what: Wrong, now: Duration) -> ZoneStep {
         if let Some(known) = self.faults.iter_mut().find(|fault| fault.zone == zone) {
             known.what = what;

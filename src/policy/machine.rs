@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::jitter::Jitter;
 use super::streak::{Streaks, Verdict};
 use super::traffic::Traffic;
-use super::{LastStance, Observation, PolicyMemory, Reason, Settings, Stance};
+use super::{LastStance, Observation, PolicyMemory, PolicySettings, Reason, Stance};
 
 /// Queries over TCP that fail in a row, with nothing overloaded, until TCP counts as dead on an announced address: time
 /// for the listener to be repaired. One is enough to keep an address from being announced.
@@ -22,7 +22,7 @@ const RISE_JITTER_PART: u32 = 2;
 /// gives each address the orders that are for the whole site. `now` never goes back.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    settings: Settings,
+    settings: PolicySettings,
     jitter: Jitter,
     state: State,
     reason: Reason,
@@ -35,7 +35,7 @@ pub struct Policy {
     /// What is known of the clients.
     traffic: Traffic,
     /// When the last round came that was judged or a proof; `None` before the first and after a silence.
-    heard_at: Option<Duration>,
+    last_round_at: Option<Duration>,
     /// Withdrawals that are not forgotten; the next hold-down doubles so often.
     withdrawals: u32,
 }
@@ -82,7 +82,7 @@ impl Policy {
     /// Makes a policy for an address that is not announced and of which nothing is proven. `seed` spreads in time what
     /// many nodes would otherwise do together: it should differ from node to node.
     #[must_use]
-    pub fn new(now: Duration, settings: Settings, seed: u64) -> Self {
+    pub fn new(now: Duration, settings: PolicySettings, seed: u64) -> Self {
         Self {
             settings,
             jitter: Jitter::new(seed),
@@ -92,7 +92,7 @@ impl Policy {
             streaks: Streaks::default(),
             tcp_failures: 0,
             traffic: Traffic::default(),
-            heard_at: None,
+            last_round_at: None,
             withdrawals: 0,
         }
     }
@@ -100,7 +100,7 @@ impl Policy {
     /// Makes a policy for an address that an earlier run had. What was held down stays so for what is left of it, at most
     /// the longest hold-down there is. What was announced was withdrawn by a crash, and is held down as for any other fault.
     #[must_use]
-    pub fn resume(now: Duration, settings: Settings, seed: u64, memory: PolicyMemory) -> Self {
+    pub fn resume(now: Duration, settings: PolicySettings, seed: u64, memory: PolicyMemory) -> Self {
         let mut policy = Self::new(now, settings, seed);
         policy.withdrawals = memory.withdrawals;
         match memory.last {
@@ -117,7 +117,7 @@ impl Policy {
         policy
     }
 
-    /// Tells what is to be remembered over a restart. It changes with the stance, with an order, and with time.
+    /// Returns what is to be remembered over a restart. It changes with the stance, with an order, and with time.
     #[must_use]
     pub fn memory(&self, now: Duration) -> PolicyMemory {
         let last = match self.state {
@@ -135,7 +135,7 @@ impl Policy {
     pub fn observe(&mut self, now: Duration, round: &Observation) -> Option<Transition> {
         let silenced = self.tick(now);
         if round.is_judged || round.is_proof(self.settings.min_workers) {
-            self.heard_at = Some(now);
+            self.last_round_at = Some(now);
         }
         let is_path_fault = round.is_judged.then(|| round.is_path_fault(self.settings.min_workers));
         self.traffic.note(now, round.clients, is_path_fault);
@@ -149,13 +149,13 @@ impl Policy {
         silenced.or_else(|| self.judge(now, &verdict))
     }
 
-    /// Lets time go on: withdraws an address of which nothing has been heard for [`Settings::silence`].
+    /// Lets time go on: withdraws an address of which there was no round for [`PolicySettings::silence`].
     pub fn tick(&mut self, now: Duration) -> Option<Transition> {
-        if now.saturating_sub(self.heard_at?) < self.settings.silence() {
+        if now.saturating_sub(self.last_round_at?) < self.settings.silence() {
             return None;
         }
         // Good rounds from before the silence are no part of a rise after it.
-        self.heard_at = None;
+        self.last_round_at = None;
         self.streaks = Streaks::default();
         match self.state {
             State::Down { .. } => {
@@ -204,7 +204,7 @@ impl Policy {
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         match self.state {
-            State::Up { .. } => Some(self.heard_at?.saturating_add(self.settings.silence())),
+            State::Up { .. } => Some(self.last_round_at?.saturating_add(self.settings.silence())),
             State::Down { .. } | State::Drained | State::Stopped { .. } => None,
         }
     }
@@ -291,7 +291,7 @@ impl Policy {
                 self.enter(now, State::Up { is_degraded: true, since: now }, verdict.reason)
             }
             State::Down { rise, .. } => {
-                // What is told fits what is seen now, not what was seen when it was withdrawn.
+                // The reason fits what is seen now, not what was seen when it was withdrawn.
                 let rising = Reason::Rising { rounds: streaks.fair, needed: rise };
                 self.reason = if streaks.fair == 0 { verdict.reason } else { rising };
                 None
@@ -324,7 +324,7 @@ impl Policy {
         }
     }
 
-    /// Goes to a state, and tells if the stance is another one there.
+    /// Goes to a state, and returns the change if the stance is another one there.
     fn enter(&mut self, now: Duration, state: State, reason: Reason) -> Option<Transition> {
         let from = self.stance();
         (self.state, self.reason) = (state, reason);

@@ -29,7 +29,7 @@ pub use machine::{Order, Policy, TCP_FAILURES_MAX, Transition};
 pub use memory::{LastStance, PolicyMemory};
 pub use proof::Proof;
 pub use reason::Reason;
-pub use settings::{Reaction, SILENCE_MARGIN, Settings};
+pub use settings::{PolicySettings, Reaction, SILENCE_MARGIN};
 
 /// What is to be done about a service address, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub struct Observation {
     pub starved: u16,
     /// Workers that answered, but not what is right.
     pub wrong: u16,
-    /// How often clients were heard since the last round. Any number that grows with their queries will do.
+    /// How often clients came since the last round. Any number that grows with their queries will do.
     pub clients: u32,
     /// Whether the last query over TCP was answered; `None` where none ended in this round, or where it found all
     /// connections taken by others, which is overload and no dead listener.
@@ -84,9 +84,9 @@ pub struct Observation {
     /// The worst fault that other sites are likely to have too, if any.
     pub shared: Option<SharedFault>,
     /// Whether the kernel dropped queries because the socket of a worker that goes on answering was full. The socket of
-    /// a wedged worker fills as well; that is no overload, and must not be told as one: overload excuses who is late.
+    /// a wedged worker fills as well; that is no overload, and must not be reported as one: overload excuses who is late.
     pub is_overloaded: bool,
-    /// Whether no zone can be served at all: every client hears an error, whoever answers.
+    /// Whether no zone can be served at all: every client gets an error, whoever answers.
     pub is_zoneless: bool,
     /// Whether the prover had the CPU when it needed it. If not, who did not answer is not to blame, and the round counts
     /// neither for a rise nor for a fall. What was answered right is still a proof of the moment when it was asked.

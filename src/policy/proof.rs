@@ -9,13 +9,13 @@ use core::time::Duration;
 pub struct Proof(Box<[AtomicU64]>);
 
 impl Proof {
-    /// Makes room for so many addresses, none of them proven.
+    /// Takes so many addresses, none of them proven.
     #[must_use]
     pub fn new(addresses: usize) -> Self {
         Self((0..addresses).map(|_| AtomicU64::new(NEVER)).collect())
     }
 
-    /// Returns how many addresses there is room for.
+    /// Returns how many addresses there are.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "nobody asks for none")]
     pub fn len(&self) -> usize {

@@ -9,7 +9,7 @@ pub const SILENCE_MARGIN: Duration = Duration::from_millis(800);
 
 /// How one service address is judged. 0 counts as 1 in `fall`, `rise` and `min_workers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct PolicySettings {
     /// From one round of canaries to the next. Default: 50 ms.
     pub interval: Duration,
     /// How long a worker may take to answer. Default: 50 ms.
@@ -64,7 +64,7 @@ pub enum Reaction {
     Withdraw,
 }
 
-impl Settings {
+impl PolicySettings {
     /// The defaults that stand with the fields.
     pub const DEFAULT: Self = Self {
         interval: Duration::from_millis(50),
@@ -97,7 +97,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for PolicySettings {
     fn default() -> Self {
         Self::DEFAULT
     }

@@ -1,6 +1,6 @@
 //! What one round wants, and how many rounds in a row have wanted it.
 
-use super::{Observation, Reaction, Reason, Settings, Stance};
+use super::{Observation, PolicySettings, Reaction, Reason, Stance};
 
 /// What one judged round wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,11 @@ pub(super) struct Verdict {
 
 impl Verdict {
     /// Judges a round. `is_tcp_dead`: queries over TCP have failed often enough; `has_stopped`: clients are due and don't come.
-    pub(super) fn of(round: &Observation, is_tcp_dead: bool, has_stopped: bool, settings: &Settings) -> Self {
+    pub(super) fn of(round: &Observation, is_tcp_dead: bool, has_stopped: bool, settings: &PolicySettings) -> Self {
         let needed = settings.min_workers.max(1);
         let (is_proof, is_path_fault) = (round.is_proof(needed), round.is_path_fault(needed));
         let verdict = |wants, reason| Self { wants, is_proof, is_path_fault, reason };
-        // Own faults. Whoever comes here hears an error about every name.
+        // Own faults. Whoever comes here gets an error about every name.
         if round.is_zoneless {
             return verdict(Stance::Withdraw, Reason::NoZone);
         }

@@ -22,8 +22,8 @@ const GOOD: Observation = Observation {
 };
 
 /// The default settings without a hold-down, so that scripts are short.
-fn plain() -> Settings {
-    Settings { hold_down: Duration::ZERO, ..Settings::default() }
+fn plain() -> PolicySettings {
+    PolicySettings { hold_down: Duration::ZERO, ..PolicySettings::default() }
 }
 
 /// The round that a letter of a script means.
@@ -51,7 +51,7 @@ fn round(letter: char) -> Observation {
         'e' => Observation { shared: Some(SharedFault::Expired), ..GOOD },
         'p' => Observation { shared: Some(SharedFault::Primary), ..GOOD },
         'n' => Observation { is_zoneless: true, ..GOOD },
-        // Clients are heard: in a good round, and where the path fails one worker or both, or all ways fail both.
+        // Clients come: in a good round, and where the path fails one worker or both, or all ways fail both.
         'C' => Observation { clients: 50, ..GOOD },
         'l' => Observation { proven: 1, detoured: 1, clients: 50, ..GOOD },
         'c' => Observation { proven: 0, detoured: 2, clients: 50, ..GOOD },
@@ -81,25 +81,25 @@ fn letters(script: &str) -> Vec<char> {
     script.split_whitespace().flat_map(group).collect()
 }
 
-/// Plays a script from 0 on, a round each interval. Tells each transition as round (from 1), stance and reason.
-fn play(policy: &mut Policy, settings: &Settings, script: &str) -> Vec<String> {
-    let mut told = Vec::new();
+/// Plays a script from 0 on, a round each interval. Returns each transition as round (from 1), stance and reason.
+fn play(policy: &mut Policy, settings: &PolicySettings, script: &str) -> Vec<String> {
+    let mut changes = Vec::new();
     for (index, letter) in letters(script).into_iter().enumerate() {
         let now = settings.interval * u32::try_from(index).expect("a short script");
         if let Some(change) = policy.observe(now, &round(letter)) {
             assert_eq!((change.at, change.to, change.reason), (now, policy.stance(), policy.reason()));
             assert_eq!((policy.since(), change.from != change.to), (now, true));
-            told.push(format!("{} {:?} {}", index + 1, change.to, change.reason.code()));
+            changes.push(format!("{} {:?} {}", index + 1, change.to, change.reason.code()));
         }
     }
-    told
+    changes
 }
 
 /// Asserts for each row that the script makes exactly these transitions.
-fn assert_table(settings: &Settings, table: &[(&str, &[&str])]) {
+fn assert_table(settings: &PolicySettings, table: &[(&str, &[&str])]) {
     for (script, expected) in table {
-        let told = play(&mut Policy::new(Duration::ZERO, *settings, 1), settings, script);
-        assert_eq!(told, *expected, "{script}");
+        let changes = play(&mut Policy::new(Duration::ZERO, *settings, 1), settings, script);
+        assert_eq!(changes, *expected, "{script}");
     }
 }
 
@@ -157,10 +157,10 @@ fn own_faults_withdraw_after_fall_bad_rounds_in_a_row() {
 fn a_worker_that_is_needed_is_missed_and_one_that_is_not_is_not() {
     let up = "20 Announce proven";
     assert_table(&plain(), &[("20g 1000.1", &[up])]);
-    let both = Settings { min_workers: 2, ..plain() };
+    let both = PolicySettings { min_workers: 2, ..plain() };
     assert_table(&both, &[("20g 2.1", &[up, "22 Withdraw too-few-workers"]), ("20g 9s", &[up]), ("99.1", &[])]);
     // 0 counts as 1: nobody at all is never enough.
-    let none = Settings { min_workers: 0, fall: 0, rise: 0, ..plain() };
+    let none = PolicySettings { min_workers: 0, fall: 0, rise: 0, ..plain() };
     assert_table(&none, &[("g 0", &["1 Announce proven", "2 Withdraw too-few-workers"]), ("9.0", &[])]);
 }
 
@@ -170,7 +170,7 @@ fn what_other_sites_have_too_is_absorbed_unless_configured() {
     let up = "20 Announce proven";
     assert_table(&plain(), &[(script, &[up])]);
 
-    let degrade = Settings { on_overload: Reaction::Degrade, on_shared: Reaction::Degrade, ..plain() };
+    let degrade = PolicySettings { on_overload: Reaction::Degrade, on_shared: Reaction::Degrade, ..plain() };
     assert_table(
         &degrade,
         &[
@@ -189,7 +189,7 @@ fn what_other_sites_have_too_is_absorbed_unless_configured() {
         ],
     );
 
-    let withdraw = Settings { on_overload: Reaction::Withdraw, on_shared: Reaction::Degrade, ..plain() };
+    let withdraw = PolicySettings { on_overload: Reaction::Withdraw, on_shared: Reaction::Degrade, ..plain() };
     assert_table(
         &withdraw,
         &[
@@ -200,7 +200,7 @@ fn what_other_sites_have_too_is_absorbed_unless_configured() {
             ("99o", &[]),
         ],
     );
-    let shared = Settings { on_shared: Reaction::Withdraw, ..plain() };
+    let shared = PolicySettings { on_shared: Reaction::Withdraw, ..plain() };
     assert_table(
         &shared,
         &[
@@ -222,7 +222,7 @@ fn a_fault_of_tcp_under_overload_shows_nothing() {
 
 #[test]
 fn a_lease_that_ran_out_is_held_down_like_any_withdrawal() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     assert_eq!(policy.lapse(Duration::ZERO), None, "nothing is announced yet");
     let mut now = Duration::ZERO;
@@ -280,7 +280,7 @@ fn silence_withdraws_and_what_was_good_before_it_does_not_count() {
 
 #[test]
 fn a_process_that_was_frozen_withdraws_at_its_first_round_and_rises_again() {
-    let settings = Settings { rise: 1, ..plain() };
+    let settings = PolicySettings { rise: 1, ..plain() };
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     assert!(policy.observe(Duration::ZERO, &GOOD).is_some());
     let woken = Duration::from_secs(60);
@@ -291,7 +291,7 @@ fn a_process_that_was_frozen_withdraws_at_its_first_round_and_rises_again() {
 }
 
 /// Withdraws an announced policy and returns how long it stayed so, rounds being good otherwise.
-fn fall_and_return(policy: &mut Policy, now: &mut Duration, settings: &Settings) -> Duration {
+fn fall_and_return(policy: &mut Policy, now: &mut Duration, settings: &PolicySettings) -> Duration {
     let mut step = |letter| {
         *now += settings.interval;
         (*now, policy.observe(*now, &round(letter)))
@@ -303,7 +303,7 @@ fn fall_and_return(policy: &mut Policy, now: &mut Duration, settings: &Settings)
 
 #[test]
 fn the_hold_down_doubles_up_to_its_cap_and_is_forgotten_after_long_service() {
-    let settings = Settings { hold_down_max: Duration::from_secs(60), ..Settings::default() };
+    let settings = PolicySettings { hold_down_max: Duration::from_secs(60), ..PolicySettings::default() };
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     play(&mut policy, &settings, "20g");
     let mut now = settings.interval * 20;
@@ -333,7 +333,7 @@ fn the_hold_down_doubles_up_to_its_cap_and_is_forgotten_after_long_service() {
 
 #[test]
 fn while_withdrawn_the_reason_is_what_keeps_it_so() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     assert_eq!(policy.reason(), Reason::Starting);
     play(&mut policy, &settings, "3.0");
@@ -377,12 +377,12 @@ fn a_fault_of_the_path_degrades_and_withdraws_only_where_clients_stopped_with_it
             ("20g 100i", &[up]),
         ],
     );
-    let withdraws = Settings { on_path: Reaction::Withdraw, ..plain() };
+    let withdraws = PolicySettings { on_path: Reaction::Withdraw, ..plain() };
     assert_table(&withdraws, &[("60C 9c", &[up, "62 Withdraw path-fault"]), ("99d", &[])]);
-    let absorbs = Settings { on_path: Reaction::Absorb, ..plain() };
+    let absorbs = PolicySettings { on_path: Reaction::Absorb, ..plain() };
     assert_table(&absorbs, &[("60C 99c", &[up]), ("60C 9d", &[up, "62 Withdraw path-blocked"]), ("99d", &[up])]);
     // Clients of an address that routers see degraded may leave because of that. Twenty a second, of which ten are due.
-    let seen = Settings { is_degrade_seen: true, ..plain() };
+    let seen = PolicySettings { is_degrade_seen: true, ..plain() };
     let rare = "60C 20c 20C 2d 1000d";
     assert_table(&seen, &[(rare, &[up, "62 Degrade path-fault", "100 Announce proven", "102 Withdraw path-blocked"])]);
 }
@@ -391,13 +391,13 @@ fn a_fault_of_the_path_degrades_and_withdraws_only_where_clients_stopped_with_it
 fn a_worker_with_too_much_to_do_is_overload_at_both_edges() {
     let up = "20 Announce proven";
     assert_table(&plain(), &[("20g 2B 20O 20B 9g", &[up]), ("20g 99b", &[up])]);
-    let degrades = Settings { on_overload: Reaction::Degrade, ..plain() };
+    let degrades = PolicySettings { on_overload: Reaction::Degrade, ..plain() };
     assert_table(&degrades, &[("20g 9B", &[up, "22 Degrade overload"])]);
 }
 
 #[test]
 fn orders_withdraw_at_once_and_a_resume_has_no_penalty() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     assert_eq!(policy.order(Duration::ZERO, Order::Drain), None, "it was withdrawn already");
     assert_eq!(policy.reason(), Reason::Drained);
@@ -434,7 +434,7 @@ fn orders_withdraw_at_once_and_a_resume_has_no_penalty() {
 
 #[test]
 fn a_resume_ends_a_hold_down_but_what_is_remembered_of_it_stays() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     assert_eq!(play(&mut policy, &settings, "20g 2.0").len(), 2);
     let mut now = settings.interval * 22;
@@ -450,7 +450,7 @@ fn a_resume_ends_a_hold_down_but_what_is_remembered_of_it_stays() {
 
 #[test]
 fn a_stop_withdraws_what_is_announced() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     play(&mut policy, &settings, "20g");
     let change = policy.order(Duration::from_secs(1), Order::Stop).expect("at once");
@@ -460,7 +460,7 @@ fn a_stop_withdraws_what_is_announced() {
 /// Runs an address that crashes a second after it was announced, and starts again a second after that, with what is
 /// remembered; returns how often it was announced within a time.
 fn announcements_of_a_crash_loop(within: Duration, remembers: bool) -> u32 {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let (mut count, mut now, mut memory) = (0, Duration::ZERO, None);
     while now < within {
         let mut policy = match memory.filter(|_| remembers) {
@@ -489,7 +489,7 @@ fn a_crash_loop_is_damped_as_a_fault_is() {
 
 #[test]
 fn a_hold_down_outlives_a_restart_by_what_is_left_of_it_and_never_beyond_the_cap() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let seconds = Duration::from_secs;
     let held = |memory: PolicyMemory| match Policy::resume(seconds(100), settings, 1, memory).memory(seconds(100)) {
         PolicyMemory { withdrawals, last: LastStance::Held { left } } => (withdrawals, left),
@@ -512,7 +512,7 @@ fn a_hold_down_outlives_a_restart_by_what_is_left_of_it_and_never_beyond_the_cap
 
 #[test]
 fn an_end_on_purpose_is_no_withdrawal_and_does_not_end_a_hold_down() {
-    let settings = Settings::default();
+    let settings = PolicySettings::default();
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     play(&mut policy, &settings, "20g");
     let now = Duration::from_secs(2);

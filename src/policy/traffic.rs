@@ -8,8 +8,8 @@ use core::time::Duration;
 /// What is known of the clients of one address.
 #[derive(Clone, Debug)]
 pub(super) struct Traffic {
-    /// When the last of them was heard.
-    heard_at: Option<Duration>,
+    /// When the last of them came.
+    last_at: Option<Duration>,
     /// The mean time between two of them.
     gap: Duration,
     /// The longest time without any, in the window before this one and in this one.
@@ -25,7 +25,7 @@ pub(super) struct Traffic {
 impl Default for Traffic {
     fn default() -> Self {
         Self {
-            heard_at: None,
+            last_at: None,
             gap: GAP_SUPPOSED,
             longest: [Duration::ZERO; 2],
             window_began: Duration::ZERO,
@@ -36,11 +36,11 @@ impl Default for Traffic {
 }
 
 impl Traffic {
-    /// Notes that `clients` were heard since the last round, and whether that round showed a fault of the path; `None` where
+    /// Notes that `clients` came since the last round, and whether that round showed a fault of the path; `None` where
     /// it showed nothing.
     pub(super) fn note(&mut self, now: Duration, clients: u32, is_path_fault: Option<bool>) {
         if clients > 0 {
-            self.hear(now, clients);
+            self.count(now, clients);
         }
         match is_path_fault {
             Some(false) => self.fault_rounds = 0,
@@ -61,36 +61,36 @@ impl Traffic {
     }
 
     /// Takes clients into account.
-    fn hear(&mut self, now: Duration, clients: u32) {
+    fn count(&mut self, now: Duration, clients: u32) {
         if now.saturating_sub(self.window_began) >= WINDOW {
             self.longest = [self.longest[1], Duration::ZERO];
             self.window_began = now;
         }
-        if let Some(heard_at) = self.heard_at {
-            let silence = now.saturating_sub(heard_at);
+        if let Some(last_at) = self.last_at {
+            let silence = now.saturating_sub(last_at);
             self.longest[1] = self.longest[1].max(silence);
             self.gap = self.gap.saturating_mul(MEMORY).saturating_add(silence) / MEMORY.saturating_add(clients);
         }
-        self.heard_at = Some(now);
+        self.last_at = Some(now);
     }
 
     /// Whether clients were silent already before a fault that was just found.
     fn has_been_silent(&self, now: Duration) -> bool {
         let usual = self.longest[0].max(self.longest[1]);
-        self.heard_at.is_none_or(|heard_at| now.saturating_sub(heard_at) > usual.saturating_add(ONSET_MAX))
+        self.last_at.is_none_or(|last_at| now.saturating_sub(last_at) > usual.saturating_add(ONSET_MAX))
     }
 
     /// Whether so many clients were due since the last one that their absence is no chance, nor one of their usual pauses.
     fn is_overdue(&self, now: Duration) -> bool {
-        let Some(heard_at) = self.heard_at else { return true };
-        let silence = now.saturating_sub(heard_at);
+        let Some(last_at) = self.last_at else { return true };
+        let silence = now.saturating_sub(last_at);
         silence >= self.gap.saturating_mul(DUE) && silence > self.longest[0].max(self.longest[1])
     }
 }
 
 /// So many clients must have been due: where they come at random, that none of them does is no chance.
 const DUE: u32 = 10;
-/// In the first rounds of a fault clients are heard that came before it.
+/// In the first rounds of a fault clients are counted that came before it.
 const ONSET_ROUNDS: u32 = 2;
 /// A fault may be found so long after it began, where the prover or a worker had to wait for its CPU.
 const ONSET_MAX: Duration = Duration::from_secs(1);
@@ -109,7 +109,7 @@ mod tests {
         Duration::from_millis(count)
     }
 
-    /// Traffic in which `clients` are heard every `every` for a minute, up to which time then is.
+    /// Traffic in which `clients` come every `every` for a minute, up to which time then is.
     fn steady(every: u64, clients: u32) -> Traffic {
         let mut traffic = Traffic::default();
         (1..=60_000 / every).for_each(|index| traffic.note(ms(index * every), clients, Some(false)));

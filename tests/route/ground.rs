@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fated::announce::kernel::{Driver, Interface, RouteError, Seen, Settings};
+use fated::announce::kernel::{Driver, Interface, KernelSettings, RouteError, Seen};
 use fated::health::{SOURCE_V4, SOURCE_V6};
 use fated::policy::{Proof, Stance};
 use fated::sys::tun::{Tun, TunError};
@@ -68,9 +68,9 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) -> Duration {
     start.elapsed()
 }
 
-/// Settings for `addresses` on `fated0` with a lease of one second.
-pub(crate) fn settings(addresses: &[&str]) -> Settings {
-    Settings {
+/// KernelSettings for `addresses` on `fated0` with a lease of one second.
+pub(crate) fn settings(addresses: &[&str]) -> KernelSettings {
+    KernelSettings {
         addresses: addresses.iter().map(|text| text.parse().expect("an address")).collect(),
         announce: Vec::new(),
         interface: Interface::Tun("fated0".into()),
@@ -105,12 +105,15 @@ struct Prover {
 
 impl Node {
     /// Starts one; a fatal end fails the test.
-    pub(crate) fn start(settings: Settings) -> Self {
+    pub(crate) fn start(settings: KernelSettings) -> Self {
         Self::try_start(settings, |message| panic!("fatal: {message}")).expect("it starts")
     }
 
     /// Starts one that tells its fatal end.
-    pub(crate) fn try_start(settings: Settings, fatal: impl Fn(&str) + Send + 'static) -> Result<Self, RouteError> {
+    pub(crate) fn try_start(
+        settings: KernelSettings,
+        fatal: impl Fn(&str) + Send + 'static,
+    ) -> Result<Self, RouteError> {
         let (origin, count) = (Instant::now(), settings.addresses.len());
         let proof = Arc::new(Proof::new(count));
         let (proving, ending) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));

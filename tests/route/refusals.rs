@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fated::announce::kernel::{Driver, Interface, KernelRoute, RouteError, Settings};
+use fated::announce::kernel::{Driver, Interface, KernelRoute, KernelSettings, RouteError};
 use fated::policy::{Proof, Stance};
 use fated::sys::tun::Tun;
 
 use crate::ground::{Node, in_namespace, ip, local_routes, settings, stands, try_ip};
 
 /// Starts with these settings, which must fail; nothing of ours may be left behind.
-fn refusal(settings: Settings) -> RouteError {
+fn refusal(settings: KernelSettings) -> RouteError {
     let Err(error) = Node::try_start(settings, |message| panic!("fatal: {message}")) else {
         panic!("it must not start");
     };
@@ -38,7 +38,7 @@ fn an_address_that_the_host_has_is_refused() {
 fn an_address_that_stands_on_the_named_device_and_is_not_ours_is_refused() {
     in_namespace(|| {
         ip("addr add 192.0.2.53/32 dev lo");
-        let on_lo = Settings { interface: Interface::Device("lo".into()), ..settings(&["192.0.2.53/32"]) };
+        let on_lo = KernelSettings { interface: Interface::Device("lo".into()), ..settings(&["192.0.2.53/32"]) };
         let error = refusal(on_lo);
         assert!(error.to_string().contains("overlaps 192.0.2.53 on `lo`"), "{error}");
         assert!(stands("lo", "192.0.2.53/32"), "it is left alone");
@@ -65,7 +65,8 @@ fn a_name_that_is_taken_is_refused() {
 #[test]
 fn a_device_that_is_missing_or_down_is_refused() {
     in_namespace(|| {
-        let on = |name: &str| Settings { interface: Interface::Device(name.into()), ..settings(&["192.0.2.53/32"]) };
+        let on =
+            |name: &str| KernelSettings { interface: Interface::Device(name.into()), ..settings(&["192.0.2.53/32"]) };
         let error = refusal(on("eth9"));
         assert!(error.to_string().contains("there is no device `eth9`"), "{error}");
         ip("link add veth0 type veth peer name veth1");
@@ -93,7 +94,8 @@ fn without_the_capability_it_says_what_to_grant() {
 fn a_dry_run_needs_nothing_and_touches_nothing() {
     let proof = Arc::new(Proof::new(1));
     let name = "fated-dry0";
-    let dry = Settings { is_dry_run: true, interface: Interface::Tun(name.into()), ..settings(&["192.0.2.53/32"]) };
+    let dry =
+        KernelSettings { is_dry_run: true, interface: Interface::Tun(name.into()), ..settings(&["192.0.2.53/32"]) };
     let started = std::thread::spawn(move || {
         fated::announce::kernel::drop_elsewhere().expect("less is always granted");
         Driver::start(dry, Instant::now(), proof)
@@ -118,16 +120,19 @@ fn settings_out_of_range_are_refused() {
         (settings(&["192.0.2.0/24"]), "192.0.2.0/24 is not a single address"),
         (settings(&["192.0.2.53/32", "192.0.2.53/32"]), "listed twice"),
         (
-            Settings { announce: vec!["198.51.100.0/24".parse().expect("a prefix")], ..base.clone() },
+            KernelSettings { announce: vec!["198.51.100.0/24".parse().expect("a prefix")], ..base.clone() },
             "no service address",
         ),
-        (Settings { lease: Some(Duration::from_millis(1500)), ..base.clone() }, "whole number of seconds"),
-        (Settings { lease: Some(Duration::ZERO), ..base.clone() }, "whole number of seconds"),
-        (Settings { lease: None, interface: lo.clone(), ..base.clone() }, "needs a lease"),
-        (Settings { kernel_route, interface: lo, ..base.clone() }, "over a tun of ours only"),
-        (Settings { kernel_route, ..base.clone() }, "a kernel route would outlive the lease, for IPv6 by up to 30 s"),
-        (Settings { interface: Interface::Tun("a-name-too-long".into()), ..base.clone() }, "cannot name a tun"),
-        (Settings { interface: Interface::Tun(String::new()), ..base.clone() }, "cannot name a tun"),
+        (KernelSettings { lease: Some(Duration::from_millis(1500)), ..base.clone() }, "whole number of seconds"),
+        (KernelSettings { lease: Some(Duration::ZERO), ..base.clone() }, "whole number of seconds"),
+        (KernelSettings { lease: None, interface: lo.clone(), ..base.clone() }, "needs a lease"),
+        (KernelSettings { kernel_route, interface: lo, ..base.clone() }, "over a tun of ours only"),
+        (
+            KernelSettings { kernel_route, ..base.clone() },
+            "a kernel route would outlive the lease, for IPv6 by up to 30 s",
+        ),
+        (KernelSettings { interface: Interface::Tun("a-name-too-long".into()), ..base.clone() }, "cannot name a tun"),
+        (KernelSettings { interface: Interface::Tun(String::new()), ..base.clone() }, "cannot name a tun"),
     ] {
         let proof = Arc::new(Proof::new(settings.addresses.len()));
         let error = Driver::start(settings, Instant::now(), proof).expect_err(text);

@@ -20,7 +20,7 @@ use super::netlink::Netlink;
 use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, Wanted};
 use super::record::{AddressSeen, Interference, RouteRecord, Seen, Times};
 use super::setup::{self, Devices};
-use super::{Interface, RECEIVING_SUFFIX, RouteError, Settings};
+use super::{Interface, KernelSettings, RECEIVING_SUFFIX, RouteError};
 use crate::announce::{Announcement, Announcer, Counters};
 use crate::policy::{Proof, Stance};
 use crate::sys::sched;
@@ -66,7 +66,7 @@ impl Driver {
     ///
     /// # Errors
     /// See [`RouteError`]. Nothing is left behind then.
-    pub fn start(settings: Settings, origin: Instant, proof: Arc<Proof>) -> Result<Self, RouteError> {
+    pub fn start(settings: KernelSettings, origin: Instant, proof: Arc<Proof>) -> Result<Self, RouteError> {
         Self::start_with(settings, origin, proof, Box::new(exit))
     }
 
@@ -75,7 +75,7 @@ impl Driver {
     /// # Errors
     /// See [`RouteError`].
     pub fn start_with(
-        settings: Settings,
+        settings: KernelSettings,
         origin: Instant,
         proof: Arc<Proof>,
         fatal: Fatal,
@@ -232,7 +232,7 @@ impl Shared {
 /// What the thread is given.
 struct DriverContext {
     /// What it is to hold.
-    settings: Settings,
+    settings: KernelSettings,
     /// How that is laid out.
     layout: Layout,
     /// When each address was last proven.

@@ -42,7 +42,7 @@ pub use record::{AddressSeen, LeaseState, Seen};
 
 /// What the driver is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct KernelSettings {
     /// The service addresses, /32 or /128, at most [`ADDRESSES_MAX`]. Their order is that of [`Driver::want`] and of
     /// the proofs.
     pub addresses: Vec<IpNet>,

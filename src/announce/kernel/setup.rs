@@ -11,7 +11,7 @@ use netlink_packet_route::AddressFamily;
 use super::netlink::{HostAddress, Netlink};
 use super::plan::{Link, stands_as};
 use super::sink::Sink;
-use super::{ADDRESSES_MAX, Interface, RECEIVING_SUFFIX, RouteError, SettingFault, Settings, TUN_NAME_BYTES_MAX};
+use super::{ADDRESSES_MAX, Interface, KernelSettings, RECEIVING_SUFFIX, RouteError, SettingFault, TUN_NAME_BYTES_MAX};
 use crate::policy::Proof;
 use crate::sys::tun::{Tun, index_of};
 
@@ -32,7 +32,7 @@ pub(super) struct Devices {
 ///
 /// # Errors
 /// [`RouteError::Setting`] and [`RouteError::DeviceName`].
-pub(super) fn check(settings: &Settings, proofs: Option<&Proof>) -> Result<(), RouteError> {
+pub(super) fn check(settings: &KernelSettings, proofs: Option<&Proof>) -> Result<(), RouteError> {
     let fault = |fault| Err(RouteError::Setting(fault));
     let addresses = &settings.addresses;
     if addresses.is_empty() || addresses.len() > ADDRESSES_MAX {
@@ -76,7 +76,7 @@ pub(super) fn check(settings: &Settings, proofs: Option<&Proof>) -> Result<(), R
 /// # Errors
 /// No permission, no tun driver, a name that is taken, a device that is missing, no more threads. Packets that the
 /// announcing tun drops are counted in `dropped`.
-pub(super) fn take_devices(settings: &Settings, dropped: &Arc<AtomicU64>) -> Result<Devices, RouteError> {
+pub(super) fn take_devices(settings: &KernelSettings, dropped: &Arc<AtomicU64>) -> Result<Devices, RouteError> {
     if !super::privilege::may_change() {
         return Err(RouteError::NoPermission);
     }
@@ -106,7 +106,7 @@ pub(super) fn take_devices(settings: &Settings, dropped: &Arc<AtomicU64>) -> Res
 /// # Errors
 /// [`RouteError::Overlap`], [`RouteError::DeviceDown`], [`RouteError::Kernel`].
 pub(super) async fn purge_leftovers(
-    settings: &Settings,
+    settings: &KernelSettings,
     devices: &Devices,
     netlink: &mut Netlink,
 ) -> Result<(), RouteError> {
@@ -150,7 +150,7 @@ pub(super) async fn purge_leftovers(
 ///
 /// Kernels before 5.18 know no number; there it is one of the service addresses, as it would stand, that the kernel is
 /// about to remove anyway.
-fn is_leftover(address: &HostAddress, settings: &Settings, devices: &[u32]) -> bool {
+fn is_leftover(address: &HostAddress, settings: &KernelSettings, devices: &[u32]) -> bool {
     let is_service = settings.addresses.iter().any(|one| stands_as(*one, &settings.announce) == address.net);
     let lease = settings.lease.map_or(0, |lease| lease.as_secs());
     let is_ending = is_service && u64::from(address.valid_seconds) <= lease;
@@ -158,7 +158,7 @@ fn is_leftover(address: &HostAddress, settings: &Settings, devices: &[u32]) -> b
 }
 
 /// What of ours an address of the host is in the way of, if anything: the same address, or one within an announced prefix.
-fn overlapped(address: IpNet, settings: &Settings) -> Option<IpNet> {
+fn overlapped(address: IpNet, settings: &KernelSettings) -> Option<IpNet> {
     let announced = settings.addresses.iter().map(|one| stands_as(*one, &settings.announce));
     announced.into_iter().find(|net| net.contains(&address.addr()))
 }

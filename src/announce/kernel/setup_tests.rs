@@ -11,9 +11,9 @@ fn net(text: &str) -> IpNet {
     text.parse().expect("a prefix")
 }
 
-/// Settings on `lo` with a lease of one second.
-fn settings(addresses: &[&str], announce: &[&str]) -> Settings {
-    Settings {
+/// KernelSettings on `lo` with a lease of one second.
+fn settings(addresses: &[&str], announce: &[&str]) -> KernelSettings {
+    KernelSettings {
         addresses: addresses.iter().map(|text| net(text)).collect(),
         announce: announce.iter().map(|text| net(text)).collect(),
         interface: Interface::Device("lo".into()),

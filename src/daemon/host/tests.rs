@@ -48,17 +48,17 @@ fn strict_reverse_path_filters_are_told_by_device() {
 #[test]
 fn room_for_replies_to_neighbours_that_are_absent_is_told_where_there_is_much() {
     let anycast = anycast(V4);
-    let told = |v4: i64, v6: i64| {
+    let warned = |v4: i64, v6: i64| {
         let values = [("ipv4", v4), ("ipv6", v6)].map(|(family, value)| (format!("net/{family}/{UNRES_QUEUE}"), value));
         warnings(&Host { sysctls: values.into_iter().collect(), is_tracking: false }, &anycast, Device::Tun)
     };
-    assert_eq!(told(16_384, 0), Vec::<String>::new());
-    let [both] = &told(212_992, 212_992)[..] else { panic!("one warning") };
+    assert_eq!(warned(16_384, 0), Vec::<String>::new());
+    let [both] = &warned(212_992, 212_992)[..] else { panic!("one warning") };
     assert!(
         both.ends_with("net.ipv4.neigh.default.unres_qlen_bytes=16384 net.ipv6.neigh.default.unres_qlen_bytes=16384"),
         "{both}"
     );
-    assert!(told(65_536, 0)[0].ends_with("-w net.ipv4.neigh.default.unres_qlen_bytes=16384"));
+    assert!(warned(65_536, 0)[0].ends_with("-w net.ipv4.neigh.default.unres_qlen_bytes=16384"));
 }
 
 #[test]
@@ -66,12 +66,12 @@ fn arp_matters_where_the_addresses_stand_on_a_device_of_the_host() {
     let anycast = anycast("addresses = [\"192.0.2.53\"]\ninterface = \"lo\"");
     let unset = sysctls(&[("all/arp_ignore", 0), ("all/arp_announce", 0)]);
     assert_eq!(warnings(&unset, &anycast, Device::Tun), Vec::<String>::new());
-    let told = warnings(&unset, &anycast, Device::Existing);
-    assert!(told[0].starts_with("arp_ignore is 0, arp_announce is 0 while the addresses stand on lo"), "{told:?}");
-    assert!(told[0].ends_with("net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2"), "{told:?}");
+    let warned = warnings(&unset, &anycast, Device::Existing);
+    assert!(warned[0].starts_with("arp_ignore is 0, arp_announce is 0 while the addresses stand on lo"), "{warned:?}");
+    assert!(warned[0].ends_with("net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2"), "{warned:?}");
     let half = sysctls(&[("all/arp_ignore", 1), ("all/arp_announce", 1)]);
-    let told = warnings(&half, &anycast, Device::Existing);
-    assert!(told[0].starts_with("arp_announce is 1 while"), "{told:?}");
+    let warned = warnings(&half, &anycast, Device::Existing);
+    assert!(warned[0].starts_with("arp_announce is 1 while"), "{warned:?}");
     let by_device = [("eth0/arp_ignore", 1), ("eth0/arp_announce", 2), ("lo/arp_ignore", 0), ("default/arp_ignore", 0)];
     assert_eq!(warnings(&sysctls(&by_device), &anycast, Device::Existing), Vec::<String>::new());
     let one_open = [&by_device[..], &[("eth1/arp_ignore", 0), ("eth1/arp_announce", 2)]].concat();
@@ -83,7 +83,7 @@ fn arp_matters_where_the_addresses_stand_on_a_device_of_the_host() {
 #[test]
 fn addresses_that_share_a_prefix_need_promote_secondaries() {
     let shared = anycast("addresses = [\"192.0.2.53\", \"192.0.2.54\"]\nannounce = [\"192.0.2.0/24\"]");
-    for (values, is_told) in [
+    for (values, is_warned) in [
         (&[("all/promote_secondaries", 0), ("default/promote_secondaries", 0)][..], true),
         (&[("all/promote_secondaries", 0), ("default/promote_secondaries", 1)], false),
         (
@@ -92,8 +92,8 @@ fn addresses_that_share_a_prefix_need_promote_secondaries() {
         ),
         (&[("all/promote_secondaries", 1), ("default/promote_secondaries", 0)], false),
     ] {
-        let told = warnings(&sysctls(values), &shared, Device::Tun);
-        assert_eq!(told.iter().any(|told| told.contains("promote_secondaries is 0")), is_told, "{values:?}");
+        let warned = warnings(&sysctls(values), &shared, Device::Tun);
+        assert_eq!(warned.iter().any(|warned| warned.contains("promote_secondaries is 0")), is_warned, "{values:?}");
     }
     let alone = anycast("addresses = [\"192.0.2.53\", \"198.51.100.1\"]\nannounce = [\"192.0.2.0/24\"]");
     assert_eq!(warnings(&sysctls(&[("all/promote_secondaries", 0)]), &alone, Device::Tun), Vec::<String>::new());
@@ -107,10 +107,10 @@ fn tracking_is_told_with_what_to_look_at() {
     host.is_tracking = true;
     host.sysctls.insert("net/netfilter/nf_conntrack_count".to_owned(), 7);
     host.sysctls.insert("net/netfilter/nf_conntrack_max".to_owned(), 9);
-    let told = warnings(&host, &anycast, Device::Tun);
-    assert!(told[0].contains("7 of 9 entries"), "{told:?}");
+    let warned = warnings(&host, &anycast, Device::Tun);
+    assert!(warned[0].contains("7 of 9 entries"), "{warned:?}");
     let rule = "    ip6 saddr { 2001:db8::53 } meta l4proto { tcp, udp } th sport 53 notrack\n";
-    assert!(told[0].contains(rule) && !told[0].contains("ip saddr"), "{told:?}");
+    assert!(warned[0].contains(rule) && !warned[0].contains("ip saddr"), "{warned:?}");
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn a_host_is_read_from_its_files() {
         ("net/netfilter/nf_conntrack_max", 262_144),
     ];
     assert_eq!(host.sysctls, expected.map(|(key, value)| (key.to_owned(), value)).into());
-    let told = warnings(&host, &anycast(V4), Device::Tun);
-    assert!(told.len() == 2 && told[0].contains("on eth0.5:") && told[1].contains("3 of 262144"), "{told:?}");
+    let warned = warnings(&host, &anycast(V4), Device::Tun);
+    assert!(warned.len() == 2 && warned[0].contains("on eth0.5:") && warned[1].contains("3 of 262144"), "{warned:?}");
 }
 
 #[test]

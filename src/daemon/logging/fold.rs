@@ -1,9 +1,9 @@
-//! Which lines are written, and which are only counted: a line that was written moments ago is told again as a number.
+//! Which lines are written, and which are only counted: a line that was written moments ago is not written again, but counted.
 //!
 //! Owns the memory of what was written. Refuses to know clocks, threads and formats: the time is an argument, a line is
-//! its text without the time, and a place in the source has a number.
+//! its text without the time, and a line in the source has a number.
 //!
-//! The first of its kind is always written at once. From then on, for [`WINDOW`], lines of the same place that say the same
+//! The first of its kind is always written at once. From then on, for [`WINDOW`], lines of the same line that say the same
 //! are counted, and so are those beyond [`LINES_MAX`] different ones; what was counted is one line at the window's end. A
 //! line that goes on being repeated is one line each window, however often it comes.
 
@@ -13,23 +13,23 @@ use std::time::Duration;
 
 use tracing::Level;
 
-/// For how long lines that say the same are counted before the count is told.
+/// For how long lines that say the same are counted before the count is logged.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
-/// The most different lines of one place that are written in a window: as many as there are service addresses.
+/// The most different lines of one line that are written in a window: as many as there are service addresses.
 pub(super) const LINES_MAX: usize = 64;
-/// The most octets of a line that are compared and told again.
+/// The most octets of a line that are compared and counted.
 pub(super) const TEXT_BYTES_MAX: usize = 512;
 
-/// What was written lately, by the place in the source that wrote it. There are only so many places in a program, and
+/// What was written lately, by the line in the source that wrote it. There are only so many lines in a program, and
 /// each keeps [`LINES_MAX`] lines at most.
 #[derive(Debug)]
 pub(super) struct Fold<P> {
-    places: HashMap<P, Place>,
+    lines: HashMap<P, SourceLine>,
 }
 
-/// What a place in the source wrote.
+/// What a line in the source wrote.
 #[derive(Debug)]
-struct Place {
+struct SourceLine {
     level: Level,
     /// When the window began.
     since: Duration,
@@ -54,59 +54,59 @@ pub(super) struct Summary {
 
 impl<P> Default for Fold<P> {
     fn default() -> Self {
-        Self { places: HashMap::new() }
+        Self { lines: HashMap::new() }
     }
 }
 
 impl<P: Eq + Hash> Fold<P> {
     /// Takes a line; returns whether it is to be written.
-    pub(super) fn is_new(&mut self, now: Duration, place: P, level: Level, text: String) -> bool {
-        let fresh = || Place { level, since: now, lines: Vec::new(), others: (0, String::new()) };
-        let place = self.places.entry(place).or_insert_with(fresh);
-        if let Some((_, repeats)) = place.lines.iter_mut().find(|(line, _)| *line == text) {
+    pub(super) fn is_new(&mut self, now: Duration, line: P, level: Level, text: String) -> bool {
+        let fresh = || SourceLine { level, since: now, lines: Vec::new(), others: (0, String::new()) };
+        let line = self.lines.entry(line).or_insert_with(fresh);
+        if let Some((_, repeats)) = line.lines.iter_mut().find(|(line, _)| *line == text) {
             *repeats += 1;
             return false;
         }
-        if place.lines.len() >= LINES_MAX {
-            place.others = (place.others.0 + 1, text);
+        if line.lines.len() >= LINES_MAX {
+            line.others = (line.others.0 + 1, text);
             return false;
         }
-        place.lines.push((text, 0));
+        line.lines.push((text, 0));
         true
     }
 
     /// Returns when the next window ends; `None` while nothing is remembered.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.places.values().map(|place| place.since + WINDOW).min()
+        self.lines.values().map(|line| line.since + WINDOW).min()
     }
 
     /// Ends the windows that are over at `now`, all of them where there is no `now`, and returns what was counted in them. A
     /// line that did not come again is forgotten.
     pub(super) fn settle(&mut self, now: Option<Duration>) -> Vec<Summary> {
         let mut summaries = Vec::new();
-        self.places.retain(|_, place| {
-            if now.is_some_and(|now| now < place.since + WINDOW) {
+        self.lines.retain(|_, line| {
+            if now.is_some_and(|now| now < line.since + WINDOW) {
                 return true;
             }
-            place.lines.retain(|(_, repeats)| *repeats > 0);
-            summaries.extend(place.summary());
-            place.lines.iter_mut().for_each(|(_, repeats)| *repeats = 0);
-            place.others = (0, String::new());
-            place.since = now.unwrap_or(place.since);
-            !place.lines.is_empty()
+            line.lines.retain(|(_, repeats)| *repeats > 0);
+            summaries.extend(line.summary());
+            line.lines.iter_mut().for_each(|(_, repeats)| *repeats = 0);
+            line.others = (0, String::new());
+            line.since = now.unwrap_or(line.since);
+            !line.lines.is_empty()
         });
         summaries
     }
 }
 
-impl Place {
+impl SourceLine {
     /// What was counted, if anything.
     fn summary(&self) -> Option<Summary> {
         let (others, last) = &self.others;
         let count = others + self.lines.iter().map(|(_, repeats)| repeats).sum::<u64>();
         let most = self.lines.iter().max_by_key(|(_, repeats)| *repeats).filter(|(_, repeats)| *repeats > 0);
-        let (text, told) = most.map_or((last, 1), |(text, repeats)| (text, *repeats));
-        (count > 0).then(|| Summary { level: self.level, count, text: text.clone(), others: count - told })
+        let (text, shown) = most.map_or((last, 1), |(text, repeats)| (text, *repeats));
+        (count > 0).then(|| Summary { level: self.level, count, text: text.clone(), others: count - shown })
     }
 }
 
@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn what_says_something_else_or_comes_from_elsewhere_or_much_later_is_written() {
         let mut fold = Fold::default();
-        let mut is_new = |millis, place, text: &str| {
+        let mut is_new = |millis, line, text: &str| {
             assert_eq!(fold.settle(Some(at(millis))), []);
-            fold.is_new(at(millis), place, Level::ERROR, text.into())
+            fold.is_new(at(millis), line, Level::ERROR, text.into())
         };
         assert!(is_new(0, 1, "down") && is_new(1, 1, "up") && is_new(2, 2, "down"));
         assert!(is_new(5001, 1, "down") && is_new(5002, 1, "up"), "nothing was repeated within the window");
@@ -159,9 +159,9 @@ mod tests {
         let written = (0..1000).filter(|n| fold.is_new(at(0), 1, Level::WARN, format!("took {n}"))).count();
         assert_eq!(written, LINES_MAX);
         assert_eq!(fold.deadline(), Some(WINDOW));
-        let told = fold.settle(Some(WINDOW));
+        let logged = fold.settle(Some(WINDOW));
         let expected = Summary { level: Level::WARN, count: 936, text: "took 999".into(), others: 935 };
-        assert_eq!(told, [expected]);
+        assert_eq!(logged, [expected]);
         assert_eq!((fold.deadline(), fold.settle(None)), (None, vec![]), "and all is forgotten");
     }
 }

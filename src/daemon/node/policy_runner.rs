@@ -14,7 +14,7 @@ use crate::announce::{Announcer, Announcers};
 use crate::daemon::drain::{DrainFlag, DrainSeen};
 use crate::daemon::hold_down::HoldDownWriter;
 use crate::health;
-use crate::policy::{LastStance, Observation, Order, Policy, PolicyMemory, Reason, Settings, Stance, Transition};
+use crate::policy::{LastStance, Observation, Order, Policy, PolicyMemory, PolicySettings, Reason, Stance, Transition};
 
 /// What is asked of the policies; read each round.
 pub(super) struct Orders {
@@ -66,7 +66,7 @@ impl PolicyRunner {
     /// `memory` is what earlier runs left, by address; nothing without a state folder.
     pub(super) fn new(
         addresses: &[IpAddr],
-        settings: Settings,
+        settings: PolicySettings,
         (seed, memory): (u64, &[Option<PolicyMemory>]),
         (origin, announcers): (Instant, Announcers),
         is_zoneless: Box<dyn Fn() -> bool + Send>,
@@ -224,7 +224,7 @@ mod tests {
         let orders = Arc::new(Orders { drain: Arc::default(), is_stopping: AtomicBool::new(false) });
         let mut runner = PolicyRunner::new(
             &["192.0.2.53".parse().expect("an address")],
-            Settings { rise: 1, ..Settings::default() },
+            PolicySettings { rise: 1, ..PolicySettings::default() },
             (0, &[]),
             (Instant::now(), Announcers::new(announcers)),
             Box::new(|| false),
@@ -241,7 +241,7 @@ mod tests {
             let changes = published.history.load().told(Instant::now());
             (stance, changes.first().map(|change| change.steps.len()))
         };
-        assert_eq!(round(&[]), (Stance::Announce, Some(0)), "each is told");
+        assert_eq!(round(&[]), (Stance::Announce, Some(0)), "each knows");
         assert_eq!(round(&[0]), (Stance::Announce, Some(0)), "one has done it");
         assert_eq!(round(&[1]), (Stance::Announce, Some(1)), "both have");
         orders.is_stopping.store(true, Ordering::Release);
@@ -256,7 +256,7 @@ mod tests {
         let announcers = recorders.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Announcer>).collect();
         let mut runner = PolicyRunner::new(
             &["192.0.2.53".parse().expect("an address")],
-            Settings { rise: 1, ..Settings::default() },
+            PolicySettings { rise: 1, ..PolicySettings::default() },
             (0, &[]),
             (Instant::now(), Announcers::new(announcers)),
             Box::new(|| false),

@@ -10,10 +10,10 @@ use crate::health;
 use crate::policy;
 
 /// What the kernel is to hold.
-pub(super) fn kernel_settings(anycast: &Anycast, device: Device) -> kernel::Settings {
+pub(super) fn kernel_settings(anycast: &Anycast, device: Device) -> kernel::KernelSettings {
     let name = anycast.interface.clone();
     let health = &anycast.health;
-    kernel::Settings {
+    kernel::KernelSettings {
         addresses: anycast.addresses.iter().map(|address| (*address).into()).collect(),
         announce: anycast.announce.clone(),
         interface: if device == Device::Tun { Interface::Tun(name) } else { Interface::Device(name) },
@@ -30,9 +30,9 @@ pub(super) fn kernel_settings(anycast: &Anycast, device: Device) -> kernel::Sett
 const PROOF_LATENESS: Duration = Duration::from_millis(50);
 
 /// The policy that the operator wants.
-pub(super) fn policy_settings(anycast: &Anycast) -> policy::Settings {
+pub(super) fn policy_settings(anycast: &Anycast) -> policy::PolicySettings {
     let health = &anycast.health;
-    policy::Settings {
+    policy::PolicySettings {
         interval: health.interval,
         timeout: health.timeout,
         fall: health.fall,
@@ -42,7 +42,7 @@ pub(super) fn policy_settings(anycast: &Anycast) -> policy::Settings {
         on_shared: health.on_shared_fault,
         on_path: health.on_path_fault,
         is_degrade_seen: anycast.kernel_route.is_some(),
-        ..policy::Settings::default()
+        ..policy::PolicySettings::default()
     }
 }
 
@@ -52,9 +52,9 @@ pub(super) fn prover_settings(
     addresses: &[SocketAddr],
     nonce: u64,
     identity: Option<Vec<u8>>,
-) -> health::Settings {
+) -> health::ProverSettings {
     let health = &anycast.health;
-    health::Settings {
+    health::ProverSettings {
         interval: health.interval,
         timeout: health.timeout,
         fall: health.fall,
