@@ -33,7 +33,7 @@ const UNRESOLVED_BYTES: usize = 212_992;
 const PACKET_BYTES: usize = 768;
 /// How long the kernel asks for a neighbour, in seconds: three times one.
 const RESOLVE_SECONDS: usize = 3;
-/// The send buffer that a worker asks for.
+/// A send buffer of a worker without the privilege of a larger one.
 const SEND_BUFFER_BYTES: usize = 4 << 20;
 /// The most absent hosts that [`ROOMY4`] has room for.
 const ABSENT_HOSTS_MAX: usize = 150;
@@ -80,7 +80,7 @@ impl Crowd {
     }
 
     /// Queries whose sources are absent hosts of [`ROOMY4`], sent by the router: so many hosts and queries that the replies that
-    /// wait for them would fill the send buffers of all workers.
+    /// wait for them would fill send buffers of [`SEND_BUFFER_BYTES`], or of what the kernel allows without a privilege.
     pub(crate) fn absent(router: &Namespace) -> Self {
         let allowed = std::fs::read_to_string("/proc/sys/net/core/wmem_max").ok();
         let allowed = allowed.and_then(|text| text.trim().parse().ok()).unwrap_or(UNRESOLVED_BYTES);

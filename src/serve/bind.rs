@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::limits::TcpLimits;
 use crate::answer::Transport;
 use crate::sys::cpu;
-use crate::sys::socket::{Family, omit_path_mtu, receive_packet_info};
+use crate::sys::socket::{Family, omit_path_mtu, receive_packet_info, set_send_buffer};
 
 /// All sockets, bound but not yet read: what comes from now on waits in them.
 #[derive(Debug)]
@@ -239,8 +239,8 @@ fn udp_socket(wanted: ListenAddress) -> io::Result<Socket> {
         receive_packet_info(socket.as_fd(), family)?;
     }
     // The kernel cuts the wish to what the host allows, which is not an error.
-    socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
-    socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(UDP_RECEIVE_BYTES)?;
+    set_send_buffer(socket.as_fd(), UDP_SEND_BYTES)?;
     Ok(socket)
 }
 
@@ -366,8 +366,13 @@ const NOBODY: u32 = u32::MAX - 2;
 /// How often a port that is free for UDP is tried for TCP, where the kernel may choose.
 const PORT_ATTEMPTS_MAX: usize = 32;
 
-/// What is asked for in each direction of each UDP socket; Linux doubles it for its own bookkeeping.
-const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+/// What is asked for queries that a UDP socket keeps; Linux doubles it for its own bookkeeping, as all below.
+const UDP_RECEIVE_BYTES: usize = 4 << 20;
+
+/// What is asked for replies that a UDP socket keeps. Those to neighbours that do not answer ARP or neighbour discovery
+/// stay until the kernel gives up: 208 KiB each, 52 MiB for all of an IPv4 /24. Where they fill the sockets, the replies of
+/// all others are lost, so that two workers are to have room for as many.
+const UDP_SEND_BYTES: usize = 16 << 20;
 
 /// What is asked for queries of a TCP connection that are not read yet; Linux doubles it for its own bookkeeping.
 /// Thousands fit in.

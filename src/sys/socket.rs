@@ -61,6 +61,21 @@ pub(crate) fn is_path_mtu_omitted(socket: BorrowedFd<'_>, family: Family) -> io:
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(value == omitted) }
 }
 
+/// Sets how many octets of output the kernel keeps for the socket; beyond what `net.core.wmem_max` allows where this process
+/// has CAP_NET_ADMIN (`SO_SNDBUFFORCE`), and cut to that elsewhere.
+///
+/// # Errors
+/// What `setsockopt` says.
+pub fn set_send_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    match set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes)
+        }
+        outcome => outcome,
+    }
+}
+
 /// Wakes whoever waits for input on the UDP socket, now and from now on; queued datagrams can still be read.
 ///
 /// Linux reports `ENOTCONN` for a socket without a peer and marks it and wakes its readers all the same, so that a
@@ -163,6 +178,18 @@ mod tests {
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
     use std::time::Duration;
+
+    #[test]
+    fn a_send_buffer_is_as_large_as_asked_where_the_privilege_is_there() {
+        let bounds = std::fs::read_to_string("/proc/sys/net/core/wmem_max").expect("proc is mounted");
+        let bound: usize = bounds.trim().parse().expect("a number");
+        let socket = socket2::Socket::from(UdpSocket::bind("127.0.0.1:0").expect("loopback is there"));
+        set_send_buffer(socket.as_fd(), bound + 4096).expect("less is no error");
+        // The kernel doubles it.
+        let got = socket.send_buffer_size().expect("the option can be read") / 2;
+        let is_capable = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_NET_ADMIN);
+        assert_eq!(got, if is_capable.expect("it can be read") { bound + 4096 } else { bound });
+    }
 
     #[test]
     fn a_blocked_reader_is_woken_and_queued_datagrams_survive() {
