@@ -16,7 +16,7 @@ use crate::answer::walk::{self, Scope};
 use crate::wire::Class;
 use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, OPT_BYTES, PLAIN_UDP_BYTES_MAX, flag};
 use crate::wire::tsig::BADKEY;
-use crate::zone::{Apex, Located, LookupCursor, Names, NextRead, Slot, Zone, ZoneSet};
+use crate::zone::{Apex, LookupCursor, Names, NextRead, Slot, Zone, ZoneSet};
 
 /// A request that was read, and as much of the search for its answer as was done.
 ///
@@ -66,15 +66,16 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         if !matches!(self.search, Search::Ahead) {
             return;
         }
-        self.search = match &self.request {
+        let apex = match &self.request {
             Request::Query(Message { name, qtype, qclass: Class::IN | Class::ANY, .. }) => {
-                match walk::locate(zones, name, *qtype, last) {
-                    Some(Located::Within(zone, cursor)) => Search::Within(zone, cursor),
-                    Some(Located::Broken) => Search::Broken,
-                    None => Search::Nowhere,
-                }
+                walk::locate(zones, name, *qtype, last).map(|apex| (apex.zone(), name))
             }
-            _ => Search::Nowhere,
+            _ => None,
+        };
+        self.search = match apex {
+            Some((Some(zone), name)) => Search::Within(zone, zone.cursor(name)),
+            Some((None, _)) => Search::Broken,
+            None => Search::Nowhere,
         };
     }
 

@@ -17,7 +17,7 @@ use crate::answer::walk::additional::Additional;
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash};
 use crate::zone::node::{Node, QNAME_OFFSET, Rrset};
-use crate::zone::{Apex, Found, Located, LookupCursor, NoMatch, Zone, ZoneSet};
+use crate::zone::{Apex, Found, LookupCursor, NoMatch, Zone, ZoneSet};
 
 /// What follows from one name of the chain.
 enum Step {
@@ -48,11 +48,16 @@ impl<'z> Scope<'z> {
         qtype: Type,
         last: &mut Option<&'z Apex>,
     ) -> Option<(&'z Zone, Found<'z>, NameHash)> {
-        let located =
-            if self.is_across { locate(self.zones, name, qtype, last)? } else { self.zones.locate(name, last)? };
-        if let Located::Within(deepest, cursor) = located
-            && (self.is_across || core::ptr::eq(deepest, zone))
+        let apex = if self.is_across {
+            locate(self.zones, name, qtype, last)?
+        } else {
+            *last = self.zones.locate(name, *last);
+            (*last)?
+        };
+        if let Some(deepest) = apex.zone()
+            && (self.is_across || core::ptr::eq(&**deepest, zone))
         {
+            let cursor = deepest.cursor(name);
             return Some((deepest, deepest.lookup_with(name, &cursor), deepest.hash_with(name, &cursor)));
         }
         // What is broken is for whoever asks for the target itself.
@@ -105,22 +110,22 @@ fn answer_compressed<'z>(
     })
 }
 
-/// The zone that answers for a name: the deepest; for DS the one above the cut, if that is served
-/// (RFC 4035 §3.1.4.1). And the search for the name there. `last` as in [`ZoneSet::locate`].
+/// The apex of the zone that answers for a name: the deepest; for DS the one above the cut, if there is one
+/// (RFC 4035 §3.1.4.1). `last` is the deepest apex for the name before, and then for this one.
 #[inline]
 pub(super) fn locate<'z>(
     zones: &'z ZoneSet,
     name: &LookupName<'_>,
     qtype: Type,
     last: &mut Option<&'z Apex>,
-) -> Option<Located<'z>> {
-    let located = zones.locate(name, last)?;
-    let is_apex = || last.is_some_and(|apex| apex.name().len() == name.name().len());
-    let parent = match name.label_count().checked_sub(1) {
-        Some(above) if qtype == Type::DS && is_apex() => zones.search(name, above),
-        _ => None,
-    };
-    Some(parent.map_or(located, |parent| parent.located(name)))
+) -> Option<&'z Apex> {
+    *last = zones.locate(name, *last);
+    let deepest = (*last)?;
+    if qtype != Type::DS || deepest.name().len() != name.name().len() {
+        return Some(deepest);
+    }
+    let above = name.label_count().checked_sub(1).and_then(|above| zones.search(name, above));
+    Some(above.unwrap_or(deepest))
 }
 
 /// One walk: what is asked for, the reply that it fills, and what it has noted so far.

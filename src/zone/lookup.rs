@@ -122,6 +122,7 @@ impl Zone {
     }
 
     /// Begins the search for `name`, which is at or below the apex. Cost: one hash step for each label below the apex.
+    #[inline]
     pub fn cursor(&self, name: &LookupName<'_>) -> LookupCursor<'_> {
         let (depth, top) = (name.label_count(), self.apex_labels + 1);
         let below_apex = name.descend(self.seed, self.apex_hash, self.apex_labels, depth.min(top));

@@ -22,7 +22,7 @@ use std::cmp::Ordering;
 pub use lookup::{Found, LookupCursor, NextRead, NoMatch};
 pub use names::{Bucket, Names, NodeRef};
 pub use records::NodeCursor;
-pub use set::{Apex, Located, Slot, ZoneSet};
+pub use set::{Apex, Slot, ZoneSet};
 
 use crate::wire::{Name, NameRef, Type};
 use children::Children;

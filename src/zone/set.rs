@@ -14,8 +14,8 @@ use crate::wire::name::{LABELS_MAX, is_same};
 use crate::wire::{NameRef, SharedName};
 use crate::zone::Zone;
 use crate::zone::hash::{LookupName, NameHash, Seed};
+pub use apex::Apex;
 use apex::State;
-pub use apex::{Apex, Located};
 pub use table::Slot;
 use table::Table;
 
@@ -199,21 +199,20 @@ impl ZoneSet {
         if self.zone_count == 1 && self.in_order.len() == 1 { self.by_hash.only() } else { None }
     }
 
-    /// What there is at the deepest apex at or above `name`: the zone, and the search for the name there.
+    /// The deepest apex at or above `name`.
     ///
-    /// `last` is what was found for the name before, if anything was; of many names, most are of a few zones. Cost: one hash step
-    /// a label, and one probe for each number of labels that some apex has; of the zone of `last`, one step for each label below
-    /// its apex.
+    /// `last` is what was found for the name before, if anything was; of many names, most are of a few zones. Cost: one
+    /// hash step a label, and one probe for each number of labels that some apex has; of the zone of `last`, a
+    /// comparison.
     #[inline]
-    pub fn locate<'z>(&'z self, name: &LookupName<'_>, last: &mut Option<&'z Apex>) -> Option<Located<'z>> {
+    pub fn locate<'z>(&'z self, name: &LookupName<'_>, last: Option<&'z Apex>) -> Option<&'z Apex> {
         if let Some(Apex { state: State::Served(zone), is_above: false, .. }) = last
             && name.label_count() >= zone.apex_labels
             && is_same(name.suffix_octets(zone.apex_labels), zone.apex().as_bytes())
         {
-            return Some(Located::Within(zone, zone.cursor(name)));
+            return last;
         }
-        *last = self.search(name, name.label_count());
-        last.map(|apex| apex.located(name))
+        self.search(name, name.label_count())
     }
 
     /// The zone with the deepest apex of at most `labels_max` labels at or above `name`, if it can be served.

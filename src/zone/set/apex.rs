@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::wire::{NameRef, SharedName};
-use crate::zone::hash::{LookupName, NameHash};
-use crate::zone::{LookupCursor, Zone};
+use crate::zone::Zone;
+use crate::zone::hash::NameHash;
 
 /// The name of a zone in a set, and what is there.
 #[derive(Clone, Debug)]
@@ -23,15 +23,6 @@ pub(super) enum State {
     Served(Arc<Zone>),
     /// The name of a zone that can't be served.
     Broken(SharedName),
-}
-
-/// Where a name belongs.
-#[derive(Clone, Copy)]
-pub enum Located<'z> {
-    /// To this zone, with the search that begins there.
-    Within(&'z Zone, LookupCursor<'z>),
-    /// To a zone that should be served and can't.
-    Broken,
 }
 
 impl State {
@@ -70,11 +61,5 @@ impl Apex {
     #[inline]
     pub fn zone(&self) -> Option<&Arc<Zone>> {
         self.state.zone()
-    }
-
-    /// Where `name` belongs, which is at or below the apex.
-    #[inline]
-    pub fn located(&self, name: &LookupName<'_>) -> Located<'_> {
-        self.zone().map_or(Located::Broken, |zone| Located::Within(zone, zone.cursor(name)))
     }
 }
