@@ -44,5 +44,9 @@ pub use stream::ReplyStream;
 /// # Panics
 /// If `reply` is shorter than that.
 pub fn respond(snapshot: &Arc<Snapshot>, message: &[u8], context: &RequestContext, reply: &mut [u8]) -> Response {
-    PendingQuery::read(message).map_or(Response::Drop, |mut query| query.respond(snapshot, context, reply))
+    // Answered where it was read: it is too big to be moved.
+    match &mut PendingQuery::read(message) {
+        Some(query) => query.respond(snapshot, context, reply),
+        None => Response::Drop,
+    }
 }

@@ -6,6 +6,9 @@ use crate::wire::{Class, Type};
 use crate::zone::hash::{LookupName, Starts};
 
 /// A message that is no response, by what it asks for.
+///
+/// Its tag would otherwise be as wide as the widest number in it, and take two comparisons.
+#[repr(u8)]
 pub(super) enum Request<'q> {
     /// Records of a name (OPCODE QUERY).
     Query(Message<'q>),
