@@ -1,13 +1,13 @@
 //! What the user typed, and what the command says and returns.
 //!
-//! Owns the words of the command line and the exit codes; everything else is done by the rooms below.
+//! Owns the words of the command line and the exit codes; everything else is done by the modules below.
 
 mod anycast;
 mod check;
 mod control;
 mod drain;
+mod output;
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,18 +15,12 @@ use std::process::ExitCode;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use control::ControlArgs;
+use output::{EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, print};
+
 use crate::config::{self, Overrides};
 use crate::daemon::{self, ConfigSource, DaemonError};
 use crate::wire::Name;
-
-/// Well.
-const EXIT_OK: u8 = 0;
-/// Zone files have faults (`check`, `reload`).
-const EXIT_FAULTS: u8 = 1;
-/// What was typed or configured can't be done; clap uses the same number.
-const EXIT_USAGE: u8 = 2;
-/// The server could not start, is not there, or said no.
-const EXIT_FAILED: u8 = 3;
 
 /// What stands at the end of `--help`.
 const AFTER_HELP: &str = "\
@@ -155,17 +149,6 @@ struct CheckArgs {
     strict: bool,
 }
 
-/// How to reach a running server.
-#[derive(Debug, Clone, Args)]
-struct ControlArgs {
-    /// The server's control socket [default: where `fated serve` puts it]
-    #[arg(long, value_name = "PATH")]
-    control: Option<PathBuf>,
-    /// The server's configuration, which names the control socket
-    #[arg(long, value_name = "FILE", conflicts_with = "control")]
-    config: Option<PathBuf>,
-}
-
 /// Options of `status`.
 #[derive(Debug, Clone, Args)]
 struct StatusArgs {
@@ -257,25 +240,6 @@ fn ended(result: Result<(), DaemonError>) -> u8 {
     match result {
         Ok(()) => EXIT_OK,
         Err(error) => fail(&error, if error.is_usage() { EXIT_USAGE } else { EXIT_FAILED }),
-    }
-}
-
-/// Tells an error on stderr.
-fn fail(error: &dyn std::fmt::Display, code: u8) -> u8 {
-    let text = error.to_string();
-    // What was rendered with its place says "error" itself.
-    let prefix = if text.starts_with("error") { "" } else { "fated: " };
-    // Who has closed stderr does not want to know.
-    let _ = writeln!(io::stderr().lock(), "{prefix}{text}");
-    code
-}
-
-/// Writes to stdout. A reader that has gone away has seen enough.
-fn print(text: &[u8], code: u8) -> u8 {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&format!("stdout: {error}"), EXIT_FAILED),
-        _ => code,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The anycast part of `fated status` for people: what matters stands first and in capitals.
 
-use super::control::{age, put, table};
+use super::output::{age, put, table};
 use crate::admin::reply::{Address, Anycast, Stance, StanceChange, TcpThread, ThreadState, Worker, WorkerStatus};
 
 /// What a fault of the path means, and what to do.

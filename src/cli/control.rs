@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::{ControlArgs, EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, anycast, fail, print};
+use clap::Args;
+
+use super::anycast;
+use super::output::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, age, fail, print, put, table};
 use crate::admin::client::{AskError, Client};
 use crate::admin::reply::{Reload, State, Status, Stopping, Zone, ZoneCounts, ZonePage};
 use crate::admin::{self, Request};
@@ -12,10 +14,21 @@ use crate::config::{self, Overrides};
 use crate::wire::shown::lines;
 use crate::wire::{Name, Shown};
 
+/// How to reach a running server.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ControlArgs {
+    /// The server's control socket [default: where `fated serve` puts it]
+    #[arg(long, value_name = "PATH")]
+    pub(super) control: Option<PathBuf>,
+    /// The server's configuration, which names the control socket
+    #[arg(long, value_name = "FILE", conflicts_with = "control")]
+    pub(super) config: Option<PathBuf>,
+}
+
 /// Shows how the server is.
 pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
     let asked =
-        connect(args).and_then(|mut client| client.ask::<Status>(&Request::Status).map_err(|error| told(&error)));
+        connect(args).and_then(|mut client| client.ask::<Status>(&Request::Status).map_err(|error| no_reply(&error)));
     match asked {
         Ok((line, _)) if is_json => print(line.as_bytes(), EXIT_OK),
         Ok((_, status)) => print(lines(&show_status(&status)).as_bytes(), EXIT_OK),
@@ -33,7 +46,7 @@ pub(super) fn zones(args: &ControlArgs, is_json: bool) -> u8 {
     while let Some(from) = next {
         let (line, page) = match client.ask::<ZonePage>(&Request::Zones(from)) {
             Ok(asked) => asked,
-            Err(error) => return told(&error),
+            Err(error) => return no_reply(&error),
         };
         let mut out = String::new();
         show_zones(&mut out, &page.zones);
@@ -50,7 +63,7 @@ pub(super) fn zones(args: &ControlArgs, is_json: bool) -> u8 {
 /// Has the zone files read again.
 pub(super) fn reload(args: &ControlArgs, zone: Option<Name>, is_forced: bool, is_json: bool) -> u8 {
     let request = Request::Reload(admin::Reload { zone: zone.map(Box::new), is_forced });
-    let asked = connect(args).and_then(|mut client| client.ask::<Reload>(&request).map_err(|error| told(&error)));
+    let asked = connect(args).and_then(|mut client| client.ask::<Reload>(&request).map_err(|error| no_reply(&error)));
     let (line, reload) = match asked {
         Ok(asked) => asked,
         Err(code) => return code,
@@ -73,7 +86,7 @@ pub(super) fn stop(args: &ControlArgs) -> u8 {
     };
     let pid = match client.ask::<Stopping>(&Request::Stop) {
         Ok((_, stopping)) => stopping.pid,
-        Err(error) => return told(&error),
+        Err(error) => return no_reply(&error),
     };
     match client.wait_for_end() {
         Ok(()) => print(format!("fated ({pid}) has stopped\n").as_bytes(), EXIT_OK),
@@ -88,7 +101,7 @@ pub(super) fn connect(args: &ControlArgs) -> Result<Client, u8> {
         (None, Some(file)) => configured(file)?,
         (None, None) => config::control_default(),
     };
-    Client::connect(&path).map_err(|error| told(&error))
+    Client::connect(&path).map_err(|error| no_reply(&error))
 }
 
 /// The control socket that a configuration names.
@@ -99,8 +112,8 @@ fn configured(file: &std::path::Path) -> Result<PathBuf, u8> {
         .ok_or_else(|| fail(&format!("{} says that there is no control socket", Shown::path(file)), EXIT_USAGE))
 }
 
-/// Tells why there is no reply.
-pub(super) fn told(error: &AskError) -> u8 {
+/// Prints why there is no reply.
+pub(super) fn no_reply(error: &AskError) -> u8 {
     fail(&lines(&error.to_string()), EXIT_FAILED)
 }
 
@@ -217,57 +230,7 @@ fn counts(reload: &Reload) -> String {
         (reload.kept, "broken and kept as they were"),
         (reload.refused, "broken and answered with SERVFAIL"),
     ];
-    let told: Vec<String> =
+    let no_reply: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    if told.is_empty() { "no zones".to_owned() } else { told.join(", ") }
-}
-
-/// Writes rows with their columns one below the other.
-pub(super) fn table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]]) {
-    let mut widths = [0; COLUMNS];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    for row in rows {
-        let line: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        out.push_str(line.join("  ").trim_end());
-        out.push('\n');
-    }
-}
-
-/// Seconds as people say them: the two largest units.
-pub(super) fn age(seconds: u64) -> String {
-    let duration = Duration::from_secs(seconds).as_secs();
-    match (duration / 86_400, duration / 3600 % 24, duration / 60 % 60, duration % 60) {
-        (0, 0, 0, seconds) => format!("{seconds}s"),
-        (0, 0, minutes, seconds) => format!("{minutes}m {seconds}s"),
-        (0, hours, minutes, _) => format!("{hours}h {minutes}m"),
-        (days, hours, ..) => format!("{days}d {hours}h"),
-    }
-}
-
-/// Appends to a text, which can't fail.
-pub(super) fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
-    out.write_fmt(arguments).expect("a String takes everything");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_told_in_their_two_largest_units() {
-        for (seconds, text) in [(0, "0s"), (61, "1m 1s"), (3661, "1h 1m"), (90_061, "1d 1h")] {
-            assert_eq!(age(seconds), text);
-        }
-    }
-
-    #[test]
-    fn columns_stand_one_below_the_other() {
-        let mut out = String::new();
-        table(&mut out, &[["zone".into(), "serial".into()], ["example.".into(), "1".into()]]);
-        assert_eq!(out, "zone      serial\nexample.  1\n");
-    }
+    if no_reply.is_empty() { "no zones".to_owned() } else { no_reply.join(", ") }
 }

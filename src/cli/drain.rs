@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::control::{connect, told};
-use super::{ControlArgs, EXIT_FAILED, EXIT_OK, fail, print};
+use super::control::{ControlArgs, connect, no_reply};
+use super::output::{EXIT_FAILED, EXIT_OK, fail, print};
 use crate::admin::Request;
 use crate::admin::client::Client;
 use crate::admin::reply::{Drained, Status};
@@ -24,7 +24,7 @@ pub(super) fn set(args: &ControlArgs, is_drained: bool, is_json: bool) -> u8 {
     };
     let (line, drained) = match client.ask::<Drained>(&request) {
         Ok(asked) => asked,
-        Err(error) => return told(&error),
+        Err(error) => return no_reply(&error),
     };
     if is_json {
         return print(line.as_bytes(), EXIT_OK);
@@ -56,7 +56,7 @@ fn shown(drained: &Drained) -> String {
 fn wait_for_withdrawal(client: &mut Client) -> Result<(), u8> {
     let end = Instant::now() + WITHDRAWAL_TIME_MAX;
     loop {
-        let (_, status) = client.ask::<Status>(&Request::Status).map_err(|error| told(&error))?;
+        let (_, status) = client.ask::<Status>(&Request::Status).map_err(|error| no_reply(&error))?;
         let announced = announced(&status);
         if announced.is_empty() {
             return Ok(());
