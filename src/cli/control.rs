@@ -1,6 +1,5 @@
 //! `fated status`, `reload` and `stop`: one request over the control socket, and the reply for people or machines.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
