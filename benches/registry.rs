@@ -1,8 +1,9 @@
-//! What it costs to change one of very many zones: to read it, to put it into the registry, and to publish what is served then.
+//! What it costs to change one of very many zones: to read it, to put it into the registry, and to publish what is
+//! served then.
 //!
-//! `cargo bench --bench registry`, with `--quick` for a tenth of the zones and wide bounds. The bounds hold for the median; the
-//! same changes among a hundred zones stand beside, since the number of zones is to make no difference but for the caches. Exit
-//! code: 0 if the bounds hold, 1 if one does not.
+//! `cargo bench --bench registry`, with `--quick` for a tenth of the zones and wide bounds. The bounds hold for the
+//! median; the same changes among a hundred zones stand beside, since the number of zones is to make no difference but
+//! for the caches. Exit code: 0 if the bounds hold, 1 if one does not.
 
 use std::fs;
 use std::path::Path;

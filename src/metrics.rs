@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// All counters of the process.
 #[derive(Debug)]
 pub struct Metrics {
-    /// The blocks of each UDP worker, by its index. Locked by readers and where a thread is replaced, never by a worker.
+    /// The blocks of each UDP worker, by its index. Locked by readers and where a thread is replaced, never by a
+    /// worker.
     udp: Mutex<Vec<Line<UdpBlock>>>,
     /// The same of each TCP thread.
     tcp: Mutex<Vec<Line<TcpBlock>>>,
@@ -36,7 +37,8 @@ impl Metrics {
         }
     }
 
-    /// Returns the blocks of the threads that are in charge of the UDP workers now; `udp-0` is the first. Locks briefly.
+    /// Returns the blocks of the threads that are in charge of the UDP workers now; `udp-0` is the first. Locks
+    /// briefly.
     #[must_use]
     pub fn udp(&self) -> Vec<Arc<UdpBlock>> {
         with_lines(&self.udp, |lines| in_charge(lines))
@@ -138,7 +140,7 @@ fn add_up<Block: Absorb>(line: &mut Line<Block>) {
     });
 }
 
-/// One number that is told to the outside.
+/// One number that is shown outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The family, in the style of Prometheus: `_total` for what only grows.
@@ -320,7 +322,7 @@ fn push(samples: &mut Vec<Sample>, name: &'static str, labels: &[(&'static str, 
 /// The families that both transports have.
 type Family<Block> = (&'static str, fn(&Block) -> &Counter);
 
-/// What is told of [`Answers`], besides RCODEs and QTYPEs.
+/// What is shown of [`Answers`], besides RCODEs and QTYPEs.
 const ANSWER_FAMILIES: [Family<Answers>; 6] = [
     ("fated_queries_total", |block| &block.queries),
     ("fated_drops_total", |block| &block.drops),
@@ -330,7 +332,7 @@ const ANSWER_FAMILIES: [Family<Answers>; 6] = [
     ("fated_octets_out_total", |block| &block.octets_out),
 ];
 
-/// What is told of [`UdpBlock`].
+/// What is shown of [`UdpBlock`].
 const UDP_FAMILIES: [Family<UdpBlock>; 7] = [
     ("fated_udp_batches_total", |block| &block.batches),
     ("fated_udp_port_zero_total", |block| &block.port_zero),
@@ -341,7 +343,7 @@ const UDP_FAMILIES: [Family<UdpBlock>; 7] = [
     ("fated_udp_receive_errors_total", |block| &block.receive_errors),
 ];
 
-/// What is told of [`TcpBlock`].
+/// What is shown of [`TcpBlock`].
 const TCP_FAMILIES: [Family<TcpBlock>; 9] = [
     ("fated_tcp_connections_total", |block| &block.opened),
     ("fated_tcp_evicted_total", |block| &block.evicted),
@@ -408,7 +410,7 @@ const QTYPES: [(u16, &str); 22] = [
     (257, "CAA"),
 ];
 
-/// The place in [`QTYPES`] of each QTYPE up to the highest one there.
+/// The position in [`QTYPES`] of each QTYPE up to the highest one there.
 const QTYPE_INDEXES: [u8; 258] = {
     let mut indexes = [QTYPES.len() as u8; 258];
     let mut index = 0;
@@ -434,12 +436,12 @@ mod tests {
         let mut found =
             samples.iter().filter(|sample| sample.name == name && labels.iter().all(|pair| has(sample, pair)));
         let first = found.next()?;
-        assert!(found.next().is_none(), "{name} {labels:?} is told twice");
+        assert!(found.next().is_none(), "{name} {labels:?} appears twice");
         Some(first.value)
     }
 
     #[test]
-    fn blocks_are_summed_by_transport_and_told_by_worker() {
+    fn blocks_are_summed_by_transport_and_shown_by_worker() {
         let metrics = Metrics::new(2, 1);
         for (block, amount) in metrics.udp().iter().zip([3, 4]) {
             block.answers.queries.add(amount);
@@ -528,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn no_sample_is_told_twice() {
+    fn no_sample_appears_twice() {
         let samples = Metrics::new(3, 2).samples();
         for (index, sample) in samples.iter().enumerate() {
             let twin = samples[..index].iter().find(|other| other.name == sample.name && other.labels == sample.labels);

@@ -1,11 +1,12 @@
-//! A list whose versions share what they have in common: a copy costs one pointer, a change of a copy the path to one item.
+//! A list whose versions share what they have in common: a copy costs one pointer, a change of a copy the path to one
+//! item.
 //!
 //! ```text
 //!   root ──▶ branch: ≤ 64 × (count, child) ──▶ branch … ──▶ leaf: ≤ 64 items
 //! ```
 //!
-//! A B-tree by position: each branch counts the items below each child. A node that no other version holds is changed in place,
-//! so that filling a list item by item costs no copies. Knows nothing of what it holds.
+//! A B-tree by position: each branch counts the items below each child. A node that no other version holds is changed
+//! in place, so that filling a list item by item costs no copies. Knows nothing of what it holds.
 
 use std::cmp::Ordering;
 use std::slice;
@@ -130,7 +131,7 @@ impl<T: Clone> List<T> {
         }
     }
 
-    /// Puts an item in the place of another, which is returned.
+    /// Puts an item instead of another, which is returned.
     ///
     /// # Panics
     /// If there is no such position.
@@ -153,7 +154,7 @@ impl<T: Clone> List<T> {
     /// If there is no such position.
     pub fn remove(&mut self, index: usize) -> T {
         let item = self.root.remove(index);
-        // An only child takes the place of its parent, so that the tree gets lower as well.
+        // An only child becomes what its parent was, so that the tree gets lower as well.
         while let Node::Branch(children) = &*self.root.node
             && let [only] = &children[..]
         {
@@ -235,7 +236,8 @@ impl<T: Clone> Child<T> {
     }
 }
 
-/// Takes off what is too much after something was put in at `at`: half, or only the last where a list is filled from its end.
+/// Takes off what is too much after something was put in at `at`: half, or only the last where a list is filled from
+/// its end.
 fn split<I>(items: &mut Vec<I>, at: usize) -> Option<Vec<I>> {
     let is_full = items.len() > NODE_MAX;
     is_full.then(|| items.split_off(if at == NODE_MAX { NODE_MAX } else { items.len() / 2 }))

@@ -1,4 +1,4 @@
-//! The last changes of stance, each with its cause and how long each step took: what status tells when it is asked why.
+//! The last changes of stance, each with its cause and how long each step took: what status shows of why.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -42,14 +42,14 @@ impl History {
         transition.steps.push(Step { what: what.to_owned(), took_us });
     }
 
-    /// The changes as status tells them, the newest first.
+    /// The changes as status shows them, the newest first.
     #[must_use]
-    pub fn told(&self, now: Instant) -> Vec<StanceChange> {
-        let tell = |(_, at, transition): &(u64, Instant, StanceChange)| {
+    pub fn transitions(&self, now: Instant) -> Vec<StanceChange> {
+        let shown = |(_, at, transition): &(u64, Instant, StanceChange)| {
             let age = now.saturating_duration_since(*at);
             StanceChange { age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX), ..transition.clone() }
         };
-        self.kept.iter().rev().map(tell).collect()
+        self.kept.iter().rev().map(shown).collect()
     }
 }
 
@@ -64,10 +64,10 @@ mod tests {
         let later = start + Duration::from_millis(5);
         history.begin(later, "192.0.2.53", Stance::Announce, Stance::Withdraw, "drained");
         history.step(first, "address added", Duration::from_micros(70));
-        let told = history.told(later);
-        assert_eq!((told[0].cause.as_str(), told[0].age_ms, told[0].steps.len()), ("drained", 0, 0));
-        assert_eq!((told[1].age_ms, told[1].from, told[1].to), (5, Stance::Withdraw, Stance::Announce));
-        assert_eq!(told[1].steps, [Step { what: "address added".to_owned(), took_us: 70 }]);
+        let shown = history.transitions(later);
+        assert_eq!((shown[0].cause.as_str(), shown[0].age_ms, shown[0].steps.len()), ("drained", 0, 0));
+        assert_eq!((shown[1].age_ms, shown[1].from, shown[1].to), (5, Stance::Withdraw, Stance::Announce));
+        assert_eq!(shown[1].steps, [Step { what: "address added".to_owned(), took_us: 70 }]);
     }
 
     #[test]
@@ -80,8 +80,11 @@ mod tests {
             history.step(numbers[1], "x", Duration::ZERO);
         }
         history.step(numbers[0], "too late", Duration::ZERO);
-        let told = history.told(now);
-        assert_eq!(told.len(), TRANSITIONS_MAX);
-        assert_eq!((told[TRANSITIONS_MAX - 1].cause.as_str(), told[TRANSITIONS_MAX - 1].steps.len()), ("1", STEPS_MAX));
+        let shown = history.transitions(now);
+        assert_eq!(shown.len(), TRANSITIONS_MAX);
+        assert_eq!(
+            (shown[TRANSITIONS_MAX - 1].cause.as_str(), shown[TRANSITIONS_MAX - 1].steps.len()),
+            ("1", STEPS_MAX)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The server over HTTP, for those who only look: `/metrics`, `/healthz`, `/readyz` and pages for people at `/` and `/zones`.
+//! The server over HTTP, for those who only look: `/metrics`, `/healthz`, `/readyz` and pages for people at `/` and
+//! `/zones`.
 //!
 //! ```text
 //!   client ──▶ at most CLIENTS_MAX, each for CLIENT_TIME_MAX ──▶ page ── Command ──▶ the daemon's loop
@@ -6,8 +7,8 @@
 //! ```
 //!
 //! Runs on the control plane's runtime and never touches what serves queries. Nothing can be changed from here. A
-//! connection carries one request and is closed, whatever happens, when its time is over; further clients wait a while and
-//! are told then that there are too many.
+//! connection carries one request and is closed, whatever happens, when its time is over; further clients wait a while
+//! and get the reply then that there are too many.
 
 use std::io;
 use std::net::SocketAddr;
@@ -39,11 +40,11 @@ pub const CLIENTS_MAX: usize = 32;
 pub const CLIENT_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long the daemon's loop may take to reply before it counts as dead.
 pub const REPLY_TIME_MAX: Duration = Duration::from_secs(2);
-/// The most clients that wait for a place; more stay in the kernel's queue.
+/// The most clients that wait for a permit; more stay in the kernel's queue.
 const WAITING_MAX: usize = 256;
-/// How long a client waits for a place.
+/// How long a client waits for a permit.
 const WAIT_MAX: Duration = Duration::from_secs(2);
-/// How long it may take to hear that there is none.
+/// How long it may take to refuse one.
 const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long to wait after the system had no descriptor for one more client.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -121,7 +122,7 @@ async fn metrics(State(source): State<Arc<Source>>) -> Response {
     let mut all: Vec<Reading> = match status {
         Ok(status) => readings::of(&status, &zones.unwrap_or_default().zones),
         Err(error) => {
-            tracing::warn!(error, "metrics are told without the status");
+            tracing::warn!(error, "metrics are shown without the status");
             Vec::new()
         }
     };
@@ -170,7 +171,7 @@ async fn finish(mut response: Response) -> Response {
     response
 }
 
-/// Clients that have a place.
+/// Clients that have a permit.
 struct Bounded {
     clients: mpsc::Receiver<(Timed, SocketAddr)>,
     address: SocketAddr,
@@ -193,11 +194,12 @@ impl axum::serve::Listener for Bounded {
     }
 }
 
-/// Accepts clients and hands those on for which there is a place; the others wait for one a while, in the order in which they came.
+/// Accepts clients and passes those on for which there is a permit; the others wait for one a while, in the order in
+/// which they came.
 async fn admit(listener: TcpListener, client_time: Duration, admitted: mpsc::Sender<(Timed, SocketAddr)>) {
-    let (places, rooms) = (Arc::new(Semaphore::new(CLIENTS_MAX)), Arc::new(Semaphore::new(WAITING_MAX)));
+    let (permits, waiting) = (Arc::new(Semaphore::new(CLIENTS_MAX)), Arc::new(Semaphore::new(WAITING_MAX)));
     loop {
-        let room = Arc::clone(&rooms).acquire_owned().await.expect("the semaphore is never closed");
+        let waits = Arc::clone(&waiting).acquire_owned().await.expect("the semaphore is never closed");
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -206,15 +208,15 @@ async fn admit(listener: TcpListener, client_time: Duration, admitted: mpsc::Sen
                 continue;
             }
         };
-        let (places, admitted) = (Arc::clone(&places), admitted.clone());
+        let (permits, admitted) = (Arc::clone(&permits), admitted.clone());
         tokio::spawn(async move {
-            match timeout(WAIT_MAX, places.acquire_owned()).await {
-                Ok(place) => {
-                    let place = place.expect("the semaphore is never closed");
-                    drop(room);
+            match timeout(WAIT_MAX, permits.acquire_owned()).await {
+                Ok(permit) => {
+                    let permit = permit.expect("the semaphore is never closed");
+                    drop(waits);
                     let end = Box::pin(sleep(client_time));
                     // Nobody takes it where the server ends.
-                    let _ = admitted.send((Timed { stream, end, _place: place }, address)).await;
+                    let _ = admitted.send((Timed { stream, end, _permit: permit }, address)).await;
                 }
                 Err(_) => refuse(stream).await,
             }
@@ -222,11 +224,12 @@ async fn admit(listener: TcpListener, client_time: Duration, admitted: mpsc::Sen
     }
 }
 
-/// Tells a client that there are too many. It is not waited for: it may be one of those who keep the places.
+/// Says to a client that there are too many. It is not waited for: it may be one of those who keep the permits.
 async fn refuse(mut stream: TcpStream) {
     let reply = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 10\r\n\
                  Connection: close\r\n\r\ntoo many HTTP clients; try again\n";
-    // One short text fits the buffer of a fresh socket. What was asked is read, so that closing does not reset what was said.
+    // One short text fits the buffer of a fresh socket. What was asked is read, so that closing does not reset what was
+    // said.
     if stream.write_all(reply.as_bytes()).await.is_ok() && stream.shutdown().await.is_ok() {
         let mut asked = [0; 4096];
         let _ =
@@ -235,11 +238,11 @@ async fn refuse(mut stream: TcpStream) {
     }
 }
 
-/// A client's stream, whose time is limited. Holds the client's place.
+/// A client's stream, whose time is limited. Holds the client's permit.
 struct Timed {
     stream: TcpStream,
     end: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Timed {

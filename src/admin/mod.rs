@@ -1,4 +1,4 @@
-//! The control socket: who may ask the server about itself, how, and in what words it replies.
+//! The control socket: who may ask the server about itself, how, and what it replies.
 //!
 //! A client connects to a Unix socket, writes one request a line and reads one JSON object a line:
 //!
@@ -133,7 +133,7 @@ pub enum Command {
     Readiness(oneshot::Sender<reply::Readiness>),
     /// Withdraw (`true`) or announce again (`false`).
     Drain(bool, oneshot::Sender<reply::Drained>),
-    /// End. Who asked has been told already: nobody may be left to tell afterwards.
+    /// End. Who asked has the reply already: nobody may be left to send one afterwards.
     Stop,
 }
 

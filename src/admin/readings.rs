@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::exposition::{Reading, Value};
 use super::reply::{Anycast, PathStatus, Prover, Route, Stance, Status, WorkerStatus, Zone, ZoneCounts};
 
-/// The most zones of which the serial is told: every one is a time series.
+/// The most zones of which the serial is shown: every one is a time series.
 pub(super) const ZONES_MAX: usize = 1000;
 
 /// What status says, besides the counters, which are read where they are; and the serials of `zones`.

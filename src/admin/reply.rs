@@ -41,8 +41,8 @@ pub struct Status {
     pub workers: usize,
     /// How many zones are served, and how many can't be.
     pub zone_counts: ZoneCounts,
-    /// Zone files with what is served of them, in order: all where there are at most [`ZONES_MAX`], else broken ones before
-    /// others. `zones` has all.
+    /// Zone files with what is served of them, in order: all where there are at most [`ZONES_MAX`], else broken ones
+    /// before others. `zones` has all.
     pub zones: Vec<Zone>,
     /// Whether the server is ready for queries.
     pub ready: Readiness,
@@ -67,7 +67,7 @@ pub struct ControlPlane {
     pub stalled_ms: u64,
 }
 
-/// The most zones that `status` tells one by one.
+/// The most zones that `status` shows one by one.
 pub const ZONES_MAX: usize = 100;
 /// The most zones of a [`ZonePage`].
 pub const PAGE_ZONES_MAX: usize = 500;
@@ -146,8 +146,8 @@ pub struct ZoneCounts {
 
 impl Readiness {
     /// Judges: a server is ready when it serves a zone, is not drained and, where it has anycast addresses, announces
-    /// at least one of them or would as soon as the kernel has done it. A zone that can't be served is told, and is no reason
-    /// to send the queries for all others elsewhere.
+    /// at least one of them or would as soon as the kernel has done it. A zone that can't be served is named, and is no
+    /// reason to send the queries for all others elsewhere.
     #[must_use]
     pub fn judge(zones: ZoneCounts, is_drained: bool, anycast: Option<&Anycast>) -> Self {
         let not = |reason: String| Self { is_ready: false, reason };
@@ -276,7 +276,7 @@ pub struct Route {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PathStatus {
-    /// No round has told yet.
+    /// There was no round yet.
     #[default]
     Unknown,
     /// Probes come through.
@@ -495,7 +495,7 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// The same as status tells it: without zones, which were told when it was.
+    /// The same as status shows it: without zones, which were in the reply to the reload itself.
     #[must_use]
     pub fn in_short(&self) -> Self {
         Self { zones: Vec::new(), notes: self.notes.clone(), ..*self }
@@ -561,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn zones_that_cannot_be_served_are_told_and_keep_nobody_from_the_others() {
+    fn zones_that_cannot_be_served_are_counted_and_keep_nobody_from_the_others() {
         let up = Anycast { addresses: vec![address(true, Stance::Announce)], ..Anycast::default() };
         for (served, anycast, is_ready) in
             [(3, None, true), (3, Some(&up), true), (0, None, false), (0, Some(&up), false)]

@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use super::reply::{Envelope, PAGE_ZONES_MAX, Stopping};
 use super::{Command, REQUEST_BYTES_MAX, Request, RequestError};
 
-/// The most clients at once; one more is told so and let go.
+/// The most clients at once; one more is refused.
 const CLIENTS_MAX: usize = 64;
-/// The most clients at once that are told that there are too many.
+/// The most clients at once to which it is said that there are too many.
 const REFUSALS_MAX: usize = 256;
 /// How long that may take.
 const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the control socket until the runtime ends. What clients ask goes to `commands`.
 pub async fn serve(listener: UnixListener, commands: mpsc::Sender<Command>) {
-    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+    let permits = Arc::new(Semaphore::new(CLIENTS_MAX));
     let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     loop {
         let stream = match listener.accept().await {
@@ -39,20 +39,20 @@ pub async fn serve(listener: UnixListener, commands: mpsc::Sender<Command>) {
             }
         };
         let commands = commands.clone();
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => {
+        match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => {
                 tokio::spawn(async move {
                     // A client that goes away or is too slow is no fault of ours.
-                    let _ = attend(stream, commands).await;
-                    drop(place);
+                    let _ = serve_client(stream, commands).await;
+                    drop(permit);
                 });
             }
             Err(_) => {
                 // Beyond that, closing says it.
-                if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
                     tokio::spawn(async move {
                         refuse(stream).await;
-                        drop(place);
+                        drop(permit);
                     });
                 }
             }
@@ -60,19 +60,19 @@ pub async fn serve(listener: UnixListener, commands: mpsc::Sender<Command>) {
     }
 }
 
-/// Tells a client that there are too many, and reads what it asks, since closing before would take the reply away.
+/// Says to a client that there are too many, and reads what it asks, since closing before would take the reply away.
 async fn refuse(mut stream: UnixStream) {
     let reply = line(&Envelope::<()>::from(Err("too many control clients; try again".to_owned())));
     if stream.write_all(&reply).await.is_ok() && stream.shutdown().await.is_ok() {
         let mut asked = [0; REQUEST_BYTES_MAX];
-        let heard = async { while stream.read(&mut asked).await.is_ok_and(|count| count > 0) {} };
-        // One that goes on asking or says nothing has heard it by then.
-        let _ = timeout(REFUSAL_TIME_MAX, heard).await;
+        let reading = async { while stream.read(&mut asked).await.is_ok_and(|count| count > 0) {} };
+        // One that goes on asking or says nothing has the reply by then.
+        let _ = timeout(REFUSAL_TIME_MAX, reading).await;
     }
 }
 
 /// Serves one client, one request after the other.
-async fn attend(stream: UnixStream, commands: mpsc::Sender<Command>) -> io::Result<()> {
+async fn serve_client(stream: UnixStream, commands: mpsc::Sender<Command>) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut request = Vec::new();
@@ -99,10 +99,10 @@ async fn attend(stream: UnixStream, commands: mpsc::Sender<Command>) -> io::Resu
                 write(&mut writer, &Envelope::from(drained)).await?;
             }
             Ok(Request::Stop) => {
-                let told = write(&mut writer, &Envelope::from(Ok(Stopping { pid: std::process::id() }))).await;
+                let written = write(&mut writer, &Envelope::from(Ok(Stopping { pid: std::process::id() }))).await;
                 // Nobody takes it where the end was asked for already; and it counts though the client went away.
                 let _ = commands.send(Command::Stop).await;
-                told?;
+                written?;
                 // Held open until the process ends: that is how the client learns that all is closed.
                 std::future::pending::<()>().await;
             }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_client_too_many_is_told_so_and_room_is_made_again() {
+    async fn one_client_too_many_is_refused_until_another_goes() {
         let (_folder, path) = served().await;
         let mut clients = Vec::new();
         for _ in 0..CLIENTS_MAX {

@@ -1,7 +1,7 @@
 //! The control socket's file: taken over from the dead, never from the living, removed at the end.
 //!
-//! A lock beside it decides who owns it. The kernel lets go of a lock when its holder ends, so that a socket left behind
-//! by a crash is told from one that is in use. The lock file itself stays; see [`FileLock`].
+//! A lock beside it decides who owns it. The kernel lets go of a lock when its holder ends, so that a socket left
+//! behind by a crash is known from one that is in use. The lock file itself stays; see [`FileLock`].
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -134,8 +134,8 @@ fn make_folder(path: &Path) -> Result<(), ControlError> {
     if is_foreign(folder) { Err(ControlError::Foreign(folder.to_owned())) } else { Ok(()) }
 }
 
-/// Whether a folder stands in one where anybody may make one, such as `/tmp`, and is not the calling user's or root's; or is one
-/// that we would have made, and open to others. Whoever asks there may be answered by anybody.
+/// Whether a folder stands in one where anybody may make one, such as `/tmp`, and is not the calling user's or root's;
+/// or is one that we would have made, and open to others. Whoever asks there may be answered by anybody.
 pub(super) fn is_foreign(folder: &Path) -> bool {
     const OTHERS_WRITE: u32 = 0o002;
     const GROUP_OR_OTHERS_WRITE: u32 = 0o022;

@@ -25,14 +25,15 @@ use crate::load::{Change, Loader, Report, Scope, ZoneReport};
 use crate::serve;
 use crate::sys::{memory, sched};
 
-/// How many steps of niceness the thread, and who reads zones for it, stand back behind those that answer: in a flood of queries
-/// that would take a whole CPU, workers have nine tenths of it, and a reload takes ten times as long, but ends.
+/// How many steps of niceness the thread, and who reads zones for it, stand back behind those that answer: in a flood
+/// of queries that would take a whole CPU, workers have nine tenths of it, and a reload takes ten times as long, but
+/// ends.
 const STEPS_BACK: u8 = 10;
-/// How long it rests after each huge page, which keeps the CPU from workers for half a millisecond: so one answer in two
-/// hundred may have to wait.
+/// How long it rests after each huge page, which keeps the CPU from workers for half a millisecond: so one answer in
+/// two hundred may have to wait.
 const PAGE_REST: Duration = Duration::from_millis(100);
-/// From so many records on that were read or freed, memory is given back and put into huge pages: that costs what the process holds,
-/// and not what a reload has changed.
+/// From so many records on that were read or freed, memory is given back and put into huge pages: that costs what the
+/// process holds, and not what a reload has changed.
 const SETTLE_RECORDS_MIN: usize = 10_000;
 /// The most reloads that wait; one more is refused.
 const JOBS_MAX: usize = 64;
@@ -260,12 +261,12 @@ fn log(outcome: &Outcome) {
         tracing::warn!("zone {}: {} is gone, and the zone is no longer served", zone.name, zone.file);
     }
     for zone in reload.zones.iter().filter(|zone| matches!(zone.change.as_str(), "kept" | "refused")).take(LOGGED_MAX) {
-        let fate = if zone.change == "kept" {
+        let outcome = if zone.change == "kept" {
             "has errors; the old zone is served on"
         } else {
             "has errors and is answered with SERVFAIL"
         };
-        tracing::error!("zone {}: {} {fate}\n{}", zone.name, zone.file, zone.faults.trim_end());
+        tracing::error!("zone {}: {} {outcome}\n{}", zone.name, zone.file, zone.faults.trim_end());
     }
     for note in &reload.notes {
         tracing::warn!("{note}");

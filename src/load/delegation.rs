@@ -1,7 +1,7 @@
 //! Parents and children that are both served: whether what the parent says of the child is true of it.
 //!
-//! That hangs on two sources, so it is looked at anew whenever either of them was read, and said in the parent's record. Only the
-//! zones that changed, their parents and their children are looked at.
+//! That hangs on two sources, so it is looked at anew whenever either of them was read, and said in the parent's
+//! record. Only the zones that changed, their parents and their children are looked at.
 
 use std::collections::HashSet;
 use std::sync::Arc;

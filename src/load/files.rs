@@ -1,7 +1,8 @@
 //! Files on disk as the zone reader takes them, each remembered as it was when it was read.
 //!
 //! Regular files only, and those that another file includes only from the folder of the zone's own file and below, or
-//! from below the folders that the configuration names: who writes a zone file need not be somebody who may read the host.
+//! from below the folders that the configuration names: who writes a zone file need not be somebody who may read the
+//! host.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -16,12 +17,13 @@ use crate::zonefile::Files;
 /// The most octets of a file whose length the file system does not say. Such files may have no end at all.
 pub const UNSIZED_BYTES_MAX: u64 = 64 << 20;
 /// How long a file must have been at rest before it was read for its stamp to be trusted: two writes within one tick
-/// of the file system's clock can't be told apart, and network file systems tick in seconds.
+/// of the file system's clock can't be distinguished, and network file systems tick in seconds.
 const REST_MIN: Duration = Duration::from_secs(2);
-/// The most octets that are read in one call: a kernel that does not interrupt itself lets nobody else on the CPU meanwhile.
+/// The most octets that are read in one call: a kernel that does not interrupt itself lets nobody else on the CPU
+/// meanwhile.
 const PIECE_BYTES_MAX: u64 = 128 << 10;
 
-/// What tells one state of a file from another without reading it.
+/// What distinguishes one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Octets.
@@ -139,10 +141,10 @@ impl Inclusion<'_> {
         let folder = self.zone_file.parent().filter(|folder| !folder.as_os_str().is_empty());
         let roots =
             [folder.unwrap_or(Path::new("."))].into_iter().chain(self.include_dirs.iter().map(PathBuf::as_path));
-        let place = path.ancestors().find_map(|above| fs::canonicalize(above).ok()).unwrap_or_default();
-        let is_inside = roots.filter_map(|root| fs::canonicalize(root).ok()).any(|root| place.starts_with(root));
+        let real = path.ancestors().find_map(|above| fs::canonicalize(above).ok()).unwrap_or_default();
+        let is_inside = roots.filter_map(|root| fs::canonicalize(root).ok()).any(|root| real.starts_with(root));
         let is_there = |opened: &Metadata| {
-            fs::metadata(&place).is_ok_and(|now| (now.dev(), now.ino()) == (opened.dev(), opened.ino()))
+            fs::metadata(&real).is_ok_and(|now| (now.dev(), now.ino()) == (opened.dev(), opened.ino()))
         };
         if is_inside && opened.is_none_or(is_there) { Ok(()) } else { Err(FileError::Outside) }
     }
@@ -174,15 +176,16 @@ fn read(
     bytes_max: u64,
     judge: impl Fn(&Metadata) -> Result<(), FileError>,
 ) -> Result<(Stamp, Vec<u8>), FileError> {
-    // Some devices do something when they are opened: so what is none is found before, and again where it was exchanged.
+    // Some devices do something when they are opened: so what is none is found before, and again where it was
+    // exchanged.
     check_kind(fs::metadata(path).map_err(file_error)?.file_type())?;
     let file =
         OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(file_error)?;
     let metadata = file.metadata()?;
     check_kind(metadata.file_type())?;
     judge(&metadata)?;
-    // What is appended meanwhile is left for the next reload, so that the stamp is that of these octets; and the end need
-    // not be looked for. Some file systems do not say how long a file is.
+    // What is appended meanwhile is left for the next reload, so that the stamp is that of these octets; and the end
+    // need not be looked for. Some file systems do not say how long a file is.
     let (length, is_sized) = (metadata.len(), metadata.len() > 0);
     let max = if is_sized { bytes_max } else { bytes_max.min(UNSIZED_BYTES_MAX) };
     if length > max {

@@ -104,8 +104,8 @@ impl Lister {
         Ok(listing)
     }
 
-    /// Finds where the zone of one name comes from, without listing the folder: there, it is looked for under the file names that
-    /// are `known`, and then under the plain one.
+    /// Finds where the zone of one name comes from, without listing the folder: there, it is looked for under the file
+    /// names that are `known`, and then under the plain one.
     ///
     /// # Errors
     /// [`ListError`] where the folder can't be read.
@@ -122,7 +122,8 @@ impl Lister {
         let known = known.filter(|path| path.parent() == Some(folder)).map(Path::to_owned);
         let (named_count, plain) = (found.len(), plain_file_name(name).map(|file| folder.join(file)));
         for (path, is_plain) in known.map(|path| (path, false)).chain(plain.map(|path| (path, true))) {
-            // The plain name may be another spelling of a file that is found already, where the file system takes them for one.
+            // The plain name may be another spelling of a file that is found already, where the file system takes them
+            // for one.
             let is_found = is_plain && found.len() > named_count;
             if is_found || !is_zone_file(&path).map_err(failed)? || self.is_named(&path) {
                 continue;

@@ -1,8 +1,9 @@
-//! How much memory there is for zones that are yet to be read, asked for before they are: a process that has none left is
-//! ended by itself or by the kernel, and takes along what it served.
+//! How much memory there is for zones that are yet to be read, asked for before they are: a process that has none left
+//! is ended by itself or by the kernel, and takes along what it served.
 //!
-//! An estimate of what a file will take stands against what the limits of the process, its memory cgroup and the host leave.
-//! Refuses to know what is in the files. Reads below a folder that stands for `/`, so that tests bring their own.
+//! An estimate of what a file will take stands against what the limits of the process, its memory cgroup and the host
+//! leave. Refuses to know what is in the files. Reads below a folder that stands for `/`, so that tests bring their
+//! own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use std::thread;
 const QUARTERS_PER_OCTET: u64 = 13;
 /// What any zone takes besides.
 const ZONE_BYTES: u64 = 8 << 10;
-/// What is left to everything else by zones that take more than [`SMALL_BYTES`]; those that take less leave half of what there is.
+/// What is left to everything else by zones that take more than [`SMALL_BYTES`]; those that take less leave half of
+/// what there is.
 const MARGIN_BYTES: u64 = 32 << 20;
 const SMALL_BYTES: u64 = 1 << 20;
 /// The address space that the allocator sets aside for each CPU.

@@ -1,8 +1,8 @@
 //! Configuration → where zones come from → the registry of zones, at the start and at every reload.
 //!
 //! Owns what is loaded now and what each zone was read from. A reload is all or nothing for each zone: a file with
-//! errors leaves the zone as it was. Files that did not change are not read again, and a reload of one zone looks at the
-//! sources of that zone alone. Knows nothing of who serves.
+//! errors leaves the zone as it was. Files that did not change are not read again, and a reload of one zone looks at
+//! the sources of that zone alone. Knows nothing of who serves.
 
 mod delegation;
 pub mod files;
@@ -42,7 +42,7 @@ pub struct Loader {
     /// What says where zones come from, as it was asked last.
     lister: Option<Lister>,
     /// What files might include and take when all were looked at last: where that changes, all are read again.
-    grounds: (Vec<PathBuf>, Limits),
+    conditions: (Vec<PathBuf>, Limits),
 }
 
 /// Which zones a reload is about.
@@ -90,8 +90,8 @@ fn some_of(names: &[SharedName]) -> String {
 impl Loader {
     /// Starts with nothing. `seed` is shared by all zones; `style` is how faults are shown.
     pub fn new(seed: Seed, style: Style) -> Self {
-        let (registry, grounds) = (Registry::new(seed), Default::default());
-        Self { seed, style, is_strict: false, registry, lister: None, grounds }
+        let (registry, conditions) = (Registry::new(seed), Default::default());
+        Self { seed, style, is_strict: false, registry, lister: None, conditions }
     }
 
     /// Takes warnings for errors from now on.
@@ -104,10 +104,11 @@ impl Loader {
         &self.registry
     }
 
-    /// Looks at the files and reads what must be read. Zones may go as far as `sources` allow, or however many `is_forced`.
+    /// Looks at the files and reads what must be read. Zones may go as far as `sources` allow, or however many
+    /// `is_forced`.
     ///
-    /// Cost for one zone: what its own files cost, however many other zones there are. Only where no file of the name is known, the
-    /// folder is listed.
+    /// Cost for one zone: what its own files cost, however many other zones there are. Only where no file of the name
+    /// is known, the folder is listed.
     ///
     /// # Errors
     /// [`ReloadError`]; then nothing has changed. Faults in zone files are no errors here, but part of the report.
@@ -115,9 +116,9 @@ impl Loader {
         // At a reload of all, where named files really are is looked up again too.
         let lister = self.lister.take().filter(|lister| scope != Scope::All && lister.is_of(sources));
         let lister = self.lister.insert(lister.unwrap_or_else(|| Lister::new(sources)));
-        let grounds = (sources.include_dirs.clone(), sources.limits);
+        let conditions = (sources.include_dirs.clone(), sources.limits);
         let plan = match scope {
-            Scope::All => plan_all(&self.registry, lister, grounds == self.grounds)?,
+            Scope::All => plan_all(&self.registry, lister, conditions == self.conditions)?,
             Scope::Zone(name) => plan_one(&self.registry, lister, name)?,
         };
         let means = Means { seed: self.seed, style: self.style, is_strict: self.is_strict, sources };
@@ -139,7 +140,7 @@ impl Loader {
         let report = report(&next, plan, scope);
         self.registry = next;
         if scope == Scope::All {
-            self.grounds = grounds;
+            self.conditions = conditions;
         }
         Ok(report)
     }

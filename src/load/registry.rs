@@ -1,7 +1,7 @@
 //! The registry of zones: each name with where its zone comes from, what is served of it and what is wrong with it.
 //!
-//! Persistent: a copy costs a few pointers, and to change one zone of a copy costs what that zone costs. So a reload works on a
-//! copy that becomes the registry when all is well, and whoever shows zones reads a copy of their own.
+//! Persistent: a copy costs a few pointers, and to change one zone of a copy costs what that zone costs. So a reload
+//! works on a copy that becomes the registry when all is well, and whoever shows zones reads a copy of their own.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -55,8 +55,8 @@ pub enum ZoneState {
     Refused,
 }
 
-/// One source of a zone, and what became of it. A name has one source; where it has more, they are refused but for the one that
-/// was served before.
+/// One source of a zone, and what became of it. A name has one source; where it has more, they are refused but for the
+/// one that was served before.
 #[derive(Clone, Debug)]
 pub struct ZoneRecord {
     /// The zone's name: what the configuration says, or the file's own.
@@ -113,12 +113,12 @@ impl ZoneRecord {
         !matches!(self.state, ZoneState::Served(_))
     }
 
-    /// Its place in the order of names, sources of one name behind each other.
+    /// Its position in the order of names, sources of one name behind each other.
     fn cmp_by_name(&self, name: NameRef<'_>, source: &Source) -> Ordering {
         self.listed_name.as_ref().cmp(&name).then_with(|| self.source.cmp(source))
     }
 
-    /// Its place in the order of sources, which is that of [`Registry::iter`], beside another's name and source.
+    /// Its position in the order of sources, which is that of [`Registry::iter`], beside another's name and source.
     pub fn cmp_by_source(&self, name: NameRef<'_>, source: &Source) -> Ordering {
         self.source.cmp(source).then_with(|| self.listed_name.as_ref().cmp(&name))
     }
@@ -204,7 +204,8 @@ impl Registry {
         self.starting_at(name, Ordering::Less).take_while(move |record| record.listed_name.as_ref().is_below(name))
     }
 
-    /// The records from the first that is not before a name; `of_name` says where those of the name itself count as being.
+    /// The records from the first that is not before a name; `of_name` says where those of the name itself count as
+    /// being.
     fn starting_at(&self, name: NameRef<'_>, of_name: Ordering) -> impl Iterator<Item = &Arc<ZoneRecord>> {
         let found = self.by_name.search(|record| record.listed_name.as_ref().cmp(&name).then(of_name));
         self.by_name.iter_from(found.unwrap_or_else(|index| index))
@@ -216,7 +217,7 @@ impl Registry {
         self.by_name.get(index)
     }
 
-    /// Puts a record in, in the place of one of the same name and source. Whether other sources have the name too.
+    /// Puts a record in, instead of one of the same name and source. Whether other sources have the name too.
     pub(super) fn put(&mut self, record: Arc<ZoneRecord>) -> bool {
         let (name, source) = (record.listed_name.clone(), record.source.clone());
         let (name, is_broken) = (name.as_ref(), record.is_broken());

@@ -1,7 +1,7 @@
 //! The threads that read zones: as many as there are CPUs, shared by all files that are read at once.
 //!
-//! Whoever works is one of them; work in parts takes those that are idle for as long as it lasts. So many small zones are read
-//! side by side, and a big one that is left over gets all threads.
+//! Whoever works is one of them; work in parts takes those that are idle for as long as it lasts. So many small zones
+//! are read side by side, and a big one that is left over gets all threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

@@ -67,7 +67,7 @@ fn full_status() -> Status {
             workers: vec![worker],
             tcp_threads: vec![reply::TcpThread { thread: 0, state: reply::ThreadState::Moving, repairs: 3 }],
             zone_faults: vec![],
-            transitions: history.told(now),
+            transitions: history.transitions(now),
             ..Anycast::default()
         }),
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
@@ -89,7 +89,7 @@ async fn served(client_time: Duration) -> (SocketAddr, mpsc::Receiver<Command>) 
 }
 
 /// Answers commands as a server would.
-fn attend(mut commands: mpsc::Receiver<Command>, readiness: Readiness) {
+fn serve_commands(mut commands: mpsc::Receiver<Command>, readiness: Readiness) {
     tokio::spawn(async move {
         while let Some(command) = commands.recv().await {
             match command {
@@ -135,7 +135,7 @@ fn parse_metrics(text: &str) -> (Pairs<String>, Pairs<f64>) {
         let (name, help) = line.strip_prefix("# HELP ").expect(line).split_once(' ').expect(line);
         assert!(help.len() > 5 && help.ends_with('.') && !help.ends_with(".."), "{line}");
         assert!(name.chars().all(|character| character.is_ascii_lowercase() || character == '_'), "{name}");
-        assert!(families.iter().all(|(known, _)| known != name), "{name} is told twice");
+        assert!(families.iter().all(|(known, _)| known != name), "{name} appears twice");
         let kind = lines.next().and_then(|line| line.strip_prefix(&format!("# TYPE {name} "))).expect(name);
         let suffix = match kind {
             "counter" => "_total",
@@ -158,7 +158,7 @@ fn parse_metrics(text: &str) -> (Pairs<String>, Pairs<f64>) {
         families.push((format!("{name}{suffix}"), kind.to_owned()));
     }
     for (index, (number, _)) in numbers.iter().enumerate() {
-        assert!(numbers[..index].iter().all(|(other, _)| other != number), "{number} is told twice");
+        assert!(numbers[..index].iter().all(|(other, _)| other != number), "{number} appears twice");
     }
     (families, numbers)
 }
@@ -166,7 +166,7 @@ fn parse_metrics(text: &str) -> (Pairs<String>, Pairs<f64>) {
 #[tokio::test]
 async fn metrics_are_well_formed_and_hold_every_family_that_is_described() {
     let (address, commands) = served(CLIENT_TIME_MAX).await;
-    attend(commands, ready());
+    serve_commands(commands, ready());
     let (head, body) = get(address, "/metrics").await;
     assert!(
         head.starts_with("http/1.1 200 ") && head.contains("application/openmetrics-text; version=1.0.0"),
@@ -204,7 +204,7 @@ async fn metrics_are_well_formed_and_hold_every_family_that_is_described() {
 #[tokio::test]
 async fn labels_are_those_that_are_described() {
     let (address, commands) = served(CLIENT_TIME_MAX).await;
-    attend(commands, ready());
+    serve_commands(commands, ready());
     let (_, numbers) = parse_metrics(&get(address, "/metrics").await.1);
     for (number, _) in numbers {
         let (name, labels) = number.split_once('{').unwrap_or((&number, ""));
@@ -218,7 +218,7 @@ async fn labels_are_those_that_are_described() {
 #[tokio::test]
 async fn health_is_a_reply_of_the_control_plane() {
     let (address, commands) = served(CLIENT_TIME_MAX).await;
-    attend(commands, Readiness { is_ready: false, reason: "no zone is served".to_owned() });
+    serve_commands(commands, Readiness { is_ready: false, reason: "no zone is served".to_owned() });
     let (head, body) = get(address, "/healthz").await;
     assert!(head.starts_with("http/1.1 200 "), "{head}");
     assert_eq!(body, "ok\n");
@@ -253,7 +253,7 @@ async fn readiness_is_told_with_its_reason() {
         (Readiness { is_ready: false, reason: "drained".to_owned() }, "503", "not ready: drained\n"),
     ] {
         let (address, commands) = served(CLIENT_TIME_MAX).await;
-        attend(commands, readiness);
+        serve_commands(commands, readiness);
         let (head, body) = get(address, "/readyz").await;
         assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
         assert_eq!(body, text);
@@ -263,7 +263,7 @@ async fn readiness_is_told_with_its_reason() {
 #[tokio::test]
 async fn the_page_shows_everything_and_nothing_becomes_markup() {
     let (address, commands) = served(CLIENT_TIME_MAX).await;
-    attend(commands, ready());
+    serve_commands(commands, ready());
     let (head, body) = get(address, "/").await;
     for part in ["http/1.1 200 ", "text/html", "connection: close", "default-src 'none'", "no-store"] {
         assert!(head.contains(part), "{part}: {head}");
@@ -285,7 +285,7 @@ async fn the_page_shows_everything_and_nothing_becomes_markup() {
 #[tokio::test]
 async fn other_paths_and_methods_are_refused() {
     let (address, commands) = served(CLIENT_TIME_MAX).await;
-    attend(commands, ready());
+    serve_commands(commands, ready());
     let (head, body) = get(address, "/nothing").await;
     assert!(head.starts_with("http/1.1 404 ") && body.contains("/metrics"), "{head} {body}");
     let (head, _) = ask(address, "POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
@@ -297,7 +297,7 @@ async fn other_paths_and_methods_are_refused() {
 #[tokio::test]
 async fn silent_clients_are_let_go_and_leave_their_places_to_others() {
     let (address, commands) = served(Duration::from_secs(1)).await;
-    attend(commands, ready());
+    serve_commands(commands, ready());
     let mut silent = Vec::new();
     for _ in 0..CLIENTS_MAX {
         let mut stream = TcpStream::connect(address).await.expect("connects");
@@ -318,12 +318,12 @@ async fn silent_clients_are_let_go_and_leave_their_places_to_others() {
 #[tokio::test]
 async fn surplus_clients_are_answered_and_those_behind_them_too() {
     let (address, commands) = served(CLIENT_TIME_MAX).await;
-    attend(commands, ready());
+    serve_commands(commands, ready());
     let mut silent = Vec::new();
     for _ in 0..CLIENTS_MAX {
         silent.push(TcpStream::connect(address).await.expect("connects"));
     }
-    // More of them than may wait at once, who ask before they are told.
+    // More of them than may wait at once, who ask before they are refused.
     let asking = (0..WAITING_MAX + 20).map(|_| tokio::spawn(get(address, "/healthz")));
     let mut counts = std::collections::BTreeMap::new();
     for asked in asking.collect::<Vec<_>>() {

@@ -238,7 +238,7 @@ mod tests {
             now += Duration::from_millis(50);
             runner.round(now, &[Observation { proven: 1, is_judged: true, ..Observation::default() }]);
             let stance = published.statuses.load()[0].stance;
-            let changes = published.history.load().told(Instant::now());
+            let changes = published.history.load().transitions(Instant::now());
             (stance, changes.first().map(|change| change.steps.len()))
         };
         assert_eq!(round(&[]), (Stance::Announce, Some(0)), "each knows");

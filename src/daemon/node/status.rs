@@ -42,7 +42,7 @@ impl Node {
             zone_faults: report.zones.iter().map(|fault| zone_fault_status(now, fault)).collect(),
             prover: prover_status(&report),
             route: route_status(&self.announcers.counters()),
-            transitions: self.published.history.load().told(Instant::now()),
+            transitions: self.published.history.load().transitions(Instant::now()),
         }
     }
 

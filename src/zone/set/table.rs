@@ -1,12 +1,13 @@
-//! Apexes by the hash of their name: a tree of small tables with open addressing, of which versions share what is equal.
+//! Apexes by the hash of their name: a tree of small tables with open addressing, of which versions share what is
+//! equal.
 //!
 //! ```text
 //!   ≤ 256 apexes:  leaf: │ slot │ slot │ …           where the low bits of the hash say, or behind
 //!   more:          branch of 64, by the next six high bits ──▶ leaf, or branch …
 //! ```
 //!
-//! Half of a leaf's slots at least are free, so that a search ends. What a search reads is one slot most often, and the zone
-//! itself: where there are very many zones, neither is in the caches, but the branches are.
+//! Half of a leaf's slots at least are free, so that a search ends. What a search reads is one slot most often, and the
+//! zone itself: where there are very many zones, neither is in the caches, but the branches are.
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl Table {
     fn leaf(apexes: &[Apex]) -> Self {
         let mut slots = vec![None; (2 * apexes.len()).next_power_of_two()];
         for apex in apexes {
-            let at = place(&slots, apex.hash, apex.name().as_bytes());
+            let at = slot_of(&slots, apex.hash, apex.name().as_bytes());
             slots[at] = Some(apex.clone());
         }
         Self::Leaf(slots.into())
@@ -76,7 +77,7 @@ impl Table {
     #[inline]
     pub(super) fn get(&self, hash: NameHash, octets: &[u8]) -> Option<&Apex> {
         let slots = self.slots(hash);
-        slots[place(slots, hash, octets)].as_ref()
+        slots[slot_of(slots, hash, octets)].as_ref()
     }
 
     /// The only apex of a table that has one.
@@ -91,11 +92,11 @@ impl Table {
     /// The same to be changed, in a path of its own.
     pub(super) fn get_mut(&mut self, hash: NameHash, octets: &[u8]) -> Option<&mut Apex> {
         let slots = self.slots_mut(hash);
-        let at = place(slots, hash, octets);
+        let at = slot_of(slots, hash, octets);
         Arc::make_mut(slots)[at].as_mut()
     }
 
-    /// Puts an apex in, in the place of one of the same name.
+    /// Puts an apex in, instead of one of the same name.
     pub(super) fn put(&mut self, apex: Apex) {
         let (mut table, mut depth) = (self, 0);
         while let Self::Branch(children) = table {
@@ -103,7 +104,7 @@ impl Table {
             depth += 1;
         }
         let Self::Leaf(slots) = table else { return };
-        let at = place(slots, apex.hash, apex.name().as_bytes());
+        let at = slot_of(slots, apex.hash, apex.name().as_bytes());
         let count = slots.iter().flatten().count();
         if slots[at].is_some() || 2 * (count + 1) <= slots.len() {
             Arc::make_mut(slots)[at] = Some(apex);
@@ -124,7 +125,7 @@ impl Table {
     /// Takes the apex of that name out. A branch stays one, however few apexes are left below it.
     pub(super) fn remove(&mut self, hash: NameHash, octets: &[u8]) {
         let slots = self.slots_mut(hash);
-        let gone = place(slots, hash, octets);
+        let gone = slot_of(slots, hash, octets);
         if slots[gone].is_some() {
             let is_left = |(at, slot): (usize, &Slot)| slot.clone().filter(|_| at != gone);
             let left: Vec<Apex> = slots.iter().enumerate().filter_map(is_left).collect();
@@ -154,7 +155,7 @@ fn child_index(hash: NameHash, depth: u32) -> usize {
 
 /// The slot in a leaf where the apex of that name is, or would be.
 #[inline]
-fn place(slots: &[Slot], hash: NameHash, octets: &[u8]) -> usize {
+fn slot_of(slots: &[Slot], hash: NameHash, octets: &[u8]) -> usize {
     let last = slots.len() - 1;
     let mut at = hash.0 as usize & last;
     while let Some(apex) = &slots[at] {
