@@ -134,8 +134,9 @@ mod tests {
             now: Duration::ZERO,
         };
         // Every fifth is a response.
-        let query =
-            |id: u8| [&[0, id, if id % 5 == 0 { 0x80 } else { 0 }, 0, 0, 1], &[0; 6][..], &[0, 0, 1, 0, 1]].concat();
+        let query = |id: u8| {
+            [&[0, id, if id.is_multiple_of(5) { 0x80 } else { 0 }, 0, 0, 1], &[0; 6][..], &[0, 0, 1, 0, 1]].concat()
+        };
         let queries: Vec<Vec<u8>> = (0..3 * GROUP as u8 - 1).map(query).collect();
         let mut ahead = ReadAhead::new(&snapshot, queries.iter().map(Vec::as_slice));
         for (id, query) in queries.iter().enumerate() {
