@@ -5,6 +5,8 @@
 //! Needs root and the programs of `tests/needs.sh`. Sites are built one after the other.
 
 mod common;
+#[path = "anycast/host_changes.rs"]
+mod host_changes;
 #[path = "anycast/operator.rs"]
 mod operator;
 #[path = "anycast/path.rs"]
@@ -23,5 +25,3 @@ mod start;
 mod streams;
 #[path = "anycast/threads.rs"]
 mod threads;
-#[path = "anycast/unrest.rs"]
-mod unrest;

@@ -1,8 +1,8 @@
 //! The route against a real kernel, each test in a network namespace of its own: what is announced, what takes it away,
 //! and what stays. Needs root; without it every test says that it is skipped.
 
-#[path = "route/ground.rs"]
-mod ground;
+#[path = "route/fixture.rs"]
+mod fixture;
 #[path = "route/many.rs"]
 mod many;
 #[path = "route/notrack.rs"]
@@ -21,14 +21,14 @@ use fated::health::{SOURCE_V4, SOURCE_V6};
 use fated::policy::Stance;
 use socket2::{Domain, Socket, Type};
 
-use ground::{Node, PATIENCE, Process, in_namespace, ip, local_routes, settings, stands, try_ip, until};
+use fixture::{Node, PATIENCE, Process, in_namespace, ip, local_routes, settings, stands, try_ip, until};
 
 const V4: &str = "192.0.2.53/32";
 const V6: &str = "2001:db8::53/128";
 
 #[test]
 fn child_that_announces() {
-    ground::child();
+    fixture::child();
 }
 
 #[test]

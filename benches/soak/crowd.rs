@@ -42,7 +42,7 @@ const FLOOD_RATE: usize = 8000;
 /// How many queries are sent at once, so that queues build up.
 const BURST: usize = 200;
 
-/// A thread that presses until it is told to end.
+/// A thread that presses until it is asked to end.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     is_over: Arc<AtomicBool>,

@@ -377,6 +377,6 @@ fn reload_broken(node: &Node, serial: u32) -> bool {
     assert_eq!(node.number, NodeNumber::FIRST, "only node1 is meant to suffer");
     let text = zone_text(serial).replacen("ns A 192.0.2.53", "ns A 192.0.2.530\n@@ \"", 1);
     write_zone(&node.folder, &text);
-    let told = run::ask::<Reload>(node, &Request::Reload(admin::Reload::default()));
-    told.is_some_and(|reload| reload.kept == 1) && run::zone_is(node, State::Kept, 0)
+    let reply = run::ask::<Reload>(node, &Request::Reload(admin::Reload::default()));
+    reply.is_some_and(|reload| reload.kept == 1) && run::zone_is(node, State::Kept, 0)
 }

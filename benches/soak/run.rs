@@ -45,7 +45,7 @@ const HELD_DOWN: &str = "well again, but held down";
 /// Asks a node over its control socket; `None` where there is no good answer.
 pub(crate) fn ask<T: DeserializeOwned>(node: &Node, request: &Request) -> Option<T> {
     let mut client = Client::connect(&node.folder.join("control.sock")).ok()?;
-    client.ask::<T>(request).ok().map(|(_, told)| told)
+    client.ask::<T>(request).ok().map(|(_, reply)| reply)
 }
 
 /// Waits until the zone is in this state and, unless 0 is given, has this serial.

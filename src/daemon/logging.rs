@@ -155,7 +155,7 @@ struct Counts {
 impl Counts {
     fn start(repeats: Arc<Repeats>) -> Self {
         let shared = Arc::clone(&repeats);
-        let thread = thread::Builder::new().name("log-counts".into()).spawn(move || tell_counts(&shared)).ok();
+        let thread = thread::Builder::new().name("log-counts".into()).spawn(move || log_counts(&shared)).ok();
         Self { repeats, thread }
     }
 }
@@ -167,13 +167,13 @@ impl Drop for Counts {
         match self.thread.take() {
             // A panic there was logged by the panic hook.
             Some(thread) => drop(thread.join()),
-            None => tell_counts(&self.repeats),
+            None => log_counts(&self.repeats),
         }
     }
 }
 
 /// Logs each window's counts when it ends, until the end.
-fn tell_counts(repeats: &Repeats) {
+fn log_counts(repeats: &Repeats) {
     let mut state = repeats.state.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let now = (!state.is_ending).then(|| repeats.origin.elapsed());

@@ -286,7 +286,7 @@ fn load(
     output: &NonBlocking,
 ) -> Result<Loader, DaemonError> {
     let report = read_zones(&mut loader, zones)?;
-    tell_faults(&report, output);
+    show_faults(&report, output);
     settle_memory();
     match (report.broken().count(), report.zones.len()) {
         (0, _) => {}
@@ -323,7 +323,7 @@ pub fn read_zones(loader: &mut Loader, zones: &Arc<ZoneSources>) -> Result<Repor
 }
 
 /// Writes the faults of zone files as they are, for people: they have lines of their own.
-fn tell_faults(report: &Report, output: &NonBlocking) {
+fn show_faults(report: &Report, output: &NonBlocking) {
     /// The most zone files whose faults are shown at the start.
     const FILES_MAX: usize = 50;
     let mut faulty: Vec<&ZoneReport> = report.zones.iter().filter(|zone| !zone.faults.is_empty()).collect();

@@ -215,7 +215,7 @@ mod tests {
         let mut tcp_watch = TcpWatch::new(&fake, ms(1000), ms(50));
         run(&mut tcp_watch, &fake, 0..10_000);
         assert_eq!(fake.state().replaced, [0; 0]);
-        // The worst moment: just behind a ring that it has still heard.
+        // The worst moment: just after a wake-up that it still answered.
         fake.state().tcp_watch[1] = true;
         run(&mut tcp_watch, &fake, 10_000..11_250);
         assert_eq!(fake.state().replaced, [0; 0]);

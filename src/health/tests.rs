@@ -512,19 +512,19 @@ fn a_zone_that_fails_once_is_asked_again_on_the_same_worker() {
 
 #[test]
 fn a_serial_may_be_that_of_the_question_or_of_the_reply_but_no_other() {
-    for (told, is_right) in [(6, false), (7, true), (8, true), (9, true), (10, false)] {
+    for (serial, is_right) in [(6, false), (7, true), (8, true), (9, true), (10, false)] {
         let mut world = World::new();
         world.begin();
         for _ in 0..2 {
             let (to, query) = [world.queries(), world.around()].concat().pop().expect("the zone is asked last");
             world.zones.0.store(9, Ordering::Relaxed);
-            world.give(to, &sealed(&query, &right(&query, told)));
+            world.give(to, &sealed(&query, &right(&query, serial)));
             if is_right {
                 break;
             }
         }
         let zones = world.prober.report(ms(0)).zones;
-        assert_eq!(zones.first().map(|fault| fault.what), (!is_right).then_some(Wrong::Serial(told)));
+        assert_eq!(zones.first().map(|fault| fault.what), (!is_right).then_some(Wrong::Serial(serial)));
     }
 }
 
@@ -557,8 +557,8 @@ fn drops_and_tcp_are_told_in_the_round_that_saw_them() {
     world.tcp.put(1, TcpOutcome::Ill);
     let seen = world.round(&as_it_is);
     assert_eq!(seen, [Observation { is_overloaded: true, ..WELL }, WELL]);
-    let told = Observation { is_tcp_well: Some(false), ..WELL };
-    assert_eq!(world.round(&as_it_is), [WELL, told], "once the way that TCP takes is seen to lead somewhere");
+    let is_ill = Observation { is_tcp_well: Some(false), ..WELL };
+    assert_eq!(world.round(&as_it_is), [WELL, is_ill], "once the way that TCP takes is seen to lead somewhere");
     world.tcp.put(1, TcpOutcome::Well);
     assert_eq!(world.round(&as_it_is), [WELL, Observation { is_tcp_well: Some(true), ..WELL }]);
     world.tcp.put(1, TcpOutcome::Overloaded);

@@ -13,7 +13,7 @@ use crate::scene::{LAPSED, PATIENCE, PROGRAM, Scene, WITHDRAWN, assert_taken_ove
 
 /// What somebody else took away is put back within milliseconds; what a busy machine may take.
 const BACK: Duration = Duration::from_secs(3);
-/// How often an address is removed until that is told.
+/// How often an address is removed until that is logged.
 const TRIES_MAX: usize = 5;
 /// How long the nodes of these tests answer after their withdrawal.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -45,9 +45,9 @@ fn shown(scene: &Scene, words: &str) -> String {
 fn what_somebody_else_takes_away_is_put_back_or_ends_the_process() {
     let test = "what_somebody_else_takes_away_is_put_back_or_ends_the_process";
     let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
-    for (told, family) in Family::ALL.into_iter().enumerate() {
+    for (logged, family) in Family::ALL.into_iter().enumerate() {
         let prefix = family.prefix();
-        // A removal that happens to fall on a renewal is repaired before anybody sees it, and then nobody tells of it.
+        // A removal that happens to fall on a renewal is repaired before anybody sees it, and then nobody logs it.
         for _ in 0..TRIES_MAX {
             scene.node().space.ip(&format!("addr del {prefix} dev fated0"));
             measured(
@@ -55,7 +55,7 @@ fn what_somebody_else_takes_away_is_put_back_or_ends_the_process() {
                 scene.until("the address is back", BACK, |scene| stand(scene)),
             );
             scene.until_well();
-            if count(&scene, "somebody removed the address") > told {
+            if count(&scene, "somebody removed the address") > logged {
                 break;
             }
         }

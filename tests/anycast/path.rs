@@ -21,7 +21,7 @@ const PORT: u16 = 61_053;
 /// How many forged queries are sent of each family.
 const FORGED: u32 = 150_000;
 
-/// Fated whose zones' faults withdraw, and whose every fault of the path is told.
+/// Fated whose zones' faults withdraw, and whose every fault of the path is logged.
 fn strict() -> Plan {
     let mut fated = Fated::new(PROGRAM);
     fated.more = "[anycast.health]\non-shared-fault = \"withdraw\"\n[admin]\nlisten = \"127.0.0.1:9153\"\n".to_owned();
@@ -110,9 +110,9 @@ fn what_drops_probes_alone_degrades_and_shouts_and_withdraws_nothing() {
             address["reason"].as_str().is_some_and(|reason| reason.contains("probes do not come through"))
         });
         // `check` names the rule, and has it from the server that runs what that costs.
-        let told = scene.check();
+        let advice = scene.check();
         for part in [named, "insert rule inet anycast_test input iifname \"fated0rx\" accept", "192.0.2.53 silent"] {
-            assert!(told.contains(part), "{fault}: {part:?} is missing in {told}");
+            assert!(advice.contains(part), "{fault}: {part:?} is missing in {advice}");
         }
         scene.until_trusted();
         scene.assert_route_untouched(since);
@@ -125,7 +125,7 @@ fn what_drops_probes_alone_degrades_and_shouts_and_withdraws_nothing() {
     scene.filter(
         "ip saddr 192.0.0.100 limit rate over 10/second drop; ip6 saddr 100::64 limit rate over 10/second drop",
     );
-    scene.until("the loss is told", PATIENCE, |scene| {
+    scene.until("the loss is reported", PATIENCE, |scene| {
         scene.paths().iter().all(|path| path == "lossy" || path == "silent")
     });
     scene.assert_harmless("rate limit", since);

@@ -132,8 +132,8 @@ fn a_flood_over_the_capacity_of_the_sockets_is_absorbed() {
     scene.until_well();
     scene.assert_route_untouched(from);
     assert_eq!(scene.withdrawals(), [0, 0], "{}", scene.site.logs());
-    let told: u64 = Family::ALL.iter().map(|family| scene.address(*family)["dropped"].as_u64().unwrap_or(0)).sum();
-    assert!(told >= lost, "{told} of {lost} drops are told: {}", scene.status());
+    let reported: u64 = Family::ALL.iter().map(|family| scene.address(*family)["dropped"].as_u64().unwrap_or(0)).sum();
+    assert!(reported >= lost, "{reported} of {lost} drops are reported: {}", scene.status());
     assert_eq!(scene.repairs(), 0, "who works through a flood is not wedged: {}", scene.status());
 }
 

@@ -93,7 +93,7 @@ fn other_work_on_all_cpus_withdraws_nothing_while_answers_come() {
     let round = scene.site.round(Fault::Saturate, BOUND);
     assert_stayed(&scene, &round);
     assert_eq!(scene.repairs(), 0, "a thread that waits for a CPU is not wedged: {}", scene.status());
-    // What it saw is told: rounds, of which some may have been late, or without an answer because of the CPU.
+    // What it saw is published: rounds, of which some may have been late, or without an answer because of the CPU.
     assert!(scene.metric("fated_prover_rounds_total") > before);
     let [missing, starved] = ["missing", "starved"].map(|what| scene.metric(&format!("fated_prover_{what}_total")));
     let gaps = scene.metric("fated_prover_gaps_total");

@@ -40,8 +40,8 @@ fn tcp_repairs(scene: &Scene) -> u64 {
     threads.iter().map(|thread| thread["repairs"].as_u64().expect("a number")).sum()
 }
 
-/// Within this a control plane that hangs is told of: five seconds and two looks, and ten times that on a busy machine.
-const TOLD: Duration = Duration::from_secs(70);
+/// Within this a control plane that hangs is logged: five seconds and two looks, and ten times that on a busy machine.
+const LOGGED: Duration = Duration::from_secs(70);
 
 #[test]
 fn a_control_plane_that_hangs_is_told_of_and_costs_no_answer() {
@@ -50,15 +50,15 @@ fn a_control_plane_that_hangs_is_told_of_and_costs_no_answer() {
     let from = clock::now();
     // The first thread of the process runs the control plane, and has the number of the process.
     let wedge = Wedge::put(scene.process());
-    let took = scene.until("it is told that the control plane hangs", TOLD, |scene| {
+    let took = scene.until("it is logged that the control plane hangs", LOGGED, |scene| {
         scene.log().contains("the control plane hangs")
     });
-    measured("control plane hangs: told", took);
+    measured("control plane hangs: logged", took);
     // Nothing of the site has changed meanwhile, and both transports are served.
     assert!(Family::ALL.into_iter().all(|family| answers_tcp(&scene, family)), "{}", scene.site.logs());
     scene.assert_route_untouched(from);
     drop(wedge);
-    scene.until("it is told that it goes on", TOLD, |scene| scene.log().contains("the control plane goes on"));
+    scene.until("it is logged that it goes on", LOGGED, |scene| scene.log().contains("the control plane goes on"));
     let log = scene.log();
     let count = |text: &str| log.matches(text).count();
     assert_eq!((count("the control plane hangs"), count("the control plane goes on")), (1, 1), "{log}");

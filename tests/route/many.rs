@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fated::policy::Stance;
 
-use crate::ground::{Node, PATIENCE, in_namespace, ip, settings, stands, until};
+use crate::fixture::{Node, PATIENCE, in_namespace, ip, settings, stands, until};
 
 /// How many routes the host has. The issue is a million; what the thread must not do shows with fewer, and takes less of the
 /// machine that runs this.

@@ -1,4 +1,4 @@
-//! The advice on connection tracking, loaded as it is told on a host with a stateful filter: the service is not tracked, and the
+//! The advice on connection tracking, loaded as it is given on a host with a stateful filter: the service is not tracked, and the
 //! host's own lookups still get their replies.
 
 use std::io::Write;
@@ -12,7 +12,7 @@ use fated::config::{Overrides, parse};
 use fated::daemon::host::{Device, Host, warnings};
 use fated::sys::tun::Tun;
 
-use crate::ground::{in_namespace, ip};
+use crate::fixture::{in_namespace, ip};
 
 /// How long a reply is waited for that should not come. One that should comes at once over loopback.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -99,8 +99,8 @@ fn the_advice_on_tracking_exempts_the_service_and_leaves_the_hosts_own_lookups_a
         let text = "[server]\nzones-dir = \"z\"\n[anycast]\naddresses = [\"192.0.2.53\", \"2001:db8::53\"]";
         let config = parse(Path::new("f"), text, &Overrides::default()).expect("good");
         let host = Host { is_tracking: true, ..Host::default() };
-        let told = warnings(&host, &config.anycast.expect("there is one"), Device::Tun).concat();
-        load(&told[told.find("table inet").expect("there is advice")..]);
+        let advice = warnings(&host, &config.anycast.expect("there is one"), Device::Tun).concat();
+        load(&advice[advice.find("table inet").expect("there is advice")..]);
         assert!(is_answered("198.51.100.1", "198.51.100.2"), "the host's own lookups are cut off");
         assert_eq!(untracked(), 0);
         let network = Tun::open("net0").expect("the name is free");

@@ -7,7 +7,7 @@ use fated::announce::kernel::{Driver, Interface, KernelRoute, KernelSettings, Ro
 use fated::policy::{Proof, Stance};
 use fated::sys::tun::Tun;
 
-use crate::ground::{Node, in_namespace, ip, local_routes, settings, stands, try_ip};
+use crate::fixture::{Node, in_namespace, ip, local_routes, settings, stands, try_ip};
 
 /// Starts with these settings, which must fail; nothing of ours may be left behind.
 fn refusal(settings: KernelSettings) -> RouteError {

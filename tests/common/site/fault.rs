@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     AddressGone,
     /// Other work takes all CPUs.
     Saturate,
-    /// The server is told to end (SIGTERM); lifted by starting it again.
+    /// The server is asked to end (SIGTERM); lifted by starting it again.
     Terminate,
     /// The operator takes the node out; lifted by taking it in again.
     Drain,

@@ -16,7 +16,7 @@ use super::{Family, NodeNumber, Site, clock};
 /// How long a client waits for an answer over TCP: a new client is served at once, with a second for a busy machine; and
 /// where strangers take the CPU, one SYN may be lost, which is sent again after a second.
 const TCP_TIME: Duration = Duration::from_secs(3);
-/// What takes longer is told.
+/// What takes longer is printed.
 const TOLD_TIME: Duration = Duration::from_millis(200);
 /// How long somebody who only connects waits for that.
 const CONNECT_TIME: Duration = Duration::from_secs(5);

@@ -18,7 +18,7 @@ use super::{Family, NodeNumber, clock};
 /// A change of the route to a service address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RouteChange {
-    /// When the router's kernel told it.
+    /// When the router's kernel reported it.
     pub(crate) at: Duration,
     /// Which address.
     pub(crate) family: Family,
@@ -38,7 +38,7 @@ pub(crate) struct RouteWatch {
 }
 
 impl RouteWatch {
-    /// Starts to watch; what is there already is not told.
+    /// Starts to watch; what is there already is not reported.
     pub(crate) fn start(router: &Namespace) -> Self {
         let changes = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
@@ -99,7 +99,7 @@ async fn watch(seen: &Mutex<Vec<RouteChange>>, stopped: oneshot::Receiver<()>, r
         let change = RouteChange { at: clock::now(), family, to };
         seen.lock().unwrap_or_else(PoisonError::into_inner).push(change);
     };
-    let told = async {
+    let notifications = async {
         while let Some((message, _)) = messages.next().await {
             if let NetlinkPayload::InnerMessage(message) = message.payload {
                 take(&message);
@@ -107,7 +107,7 @@ async fn watch(seen: &Mutex<Vec<RouteChange>>, stopped: oneshot::Receiver<()>, r
         }
     };
     tokio::select! {
-        () = told => panic!("the kernel stopped telling about routes"),
+        () = notifications => panic!("the kernel stopped reporting routes"),
         _ = stopped => {}
     }
 }

@@ -81,10 +81,10 @@ fn a_host_of_link_local_addresses_announces_and_comes_back() {
     }
     let _server = host.start(&mut host.command(&["env"]));
     host.until("announce", true);
-    let mute = "table inet unrest { chain input { type filter hook input priority 0; tcp dport 53 drop; }; }";
+    let mute = "table inet host_changes { chain input { type filter hook input priority 0; tcp dport 53 drop; }; }";
     host.space.output(Command::new("nft").arg(mute));
     host.until("withdraw", false);
-    host.space.output(Command::new("nft").args(["delete", "table", "inet", "unrest"]));
+    host.space.output(Command::new("nft").args(["delete", "table", "inet", "host_changes"]));
     host.until("announce", true);
     assert!(clock::wait_until(PATIENCE, || host.stand("fated0")), "{}", host.log());
 }
