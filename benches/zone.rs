@@ -1,8 +1,8 @@
-//! What it costs to load a zone of many names, afresh and as the next version of one that differs in one record; and what it
-//! costs to make that next version from the one before and the record.
+//! What it costs to load a zone of many names, afresh and as the next version of one that differs in one record; and
+//! what it costs to make that next version from the one before and the record.
 //!
-//! `BENCH_NAMES` says how many names (default 100,000); throughput is in records. Fails if a change of one record takes more
-//! than 5 ms for a million names, or more than a two-hundredth of a load.
+//! `BENCH_NAMES` says how many names (default 100,000); throughput is in records. Fails if a change of one record takes
+//! more than 5 ms for a million names, or more than a two-hundredth of a load.
 
 #[path = "common/zone.rs"]
 mod zone;

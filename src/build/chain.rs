@@ -1,8 +1,9 @@
-//! Denial of existence as a whole: which names a chain must have, whether it is closed, whether its types are those of the
-//! names (RFC 4034 §4, RFC 4035 §2.3, RFC 5155 §7.1).
+//! Denial of existence as a whole: which names a chain must have, whether it is closed, whether its types are those of
+//! the names (RFC 4034 §4, RFC 4035 §2.3, RFC 5155 §7.1).
 //!
-//! A chain with a hole denies nothing that falls into the hole, and a validator takes the answer for forged. So a chain is
-//! looked at from end to end once the nodes are laid out, and each sort of flaw is reported once for all its records.
+//! A chain with a hole denies nothing that falls into the hole, and a validator takes the answer for forged. So a chain
+//! is looked at from end to end once the nodes are laid out, and each sort of flaw is reported once for all its
+//! records.
 
 use core::cmp::Ordering;
 
@@ -270,8 +271,8 @@ fn check_links(links: &[Link<'_>], hashed: &Names, flaws: &mut Flaws) {
     }
 }
 
-/// Whether each name has its record, and each record its name. Under opt-out, delegations without DS, and empty names that
-/// may lead to such ones only, need none (RFC 5155 §7.1).
+/// Whether each name has its record, and each record its name. Under opt-out, delegations without DS, and empty names
+/// that may lead to such ones only, need none (RFC 5155 §7.1).
 fn check_names(links: &[Link<'_>], names: &Names, hashed: &Names, flaws: &mut Flaws) {
     let (mut is_met, mut types) = (vec![false; links.len()], Vec::new());
     for (_, node) in names.iter() {
@@ -297,8 +298,8 @@ fn check_names(links: &[Link<'_>], names: &Names, hashed: &Names, flaws: &mut Fl
 
 /// The best chain of several: one that is closed before one that is not, then one with more records, then the first.
 ///
-/// Reports the others if they are not closed. Names are not looked at: of two closed chains the one that lacks a name has
-/// fewer records.
+/// Reports the others if they are not closed. Names are not looked at: of two closed chains the one that lacks a name
+/// has fewer records.
 pub(super) fn best_of(candidates: Vec<Params>, hashed: Option<&SortedShards>, faults: &mut Faults) -> Option<Params> {
     let Some(hashed) = hashed.filter(|_| candidates.len() > 1) else { return candidates.into_iter().next() };
     let judged: Vec<(Params, bool, usize)> = candidates

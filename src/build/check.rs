@@ -1,7 +1,8 @@
 //! What is wrong with a zone across its names: cuts, glue, targets, chains. The closed list of faults is
 //! [`FaultKind`]; what concerns the RRsets of one owner alone is reported by `rrsets`.
 //!
-//! All of it is reported while nodes are laid out, by [`Index`], so that records need not be kept until the zone is there.
+//! All of it is reported while nodes are laid out, by [`Index`], so that records need not be kept until the zone is
+//! there.
 
 use crate::build::collect::{Facts, Stored};
 use crate::build::encode::RrsetSource;
@@ -75,8 +76,8 @@ impl Owner<'_> {
         }
     }
 
-    /// Reports names that nobody means: completed with the origin though they were whole, or a mail address with `@`; and of
-    /// aliases that lead to nothing.
+    /// Reports names that nobody means: completed with the origin though they were whole, or a mail address with `@`;
+    /// and of aliases that lead to nothing.
     fn check_names(&self, faults: &mut Faults) {
         if let Some(first) = self.records.first().filter(|_| !self.is_cut && is_doubled(self.name, self.apex)) {
             faults.add(FaultKind::FinalDot { name: self.name.to_name() }, first.position, 0);
@@ -165,8 +166,8 @@ impl Owner<'_> {
     }
 }
 
-/// Whether the zone's name stands in `name` once more in front of itself: anywhere, or right there if it is one label, for
-/// which chance is enough elsewhere.
+/// Whether the zone's name stands in `name` once more in front of itself: anywhere, or right there if it is one label,
+/// for which chance is enough elsewhere.
 fn is_doubled(name: NameRef<'_>, apex: NameRef<'_>) -> bool {
     let (labels, relative) = (apex.label_count(), name.len() - apex.len());
     let (octets, own) = (name.as_bytes(), &apex.as_bytes()[..apex.len() - 1]);

@@ -273,8 +273,8 @@ impl Shard {
 }
 
 impl Pieces {
-    /// Looks at the octets of runs that are to be read next, so that many waits for memory become one: runs in the order
-    /// of their hashes lie far from each other.
+    /// Looks at the octets of runs that are to be read next, so that many waits for memory become one: runs in the
+    /// order of their hashes lie far from each other.
     pub(super) fn touch(&self, runs: &[Run]) {
         let look = |run: &Run| {
             let octets = &self.0[run.piece()][run.start()..];

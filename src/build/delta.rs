@@ -1,12 +1,12 @@
 //! A zone, and records that go and come → the next version, at a cost that follows the change and not the zone.
 //!
-//! The next version is what a [`Builder`] makes of all records: those of the zone that stay, in the order in which they are read
-//! back, then those that came. Only nodes that may differ are laid out; all else is shared with the version before. Nodes differ
-//! whose records do; empty non-terminals that come and go with them; parents of a wildcard that does; and what is below a
-//! delegation or a DNAME that does.
+//! The next version is what a [`Builder`] makes of all records: those of the zone that stay, in the order in which they
+//! are read back, then those that came. Only nodes that may differ are laid out; all else is shared with the version
+//! before. Nodes differ whose records do; empty non-terminals that come and go with them; parents of a wildcard that
+//! does; and what is below a delegation or a DNAME that does.
 //!
-//! On some records more hangs than what is near: NSEC3 parameters, a DNAME at the apex, a chain that is replaced by one of another
-//! sort. Where such a one changes, or a map outgrows its buckets, the zone is built anew from its records.
+//! On some records more hangs than what is near: NSEC3 parameters, a DNAME at the apex, a chain that is replaced by one
+//! of another sort. Where such a one changes, or a map outgrows its buckets, the zone is built anew from its records.
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +32,8 @@ use crate::zone::{Denial, DenialRecords, NodeCursor, Nsec3Chain, Parts, Zone};
 
 /// A change of a zone: records that go and come, one after another, as in an incremental transfer (RFC 1995 §4).
 ///
-/// A record is known by owner, type and RDATA, letter case ignored where DNS ignores it; its TTL says nothing. Of an RRset with
-/// several TTLs the first record's is used, as in a zone file: the records that were there come first.
+/// A record is known by owner, type and RDATA, letter case ignored where DNS ignores it; its TTL says nothing. Of an
+/// RRset with several TTLs the first record's is used, as in a zone file: the records that were there come first.
 pub struct Delta<'z> {
     base: &'z Zone,
     /// The records of each owner that was touched, as they are now.
@@ -146,9 +146,10 @@ impl<'z> Delta<'z> {
 
     /// Makes the next version; `None` if it has errors. `now` is as in [`Plan`].
     ///
-    /// All errors go to `faults`, and warnings about the RRsets of the owners that were touched. Not looked at is what a warning
-    /// would say of several names or of all: targets without addresses, missing glue, data that a delegation hides, holes in the
-    /// chain of denial, signatures and their times. To look at all that, build the zone from its records.
+    /// All errors go to `faults`, and warnings about the RRsets of the owners that were touched. Not looked at is what
+    /// a warning would say of several names or of all: targets without addresses, missing glue, data that a delegation
+    /// hides, holes in the chain of denial, signatures and their times. To look at all that, build the zone from its
+    /// records.
     pub fn finish(self, now: u32, executor: &dyn Executor, faults: &mut Faults) -> Option<Zone> {
         let mut found = faults.fork();
         let zone = if self.is_wide { None } else { self.apply(&mut found) };

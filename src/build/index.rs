@@ -1,4 +1,5 @@
-//! Where names stand in a zone that is not laid out yet: what `lookup` finds in the finished zone, known by hashes alone.
+//! Where names stand in a zone that is not laid out yet: what `lookup` finds in the finished zone, known by hashes
+//! alone.
 //!
 //! Names are compared by their seeded hashes of 64 bits only. What two names of one hash would spoil is a warning, or
 //! the flag "below a cut" of one of them.
@@ -74,8 +75,8 @@ impl Index {
         index
     }
 
-    /// Finds the empty non-terminals, and those of their parents that they make parents of a wildcard; and which names stand
-    /// right below which.
+    /// Finds the empty non-terminals, and those of their parents that they make parents of a wildcard; and which names
+    /// stand right below which.
     pub(super) fn find_empties(
         &mut self,
         pieces: &[Pieces],

@@ -1,5 +1,6 @@
-//! Signatures and the keys that made them: times, keys without signatures, signatures without keys, and which key a DS is of
-//! (RFC 4034 §2, §3, §5). Verifies nothing: that needs no more than a validator, and takes longer than all the rest.
+//! Signatures and the keys that made them: times, keys without signatures, signatures without keys, and which key a DS
+//! is of (RFC 4034 §2, §3, §5). Verifies nothing: that needs no more than a validator, and takes longer than all the
+//! rest.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384};
@@ -153,8 +154,8 @@ fn key_tag(rdata: &[u8]) -> u16 {
     (sum + (sum >> 16)) as u16
 }
 
-/// Reports the DS records in `parent` that are of no key of `child`, a zone right below one of its names, and of a child
-/// that the parent does not delegate.
+/// Reports the DS records in `parent` that are of no key of `child`, a zone right below one of its names, and of a
+/// child that the parent does not delegate.
 pub fn check_child(parent: &Zone, child: &Zone, faults: &mut Faults) {
     let apex = child.apex();
     let name = LookupName::new(apex);

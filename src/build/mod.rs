@@ -163,8 +163,8 @@ impl Builder {
         (faults.error_count() == 0).then_some(zone)
     }
 
-    /// Finds the zone's name as its SOA writes it. `None` where no SOA stands there: the file never decides which zone it
-    /// is, for then whoever may write one could take over another's.
+    /// Finds the zone's name as its SOA writes it. `None` where no SOA stands there: the file never decides which zone
+    /// it is, for then whoever may write one could take over another's.
     fn find_apex(&self, name: NameRef<'_>, faults: &mut Faults) -> Option<Name> {
         let apex = name.to_name();
         let found = self.soas.iter().map(|(owner, _)| *owner).find(|owner| *owner == apex);

@@ -68,8 +68,8 @@ impl Faults {
         }
     }
 
-    /// Keeps a fault instead of the last one of its severity that is kept, if it stands before that: which ones are kept
-    /// depends on their positions alone, and not on the order in which they were found.
+    /// Keeps a fault instead of the last one of its severity that is kept, if it stands before that: which ones are
+    /// kept depends on their positions alone, and not on the order in which they were found.
     fn keep_if_before(&mut self, fault: Fault) {
         let is_rival = |kept: &&mut Fault| kept.severity == fault.severity;
         // Of several at one position the one that was found last.
@@ -84,7 +84,7 @@ impl Faults {
         Self { holds_warnings_back: self.holds_warnings_back, is_strict: self.is_strict, ..Self::default() }
     }
 
-    /// Adds what several have found beside each other, in the order of the positions.
+    /// Adds what several have found at once, in the order of the positions.
     pub fn join(&mut self, parts: impl IntoIterator<Item = Self>) {
         let (mut found, mut dropped_errors, mut dropped_warnings) = (Vec::new(), 0, 0);
         for part in parts {

@@ -2,8 +2,8 @@
 
 use strsim::osa_distance;
 
-/// Finds what was probably meant by `word`, whatever the letter case: the candidate that takes the fewest letters to insert,
-/// drop, replace or swap with their neighbour, if they are few.
+/// Finds what was probably meant by `word`, whatever the letter case: the candidate that takes the fewest letters to
+/// insert, drop, replace or swap with their neighbour, if they are few.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let changes_max = if word.len() <= 4 { 1 } else { 2 };
     let word = word.to_ascii_lowercase();

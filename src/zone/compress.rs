@@ -1,7 +1,8 @@
 //! Names compressed as far as they can be: against all that a message holds already (RFC 1035 §4.1.4, RFC 3597 §4).
 //!
-//! The slow way, for what would not fit otherwise, and to measure at load what can be sent at all: names are hashed and looked for,
-//! and letter case is that of what stood there first (RFC 4343 §4.1). What no pointer reaches is written out.
+//! The slow way, for what would not fit otherwise, and to measure at load what can be sent at all: names are hashed and
+//! looked for, and letter case is that of what stood there first (RFC 4343 §4.1). What no pointer reaches is written
+//! out.
 
 use arrayvec::ArrayVec;
 
@@ -138,7 +139,8 @@ impl<'m> Packer<'m> {
     }
 }
 
-/// The octets that the records of an RRset take in the answer to the question for it, which is what is looked for first.
+/// The octets that the records of an RRset take in the answer to the question for it, which is what is looked for
+/// first.
 pub(crate) fn measure(seed: Seed, owner: NameRef<'_>, rtype: Type, rdatas: &[&[u8]]) -> usize {
     let start = QNAME_OFFSET + owner.len() + QUESTION_TAIL_BYTES;
     let plain: usize = rdatas.iter().map(|rdata| owner.len() + size_of::<RecordHead>() + 2 + rdata.len()).sum();

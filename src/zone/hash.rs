@@ -24,8 +24,8 @@ pub struct Starts {
     last: u128,
 }
 
-/// Starts that are kept: of most names all, of the longest common ones, those of IPv6 addresses with 34 labels (RFC 3596 §2.5),
-/// the half where searches begin.
+/// Starts that are kept: of most names all, of the longest common ones, those of IPv6 addresses with 34 labels (RFC
+/// 3596 §2.5), the half where searches begin.
 const STARTS_MAX: usize = size_of::<u128>();
 
 impl Starts {
@@ -155,7 +155,8 @@ pub fn wildcard_hash(seed: Seed, parent: NameHash) -> NameHash {
     NameHash(fold(parent.0 ^ 1 ^ seed.0[0], u64::from(b'*') ^ seed.0[1]))
 }
 
-/// The octets from `at` on as a word, the first lowest, the letters A to Z in lower case; what is behind the end is zero.
+/// The octets from `at` on as a word, the first lowest, the letters A to Z in lower case; what is behind the end is
+/// zero.
 #[inline]
 fn word_at(octets: &[u8], at: usize) -> u64 {
     let rest = &octets[at..];

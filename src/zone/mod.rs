@@ -32,8 +32,8 @@ use order::Order;
 
 /// One version of one zone, immutable.
 ///
-/// What every search reads stands in front, and most often in the first three cache lines: where there are very many zones, that is
-/// what is fetched of each.
+/// What every search reads stands in front, and most often in the first three cache lines: where there are very many
+/// zones, that is what is fetched of each.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Zone {
@@ -113,7 +113,8 @@ pub(crate) struct Parts {
 }
 
 impl Zone {
-    /// Puts a zone together. `negate` makes, of the apex and its SOA, the serial and the node of the SOA in negative answers.
+    /// Puts a zone together. `negate` makes, of the apex and its SOA, the serial and the node of the SOA in negative
+    /// answers.
     pub(crate) fn assemble(parts: Parts, negate: impl FnOnce(Seed, NameRef<'_>, Rrset<'_>) -> (u32, Vec<u8>)) -> Self {
         let Parts { seed, apex, denial, names, hashed, record_count, labels_max, wildcard_count, .. } = parts;
         let name = LookupName::new(apex.as_ref());

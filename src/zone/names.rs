@@ -5,9 +5,10 @@
 //!           the high bits of a hash choose the bucket, the low 8 are the tag
 //! ```
 //!
-//! A bucket holds four to eight nodes on the average in one run of octets, its head most often in one cache line. Buckets are
-//! shared between versions, and so are pages: what did not change is in memory once, and to change one name copies a page and
-//! the list of pages. A lookup waits for the page, the head of the bucket and the node; the list of pages is small and hot.
+//! A bucket holds four to eight nodes on the average in one run of octets, its head most often in one cache line.
+//! Buckets are shared between versions, and so are pages: what did not change is in memory once, and to change one name
+//! copies a page and the list of pages. A lookup waits for the page, the head of the bucket and the node; the list of
+//! pages is small and hot.
 
 use std::sync::Arc;
 
@@ -58,8 +59,8 @@ fn bucket_index(hash: NameHash, shift: u32) -> usize {
     hash.0.checked_shr(shift).unwrap_or(0) as usize
 }
 
-/// The buckets of a map. A small zone is one bucket, which is then reached without a step in between: where there are very
-/// many small zones, none of them is in the caches.
+/// The buckets of a map. A small zone is one bucket, which is then reached without a step in between: where there are
+/// very many small zones, none of them is in the caches.
 #[derive(Clone)]
 enum Buckets {
     One(Bucket),
@@ -122,8 +123,8 @@ fn is_fitting(count: usize, shift: u32) -> bool {
     (mean / 2..=mean * 2).contains(&count) || (shift == 64 && count <= mean)
 }
 
-/// The shift that spreads so many names over a fitting number of buckets. That of the previous version is kept while it is
-/// fitting. `is_crowded` says whether some bucket would hold more than [`BUCKET_NODES_MAX`] nodes.
+/// The shift that spreads so many names over a fitting number of buckets. That of the previous version is kept while it
+/// is fitting. `is_crowded` says whether some bucket would hold more than [`BUCKET_NODES_MAX`] nodes.
 fn shift_for(count: usize, is_crowded: impl Fn(u32) -> bool, previous: Option<&Names>) -> u32 {
     let ideal = 64 - (count / BUCKET_NODES_MEAN).next_power_of_two().trailing_zeros();
     let mut shift = previous.map(|names| names.shift).filter(|shift| is_fitting(count, *shift)).unwrap_or(ideal);

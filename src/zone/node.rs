@@ -38,7 +38,8 @@ pub const RECORD_FIXED_BYTES: usize = 10;
 /// Names further inside a template than this are not pointed at, so that a template may start at any offset up to
 /// 0x3FFF less this and all its pointers still fit their 14 bits.
 pub const POINTER_REACH_BYTES: usize = 0x1000;
-/// The most octets of plain RDATA in which names may be compressed: SOA has two names and five numbers (RFC 1035 §3.3.13).
+/// The most octets of plain RDATA in which names may be compressed: SOA has two names and five numbers (RFC 1035
+/// §3.3.13).
 pub const NAMED_RDATA_BYTES_MAX: usize = 2 * NAME_BYTES_MAX + 20;
 /// An NSEC3 hash in octets: SHA-1 is the only algorithm (RFC 5155 §11).
 pub const NSEC3_HASH_BYTES: usize = 20;
@@ -117,7 +118,8 @@ pub struct TemplateRecord<'z> {
 /// A name in an RRset whose addresses belong in the additional section.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// A pointer to the name as templates count them, 0 where no pointer can reach it; and [`IS_BELOW_OWNER`], [`IS_ALIAS`].
+    /// A pointer to the name as templates count them, 0 where no pointer can reach it; and [`IS_BELOW_OWNER`],
+    /// [`IS_ALIAS`].
     pub(crate) pointer: u16,
     /// The hash of the name.
     pub hash: NameHash,
@@ -140,8 +142,8 @@ impl Target {
         self.pointer & IS_BELOW_OWNER != 0
     }
 
-    /// Whether the record is an alias to the service at the name, so that its RRset of the same type belongs in the additional
-    /// section too (RFC 9460 §4.1).
+    /// Whether the record is an alias to the service at the name, so that its RRset of the same type belongs in the
+    /// additional section too (RFC 9460 §4.1).
     pub fn is_alias(self) -> bool {
         self.pointer & IS_ALIAS != 0
     }
@@ -239,7 +241,7 @@ pub struct Rrsets<'z> {
     data: &'z [u8],
 }
 
-/// What tells of an RRset.
+/// The fixed head of an RRset: its type, counts and sizes.
 type Entry = [u8; ENTRY_BYTES];
 
 /// How many octets of data belong to an entry: body, signatures, fixups, targets.
@@ -261,7 +263,7 @@ impl<'z> Iterator for Rrsets<'z> {
 }
 
 impl<'z> Rrset<'z> {
-    /// The RRset that `entry` tells of, where `data` begins.
+    /// The RRset that `entry` describes, whose data `data` begins with.
     #[inline]
     fn new(entry: &Entry, data: &'z [u8]) -> Self {
         let [body, signatures, fixups, targets] = data_bytes(entry);
@@ -327,7 +329,8 @@ impl<'z> Rrset<'z> {
 
     /// The RDATA of one record of the body with its names in full, which `scratch` holds where they are compressed.
     ///
-    /// `question` is the name at [`QNAME_OFFSET`] in the reply that the template is laid out for, as far as it is pointed at.
+    /// `question` is the name at [`QNAME_OFFSET`] in the reply that the template is laid out for, as far as it is
+    /// pointed at.
     pub fn plain_rdata<'s>(
         self,
         question: &[u8],

@@ -9,9 +9,10 @@ use crate::wire::name::NAME_BYTES_MAX;
 use crate::zone::hash::LookupName;
 use crate::zone::node::NSEC3_HASH_BYTES;
 
-/// The most iterations with which a zone is served: what RFC 5155 §10.3 allows for the longest keys. Each costs a SHA-1 block
-/// on every negative answer. NSD, Knot DNS and BIND load zones with any number; validators take those with more than 100 or 150
-/// for unsigned (RFC 9276 §3.2), for which they need the proof nevertheless, so such zones are served, and told of.
+/// The most iterations with which a zone is served: what RFC 5155 §10.3 allows for the longest keys. Each costs a SHA-1
+/// block on every negative answer. NSD, Knot DNS and BIND load zones with any number; validators take those with more
+/// than 100 or 150 for unsigned (RFC 9276 §3.2), for which they need the proof nevertheless, so such zones are served,
+/// and reported.
 pub const ITERATIONS_MAX: u16 = 2_500;
 /// SHA-1, the only hash algorithm there is (RFC 5155 §11).
 const ALGORITHM_SHA1: u8 = 1;

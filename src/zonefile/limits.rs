@@ -1,7 +1,7 @@
 //! How much one zone may take: bounds for all its files together, and what was used of them.
 //!
-//! A text of few octets can ask for very much, by `$GENERATE` or by a file that is included again and again; each way to do
-//! so has a bound of its own, so that a big zone that is really written out is held up by none of them.
+//! A text of few octets can ask for very much, by `$GENERATE` or by a file that is included again and again; each way
+//! to do so has a bound of its own, so that a big zone that is really written out is held up by none of them.
 
 use crate::fault::{Bound, FaultKind};
 

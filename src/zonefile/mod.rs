@@ -31,7 +31,8 @@ pub use load::{ZoneFile, load};
 /// How deeply files may include files.
 pub const INCLUDE_DEPTH_MAX: usize = 32;
 
-/// How many inclusions one zone may have in all; each may be a file of its own, and [`Position`] counts files in 16 bits.
+/// How many inclusions one zone may have in all; each may be a file of its own, and [`Position`] counts files in 16
+/// bits.
 pub const INCLUDES_MAX: usize = 10_000;
 
 /// The TTL of a record that has none where none is known, in seconds.

@@ -3,8 +3,8 @@
 //!
 //! A part is taken as it was read only if it has no fault of any kind, repeats no owner from before it,
 //! includes nothing, ends where an entry ends, and began with the origin and the `$TTL` that really hold there. Else it
-//! is thrown away and read again in its turn. Parts are read in rounds: a directive in the middle of the text spoils the
-//! rest of its round.
+//! is thrown away and read again in its turn. Parts are read in rounds: a directive in the middle of the text spoils
+//! the rest of its round.
 
 use std::io;
 use std::path::Path;
