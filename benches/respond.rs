@@ -92,7 +92,7 @@ struct Mix {
 }
 
 /// What one thread needs besides: nothing of it is another's.
-struct Seat {
+struct Worker {
     /// Which thread it is.
     number: usize,
     cpu: Cpu,
@@ -102,7 +102,7 @@ struct Seat {
     next: usize,
 }
 
-impl Seat {
+impl Worker {
     /// A place for thread `number`, which begins where no other does.
     fn new(metrics: &Metrics, number: usize, cpu: Cpu, queries: usize) -> Self {
         let block = Arc::clone(&metrics.udp()[number]);
@@ -143,7 +143,7 @@ impl Mix {
     }
 
     /// Answers [`ANSWERS`] queries in groups and returns the nanoseconds that one took, on the average.
-    fn run(&self, seat: &mut Seat) -> f64 {
+    fn run(&self, worker: &mut Worker) -> f64 {
         let context = RequestContext {
             transport: Transport::Udp,
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -152,24 +152,24 @@ impl Mix {
         };
         let begun = Instant::now();
         for _ in 0..ANSWERS / GROUP {
-            let snapshot = self.snapshots[seat.number].load();
+            let snapshot = self.snapshots[worker.number].load();
             let mut read = Read::new();
             if self.is_fetched {
-                read_ahead(&snapshot, (seat.next..).map(|number| self.query(number)), &mut read);
+                read_ahead(&snapshot, (worker.next..).map(|number| self.query(number)), &mut read);
             }
-            for (place, reply) in seat.replies.chunks_exact_mut(REPLY_BYTES).enumerate() {
-                let answers = &seat.block.answers;
+            for (place, reply) in worker.replies.chunks_exact_mut(REPLY_BYTES).enumerate() {
+                let answers = &worker.block.answers;
                 answers.queries.add(1);
                 let verdict = match read.get_mut(place).and_then(Option::as_mut) {
                     Some(asked) => asked.respond(&snapshot, &context, reply),
-                    None => respond(&snapshot, self.query(seat.next + place), &context, reply),
+                    None => respond(&snapshot, self.query(worker.next + place), &context, reply),
                 };
                 if let Response::Reply { rcode, qtype, is_truncated, .. } = verdict {
                     answers.count_reply(rcode, qtype, is_truncated);
                 }
                 black_box(reply);
             }
-            seat.next = (seat.next + GROUP) % self.ends.len();
+            worker.next = (worker.next + GROUP) % self.ends.len();
         }
         begun.elapsed().as_secs_f64() * 1e9 / ANSWERS as f64
     }
@@ -207,22 +207,22 @@ impl Sample {
 }
 
 /// Answers on one CPU after the other and then on both at once.
-fn measure(mix: &Mix, seats: &mut [Seat; THREADS]) -> io::Result<Sample> {
+fn measure(mix: &Mix, workers: &mut [Worker; THREADS]) -> io::Result<Sample> {
     let panicked = |_| io::Error::other("an answer panicked");
-    let answer = |seat: &mut Seat, start: &Barrier| {
-        cpu::pin(seat.cpu)?;
-        mix.run(seat); // Brings in what this thread will need.
+    let answer = |worker: &mut Worker, start: &Barrier| {
+        cpu::pin(worker.cpu)?;
+        mix.run(worker); // Brings in what this thread will need.
         start.wait();
-        io::Result::Ok(mix.run(seat))
+        io::Result::Ok(mix.run(worker))
     };
-    let alone = |seat: &mut Seat| thread::scope(|scope| scope.spawn(|| answer(seat, &Barrier::new(1))).join());
+    let alone = |worker: &mut Worker| thread::scope(|scope| scope.spawn(|| answer(worker, &Barrier::new(1))).join());
     let mut sum_alone = 0.0;
-    for seat in &mut *seats {
-        sum_alone += alone(seat).map_err(panicked)??;
+    for worker in &mut *workers {
+        sum_alone += alone(worker).map_err(panicked)??;
     }
     let start = Barrier::new(THREADS);
     let beside = thread::scope(|scope| {
-        let threads = seats.each_mut().map(|seat| scope.spawn(|| answer(seat, &start)));
+        let threads = workers.each_mut().map(|worker| scope.spawn(|| answer(worker, &start)));
         threads.map(thread::ScopedJoinHandle::join)
     });
     let mut sum_beside = 0.0;
@@ -279,9 +279,9 @@ fn table(options: &Options) -> io::Result<bool> {
     let metrics = Metrics::new(THREADS, 0);
     for _ in 0..options.rounds {
         for (mix, samples) in mixes.iter().zip(&mut samples) {
-            let mut seats =
-                [(0, first), (1, second)].map(|(number, cpu)| Seat::new(&metrics, number, cpu, mix.ends.len()));
-            samples.push(measure(mix, &mut seats)?);
+            let mut workers =
+                [(0, first), (1, second)].map(|(number, cpu)| Worker::new(&metrics, number, cpu, mix.ends.len()));
+            samples.push(measure(mix, &mut workers)?);
         }
     }
     println!("| zones | ns an answer, one thread | each of two at once | times the answers of one | bound |");

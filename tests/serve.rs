@@ -461,7 +461,7 @@ fn whatever_limit_silent_clients_fill_a_new_client_is_served_at_once() {
             for stream in streams.iter_mut().rev() {
                 assert_tcp_answers(stream, 3);
             }
-            // It goes again, so that the next one finds all seats taken by those who were there before.
+            // It goes again, so that the next one finds all connections taken by those who were there before.
             drop(new);
             wait_until("it is gone", || total(metrics, "fated_tcp_connections_open") < count as u64);
             streams.insert(0, connect_from(silent, server.address()));

@@ -29,7 +29,7 @@ const SOA: u16 = 6;
 
 /// One who runs, and with what.
 #[derive(Debug)]
-pub(crate) struct Seat<'a> {
+pub(crate) struct Entrant<'a> {
     /// Who.
     pub(crate) who: Contender,
     /// What it serves and is asked.
@@ -48,7 +48,7 @@ pub(crate) struct Race<'a> {
     /// How the zones are signed.
     pub(crate) signing: Signing,
     /// Who runs. All with one query file, or fated alone.
-    pub(crate) seats: Vec<Seat<'a>>,
+    pub(crate) entrants: Vec<Entrant<'a>>,
     /// Whether servers stay up between rounds, since they start slowly; idle ones are asked nothing.
     pub(crate) is_kept: bool,
 }
@@ -76,25 +76,25 @@ impl Race<'_> {
     /// # Errors
     /// fated does not start or answers nonsense, or a client fails. What goes wrong with a peer is noted.
     pub(crate) fn run(&self, plan: &Plan, results: &mut Results) -> io::Result<()> {
-        let mut up: Vec<Option<Running>> = self.seats.iter().map(|_| None).collect();
-        let mut is_out = vec![false; self.seats.len()];
-        let mut is_checked: Vec<bool> = self.seats.iter().map(|seat| !seat.who.is_peer()).collect();
+        let mut up: Vec<Option<Running>> = self.entrants.iter().map(|_| None).collect();
+        let mut is_out = vec![false; self.entrants.len()];
+        let mut is_checked: Vec<bool> = self.entrants.iter().map(|entrant| !entrant.who.is_peer()).collect();
         let reference = self.reference(plan, &mut up)?;
         results.add(self.reply_bytes(Contender::Fated, &reference.said));
         for round in 0..plan.rounds {
-            for turn in 0..self.seats.len() {
-                let index = (turn + round) % self.seats.len();
+            for turn in 0..self.entrants.len() {
+                let index = (turn + round) % self.entrants.len();
                 if is_out[index] {
                     continue;
                 }
-                let seat = &self.seats[index];
+                let entrant = &self.entrants[index];
                 let running = match up[index].take() {
                     Some(running) => running,
-                    None => match self.start(plan, seat, reference.said.reply_bytes) {
+                    None => match self.start(plan, entrant, reference.said.reply_bytes) {
                         Ok(running) => running,
-                        Err(error) if seat.who.is_peer() => {
+                        Err(error) if entrant.who.is_peer() => {
                             is_out[index] = true;
-                            results.note(format!("{}: {} is left out: {error}", self.row, seat.who));
+                            results.note(format!("{}: {} is left out: {error}", self.row, entrant.who));
                             continue;
                         }
                         Err(error) => return Err(error),
@@ -102,15 +102,15 @@ impl Race<'_> {
                 };
                 if !is_checked[index] {
                     is_checked[index] = true;
-                    is_out[index] = !self.agrees(seat, &running, &reference, results);
+                    is_out[index] = !self.agrees(entrant, &running, &reference, results);
                     if is_out[index] {
                         continue;
                     }
                 }
-                match self.round(plan, seat, &running, round, &reference, results) {
-                    Err(error) if seat.who.is_peer() => {
+                match self.round(plan, entrant, &running, round, &reference, results) {
+                    Err(error) if entrant.who.is_peer() => {
                         is_out[index] = true;
-                        results.note(format!("{}: {} is left out from here on: {error}", self.row, seat.who));
+                        results.note(format!("{}: {} is left out from here on: {error}", self.row, entrant.who));
                         continue;
                     }
                     outcome => outcome?,
@@ -125,11 +125,11 @@ impl Race<'_> {
 
     /// Asks fated the sample. Where servers stay up, it is the one that is measured later.
     fn reference(&self, plan: &Plan, up: &mut [Option<Running>]) -> io::Result<Reference> {
-        let own = self.seats.iter().position(|seat| seat.who == Contender::Fated);
-        let material = self.seats[own.unwrap_or_default()].material;
-        let seat = Seat { who: Contender::Fated, material, cpu_as: What::Cpu };
+        let own = self.entrants.iter().position(|entrant| entrant.who == Contender::Fated);
+        let material = self.entrants[own.unwrap_or_default()].material;
+        let entrant = Entrant { who: Contender::Fated, material, cpu_as: What::Cpu };
         let sample = Sample::read(&material.queries, self.transport == Transport::UdpDo)?;
-        let running = self.start(plan, &seat, 0.0)?;
+        let running = self.start(plan, &entrant, 0.0)?;
         let said = sample.ask(running.address, self.is_tcp());
         let missing = said.share_of(3);
         let is_sound = said.share_of(0) + missing > 0.999 && (missing - material.missing_share).abs() < 0.05;
@@ -143,29 +143,29 @@ impl Race<'_> {
     }
 
     /// Starts a server.
-    fn start(&self, plan: &Plan, seat: &Seat<'_>, floor_bytes: f64) -> io::Result<Running> {
-        let ready = ready_queries(seat.material);
+    fn start(&self, plan: &Plan, entrant: &Entrant<'_>, floor_bytes: f64) -> io::Result<Running> {
+        let ready = ready_queries(entrant.material);
         let setup = Setup {
             fated: &plan.fated,
-            material: seat.material,
+            material: entrant.material,
             signing: self.signing,
             cpu: Some(plan.server_cpu),
             floor_bytes: floor_bytes.round() as usize,
             ready: &ready,
         };
-        Running::start(seat.who, &setup)
+        Running::start(entrant.who, &setup)
     }
 
     /// Whether a peer says what fated says; told where it does not.
-    fn agrees(&self, seat: &Seat<'_>, running: &Running, reference: &Reference, results: &mut Results) -> bool {
+    fn agrees(&self, entrant: &Entrant<'_>, running: &Running, reference: &Reference, results: &mut Results) -> bool {
         let said = reference.sample.ask(running.address, self.is_tcp());
         let differences = reference.sample.differences(&reference.said, &said);
         if differences.is_empty() {
-            results.add(self.reply_bytes(seat.who, &said));
+            results.add(self.reply_bytes(entrant.who, &said));
             return true;
         }
         let text = differences.join("\n");
-        results.note(format!("{}: {} is left out, it answers differently:\n{text}", self.row, seat.who));
+        results.note(format!("{}: {} is left out, it answers differently:\n{text}", self.row, entrant.who));
         false
     }
 
@@ -178,7 +178,7 @@ impl Race<'_> {
     fn round(
         &self,
         plan: &Plan,
-        seat: &Seat<'_>,
+        entrant: &Entrant<'_>,
         running: &Running,
         round: usize,
         reference: &Reference,
@@ -186,11 +186,12 @@ impl Race<'_> {
     ) -> io::Result<()> {
         let (before, all_before) = (running.meter.cpu_time()?, busy_time(plan.server_cpu)?);
         let (address, queries) = (running.address, reference.sample.queries());
-        let load = client::load(address, self.transport, &seat.material.queries, queries, plan.time, plan.client_cpu)?;
+        let load =
+            client::load(address, self.transport, &entrant.material.queries, queries, plan.time, plan.client_cpu)?;
         let used = running.meter.cpu_time()?.saturating_sub(before);
         let others = busy_time(plan.server_cpu)?.saturating_sub(all_before).saturating_sub(used);
-        let place = format!("{}: {}, round {} of {}", self.row, seat.who, round + 1, plan.rounds);
-        if let Some(fault) = fault(&load, seat) {
+        let place = format!("{}: {}, round {} of {}", self.row, entrant.who, round + 1, plan.rounds);
+        if let Some(fault) = fault(&load, entrant) {
             results.note(format!("{place} is thrown away: {fault}"));
             return Ok(());
         }
@@ -203,10 +204,10 @@ impl Race<'_> {
         eprintln!("{place}: {cpu:.2} µs a query, {:.0} a second, {:.0} % busy", load.per_second(), busy * 100.0);
         let mut add = |what, value| {
             let is_limited = busy < BUSY_SHARE_MIN;
-            results.add(Number { row: self.row, what, who: seat.who, value, is_limited });
+            results.add(Number { row: self.row, what, who: entrant.who, value, is_limited });
         };
-        add(seat.cpu_as, cpu);
-        if seat.cpu_as == What::Cpu {
+        add(entrant.cpu_as, cpu);
+        if entrant.cpu_as == What::Cpu {
             add(What::PerSecond, load.per_second());
             add(What::Latency, millis(load.mean_latency));
         }
@@ -220,16 +221,16 @@ impl Race<'_> {
 }
 
 /// Why a round does not count.
-fn fault(load: &Load, seat: &Seat<'_>) -> Option<String> {
+fn fault(load: &Load, entrant: &Entrant<'_>) -> Option<String> {
     if load.answered == 0 || load.lost_share() > LOST_SHARE_MAX {
         return Some(format!("{} of {} queries lost", load.lost, load.answered + load.lost));
     }
-    if load.codes.is_empty() || seat.who == Contender::Floor {
+    if load.codes.is_empty() || entrant.who == Contender::Floor {
         return None;
     }
     let missing = load.share_of("NXDOMAIN");
     let is_odd = load.share_of("NOERROR") + missing < 1.0 - LOST_SHARE_MAX
-        || (missing - seat.material.missing_share).abs() > CODE_SHARE_SLACK;
+        || (missing - entrant.material.missing_share).abs() > CODE_SHARE_SLACK;
     is_odd.then(|| format!("RCODEs {:?}", load.codes))
 }
 

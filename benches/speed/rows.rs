@@ -14,7 +14,7 @@ use super::common::message::Query;
 use super::common::server::ZoneFile;
 use super::contender::{Contender, Running, Setup};
 use super::keep::Folder;
-use super::race::{Race, Seat, millis, ready_queries};
+use super::race::{Entrant, Race, millis, ready_queries};
 use super::results::{Number, Results};
 use super::row::{Row, SIZES, What};
 use super::sample::Sample;
@@ -37,8 +37,8 @@ pub(crate) fn measure(row: Row, plan: &Plan, results: &mut Results) -> io::Resul
     let small = || Recipe::new(plan.seed, plan.small_names);
     let million = || Recipe::new(plan.seed, plan.million_names);
     let race = |material: &Material, transport, signing, is_kept, results: &mut Results| {
-        let seats = plan.contenders.iter().map(|who| Seat { who: *who, material, cpu_as: What::Cpu }).collect();
-        Race { row, transport, signing, seats, is_kept }.run(plan, results)
+        let entrants = plan.contenders.iter().map(|who| Entrant { who: *who, material, cpu_as: What::Cpu }).collect();
+        Race { row, transport, signing, entrants, is_kept }.run(plan, results)
     };
     match row {
         Row::Small => race(&small().material(Signing::Unsigned)?, Transport::Udp, Signing::Unsigned, false, results),
@@ -133,13 +133,13 @@ fn settled(running: &Running, before: f64) -> io::Result<f64> {
 fn many(many: Many, plan: &Plan, results: &mut Results) -> io::Result<()> {
     let (apart, together) = (many.apart()?, many.together()?);
     starts(Row::Many, &apart, plan, results, |_, _| Ok(()))?;
-    let mut seats: Vec<Seat<'_>> =
-        plan.contenders.iter().map(|who| Seat { who: *who, material: &apart, cpu_as: What::Cpu }).collect();
+    let mut entrants: Vec<Entrant<'_>> =
+        plan.contenders.iter().map(|who| Entrant { who: *who, material: &apart, cpu_as: What::Cpu }).collect();
     if plan.contenders.contains(&Contender::Fated) {
-        seats.push(Seat { who: Contender::Fated, material: &together, cpu_as: What::CpuInOneZone });
+        entrants.push(Entrant { who: Contender::Fated, material: &together, cpu_as: What::CpuInOneZone });
     }
     let (transport, signing) = (Transport::Udp, Signing::Unsigned);
-    Race { row: Row::Many, transport, signing, seats, is_kept: true }.run(plan, results)
+    Race { row: Row::Many, transport, signing, entrants, is_kept: true }.run(plan, results)
 }
 
 /// One size after the other.
@@ -148,12 +148,12 @@ fn flat(plan: &Plan, results: &mut Results) -> io::Result<()> {
     let materials = sizes
         .map(|size| Ok((*size, Recipe::new(plan.seed, *size).material(Signing::Unsigned)?)))
         .collect::<io::Result<Vec<_>>>()?;
-    let seats = materials
+    let entrants = materials
         .iter()
-        .map(|(size, material)| Seat { who: Contender::Fated, material, cpu_as: What::CpuAt(*size) })
+        .map(|(size, material)| Entrant { who: Contender::Fated, material, cpu_as: What::CpuAt(*size) })
         .collect();
     let (transport, signing) = (Transport::Udp, Signing::Unsigned);
-    Race { row: Row::Flat, transport, signing, seats, is_kept: true }.run(plan, results)
+    Race { row: Row::Flat, transport, signing, entrants, is_kept: true }.run(plan, results)
 }
 
 /// A reload on the one CPU that also answers, which is the worst case, while queries come at a steady rate.

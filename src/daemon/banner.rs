@@ -1,4 +1,4 @@
-//! The front door: what is served, where, and what to ask.
+//! What the terminal shows at the start: what is served, where, and what to ask.
 
 use std::fmt::Write;
 use std::net::SocketAddr;

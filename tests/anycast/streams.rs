@@ -85,7 +85,7 @@ fn silent_clients_that_take_every_seat_withdraw_nothing() {
     let plain = fs::read_to_string(scene.node().folder.join("fated.toml")).expect("it was written");
     let _limit = fated::sys::limits::raise_open_files();
     // The limits, which none of them reaches by falling silent; who comes: family, networks, addresses in each, connections
-    // of each; and how many more than there are seats for.
+    // of each; and how many more than are allowed.
     let idle = "idle-timeout = \"1h\"";
     for (tcp, (family, networks, hosts, each), surplus) in [
         ("clients-max = 100", (Family::V4, 1, 1, 100), 0),
