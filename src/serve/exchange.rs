@@ -48,8 +48,10 @@ pub(super) fn next_message(
     message: &mut [u8],
     counters: &Answers,
 ) -> Result<Option<usize>, StreamPanicked> {
+    let room = message.len();
+    let write_next = || messages.write_next(message).inspect(|&length| assert!(length <= room, "it was written there"));
     // Nothing of the stream is used after a panic.
-    catch_unwind(AssertUnwindSafe(|| messages.write_next(message))).map_err(|_| {
+    catch_unwind(AssertUnwindSafe(write_next)).map_err(|_| {
         counters.panics.add(1);
         log_stream_panic(Instant::now());
         StreamPanicked
@@ -156,6 +158,25 @@ mod tests {
     /// The octets of a reply.
     fn length_of(response: &Response) -> Option<usize> {
         if let Response::Reply { length, .. } = response { Some(*length) } else { None }
+    }
+
+    /// A stream that says more than it can have written.
+    #[derive(Debug)]
+    struct TooLong;
+
+    impl ReplyStream for TooLong {
+        fn write_next(&mut self, message: &mut [u8]) -> Option<usize> {
+            Some(message.len() + 1)
+        }
+    }
+
+    #[test]
+    fn a_stream_that_writes_more_than_there_is_room_for_ends_as_one_that_panics() {
+        let metrics = Metrics::new(0, 1);
+        let blocks = metrics.tcp();
+        let counters = &blocks[0].answers;
+        assert_eq!(next_message(&mut TooLong, &mut [0; 16], counters), Err(StreamPanicked));
+        assert_eq!(counters.panics.value(), 1);
     }
 
     #[test]
