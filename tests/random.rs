@@ -30,8 +30,8 @@ mod rdata;
 mod record;
 #[path = "random/round.rs"]
 mod round;
-#[path = "random/witness.rs"]
-mod witness;
+#[path = "random/server_identity.rs"]
+mod server_identity;
 #[path = "random/world.rs"]
 mod world;
 
@@ -113,13 +113,13 @@ fn the_owners_of_a_port_are_seen() {
     std::fs::write(&file, "@ 60 SOA ns.test. admin.test. 9 1 1 1 1\n@ 60 NS ns.test.\n").expect("it can be written");
     let mut server = Server::start(Kind::Fated, &[ZoneFile::new("who.test.", file)]);
     let group = server.process().id();
-    let owners = witness::owners_of_udp(server.address);
+    let owners = server_identity::owners_of_udp(server.address);
     assert_eq!(owners.iter().map(|owner| owner.group).collect::<Vec<_>>(), [Some(group)], "{owners:?}");
     let here = UdpSocket::bind(("127.0.0.1", 0)).expect("loopback has free ports");
-    let owners = witness::owners_of_udp(here.local_addr().expect("a bound socket has an address"));
+    let owners = server_identity::owners_of_udp(here.local_addr().expect("a bound socket has an address"));
     assert!(!owners.is_empty() && owners.iter().all(|owner| owner.group != Some(group)), "{owners:?}");
     // Another serial, another identity: both are told.
-    let faults = witness::accuse(&mut server, "somebody else", &["who.test.".to_owned()], 8);
+    let faults = server_identity::faults_of(&mut server, "somebody else", &["who.test.".to_owned()], 8);
     assert_eq!(faults.len(), 2, "{faults:?}");
 }
 
@@ -143,7 +143,7 @@ fn whoever_asks_after_a_reload_is_answered_from_the_new_zone() {
         // A new port each, so that every worker is asked.
         for _ in 0..4 {
             let reply = common::ask::ask_udp(server.address, &Query::new(&name("who.test."), 6));
-            assert_eq!(witness::serial_of(&reply), Some(serial));
+            assert_eq!(server_identity::serial_of(&reply), Some(serial));
         }
     }
 }

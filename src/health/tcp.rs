@@ -131,7 +131,7 @@ impl TcpProber {
         let patience = asker.silence_max();
         let watch = Watch { patience, ended: 0, since: Duration::ZERO, looked: Duration::ZERO };
         let mut prober = Self { asker, outcomes, threads: Vec::new(), watch };
-        prober.employ()?;
+        prober.start_thread()?;
         Ok(prober)
     }
 
@@ -143,7 +143,8 @@ impl TcpProber {
         }
         self.threads.retain(|thread| thread.ended.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected));
         let lost_count = self.threads.len();
-        let outcome = if lost_count > LOST_MAX { Err(io::Error::other("too many are lost")) } else { self.employ() };
+        let outcome =
+            if lost_count > LOST_MAX { Err(io::Error::other("too many are lost")) } else { self.start_thread() };
         match outcome {
             Ok(()) => {
                 self.watch.since = now;
@@ -158,7 +159,7 @@ impl TcpProber {
     }
 
     /// Makes a thread and puts it in charge; those before it end when they wake.
-    fn employ(&mut self) -> io::Result<()> {
+    fn start_thread(&mut self) -> io::Result<()> {
         let ((stop, stopped), (ending, ended)) = (channel(), channel::<()>());
         let (asker, outcomes) = (self.asker.clone(), Arc::clone(&self.outcomes));
         let run = move || {

@@ -13,7 +13,7 @@ use super::compare::Case;
 use super::judge::{Verdict, judge};
 use super::questions::Ways;
 use super::record::Record;
-use super::witness;
+use super::server_identity;
 use super::world;
 
 /// Zones of a round besides their children.
@@ -105,7 +105,7 @@ impl Round {
     /// Looks who answers at each server's port.
     fn check_who(&mut self, tally: &mut Tally, when: &str) {
         for (server, identity) in self.servers.iter_mut().zip(&self.identities) {
-            let found = witness::accuse(server, identity, &self.origins, self.serial);
+            let found = server_identity::faults_of(server, identity, &self.origins, self.serial);
             tally.strangers.extend(found.into_iter().map(|fault| format!("seed {}, {when}: {fault}", self.seed)));
         }
     }

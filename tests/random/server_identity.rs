@@ -25,7 +25,7 @@ const TXT: u16 = 16;
 const SOA: u16 = 6;
 
 /// What is wrong about who answers at a server's port; nothing is well.
-pub(crate) fn accuse(server: &mut Server, identity: &str, origins: &[String], serial: u32) -> Vec<String> {
+pub(crate) fn faults_of(server: &mut Server, identity: &str, origins: &[String], serial: u32) -> Vec<String> {
     let mut faults = Vec::new();
     let (title, address) = (server.kind.name(), server.address);
     if let Some(status) = server.process().ended() {
