@@ -2,6 +2,8 @@
 //!
 //! Read ratios between kinds and between two versions on one machine, not the numbers alone.
 
+#[path = "../tests/common/mod.rs"]
+mod common;
 #[path = "common/zone.rs"]
 mod zone;
 
@@ -10,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::message::{Edns, Query, RD};
+use common::name::name as wire_name;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fated::answer::{MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
 use fated::zone::ZoneSet;
@@ -27,15 +31,8 @@ const CONTEXT: RequestContext = RequestContext {
 
 /// A query for `name`, with an OPT record of 1232 octets.
 fn query(name: &str, qtype: u16) -> Vec<u8> {
-    let mut octets = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    for label in name.trim_end_matches('.').split('.') {
-        octets.push(u8::try_from(label.len()).expect("a label is short"));
-        octets.extend_from_slice(label.as_bytes());
-    }
-    octets.push(0);
-    octets.extend_from_slice(&qtype.to_be_bytes());
-    octets.extend_from_slice(&[0, 1, 0, 0, 41, 0x04, 0xD0, 0, 0, 0, 0, 0, 0]);
-    octets
+    let query = Query::new(&wire_name(name), qtype).with_edns(Edns::new(1232, false));
+    Query { flags: RD, ..query }.encode(0x1234)
 }
 
 /// Name of the kind, question number n, QTYPE, RCODE, records in the answer section.

@@ -3,6 +3,7 @@
 
 #[path = "common/command.rs"]
 mod command;
+mod common;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,6 +13,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use command::{PATIENCE, Server, Site, alone, zone};
+use common::message::{Edns, Query};
+use common::name::name as wire_name;
 
 /// What is told of an answer: RCODE, answers, and the extended error's INFO-CODE.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,13 +31,7 @@ const BROKEN: Told = Told { rcode: 2, answers: 0, extended_error: Some(24) };
 
 /// A query with EDNS for the SOA at a name.
 fn query(name: &str) -> Vec<u8> {
-    let mut query = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    for label in name.split('.').filter(|label| !label.is_empty()) {
-        query.push(label.len() as u8);
-        query.extend_from_slice(label.as_bytes());
-    }
-    query.extend_from_slice(&[0, 0, 6, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
-    query
+    Query::new(&wire_name(name), 6).with_edns(Edns::new(1232, false)).encode(0x1234)
 }
 
 /// Reads a reply.

@@ -4,6 +4,7 @@
 #[allow(unreachable_pub)] // For the fuzz targets it is a crate of its own.
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
+mod common;
 #[path = "properties/fit.rs"]
 mod fit;
 #[path = "properties/model.rs"]
@@ -16,6 +17,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::message::Query;
+use common::name::name as wire_name;
 use fated::answer::{
     MESSAGE_BYTES_MAX, PendingQuery, RequestContext, Response, Settings, Snapshot, Transport, respond,
 };
@@ -44,15 +47,7 @@ fn snapshot(model: &Model) -> Arc<Snapshot> {
 
 /// A query without EDNS.
 fn query(name: &Labels, qtype: u16) -> Vec<u8> {
-    let mut octets = vec![0xAB, 0xCD, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name {
-        octets.push(u8::try_from(label.len()).expect("a label is short"));
-        octets.extend_from_slice(label.as_bytes());
-    }
-    octets.push(0);
-    octets.extend_from_slice(&qtype.to_be_bytes());
-    octets.extend_from_slice(&[0, 1]);
-    octets
+    Query::new(&wire_name(&name.join(".")), qtype).encode(0xABCD)
 }
 
 /// Asks over TCP, where everything fits, and reads the reply.

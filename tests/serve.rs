@@ -1,5 +1,7 @@
 //! The serving layer over real sockets on loopback: every promise about transports, limits, publishing and stopping.
 
+mod common;
+
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use arc_swap::ArcSwap;
+use common::message::{Query, RD};
 use fated::answer::{Snapshot, Transport};
 use fated::metrics::Metrics;
 use fated::serve::{self, BindCause, BindError, Running, TcpLimits};
@@ -63,10 +66,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A query for `www.example. A`.
 fn query(id: u16) -> Vec<u8> {
-    let [high, low] = id.to_be_bytes();
-    let mut octets = vec![high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    octets.extend_from_slice(b"\x03www\x07example\x00\x00\x01\x00\x01");
-    octets
+    Query { flags: RD, ..Query::new(b"\x03www\x07example\x00", 1) }.encode(id)
 }
 
 /// The same with a length in front.

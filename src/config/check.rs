@@ -2,6 +2,7 @@
 
 mod anycast;
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -55,14 +56,28 @@ impl<'a> Origin<'a> {
         }
     }
 
-    /// `file:line:column` of an octet.
-    fn place(&self, offset: usize) -> String {
+    /// `file:line:column` of an octet. Lines are counted from `cursor` on, which moves there: what is asked in order costs one
+    /// look at the text in all.
+    fn place(&self, cursor: &mut LineCursor, offset: usize) -> String {
         let Some((file, text)) = self.file else { return String::new() };
+        if offset < cursor.offset {
+            *cursor = LineCursor::default();
+        }
+        let passed = text.get(cursor.offset..offset).unwrap_or_default();
+        *cursor = LineCursor { offset, line: cursor.line + passed.matches('\n').count() };
         let before = text.get(..offset).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
-        format!("{}:{line}:{column}", Shown::path(file))
+        format!("{}:{}:{column}", Shown::path(file), cursor.line + 1)
     }
+}
+
+/// How many lines of a text end before an offset.
+#[derive(Clone, Copy, Debug, Default)]
+struct LineCursor {
+    /// Octets.
+    offset: usize,
+    /// Line ends before it.
+    line: usize,
 }
 
 /// Checks everything and applies units, defaults and overrides.
@@ -283,6 +298,9 @@ impl Check<'_> {
 
     fn zones(&mut self, overrides: &Overrides) -> ZoneSources {
         let mut files: Vec<ZoneFile> = Vec::new();
+        let mut cursor = LineCursor::default();
+        // Where each name stands in `files`.
+        let mut seen: HashMap<Name, usize> = HashMap::new();
         for zone in self.written.each("zone") {
             let written = |key| zone.get::<String>(key).expect("the document has it");
             let (written_name, file) = (written(&rows::ZONE_NAME), written(&rows::ZONE_FILE));
@@ -295,21 +313,25 @@ impl Check<'_> {
                     continue;
                 }
             };
-            let said_at = self.origin.place(span.start);
-            if let Some(other) = files.iter().find(|file| file.name == name) {
-                let message = format!("the zone {name} is named twice: first at {}, again at {said_at}", other.said_at);
+            let said_at = self.origin.place(&mut cursor, span.start);
+            if let Some(&other) = seen.get(&name) {
+                let first = &files[other].said_at;
+                let message = format!("the zone {name} is named twice: first at {first}, again at {said_at}");
                 self.fault(span, message, "named before".into(), Some("take one of the two out".into()));
                 continue;
             }
+            seen.insert(name, files.len());
             files.push(ZoneFile { name, path: self.origin.path(file.get_ref()), said_at });
         }
         for (name, path) in &overrides.zones {
             let said_at = format!("--zone {name}={}", Shown::path(path));
-            if let Some(other) = files.iter().find(|file| file.name == *name) {
-                let message = format!("the zone {name} is named twice: first at {}, again at {said_at}", other.said_at);
+            if let Some(&other) = seen.get(name) {
+                let first = &files[other].said_at;
+                let message = format!("the zone {name} is named twice: first at {first}, again at {said_at}");
                 self.fault_outside(message, None);
                 continue;
             }
+            seen.insert(*name, files.len());
             files.push(ZoneFile { name: *name, path: path.clone(), said_at });
         }
         let named = overrides.zones_dir.clone().or_else(|| self.path(&rows::ZONES_DIR));

@@ -78,7 +78,8 @@ fn closed(streams: &mut [TcpStream]) -> usize {
 
 #[test]
 fn silent_clients_that_take_every_connection_withdraw_nothing() {
-    let Some(mut scene) = Scene::build("silent_clients_that_take_every_connection_withdraw_nothing", Routing::BirdBgp) else {
+    let Some(mut scene) = Scene::build("silent_clients_that_take_every_connection_withdraw_nothing", Routing::BirdBgp)
+    else {
         return;
     };
     route_strangers(&scene.site);
