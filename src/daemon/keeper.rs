@@ -1,7 +1,8 @@
 //! CAP_NET_ADMIN between the start of the process and that of the route thread: one thread keeps it, no other has it.
 //!
 //! A thread inherits what the one that starts it may do, and what a thread has lost does not come back. So the capability
-//! moves to a thread of its own before any other is started, and that one starts the route thread.
+//! moves to a thread of its own before any other is started. That one binds the sockets, whose send buffers may then be larger
+//! than `net.core.wmem_max`, and starts the route thread.
 
 use std::io;
 use std::sync::mpsc;
@@ -9,8 +10,7 @@ use std::thread;
 
 use crate::announce::kernel;
 
-/// The thread that keeps the capability until there is work for it. It ends with its work, or without any when this is
-/// dropped.
+/// The thread that keeps the capability for what needs it. It ends when this is dropped.
 pub(super) struct Keeper {
     work: mpsc::Sender<Work>,
 }
@@ -28,7 +28,7 @@ impl Keeper {
     pub(super) fn start() -> io::Result<(Self, Option<String>)> {
         let (work, waiting) = mpsc::channel::<Work>();
         thread::Builder::new().name("route-keeper".to_owned()).spawn(move || {
-            if let Ok(work) = waiting.recv() {
+            for work in waiting {
                 work();
             }
         })?;
@@ -40,14 +40,14 @@ impl Keeper {
     ///
     /// # Errors
     /// The thread panicked.
-    pub(super) fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    pub(super) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         let (done, result) = mpsc::sync_channel(1);
         let work = Box::new(move || {
             // Who waits for it is below, and waits without a limit.
             let _ = done.send(work());
         });
         let sent = self.work.send(work).ok();
-        sent.and_then(|()| result.recv().ok()).ok_or_else(|| io::Error::other("the thread that starts it has panicked"))
+        sent.and_then(|()| result.recv().ok()).ok_or_else(|| io::Error::other("the thread that does it has panicked"))
     }
 }
 
@@ -56,13 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_done_once_on_another_thread() {
+    fn work_is_done_on_another_thread_as_often_as_there_is_some() {
         let here = thread::current().id();
         // On a thread of its own, since the capability is not given back.
         let tried = thread::spawn(move || {
             let (keeper, _) = Keeper::start().expect("a thread");
             let there = keeper.run(|| thread::current().id()).expect("no panic");
             assert_ne!(there, thread::current().id());
+            assert_eq!(keeper.run(|| thread::current().id()).expect("no panic"), there);
             there
         });
         assert_ne!(tried.join().expect("no panic"), here);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   main      one current-thread runtime: signals, control clients     ── Command ──▶ this loop
-//!   route-keeper  holds CAP_NET_ADMIN until it has started `route` (see keeper)
+//!   route-keeper  holds CAP_NET_ADMIN until it has bound sockets and started `route` (see keeper)
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see announce)
@@ -158,7 +158,13 @@ async fn live(
 
     let snapshot = Snapshot { zones: loader.registry().zones().clone(), settings: config.settings.clone() };
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
-    let bound = bind(&config)?;
+    let bound = match &keeper {
+        Some(keeper) => {
+            let config = config.clone();
+            keeper.run(move || bind(&config)).map_err(DaemonError::system("the sockets can't be bound"))??
+        }
+        None => bind(&config)?,
+    };
     let addresses = bound.local_addresses();
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));

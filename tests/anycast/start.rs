@@ -206,6 +206,12 @@ fn only_the_route_thread_may_change_routes() {
     assert!(threads.len() > 5, "{threads:?}");
     let able: Vec<&str> = threads.iter().filter(|(_, is_able)| *is_able).map(|(name, _)| name.as_str()).collect();
     assert_eq!(able, ["route"], "{threads:?}");
+    // Sockets were bound while it was there: they keep more replies than the kernel gives without it.
+    let sockets = host.space.output(Command::new("ss").args(["-uamnH", "sport = :53"]));
+    assert!(
+        sockets.contains("skmem") && sockets.matches("tb33554432").count() == sockets.matches("skmem").count(),
+        "{sockets}"
+    );
 }
 
 /// The threads of a process by name, and whether each has CAP_NET_ADMIN or may take it.
