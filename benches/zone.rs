@@ -11,10 +11,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use fated::build::{Delta, Inline, Record};
 use fated::fault::Faults;
 use fated::wire::{Name, Type};
 use fated::zone::Zone;
+use fated::zonebuild::{Delta, Inline, Record};
 
 /// Samples for a measurement, each of which takes a good part of a second.
 const SAMPLES: usize = 10;

@@ -3,7 +3,6 @@
 pub mod admin;
 pub mod announce;
 pub mod answer;
-pub mod build;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -17,4 +16,5 @@ pub mod serve;
 pub mod sys;
 pub mod wire;
 pub mod zone;
+pub mod zonebuild;
 pub mod zonefile;

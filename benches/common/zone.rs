@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use fated::build::Inline;
 use fated::fault::Sources;
 use fated::fault::{Faults, FileError};
 use fated::zone::Zone;
 use fated::zone::hash::Seed;
+use fated::zonebuild::Inline;
 use fated::zonefile::ZoneFile;
 use fated::zonefile::{Files, Limits};
 

@@ -11,12 +11,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fated::answer::{Canary, MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
-use fated::build::{Inline, Record, Sink};
 use fated::fault::{Faults, FileError, Sources};
 use fated::serve::ahead::{Read, read_ahead};
 use fated::wire::{Name, Type, rdata};
 use fated::zone::hash::Seed;
 use fated::zone::{Zone, ZoneSet};
+use fated::zonebuild::{Inline, Record, Sink};
 use fated::zonefile::{Files, Limits, MasterFile, ZoneFile, load, read_zone};
 use hickory_proto::op::Message;
 

@@ -51,7 +51,7 @@ use crate::config::{Anycast, Config, ZoneSources};
 use crate::fault::report::Style;
 use crate::load::{Change, Loader, ReloadError, Report, Scope, ZoneReport};
 use crate::metrics::Metrics;
-use crate::serve::Running;
+use crate::serve::{Bound, Running};
 use crate::sys::{limits, memory};
 use crate::zone::hash::Seed;
 pub use error::DaemonError;
@@ -158,13 +158,7 @@ async fn live(
 
     let snapshot = Snapshot { zones: loader.registry().zones().clone(), settings: config.settings.clone() };
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
-    let bound = match &keeper {
-        Some(keeper) => {
-            let config = config.clone();
-            keeper.run(move || bind(&config)).map_err(DaemonError::system("the sockets can't be bound"))??
-        }
-        None => bind(&config)?,
-    };
+    let bound = bind_all(&config, keeper.as_ref())?;
     let addresses = bound.local_addresses();
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
@@ -197,6 +191,13 @@ async fn live(
     server.end(end).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Binds all addresses, with the privilege of the keeper where there is one.
+fn bind_all(config: &Config, keeper: Option<&Keeper>) -> Result<Bound, DaemonError> {
+    let Some(keeper) = keeper else { return bind(config) };
+    let config = config.clone();
+    keeper.run(move || bind(&config)).map_err(DaemonError::system("the sockets can't be bound"))?
 }
 
 /// Logs what on this host breaks anycast, and refuses a device that does not go with the configuration.

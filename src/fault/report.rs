@@ -177,9 +177,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::build::{Inline, Record, Sink};
     use crate::fault::{FAULTS_MAX, FaultKind, FileError};
     use crate::wire::NameRef;
+    use crate::zonebuild::{Inline, Record, Sink};
     use crate::zonefile::{Files, Limits, MasterFile, read_zone};
 
     /// Wants no records.

@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::registry::{ChildFaults, Registry, ZoneRecord};
-use crate::build::check_child;
 use crate::fault::report::{self, Style};
 use crate::fault::{Faults, Sources};
 use crate::wire::{NameRef, SharedName};
 use crate::zone::Zone;
 use crate::zone::hash::LookupName;
+use crate::zonebuild::check_child;
 
 /// How faults are judged and shown.
 #[derive(Clone, Copy)]

@@ -12,12 +12,12 @@ use super::list::Listed;
 use super::memory::{Budget, Reservation};
 use super::registry::ZoneRecord;
 use super::thread_pool::ThreadPool;
-use crate::build::Executor;
 use crate::config::ZoneSources;
 use crate::fault::report::{self, Style};
 use crate::fault::{Faults, Sources};
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
+use crate::zonebuild::Executor;
 use crate::zonefile::{self, ZoneFile};
 
 /// What became of one file.

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::build::Executor;
+use crate::zonebuild::Executor;
 
 /// The most threads that read zones at once: more would only ask for memory.
 const THREADS_MAX: usize = 16;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::hash::{LookupName, Seed};
 use super::node::{Flags, Node};
 use super::{Apex, Denial, Found, Nsec3Found, Zone, ZoneSet};
-use crate::build::{Executor, Inline, TYPES_MAX};
 use crate::fault::{Faults, FileError, Sources};
 use crate::wire::{Name, Type};
+use crate::zonebuild::{Executor, Inline, TYPES_MAX};
 use crate::zonefile::{Files, Limits, ZoneFile, load};
 
 /// A key for tests, so that they do the same each time.

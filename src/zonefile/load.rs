@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::{Files, Limits, MasterFile, read_zone};
-use crate::build::{Builder, Executor, Plan};
 use crate::fault::{Faults, Sources};
 use crate::wire::NameRef;
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
+use crate::zonebuild::{Builder, Executor, Plan};
 
 /// A zone file, and what the zone in it is to be.
 pub struct ZoneFile<'a> {

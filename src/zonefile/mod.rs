@@ -18,10 +18,10 @@ use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::build::{Executor, Record, Sink};
 use crate::fault::{Bound, DIRECTIVES, FaultKind, Faults, FileError, Hint, Position, Severity, Sources};
 use crate::wire::rdata::{TextCause, TextError, Token, TtlError, parse, parse_ttl};
 use crate::wire::{Class, Name, NameRef, Shown, Type};
+use crate::zonebuild::{Executor, Record, Sink};
 use limits::Budget;
 use scan::{Scanned, Scanner, Span};
 

@@ -9,8 +9,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::build::executor::{self, Inline};
 use crate::fault::{Faults, FileError};
+use crate::zonebuild::executor::{self, Inline};
 use crate::zonefile::limits::Budget;
 use crate::zonefile::scan::Scanner;
 use crate::zonefile::{Files, Limits, OwnerState, Reader, Sink, Sources, State};

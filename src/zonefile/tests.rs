@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::build::executor::Inline;
 use crate::fault::FAULTS_MAX;
+use crate::zonebuild::executor::Inline;
 
 /// Files that live in memory.
 #[derive(Default)]

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use fated::build::TYPES_MAX;
 use fated::fault::FAULTS_MAX;
 use fated::load::files::UNSIZED_BYTES_MAX;
 use fated::wire::Type;
@@ -12,6 +11,7 @@ use fated::wire::message::MESSAGE_BYTES_MAX;
 use fated::wire::name::{LABEL_BYTES_MAX, NAME_BYTES_MAX};
 use fated::wire::rdata::{RDATA_BYTES_MAX, TextCause, parse};
 use fated::zone::nsec3::ITERATIONS_MAX;
+use fated::zonebuild::TYPES_MAX;
 use fated::zonefile::{FALLBACK_TTL, INCLUDE_DEPTH_MAX, INCLUDES_MAX, Limits, REPEATED_OCTETS_MAX};
 
 #[test]

@@ -3,10 +3,10 @@
 //! Each shard holds the names of one range of hashes, so that shards are sorted, laid out and freed one by one, and
 //! several at once.
 
-use crate::build::record::Record;
 use crate::fault::Position;
 use crate::wire::{NameRef, Type};
 use crate::zone::hash::{LookupName, NameHash, Seed};
+use crate::zonebuild::record::Record;
 
 /// Octets of a stored record in front of its RDATA, and in front of its file and column, if those are there.
 const HEAD_BYTES: usize = 12;

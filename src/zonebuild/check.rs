@@ -4,14 +4,14 @@
 //! All of it is reported while nodes are laid out, by [`Index`], so that records need not be kept until the zone is
 //! there.
 
-use crate::build::collect::{Facts, Stored};
-use crate::build::encode::RrsetSource;
-use crate::build::index::{Index, Placement};
-use crate::build::record::Record;
 use crate::fault::{DnssecFault, FAULTS_MAX, FaultKind, Faults, Position};
 use crate::wire::{Name, NameRef, Type, rdata};
 use crate::zone::hash::{LookupName, Seed};
 use crate::zone::nsec3::{ITERATIONS_MAX, Params};
+use crate::zonebuild::collect::{Facts, Stored};
+use crate::zonebuild::encode::RrsetSource;
+use crate::zonebuild::index::{Index, Placement};
+use crate::zonebuild::record::Record;
 
 /// One owner with its records, in the order of the text, and where it stands.
 pub(super) struct Owner<'a> {

@@ -13,14 +13,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::build::chain;
-use crate::build::collect::Stored;
-use crate::build::encode::{encode, negative_node};
-use crate::build::executor::Executor;
-use crate::build::record::{Record, Sink};
-use crate::build::rrsets::{RrsetMaker, canonical};
-use crate::build::tree::{State, Tree};
-use crate::build::{Builder, Plan};
 use crate::fault::{FaultKind, Faults, Position};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::hash::LookupName;
@@ -29,6 +21,14 @@ use crate::zone::node::{Flags, Node};
 use crate::zone::nsec3::Hash;
 use crate::zone::order::Order;
 use crate::zone::{Denial, DenialRecords, NodeCursor, Nsec3Chain, Parts, Zone};
+use crate::zonebuild::chain;
+use crate::zonebuild::collect::Stored;
+use crate::zonebuild::encode::{encode, negative_node};
+use crate::zonebuild::executor::Executor;
+use crate::zonebuild::record::{Record, Sink};
+use crate::zonebuild::rrsets::{RrsetMaker, canonical};
+use crate::zonebuild::tree::{State, Tree};
+use crate::zonebuild::{Builder, Plan};
 
 /// A change of a zone: records that go and come, one after another, as in an incremental transfer (RFC 1995 §4).
 ///

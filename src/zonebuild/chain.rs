@@ -7,8 +7,6 @@
 
 use core::cmp::Ordering;
 
-use crate::build::collect::Pieces;
-use crate::build::shards::SortedShards;
 use crate::fault::{DnssecFault, Faults, Position};
 use crate::wire::{Name, NameRef, Type, rdata};
 use crate::zone::names::{Edited, Names, NodeRef};
@@ -16,6 +14,8 @@ use crate::zone::node::{Flags, Node, Rrset};
 use crate::zone::nsec3::{self, Hash, Params};
 use crate::zone::order::{self, Entry, Order};
 use crate::zone::{Denial, Nsec3Chain};
+use crate::zonebuild::collect::Pieces;
+use crate::zonebuild::shards::SortedShards;
 
 /// Opt-Out among the flags of an NSEC3 record (RFC 5155 §3.1.2.1).
 const OPT_OUT: u8 = 1;

@@ -1,19 +1,19 @@
 //! The names of a zone, sorted and looked through → its nodes, part by part, perhaps several at once.
 
-use crate::build::check::{Owner, Unsigned};
-use crate::build::collect::{Facts, Pieces, Run, Stored};
-use crate::build::encode::encode;
-use crate::build::executor::{self, Executor};
-use crate::build::index::{Empty, Index};
-use crate::build::keys::Signing;
-use crate::build::rrsets::RrsetMaker;
-use crate::build::shards::Hashes;
 use crate::fault::Faults;
 use crate::wire::NameRef;
 use crate::zone::hash::{LookupName, NameHash, Seed};
 use crate::zone::names::{Names, NamesPart, NamesPlan, NamesWriter, has_crowd};
 use crate::zone::node::Flags;
 use crate::zone::nsec3::Params;
+use crate::zonebuild::check::{Owner, Unsigned};
+use crate::zonebuild::collect::{Facts, Pieces, Run, Stored};
+use crate::zonebuild::encode::encode;
+use crate::zonebuild::executor::{self, Executor};
+use crate::zonebuild::index::{Empty, Index};
+use crate::zonebuild::keys::Signing;
+use crate::zonebuild::rrsets::RrsetMaker;
+use crate::zonebuild::shards::Hashes;
 
 /// Runs that are looked at before the first of them is laid out.
 const AHEAD_RUNS: usize = 32;

@@ -4,12 +4,12 @@
 //! Names are compared by their seeded hashes of 64 bits only. What two names of one hash would spoil is a warning, or
 //! the flag "below a cut" of one of them.
 
-use crate::build::collect::{Facts, Pieces, Run, shard_of};
-use crate::build::executor::{self, Executor};
-use crate::build::shards::{Hashes, wildcard_parent};
 use crate::wire::NameRef;
 use crate::zone::children::{Children, Link};
 use crate::zone::hash::{LookupName, NameHash, Seed, wildcard_hash};
+use crate::zonebuild::collect::{Facts, Pieces, Run, shard_of};
+use crate::zonebuild::executor::{self, Executor};
+use crate::zonebuild::shards::{Hashes, wildcard_parent};
 
 /// Runs of one slot, roughly: two lines of the CPU's cache.
 const SLOT_RUNS: usize = 8;

@@ -5,12 +5,12 @@
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384};
 
-use crate::build::collect::Stored;
 use crate::fault::{DnssecFault, Faults, Position};
 use crate::wire::{Name, NameRef, Type};
 use crate::zone::Zone;
 use crate::zone::hash::LookupName;
 use crate::zone::node::Flags;
+use crate::zonebuild::collect::Stored;
 
 /// The most pairs of algorithm and key tag that are counted.
 const SIGNERS_MAX: usize = 64;

@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use crate::build::collect::Stored;
-use crate::build::encode::RrsetSource;
 use crate::fault::{DnssecFault, FaultKind, Faults, Position};
 use crate::wire::message::{MESSAGE_BYTES_MAX, OPT_BYTES};
 use crate::wire::{NameRef, Type, rdata};
 use crate::zone::compress::measure;
 use crate::zone::hash::Seed;
 use crate::zone::node::{QNAME_OFFSET, QUESTION_TAIL_BYTES, RECORD_FIXED_BYTES};
+use crate::zonebuild::collect::Stored;
+use crate::zonebuild::encode::RrsetSource;
 
 /// The most types of one name: a query looks through all of them, and there are about a hundred (BIND: 100).
 pub const TYPES_MAX: usize = 256;

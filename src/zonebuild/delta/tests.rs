@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::build::Inline;
 use crate::zone::Found;
 use crate::zone::hash::Seed;
+use crate::zonebuild::Inline;
 
 /// A key for tests, so that they do the same each time.
 const SEED: Seed = Seed([0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03]);

@@ -3,11 +3,11 @@
 use core::hash::{BuildHasherDefault, Hasher};
 use std::collections::HashSet;
 
-use crate::build::collect::{Collector, Pieces, Run, Shard};
-use crate::build::executor::{self, Executor};
 use crate::fault::{FaultKind, Faults};
 use crate::wire::NameRef;
 use crate::zone::hash::{LookupName, NameHash, Seed};
+use crate::zonebuild::collect::{Collector, Pieces, Run, Shard};
+use crate::zonebuild::executor::{self, Executor};
 
 /// What was collected, sorted by owner within each shard, without what is not of the zone.
 pub(super) struct SortedShards {
