@@ -217,12 +217,12 @@ mod tests {
     use super::*;
     use crate::announce::tests::Recorder;
 
-    #[test]
-    fn a_change_is_carried_out_when_every_announcer_has_done_it() {
+    /// Two announcers and a runner of one address for them, with its orders.
+    fn open() -> ([Arc<Recorder>; 2], Arc<Orders>, PolicyRunner) {
         let recorders = [Recorder::new(1), Recorder::new(1)];
         let announcers = recorders.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Announcer>).collect();
         let orders = Arc::new(Orders { drain: Arc::default(), is_stopping: AtomicBool::new(false) });
-        let mut runner = PolicyRunner::new(
+        let runner = PolicyRunner::new(
             &["192.0.2.53".parse().expect("an address")],
             PolicySettings { rise: 1, ..PolicySettings::default() },
             (0, &[]),
@@ -231,6 +231,12 @@ mod tests {
             Arc::clone(&orders),
             None,
         );
+        (recorders, orders, runner)
+    }
+
+    #[test]
+    fn a_change_is_carried_out_when_every_announcer_has_done_it() {
+        let (recorders, orders, mut runner) = open();
         let published = runner.published();
         let mut now = Duration::from_secs(1);
         let mut round = |work: &[usize]| {
@@ -252,17 +258,7 @@ mod tests {
 
     #[test]
     fn an_announcer_whose_lease_ran_out_holds_the_address_down_for_all() {
-        let recorders = [Recorder::new(1), Recorder::new(1)];
-        let announcers = recorders.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Announcer>).collect();
-        let mut runner = PolicyRunner::new(
-            &["192.0.2.53".parse().expect("an address")],
-            PolicySettings { rise: 1, ..PolicySettings::default() },
-            (0, &[]),
-            (Instant::now(), Announcers::new(announcers)),
-            Box::new(|| false),
-            Arc::new(Orders { drain: Arc::default(), is_stopping: AtomicBool::new(false) }),
-            None,
-        );
+        let (recorders, _orders, mut runner) = open();
         let well = [Observation { proven: 1, is_judged: true, ..Observation::default() }];
         runner.round(Duration::from_secs(1), &well);
         recorders.iter().for_each(|recorder| recorder.work());
