@@ -3,7 +3,7 @@
 #   docker build -t fated .
 #   docker run --rm -p 5300:53/udp -p 5300:53/tcp -v "$PWD/zones:/zones:ro" fated
 #
-# Zones are read from /zones; `docker kill -s HUP NAME` reloads them, `docker exec NAME fated status` tells how it is.
+# Zones are read from /zones; `docker kill -s HUP NAME` reloads them, `docker exec NAME fated status` shows its state.
 
 # The same Debian as below: a newer C library at build time would be missing at run time.
 FROM rust:1-slim-bookworm AS build

@@ -2,7 +2,7 @@
 //! once.
 //!
 //! `cargo bench --bench respond`. Two threads that write to no line of memory in common give twice the answers of one,
-//! as far as the two CPUs are two: how far, two threads tell that have not even the zone in common. Exit code: 0 if
+//! as far as the two CPUs are two: two threads that have not even the zone in common show how far. Exit code: 0 if
 //! the bounds hold, 1 if one does not, 2 for an error.
 
 #[path = "../tests/common/mod.rs"]
@@ -83,7 +83,7 @@ struct Mix {
     bound: Option<f64>,
     /// Whether what a batch will read is fetched ahead.
     is_fetched: bool,
-    /// The zones of each thread, which are the same ones but where that is told.
+    /// The zones of each thread, which are the same ones but where the mix says otherwise.
     snapshots: [Arc<ArcSwap<Snapshot>>; THREADS],
     /// The queries, one behind the other.
     queries: Arc<Vec<u8>>,
@@ -305,7 +305,7 @@ fn table(options: &Options) -> io::Result<bool> {
     Ok(holds)
 }
 
-/// How a bound is told.
+/// A bound as the table shows it.
 fn verdict(holds: bool) -> &'static str {
     if holds { "holds" } else { "MISSED" }
 }

@@ -1,7 +1,7 @@
 //! The table of speed: fated beside NSD, Knot DNS, PowerDNS, BIND and the floor of the system calls, in one run.
 //!
 //! `cargo bench --bench speed -- --help`. Ends what it started, also when interrupted. Exit code: 0 if every bound holds, 1
-//! if one does not, 2 for an error. `docs/performance.md` tells how it measures.
+//! if one does not, 2 for an error. `docs/performance.md` says how it measures.
 
 #[path = "speed/chart.rs"]
 mod chart;
@@ -208,7 +208,7 @@ fn machine(plan: &Plan) -> serde_json::Value {
     })
 }
 
-/// Measures all rows; what was measured before an error is told all the same.
+/// Measures all rows; what was measured before an error is reported all the same.
 fn run(plan: &Plan, results: &mut Results) -> io::Result<()> {
     let average = fs::read_to_string("/proc/loadavg")?;
     let average: f64 = average.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default();

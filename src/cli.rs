@@ -60,7 +60,7 @@ struct Cli {
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve zones until told to stop
+    /// Serve zones until asked to stop
     Serve(ServeArgs),
     /// Find the faults of configuration and zone files, without a server
     Check(CheckArgs),
@@ -235,7 +235,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Tells an error, and which exit code it is.
+/// Prints an error; returns its exit code.
 fn ended(result: Result<(), DaemonError>) -> u8 {
     match result {
         Ok(()) => EXIT_OK,

@@ -87,7 +87,7 @@ fn what_the_first_hint_says_to_copy_is_a_good_zone() {
 }
 
 #[test]
-fn unknown_keys_are_told_with_line_and_nearest_key() {
+fn unknown_keys_are_reported_with_line_and_nearest_key() {
     let site = Site::new();
     site.write("fated.toml", "[server]\nlisten = [\"127.0.0.1:0\"]\nworkrs = 2\nzones-dir = \"zones\"\n");
     for command in ["serve", "check"] {
@@ -99,7 +99,7 @@ fn unknown_keys_are_told_with_line_and_nearest_key() {
 }
 
 #[test]
-fn values_out_of_range_are_told_with_range_and_line() {
+fn values_out_of_range_are_reported_with_range_and_line() {
     let site = Site::new();
     site.write("fated.toml", "[server]\nzones-dir = \"zones\"\nudp-payload-max = 9000\n");
     let parts = ["fated.toml:3:19", "`server.udp-payload-max` is 9000, but it must be 512 to 4096"];
@@ -197,13 +197,13 @@ fn bad_zone_files_fail_the_check_and_a_strict_start() {
 }
 
 #[test]
-fn an_unreadable_zone_file_is_told() {
+fn an_unreadable_zone_file_is_reported() {
     use std::os::unix::fs::PermissionsExt;
     let site = Site::new();
     site.write("secret.zone", zone(1));
     fs::set_permissions(site.path("secret.zone"), fs::Permissions::from_mode(0o0)).expect("sets the mode");
     if fs::read(site.path("secret.zone")).is_ok() {
-        eprintln!("SKIPPED: an_unreadable_zone_file_is_told: this user reads files of any mode");
+        eprintln!("SKIPPED: an_unreadable_zone_file_is_reported: this user reads files of any mode");
         return;
     }
     site.run(&["check", "--zone", "example.test=secret.zone"]).expect(1, &["secret.zone", "denied"]);
@@ -238,7 +238,7 @@ fn check_prints_good_zones_and_stays_quiet_on_a_closed_pipe() {
 }
 
 #[test]
-fn two_zones_of_one_name_are_told_with_both_places() {
+fn two_zones_of_one_name_are_reported_with_both_places() {
     let site = Site::new();
     site.write(
         "fated.toml",
@@ -270,7 +270,7 @@ fn a_zone_is_named_by_its_file_or_by_the_configuration_and_never_by_its_soa() {
 }
 
 #[test]
-fn a_server_tells_what_it_serves_and_ends_on_sigterm() {
+fn a_server_says_what_it_serves_and_ends_on_sigterm() {
     for signal in ["-TERM", "-INT"] {
         let site = Site::new();
         site.write("zones/example.test.zone", zone(42));

@@ -1,5 +1,5 @@
 //! A node that comes back: whatever a power cut, a full disk or one customer's file has left behind, what can be served is
-//! served, and what can't is told. And a reload takes nothing away that nobody ordered away.
+//! served, and what can't is reported. And a reload takes nothing away that nobody ordered away.
 
 #[path = "common/command.rs"]
 mod command;
@@ -16,18 +16,18 @@ use command::{PATIENCE, Server, Site, alone, zone};
 use common::message::{Edns, Query};
 use common::name::name as wire_name;
 
-/// What is told of an answer: RCODE, answers, and the extended error's INFO-CODE.
+/// What is compared of an answer: RCODE, answers, and the extended error's INFO-CODE.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
+struct Outline {
     rcode: u8,
     answers: u16,
     extended_error: Option<u16>,
 }
 
 /// What is served.
-const SERVED: Told = Told { rcode: 0, answers: 1, extended_error: None };
+const SERVED: Outline = Outline { rcode: 0, answers: 1, extended_error: None };
 /// What should be served and can't be: SERVFAIL, Invalid Data (RFC 8914 §4.25).
-const BROKEN: Told = Told { rcode: 2, answers: 0, extended_error: Some(24) };
+const BROKEN: Outline = Outline { rcode: 2, answers: 0, extended_error: Some(24) };
 
 /// A query with EDNS for the SOA at a name.
 fn query(name: &str) -> Vec<u8> {
@@ -35,28 +35,28 @@ fn query(name: &str) -> Vec<u8> {
 }
 
 /// Reads a reply.
-fn told(reply: &[u8]) -> Told {
+fn outline(reply: &[u8]) -> Outline {
     // The extended error, where there is one, is the last option of the last record: code 15, length 2.
     let extended_error = match reply {
         [.., 0, 15, 0, 2, high, low] => Some(u16::from_be_bytes([*high, *low])),
         _ => None,
     };
-    Told { rcode: reply[3] & 15, answers: u16::from_be_bytes([reply[6], reply[7]]), extended_error }
+    Outline { rcode: reply[3] & 15, answers: u16::from_be_bytes([reply[6], reply[7]]), extended_error }
 }
 
 /// Asks over UDP for the SOA at a name.
-fn ask(address: SocketAddr, name: &str) -> Told {
+fn ask(address: SocketAddr, name: &str) -> Outline {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     socket.send_to(&query(name), address).expect("sends");
     let mut reply = [0; 4096];
     let (length, _) = socket.recv_from(&mut reply).expect("a reply");
-    told(&reply[..length])
+    outline(&reply[..length])
 }
 
 /// Asks for a page of the server; returns the status code and the body.
 fn page(server: &Server, path: &str) -> (u16, String) {
-    let line = server.seen.iter().find(|line| line.contains("http://")).expect("the pages' address is told");
+    let line = server.seen.iter().find(|line| line.contains("http://")).expect("the pages' address is logged");
     let (_, rest) = line.split_once("http://").expect("an address");
     let address: SocketAddr = rest.split('/').next().and_then(|word| word.parse().ok()).expect("an address");
     let mut stream = TcpStream::connect(address).expect("connects");
@@ -78,7 +78,7 @@ fn site(more: &str) -> Site {
 const CONFIG: [&str; 2] = ["--config", "fated.toml"];
 
 #[test]
-fn one_broken_file_of_many_costs_its_own_zone_alone_and_is_told_everywhere() {
+fn one_broken_file_of_many_costs_its_own_zone_alone_and_is_reported_everywhere() {
     let site = site("[[zone]]\nname = \"missing.test\"\nfile = \"missing.zone\"\n");
     site.write("zones/good.test.zone", zone(1));
     site.write("zones/bad.good.test.zone", format!("{}www IN A not-an-address\n", zone(1)));
@@ -100,7 +100,7 @@ fn one_broken_file_of_many_costs_its_own_zone_alone_and_is_told_everywhere() {
     }
     assert_eq!(page(&server, "/readyz"), (200, "ready: zones: 1; BROKEN, answered with SERVFAIL: 2\n".to_owned()));
     assert!(page(&server, "/metrics").1.contains("fated_zones{state=\"refused\"} 2\n"));
-    // Repaired and reloaded, they are served; a new one that is broken is told and answered in the same way.
+    // Repaired and reloaded, they are served; a new one that is broken is reported and answered in the same way.
     site.write("zones/bad.good.test.zone", zone(2));
     site.write("missing.zone", zone(3));
     site.write("zones/new.test.zone", "nonsense");
@@ -133,15 +133,15 @@ fn without_any_good_zone_a_node_starts_and_attracts_nobody() {
         let end = std::time::Instant::now() + PATIENCE;
         loop {
             let address = site.status()["anycast"]["addresses"][0].clone();
-            if address["stance"] == word && address["reason"].as_str().is_some_and(|told| told.contains(reason)) {
+            if address["stance"] == word && address["reason"].as_str().is_some_and(|text| text.contains(reason)) {
                 return;
             }
             assert!(std::time::Instant::now() < end, "{word} for {reason}: {address}");
         }
     };
     stance("withdraw", "no zone can be served");
-    let (code, told) = page(&server, "/readyz");
-    assert!(code == 503 && told.contains("no zone is served; BROKEN, answered with SERVFAIL: 1"), "{told}");
+    let (code, text) = page(&server, "/readyz");
+    assert!(code == 503 && text.contains("no zone is served; BROKEN, answered with SERVFAIL: 1"), "{text}");
     site.write("zones/bad.test.zone", zone(1));
     assert_eq!(site.ask(&["reload"]).code, 0);
     stance("announce", "enough workers");
@@ -166,7 +166,7 @@ fn a_reload_of_an_emptied_folder_changes_nothing_and_says_so_loudly_until_it_is_
     assert_eq!(site.serials().len(), 3);
     assert_eq!(ask(server.address, "a.test"), SERVED);
     assert!(page(&server, "/metrics").1.contains("fated_last_reload_success 0\n"));
-    // One of three may go; it is told each time that one does.
+    // One of three may go; it is logged each time that one does.
     for name in ["a.test", "b.test"] {
         fs::rename(site.path(&format!("away/{name}.zone")), site.path(&format!("zones/{name}.zone"))).expect("renames");
     }
@@ -492,7 +492,7 @@ fn the_name_of_a_file_moves_no_terminal_and_makes_no_line_of_a_log() {
 }
 
 #[test]
-fn the_list_of_very_many_zones_is_told_page_by_page() {
+fn the_list_of_very_many_zones_is_shown_page_by_page() {
     let site = site("");
     for number in 0..1203 {
         site.write(&format!("zones/z{number:04}.test.zone"), zone(number));
@@ -546,7 +546,7 @@ fn hosts(serial: u32, count: usize) -> String {
     (0..count).fold(zone(serial), |text, number| text + &format!("host-{number} IN A 192.0.2.1\n"))
 }
 
-/// The size of a process in KiB, as its status tells it.
+/// The size of a process in KiB, as its status shows it.
 fn size(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("it is there");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
@@ -573,7 +573,7 @@ fn a_reload_that_has_no_room_in_memory_keeps_the_old_zones_and_says_so() {
     assert_eq!(ask(server.address, "big.test"), SERVED);
     site.write("zones/big.test.zone", hosts(3, 10_000));
     assert_eq!(site.ask(&["reload"]).code, 0);
-    // However tight it is, it is told and not died of.
+    // However tight it is, it is reported and not died of.
     for (serial, room) in [(4, 40_u64), (5, 12), (6, 3)] {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("reads");
         let limit = ((size(&status) << 10) + (room << 20)).to_string();
@@ -603,7 +603,7 @@ fn a_sparse_file_is_refused_by_its_size() {
 
 /// What no zone can be read from is named, with what to do about it, and is never waited for.
 #[test]
-fn what_is_no_zone_file_is_told_by_what_it_is() {
+fn what_is_no_zone_file_is_called_what_it_is() {
     let site = site("");
     site.write("zones/good.test.zone", zone(1));
     assert!(Command::new("mkfifo").arg(site.path("zones/fifo.test.zone")).status().expect("runs").success());

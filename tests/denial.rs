@@ -1,5 +1,5 @@
 //! `fated check` on signed zones that were spoilt after they were signed: whatever keeps a validator from believing is
-//! told, and nothing is told of what is sound.
+//! reported, and nothing is reported of what is sound.
 
 #[path = "common/command.rs"]
 mod command;
@@ -19,8 +19,8 @@ const TEXT: &str = "$TTL 300\n@ SOA ns h 1 7200 3600 1209600 300\n@ NS ns\nns A 
 /// The zone.
 const ORIGIN: &str = "d.test.";
 
-/// The codes of all faults that `fated check` tells of a zone, and its exit code.
-fn told(text: &str, options: &[&str]) -> (BTreeSet<String>, i32) {
+/// The codes of all faults that `fated check` reports of a zone, and its exit code.
+fn reported(text: &str, options: &[&str]) -> (BTreeSet<String>, i32) {
     let site = Site::new();
     site.write("zones/d.test.zone", text);
     let said = site.run(&[&["check", "--zones", "zones"][..], options].concat());
@@ -58,13 +58,13 @@ fn codes(list: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_is_sound_is_not_told_of() {
-    let test = "what_is_sound_is_not_told_of";
+fn what_is_sound_is_not_reported() {
+    let test = "what_is_sound_is_not_reported";
     if must_skip(test, &["dnssec-signzone", "dnssec-keygen", "dnssec-dsfromkey"]) {
         return;
     }
     for denial in [Denial::Nsec, Denial::Nsec3, Denial::OptOut] {
-        let (faults, code) = told(&signed(denial).text, &["--strict"]);
+        let (faults, code) = reported(&signed(denial).text, &["--strict"]);
         let meant = if denial == Denial::OptOut { codes(&["nsec3-iterations"]) } else { codes(&[]) };
         assert_eq!(faults, meant, "{denial:?}");
         assert_eq!(code, i32::from(denial == Denial::OptOut), "{denial:?}: with --strict a warning is an error");
@@ -79,9 +79,9 @@ fn a_chain_is_checked_as_a_whole() {
     }
     let mut wrong = Vec::new();
     let mut expect = |what: &str, text: &str, meant: &[&str]| {
-        let (mut found, code) = told(text, &[]);
+        let (mut found, code) = reported(text, &[]);
         found.remove("nsec3-iterations");
-        let strict = told(text, &["--strict"]).1;
+        let strict = reported(text, &["--strict"]).1;
         if found != codes(meant) || code != 0 || strict != 1 {
             wrong.push(format!("{what}: {found:?} for {meant:?}, exit {code}, strict {strict}"));
         }
@@ -110,7 +110,7 @@ fn a_chain_is_checked_as_a_whole() {
         for owner in owners {
             let spoilt = without(&text, |w| w.first() == Some(&owner));
             // A hole under opt-out may be the place of a delegation: but the chain is open there.
-            let (found, _) = told(&spoilt, &[]);
+            let (found, _) = reported(&spoilt, &[]);
             assert!(found.contains("denial-open"), "{denial:?} {owner}: {found:?}");
             assert!(denial == Denial::OptOut || found.contains("denial-missing"), "{denial:?} {owner}: {found:?}");
         }
@@ -124,7 +124,7 @@ fn a_chain_is_checked_as_a_whole() {
         expect("unsigned NSEC3", &without(&text, |w| w.get(3) == Some(&"RRSIG") && w[4] == "NSEC3"), &["unsigned"]);
         let insecure = format!("{text}new 300 NS ns.new\nns.new 300 A 192.0.2.1\n");
         expect("a new cut", &format!("{insecure}x 300 A 192.0.2.1\n"), &["denial-missing", "unsigned"]);
-        let (found, _) = told(&insecure, &[]);
+        let (found, _) = reported(&insecure, &[]);
         assert_eq!(
             found.contains("denial-missing"),
             denial == Denial::Nsec3,
@@ -173,8 +173,8 @@ fn of_several_chains_the_whole_one_is_served() {
     for (text, salt) in both {
         let site = Site::new();
         site.write("zones/d.test.zone", &text);
-        let (found, _) = told(&text, &[]);
-        assert!(found.contains("denial-not-served"), "the other chain is told of: {found:?}");
+        let (found, _) = reported(&text, &[]);
+        assert!(found.contains("denial-not-served"), "the other chain is reported: {found:?}");
         assert!(!found.contains("denial-missing"), "{found:?}");
         assert_eq!(served_salt(&site), Some(salt.to_owned()));
     }
@@ -202,8 +202,8 @@ fn served_salt(site: &Site) -> Option<String> {
 }
 
 #[test]
-fn signatures_and_keys_are_told_of() {
-    let test = "signatures_and_keys_are_told_of";
+fn signatures_and_keys_are_reported() {
+    let test = "signatures_and_keys_are_reported";
     if must_skip(test, &["dnssec-signzone", "dnssec-keygen", "dnssec-dsfromkey"]) {
         return;
     }
@@ -228,12 +228,12 @@ fn signatures_and_keys_are_told_of() {
         ("a foreign key", format!("{}{}", good.text, key("256", &other)), &["dnskey-signs-nothing"]),
         ("no key", without(&good.text, |w| w.get(3) == Some(&"DNSKEY") && w[4] == "256"), &["rrsig-without-key"]),
     ] {
-        let (found, code) = told(&text, &[]);
+        let (found, code) = reported(&text, &[]);
         assert_eq!((found, code), (codes(meant), 0), "{what}");
-        assert_eq!(told(&text, &["--strict"]).1, 1, "{what}");
+        assert_eq!(reported(&text, &["--strict"]).1, 1, "{what}");
     }
     let unsigned = format!("{TEXT}{}", key("256", &good));
-    assert_eq!(told(&unsigned, &[]), (codes(&["dnskey-signs-nothing"]), 0), "a key, and no signature at all");
+    assert_eq!(reported(&unsigned, &[]), (codes(&["dnskey-signs-nothing"]), 0), "a key, and no signature at all");
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn parent_and_child_on_one_server_agree() {
             ["ds-without-key", "child-not-delegated"].into_iter().filter(|code| said.err.contains(code)).collect();
         assert_eq!((found.as_slice(), said.code), (meant, 0), "{what}: {}", said.err);
         assert_eq!(site.run(&["check", "--zones", "zones", "--strict"]).code, i32::from(!meant.is_empty()), "{what}");
-        // A reload that reads only one of the two tells the same.
+        // A reload that reads only one of the two reports the same.
         let server = site.serve(&["--zones", "zones"]);
         fs::write(site.path("zones/d.test.zone"), &child.text).expect("writes");
         site.ask(&["reload"]);

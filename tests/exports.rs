@@ -1,5 +1,5 @@
 //! What other tools export, as `docs/exports.md` shows it: each sample is checked as it came, with the words that it gets,
-//! and once more with the repair that the page tells.
+//! and once more with the repair on the page.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ const EXPORTS: [Export; 14] = [
             ";; XFR",
         )],
     },
-    // The data of tinydns is no zone file; the page tells how to get one.
+    // The data of tinydns is no zone file; the page says how to get one.
     Export { file: "tinydns.data", says: &["error[not-a-zone-file]"], repair: &[] },
 ];
 
@@ -94,7 +94,7 @@ fn check(file: &Path) -> (Option<i32>, String) {
 }
 
 #[test]
-fn each_export_gets_the_words_that_the_page_tells() {
+fn each_export_gets_the_words_of_the_page() {
     for export in &EXPORTS {
         let (code, text) = check(&folder().join(export.file));
         for words in export.says {
@@ -107,7 +107,7 @@ fn each_export_gets_the_words_that_the_page_tells() {
 }
 
 #[test]
-fn each_export_is_served_with_the_repair_that_the_page_tells() {
+fn each_export_is_served_with_the_repair_of_the_page() {
     let work = tempfile::tempdir().expect("a temporary folder can be made");
     for export in EXPORTS.iter().filter(|export| !export.repair.is_empty()) {
         let mut text = fs::read_to_string(folder().join(export.file)).expect("the sample can be read");

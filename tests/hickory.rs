@@ -203,7 +203,7 @@ impl Opinion {
     }
 }
 
-/// Asks both servers all questions of the common ground and tells every difference.
+/// Asks both servers all questions of the common ground and reports every difference.
 fn compare(origin: &str, file: PathBuf) {
     let text = printed(origin, &file);
     let questions = Zone::read(origin, &text).questions();

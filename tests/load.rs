@@ -102,7 +102,7 @@ fn write_queries(path: &Path) -> [usize; 3] {
     counts
 }
 
-/// Rewrites the zone and reloads it every second until told to stop; returns how often, each time with success.
+/// Rewrites the zone and reloads it every second until asked to stop; returns how often, each time with success.
 fn reload_until(is_over: &AtomicBool, server: &Server, zone: &Path) -> usize {
     let mut reloads = 0;
     let mut due = Instant::now() + RELOAD_INTERVAL;

@@ -23,7 +23,7 @@ fn site() -> Site {
 /// Starts the site's server; returns where its pages are, which it says before it serves.
 fn start(site: &Site) -> (Server, SocketAddr) {
     let server = site.serve(&["--config", "fated.toml"]);
-    let line = server.seen.iter().find(|line| line.contains("http://")).expect("the pages' address is told");
+    let line = server.seen.iter().find(|line| line.contains("http://")).expect("the pages' address is logged");
     let (_, rest) = line.split_once("http://").expect("an address");
     let address = rest.split('/').next().and_then(|word| word.parse().ok()).expect("an address");
     (server, address)
@@ -117,7 +117,7 @@ fn without_a_state_folder_drain_says_that_a_restart_ends_it() {
 }
 
 #[test]
-fn a_state_folder_in_which_nothing_can_be_kept_is_told() {
+fn a_state_folder_in_which_nothing_can_be_kept_is_logged() {
     let site = site();
     let (_server, pages) = start(&site);
     // A folder of that name can't be replaced by a file, whoever tries.
@@ -133,9 +133,9 @@ fn a_dry_run_without_anycast_is_wrong_usage() {
     site.run(&["serve", "--dry-run"]).expect(2, &["--dry-run: without [anycast] nothing would be announced"]);
 }
 
-/// What a service manager is told: sd_notify(3) over a socket that stands for its own.
+/// What a service manager receives: sd_notify(3) over a socket that stands for its own.
 #[test]
-fn the_service_manager_is_told_of_the_start_the_life_and_the_end() {
+fn the_service_manager_learns_of_the_start_the_life_and_the_end() {
     let site = Site::new();
     site.write("zones/example.test.zone", zone(1));
     let socket = UnixDatagram::bind(site.path("notify.sock")).expect("binds");
@@ -145,14 +145,14 @@ fn the_service_manager_is_told_of_the_start_the_life_and_the_end() {
         site.command(&["serve", "--listen", "127.0.0.1:0", "--control", control.to_str().expect("UTF-8")]);
     command.env("NOTIFY_SOCKET", site.path("notify.sock")).env("WATCHDOG_USEC", "100000").env_remove("WATCHDOG_PID");
     let server = Server::start(command);
-    let told = || {
+    let receive = || {
         let mut octets = [0; 256];
-        let length = socket.recv(&mut octets).expect("something is told");
+        let length = socket.recv(&mut octets).expect("something is sent");
         String::from_utf8_lossy(&octets[..length]).trim().to_owned()
     };
-    assert_eq!([told(), told(), told()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    assert_eq!([receive(), receive(), receive()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
     server.signal("-TERM");
-    let last = std::iter::repeat_with(told).find(|line| line != "WATCHDOG=1");
+    let last = std::iter::repeat_with(receive).find(|line| line != "WATCHDOG=1");
     assert_eq!(last.as_deref(), Some("STOPPING=1"));
     assert_eq!(server.wait().code(), Some(0));
 }
@@ -188,8 +188,8 @@ fn clients_that_take_all_places_of_control_socket_and_pages_do_no_harm() {
         site.ask(&["status"]).expect(3, &["too many control clients; try again"]);
         site.ask(&["reload"]).expect(3, &["too many control clients; try again"]);
     }
-    let (code, told) = page(pages, "/readyz");
-    assert!(code == 503 && told.contains("too many HTTP clients"), "{code} {told}");
+    let (code, text) = page(pages, "/readyz");
+    assert!(code == 503 && text.contains("too many HTTP clients"), "{code} {text}");
     let mut query = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     query.extend_from_slice(b"\x07example\x04test\0\0\x06\0\x01");
     let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");

@@ -109,7 +109,7 @@ fn apply(policy: &mut Policy, now: Duration, event: &Event) -> Option<Transition
             assert_eq!((at, from, (to, at), reason), (now, before.0, after, policy.reason()));
             assert_ne!(from, to);
         }
-        None => assert_eq!(before, after, "a stance changed that was not told"),
+        None => assert_eq!(before, after, "a stance changed without a transition"),
     }
     change
 }

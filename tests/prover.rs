@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct World {
     /// Bit `n`: worker `n` does not answer.
     silent: AtomicU32,
-    /// Whether SOA records tell a serial that was never served.
+    /// Whether SOA records carry a serial that was never served.
     has_wrong_serial: AtomicBool,
     /// Whether TCP connections are closed without an answer.
     is_tcp_ill: AtomicBool,
@@ -159,7 +159,7 @@ impl World {
     }
 }
 
-/// A prover, what it tells, and its surroundings.
+/// A prover, what it reports, and its surroundings.
 struct Run {
     prover: Prover,
     rounds: Receiver<(Duration, Vec<Observation>)>,
@@ -169,7 +169,7 @@ struct Run {
 
 impl Run {
     fn start(world: &Arc<World>, path: ProbePath, addresses: &[SocketAddr], timeout: Duration) -> Self {
-        let (told, rounds) = channel();
+        let (judged, rounds) = channel();
         let proof = Arc::new(Proof::new(addresses.len()));
         let settings = ProverSettings {
             interval: Duration::from_millis(50),
@@ -182,7 +182,7 @@ impl Run {
             tcp_interval: Duration::from_millis(50),
         };
         let (threads, zones) = (Arc::clone(world) as Arc<dyn ServerThreads>, Arc::clone(world) as Arc<dyn Zones>);
-        let on_round = Box::new(move |now, seen: &[Observation]| _ = told.send((now, seen.to_vec())));
+        let on_round = Box::new(move |now, seen: &[Observation]| _ = judged.send((now, seen.to_vec())));
         let origin = Instant::now();
         let prover = Prover::start(settings, path, threads, zones, Arc::clone(&proof), origin, on_round);
         Self { prover: prover.expect("the prover starts"), rounds, proof, origin }
@@ -312,7 +312,7 @@ fn answer_packet(world: &World, packet: &[u8]) -> Option<Vec<u8>> {
     Some(packet)
 }
 
-/// Tells a responder to end, also when the test fails.
+/// Ends a responder, also when the test fails.
 struct Ender<'a>(&'a AtomicBool);
 
 impl Drop for Ender<'_> {

@@ -1,7 +1,7 @@
 //! Random zones and random questions, each answer compared with those of NSD, Knot DNS and BIND.
 //!
 //! An answer is a fault where no peer gives it and no entry of `peers/meant.rs` allows it. What one peer alone gives
-//! is told and is no fault. Every reply is kept while a round goes on, and who gave it is proved before, in and after
+//! is listed and is no fault. Every reply is kept while a round goes on, and who gave it is proved before, in and after
 //! each round: a run in which every answer differs explains itself.
 //!
 //! | variable | |
@@ -118,7 +118,7 @@ fn the_owners_of_a_port_are_seen() {
     let here = UdpSocket::bind(("127.0.0.1", 0)).expect("loopback has free ports");
     let owners = server_identity::owners_of_udp(here.local_addr().expect("a bound socket has an address"));
     assert!(!owners.is_empty() && owners.iter().all(|owner| owner.group != Some(group)), "{owners:?}");
-    // Another serial, another identity: both are told.
+    // Another serial, another identity: both are given to it.
     let faults = server_identity::faults_of(&mut server, "somebody else", &["who.test.".to_owned()], 8);
     assert_eq!(faults.len(), 2, "{faults:?}");
 }
@@ -127,7 +127,7 @@ fn the_owners_of_a_port_are_seen() {
 fn whoever_asks_after_a_reload_is_answered_from_the_new_zone() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("zone");
-    // One length and one moment or two of the file system's clock: nothing but the octets tells the versions apart.
+    // One length and one moment or two of the file system's clock: nothing but the octets distinguishes the versions.
     let write = |serial: u32| {
         let text = format!("@ 60 SOA ns.test. admin.test. {serial} 1 1 1 1\n@ 60 NS ns.test.\n");
         std::fs::write(&file, text).expect("the folder can be written to");
@@ -137,9 +137,9 @@ fn whoever_asks_after_a_reload_is_answered_from_the_new_zone() {
     for serial in 101..101 + RELOADS {
         write(serial);
         let mut client = Client::connect(&server.control()).expect("the server listens on its control socket");
-        let (_, told) =
+        let (_, loaded) =
             client.ask::<Reload>(&Request::Reload(fated::admin::Reload::default())).expect("the server answers");
-        assert_eq!((told.kept, told.refused), (0, 0), "{told:?}");
+        assert_eq!((loaded.kept, loaded.refused), (0, 0), "{loaded:?}");
         // A new port each, so that every worker is asked.
         for _ in 0..4 {
             let reply = common::ask::ask_udp(server.address, &Query::new(&name("who.test."), 6));

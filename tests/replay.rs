@@ -81,7 +81,7 @@ const INPUT_TIME_MAX: Duration = Duration::from_secs(10);
 /// The most mutations of one input.
 const MUTATIONS_MAX: usize = 8;
 /// Octets that parsers look at closely: bounds of lengths, pointers, quotes, escapes, ends of lines.
-const TELLING: &[u8] = b"\x00\x01\x3f\x40\x7f\x80\xc0\x0c\xff\"\\();$@ \n";
+const SYNTAX: &[u8] = b"\x00\x01\x3f\x40\x7f\x80\xc0\x0c\xff\"\\();$@ \n";
 
 /// Random numbers (SplitMix64), so that a run can be repeated from its seed.
 struct Random(u64);
@@ -103,8 +103,8 @@ fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     match random.below(7) {
         0 if at < input.len() => input[at] ^= 1 << random.below(8),
         1 if at < input.len() => input[at] = random.below(256) as u8,
-        2 if at < input.len() => input[at] = TELLING[random.below(TELLING.len())],
-        3 => input.insert(at, TELLING[random.below(TELLING.len())]),
+        2 if at < input.len() => input[at] = SYNTAX[random.below(SYNTAX.len())],
+        3 => input.insert(at, SYNTAX[random.below(SYNTAX.len())]),
         4 => drop(input.drain(at..at + length)),
         5 => {
             let part = input[at..at + length].to_vec();

@@ -143,10 +143,10 @@ fn without_proof_nothing_is_announced_renewed_or_kept() {
             assert_eq!(node.driver.seen().counters.renewals > 4, lease.is_some(), "{:?}", node.driver.seen());
             node.stop_proving();
             until("it is gone", || !stands("fated0", V4) && !stands("fated0", V6));
-            let is_told = node.driver.wait(PATIENCE, |seen| {
+            let is_seen = node.driver.wait(PATIENCE, |seen| {
                 seen.addresses.iter().all(|one| one.lease == LeaseState::Absent && !one.is_announced)
             });
-            assert!(is_told, "{:?}", node.driver.seen());
+            assert!(is_seen, "{:?}", node.driver.seen());
             assert_eq!(node.driver.seen().counters.addresses_removed, 0, "nobody else did it");
         });
     }
@@ -205,12 +205,12 @@ fn an_address_that_somebody_puts_there_while_withdrawn_is_removed() {
 fn a_removed_device_ends_it_with_a_message() {
     for device in ["fated0", "fated0rx"] {
         in_namespace(move || {
-            let (tell, told) = mpsc::channel();
-            let fatal = move |message: &str| tell.send(message.to_owned()).expect("the test waits");
+            let (sender, receiver) = mpsc::channel();
+            let fatal = move |message: &str| sender.send(message.to_owned()).expect("the test waits");
             let node = Node::try_start(settings(&[V4]), fatal).expect("it starts");
             node.announce();
             ip(&format!("link del {device}"));
-            let message = told.recv_timeout(PATIENCE).expect("the end is told");
+            let message = receiver.recv_timeout(PATIENCE).expect("the end is reported");
             assert!(message.contains(&format!("`{device}` was removed")), "{message}");
         });
     }
@@ -491,8 +491,8 @@ fn only_the_route_thread_keeps_the_capability() {
     in_namespace(|| {
         let node = Node::start(settings(&[V4]));
         drop_elsewhere().expect("less is always granted");
-        let (tell, told) = mpsc::channel();
-        let worker = thread::Builder::new().name("later".into()).spawn(move || told.recv()).expect("a thread");
+        let (sender, receiver) = mpsc::channel();
+        let worker = thread::Builder::new().name("later".into()).spawn(move || receiver.recv()).expect("a thread");
         let threads = || -> Vec<(String, bool)> {
             let tasks = std::fs::read_dir("/proc/self/task").expect("procfs").flatten().map(|task| task.path());
             // Threads of other tests, which are in other namespaces, come and go.
@@ -501,7 +501,7 @@ fn only_the_route_thread_keeps_the_capability() {
             ours.map(|task| {
                 let status = std::fs::read_to_string(task.join("status")).expect("a thread of this test runs");
                 let field = |key: &str| {
-                    status.lines().find_map(|line| line.strip_prefix(key)).expect("the kernel tells it").trim()
+                    status.lines().find_map(|line| line.strip_prefix(key)).expect("the kernel shows it").trim()
                 };
                 let bits = |key: &str| u64::from_str_radix(field(key), 16).expect("hexadecimal");
                 (field("Name:").to_owned(), (bits("CapEff:") | bits("CapPrm:")) >> CAP_NET_ADMIN & 1 == 1)
@@ -514,7 +514,7 @@ fn only_the_route_thread_keeps_the_capability() {
         let capable: Vec<String> = threads().into_iter().filter(|thread| thread.1).map(|thread| thread.0).collect();
         // The other is this test's prover, which was started before.
         assert!(capable.len() == 2 && capable.iter().any(|name| name == "route"), "{capable:?}");
-        tell.send(()).expect("it waits");
+        sender.send(()).expect("it waits");
         assert!(worker.join().expect("no panic").is_ok());
         node.announce();
         node.withdraw();

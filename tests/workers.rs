@@ -197,8 +197,8 @@ fn an_address_that_may_be_absent_answers_as_soon_as_it_is_there() {
         }
         let inside = Command::new("unshare").arg("--net").arg(this).args(["--exact", name]).env(INSIDE, "1").output();
         let output = inside.expect("it ran a moment ago");
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && told.contains("1 passed"), "{told}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
         return;
     }
     ip("link set lo up");

@@ -1,6 +1,6 @@
 //! Who presses on node1 from outside: idle connections, senders who are not there, a flood.
 //!
-//! Each is a thread in a namespace of the site until the value is ended, and tells whether what it did was what it should be.
+//! Each is a thread in a namespace of the site until the value is ended, and reports whether what it did was what it should be.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -35,7 +35,7 @@ const PACKET_BYTES: usize = 768;
 const RESOLVE_SECONDS: usize = 3;
 /// A send buffer of a worker without the privilege of a larger one.
 const SEND_BUFFER_BYTES: usize = 4 << 20;
-/// The most absent hosts that [`ROOMY4`] has room for.
+/// The most absent hosts that [`ABSENT_NETWORK4`] has room for.
 const ABSENT_HOSTS_MAX: usize = 150;
 /// Queries a second of the flood: many, and fewer than a node of the soak can answer on one CPU.
 const FLOOD_RATE: usize = 8000;
@@ -68,7 +68,7 @@ impl Crowd {
                 open.retain(is_open);
                 let families = Family::ALL.into_iter().cycle().take(IDLE_CONNECTIONS.saturating_sub(open.len()));
                 for family in families.take(IDLE_CONNECTS_MAX) {
-                    let place = SocketAddr::new(family.service(), 53);
+                    let address = SocketAddr::new(family.service(), 53);
                     open.extend(TcpStream::connect_timeout(&place, CONNECT_PATIENCE));
                 }
                 open.retain(is_open);
@@ -79,7 +79,7 @@ impl Crowd {
         })
     }
 
-    /// Queries whose sources are absent hosts of [`ROOMY4`], sent by the router: so many hosts and queries that the replies that
+    /// Queries whose sources are absent hosts of [`ABSENT_NETWORK4`], sent by the router: so many hosts and queries that the replies that
     /// wait for them would fill send buffers of [`SEND_BUFFER_BYTES`], or of what the kernel allows without a privilege.
     pub(crate) fn absent(router: &Namespace) -> Self {
         let allowed = std::fs::read_to_string("/proc/sys/net/core/wmem_max").ok();
@@ -131,14 +131,14 @@ fn is_open(stream: &TcpStream) -> bool {
 }
 
 /// A network of node1 on its cable that has room for absent hosts; the cable's own has none.
-pub(crate) const ROOMY4: &str = "203.0.113.1/24";
+pub(crate) const ABSENT_NETWORK4: &str = "203.0.113.1/24";
 
 /// The socket of an absent host; `IP_TRANSPARENT` lets it have the address, though the router has not.
 fn absent_socket(host: usize) -> UdpSocket {
-    let place = SocketAddr::from((Ipv4Addr::new(203, 0, 113, 100 + host as u8), 0));
+    let address = SocketAddr::from((Ipv4Addr::new(203, 0, 113, 100 + host as u8), 0));
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).expect("a socket can be made");
-    let bound = socket.set_ip_transparent_v4(true).and_then(|()| socket.bind(&place.into()));
-    bound.unwrap_or_else(|error| panic!("{place} can't be an absent host: {error}"));
+    let bound = socket.set_ip_transparent_v4(true).and_then(|()| socket.bind(&address.into()));
+    bound.unwrap_or_else(|error| panic!("{address} can't be an absent host: {error}"));
     socket.into()
 }
 

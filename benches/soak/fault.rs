@@ -14,7 +14,7 @@ use crate::common::site::fault::Wedge;
 use crate::common::site::node::Node;
 use crate::common::site::subject::workers_of_fated;
 use crate::common::site::{Family, Fault, NodeNumber, Site};
-use crate::crowd::{Crowd, ROOMY4};
+use crate::crowd::{ABSENT_NETWORK4, Crowd};
 use crate::run;
 
 /// The nft table that holds a fault.
@@ -158,24 +158,24 @@ impl Kind {
     }
 
     /// Whether the words of the log, the routes and the deeds show that it was seen; `None` where nothing has to be.
-    pub(crate) fn is_seen(self, span: Duration, sight: &Sight<'_>) -> Option<bool> {
-        let logged = |words: &str| sight.log.contains(words);
-        let withdrawn_for = |cause: &str| sight.withdrawals().any(|line| line.contains(cause));
+    pub(crate) fn is_seen(self, span: Duration, evidence: &Evidence<'_>) -> Option<bool> {
+        let logged = |words: &str| evidence.log.contains(words);
+        let withdrawn_for = |cause: &str| evidence.withdrawals().any(|line| line.contains(cause));
         Some(match self {
-            Self::Kill => sight.is_route_gone,
+            Self::Kill => evidence.is_route_gone,
             Self::Freeze if span < FREEZE_SEEN => return None,
-            Self::Freeze => sight.is_route_gone,
-            Self::WedgeOne | Self::WedgeAll => sight.repairs() > 0,
+            Self::Freeze => evidence.is_route_gone,
+            Self::WedgeOne | Self::WedgeAll => evidence.repairs() > 0,
             Self::MuteUdp | Self::MuteV4 | Self::MuteV6 => withdrawn_for("too-few-workers"),
             Self::MuteTcp => withdrawn_for("tcp-dead"),
             Self::Address => logged("somebody removed the address"),
             Self::Drain => withdrawn_for("drained"),
-            Self::Reload | Self::ReloadBroken | Self::Hangup => logged("reloaded") && sight.is_as_wanted,
+            Self::Reload | Self::ReloadBroken | Self::Hangup => logged("reloaded") && evidence.is_as_wanted,
             Self::Saturate | Self::PolicyRoute => return None,
             // Nothing is withdrawn, so it has to be said aloud.
             Self::NarrowFilter | Self::BogonFilter => logged(PATH_FAULT),
             // That it was put on at all: connections were taken, packets were sent.
-            Self::IdleTcp | Self::AbsentNeighbours | Self::Flood => sight.is_as_wanted,
+            Self::IdleTcp | Self::AbsentNeighbours | Self::Flood => evidence.is_as_wanted,
         })
     }
 }
@@ -188,7 +188,7 @@ impl fmt::Display for Kind {
 
 /// What was to be seen of a fault.
 #[derive(Debug)]
-pub(crate) struct Sight<'a> {
+pub(crate) struct Evidence<'a> {
     /// What node1 logged since.
     pub(crate) log: &'a str,
     /// Whether a route to node1 went.
@@ -197,8 +197,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) is_as_wanted: bool,
 }
 
-impl Sight<'_> {
-    /// The lines that tell of a withdrawal.
+impl Evidence<'_> {
+    /// The lines that report a withdrawal.
     pub(crate) fn withdrawals(&self) -> impl Iterator<Item = &str> {
         withdrawals(self.log)
     }
@@ -212,7 +212,7 @@ impl Sight<'_> {
 /// What a node says of a path that lets clients through and no probe.
 pub(crate) const PATH_FAULT: &str = "PATH FAULT";
 
-/// The lines of a log that tell of a withdrawal.
+/// The lines of a log that report a withdrawal.
 pub(crate) fn withdrawals(log: &str) -> impl Iterator<Item = &str> {
     log.lines().filter(|line| line.contains("the stance has changed") && line.contains("to=\"withdraw\""))
 }
@@ -262,7 +262,7 @@ impl Held {
             Kind::NarrowFilter => filter(&site.nodes[0], NARROW),
             Kind::BogonFilter => filter(&site.nodes[0], BOGONS),
             Kind::AbsentNeighbours => {
-                site.nodes[0].space.ip(&format!("addr add {ROOMY4} dev eth0"));
+                site.nodes[0].space.ip(&format!("addr add {ABSENT_NETWORK4} dev eth0"));
                 held.crowd = Some(Crowd::absent(&site.router));
             }
             Kind::Flood => held.crowd = Some(Crowd::flood(&site.client)),
@@ -288,7 +288,7 @@ impl Held {
             Kind::PolicyRoute => policy(node, "del"),
             Kind::AbsentNeighbours => {
                 let neighbours = node.space.output(Command::new("ip").args(["-4", "neigh", "show", "dev", "eth0"]));
-                node.space.ip(&format!("addr del {ROOMY4} dev eth0"));
+                node.space.ip(&format!("addr del {ABSENT_NETWORK4} dev eth0"));
                 return is_as_wanted && ["INCOMPLETE", "FAILED"].iter().any(|state| neighbours.contains(state));
             }
             Kind::WedgeOne | Kind::WedgeAll | Kind::Reload | Kind::IdleTcp | Kind::Flood => {}

@@ -14,7 +14,7 @@ use crate::common::site::load::Report;
 use crate::common::site::node::Node;
 use crate::common::site::watch::RouteChange;
 use crate::common::site::{Fault, NodeNumber, Site, clock};
-use crate::fault::{self, Held, Kind, Sight};
+use crate::fault::{self, Evidence, Held, Kind};
 use crate::sample::{Lives, Sample};
 
 /// How long a node that is not held down may take until it is back.
@@ -339,21 +339,21 @@ impl Soak {
         self.site.wait_final(back_at);
         let [log, _] = self.read_logs();
         let gone = self.changes(at, back_at).into_iter().find(|change| change.to != Some(NodeNumber::FIRST));
-        let sight = Sight { log: &log, is_route_gone: gone.is_some(), is_as_wanted };
-        let causes = sight.withdrawals().map(|line| word_after(line, "cause=")).collect();
+        let evidence = Evidence { log: &log, is_route_gone: gone.is_some(), is_as_wanted };
+        let causes = evidence.withdrawals().map(|line| word_after(line, "cause=")).collect();
         let allowed: Vec<String> = kind.may_withdraw().iter().map(|family| family.service().to_string()).collect();
         let is_unneeded = |line: &&str| !allowed.iter().any(|address| word_after(line, "address=") == *address);
         let event = Event {
             kind,
             at: at - self.start,
             span: lifted_at - at,
-            seen: kind.is_seen(drawn, &sight),
+            seen: kind.is_seen(drawn, &evidence),
             report: self.site.load.report(at, back_at),
             route_gone: gone.map(|change| change.at - at),
             back,
-            repairs: sight.repairs(),
+            repairs: evidence.repairs(),
             causes,
-            unneeded: sight.withdrawals().filter(is_unneeded).count(),
+            unneeded: evidence.withdrawals().filter(is_unneeded).count(),
         };
         say(&crate::table::line(self.outcome.events.len() + 1, &event));
         let is_bad = event.seen == Some(false) || back == Return::Stuck || event.unneeded > 0;

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::common::site::NodeNumber;
 use crate::common::site::subject::{WORKERS, workers_of_fated};
 
-/// A life with fewer samples is too short to tell anything about growth.
+/// A life with fewer samples is too short to show anything about growth.
 const SAMPLES_MIN: usize = 40;
 /// Growth that is none: KiB of memory over a life, beside a tenth of it.
 const MEMORY_SLACK_KIB: u64 = 2048;

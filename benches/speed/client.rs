@@ -59,7 +59,7 @@ pub(crate) struct Load {
     pub(crate) time: Duration,
     /// Mean time to a reply.
     pub(crate) mean_latency: Duration,
-    /// RCODEs by name; empty where the client does not tell.
+    /// RCODEs by name; empty where the client does not report them.
     pub(crate) codes: BTreeMap<String, u64>,
 }
 

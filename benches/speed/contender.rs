@@ -82,7 +82,7 @@ impl Contender {
         }
     }
 
-    /// The version of a peer, as its program tells it.
+    /// The version of a peer, as its program prints it.
     pub(crate) fn version(self) -> Option<String> {
         let argument = match self {
             Self::Fated | Self::Floor => return None,
@@ -350,7 +350,7 @@ impl Place<'_> {
         self.zones().iter().map(line).collect()
     }
 
-    /// PowerDNS: the caches as they come, one receiver, no distributor; signed zones are told to it as such.
+    /// PowerDNS: the caches as they come, one receiver, no distributor; signed zones are marked as such in its configuration.
     fn powerdns(&self) -> io::Result<Command> {
         let (folder, port) = (self.folder.display(), self.address.port());
         let named = self.folder.join("named.conf");

@@ -20,7 +20,7 @@ const LOST_SHARE_MAX: f64 = 0.001;
 const CODE_SHARE_SLACK: f64 = 0.01;
 /// A server that used less of its CPU was not the limit.
 const BUSY_SHARE_MIN: f64 = 0.95;
-/// Where others had a greater share of the server's CPU, it is told.
+/// Where others had a greater share of the server's CPU, it is noted.
 const DISTURBED_SHARE_MAX: f64 = 0.03;
 /// How many zones have to answer before a server of many counts as started.
 const READY_ZONES_MAX: usize = 16;
@@ -156,7 +156,7 @@ impl Race<'_> {
         Running::start(entrant.who, &setup)
     }
 
-    /// Whether a peer says what fated says; told where it does not.
+    /// Whether a peer says what fated says; noted where it does not.
     fn agrees(&self, entrant: &Entrant<'_>, running: &Running, reference: &Reference, results: &mut Results) -> bool {
         let said = reference.sample.ask(running.address, self.is_tcp());
         let differences = reference.sample.differences(&reference.said, &said);

@@ -46,7 +46,7 @@ impl Results {
         self.numbers.push(number);
     }
 
-    /// Tells, now and below the table, what was thrown away or left out.
+    /// Prints, now and below the table, what was thrown away or left out.
     pub(crate) fn note(&mut self, text: String) {
         eprintln!("*** {text}");
         self.notes.push(text);

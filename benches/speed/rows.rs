@@ -249,7 +249,7 @@ impl Versions {
     }
 }
 
-/// Tells fated something over its control socket.
+/// Sends fated a command over its control socket.
 fn command(fated: &Path, word: &str, running: &Running) -> io::Result<()> {
     let mut command = Command::new(fated);
     command.arg(word).arg("--control").arg(running.control()).stdin(Stdio::null());

@@ -16,8 +16,8 @@ use super::common::name::name;
 pub(crate) const SILENCE: Duration = Duration::from_millis(50);
 /// How many questions are compared.
 const QUESTIONS: usize = 1000;
-/// How many differences are told.
-const TOLD_MAX: usize = 3;
+/// How many differences are printed.
+const PRINTED_MAX: usize = 3;
 /// The payload size that dnsperf offers.
 const PAYLOAD_BYTES: u16 = 4096;
 
@@ -80,7 +80,7 @@ impl Sample {
             };
             let Some(difference) = difference else { continue };
             count += 1;
-            if found.len() < TOLD_MAX {
+            if found.len() < PRINTED_MAX {
                 found.push(difference);
             }
         }

@@ -249,7 +249,7 @@ pub(crate) fn rdata(input: &[u8]) {
     check_names(rtype, &wire);
 }
 
-/// Checks the names that are told of in RDATA, and its canonical form.
+/// Checks the names that are found in RDATA, and its canonical form.
 fn check_names(rtype: Type, wire: &[u8]) {
     for embedded in rdata::names(rtype, wire) {
         let octets = embedded.name.as_bytes();

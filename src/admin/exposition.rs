@@ -25,7 +25,7 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Always 1; its labels tell something. Its name ends in `_info`.
+    /// Always 1; its labels carry the information. Its name ends in `_info`.
     Info,
 }
 

@@ -21,7 +21,7 @@ pub struct Settings {
     pub version: Option<Vec<u8>>,
     /// The largest UDP reply in octets, and what our OPT record says (RFC 6891 §6.2.3): 512 to 4096.
     pub udp_payload_bytes_max: u16,
-    /// The idle timeout that TCP clients are told (RFC 7828), in units of 100 ms.
+    /// The idle timeout that TCP clients learn from edns-tcp-keepalive (RFC 7828), in units of 100 ms.
     pub tcp_idle_timeout_100ms: u16,
     /// Whether an alias of one zone is followed into another that is served too: for those who own them all.
     pub follow_across_zones: bool,

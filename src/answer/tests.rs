@@ -337,7 +337,7 @@ fn what_cannot_be_read_is_refused_and_what_is_no_query_dropped() {
 }
 
 #[test]
-fn chaos_names_tell_who_answers_unless_hidden() {
+fn chaos_names_say_who_answers_unless_hidden() {
     let mut snapshot = corners();
     let chaos = |name: &'static str| Ask { class: Class::CH, ..Ask::new(name) };
     assert_eq!(ask(&snapshot, chaos("id.server. TXT")).trim_end(), "0 aa | id.server. 0 TXT \"site\" | |");
@@ -361,7 +361,7 @@ fn canary_reply(snapshot: &Arc<Snapshot>, query: &[u8], source: &str) -> String 
 }
 
 #[test]
-fn a_canary_tells_its_own_asker_which_worker_really_answered() {
+fn a_canary_shows_its_own_asker_which_worker_really_answered() {
     let canary = Canary {
         nonce: 0xFEDC_BA98_7654_3210,
         sources: vec![address("192.0.0.100"), address("100::64")],

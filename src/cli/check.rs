@@ -1,4 +1,4 @@
-//! `fated check`: all zone files are read as a server would, their faults told, and nothing is served.
+//! `fated check`: all zone files are read as a server would, their faults shown, and nothing is served.
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -13,7 +13,7 @@ use crate::daemon::{self, ConfigSource, DaemonError, firewall, host};
 use crate::fault::report::Style;
 use crate::load::{Loader, Registry, Report};
 
-/// Checks, tells, and prints the good zones if that is wanted. If `is_strict`, warnings about zones are errors.
+/// Checks, reports, and prints the good zones if that is wanted. If `is_strict`, warnings about zones are errors.
 pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> u8 {
     let (loader, report, host_warnings) = match read(&source, is_strict) {
         Ok(read) => read,

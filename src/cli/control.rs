@@ -138,7 +138,7 @@ fn show_status(status: &Status) -> String {
     show_zones(&mut out, &status.zones);
     if served + refused > status.zones.len() {
         let rest = served + refused - status.zones.len();
-        put(&mut out, format_args!("… and {rest} more; `fated status --zones` tells all\n"));
+        put(&mut out, format_args!("… and {rest} more; `fated status --zones` shows all\n"));
     }
     match &status.last_reload {
         None => {}

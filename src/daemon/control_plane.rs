@@ -1,6 +1,6 @@
-//! Whether the control plane still has its turn: it beats once a second, and a thread outside the runtime looks.
+//! Whether the control plane still runs: it sets a heartbeat once a second, and a thread outside the runtime checks that.
 //!
-//! A control plane that hangs keeps the operator from hearing and asking, and nobody else: workers, proof and route are
+//! A control plane that hangs keeps the operator from status and commands, and nothing else: workers, proof and route are
 //! threads of their own. So this only logs: a line when it begins and one when it is over, and counters.
 
 use std::io;
@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 
 use crate::admin::reply;
 
-/// How often the control plane beats.
-const BEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the beat is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// A control plane whose last beat is older than that hangs.
-const BEAT_AGE_MAX: Duration = Duration::from_secs(5);
-/// A look that comes later than that by more says nothing: whoever kept this thread from its CPU kept others from theirs.
+/// How often the control plane sets its heartbeat.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the heartbeat is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// A control plane whose last heartbeat is older than that hangs.
+const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(5);
+/// A check that is late by more says nothing: whatever kept this thread from its CPU kept others from theirs.
 const LATENESS_MAX: Duration = Duration::from_secs(1);
 
 /// What both sides share. Moments are milliseconds since the start.
 #[derive(Debug, Default)]
 struct Shared {
-    /// The last beat.
-    beat_ms: AtomicU64,
+    /// The last heartbeat.
+    heartbeat_ms: AtomicU64,
     /// How often the control plane hung.
     stalls: AtomicU64,
     /// How long in all, as far as it is over.
@@ -40,27 +40,27 @@ pub(super) struct ControlPlaneWatchdog {
 }
 
 impl ControlPlaneWatchdog {
-    /// Begins to beat and to look. Called within the runtime.
+    /// Starts the heartbeat and the check of it. Called within the runtime.
     ///
     /// # Errors
     /// There is no thread for it.
     pub(super) fn start() -> io::Result<Self> {
         let (shared, origin) = (Arc::new(Shared::default()), Instant::now());
-        let beating = Arc::clone(&shared);
+        let writer = Arc::clone(&shared);
         tokio::spawn(async move {
             loop {
-                beating.beat_ms.store(millis(origin.elapsed()), Ordering::Release);
-                tokio::time::sleep(BEAT_INTERVAL).await;
+                writer.heartbeat_ms.store(millis(origin.elapsed()), Ordering::Release);
+                tokio::time::sleep(HEARTBEAT_INTERVAL).await;
             }
         });
         let (stop, stopped) = channel();
-        let looking = Arc::clone(&shared);
-        thread::Builder::new().name("pulse".into()).spawn(move || {
+        let reader = Arc::clone(&shared);
+        thread::Builder::new().name("stall-watch".into()).spawn(move || {
             let mut watch = Watch::default();
-            while stopped.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                let beat = Duration::from_millis(looking.beat_ms.load(Ordering::Acquire));
-                if let Some(event) = watch.look(origin.elapsed(), beat) {
-                    looking.note(event);
+            while stopped.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                let heartbeat = Duration::from_millis(reader.heartbeat_ms.load(Ordering::Acquire));
+                if let Some(event) = watch.check(origin.elapsed(), heartbeat) {
+                    reader.note(event);
                     log(event);
                 }
             }
@@ -78,7 +78,7 @@ impl ControlPlaneWatchdog {
 }
 
 impl Shared {
-    /// Counts. Called by the thread that looks and by nobody else.
+    /// Counts. Called by the checking thread alone.
     fn note(&self, event: Event) {
         match event {
             Event::Hangs(_) => self.stalls.fetch_add(1, Ordering::AcqRel),
@@ -87,12 +87,12 @@ impl Shared {
     }
 }
 
-/// What a look showed for the first time.
+/// What a check found for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
-    /// The control plane hangs, and beat last so long ago.
+    /// The control plane hangs; how old its last heartbeat is.
     Hangs(Duration),
-    /// It beats again, after so long.
+    /// It runs again; how long it hung.
     IsBack(Duration),
 }
 
@@ -107,28 +107,28 @@ fn log(event: Event) {
     }
 }
 
-/// What the looks have shown so far. Pure: time is an argument.
+/// What the checks have found so far. Pure: time is an argument.
 #[derive(Debug, Default)]
 struct Watch {
-    /// When the last look was.
+    /// When the last check was.
     last: Duration,
-    /// The last beat before the control plane hung, while it does.
+    /// The last heartbeat before the control plane hung, while it does.
     hung_at: Option<Duration>,
 }
 
 impl Watch {
-    /// Looks at `now` at the last beat; returns what is new.
-    fn look(&mut self, now: Duration, beat: Duration) -> Option<Event> {
-        let is_on_time = now.saturating_sub(self.last) <= LOOK_INTERVAL + LATENESS_MAX;
+    /// Compares the last heartbeat with `now`; returns what is new.
+    fn check(&mut self, now: Duration, heartbeat: Duration) -> Option<Event> {
+        let is_on_time = now.saturating_sub(self.last) <= CHECK_INTERVAL + LATENESS_MAX;
         self.last = now;
         match self.hung_at {
-            None if is_on_time && now.saturating_sub(beat) > BEAT_AGE_MAX => {
-                self.hung_at = Some(beat);
-                Some(Event::Hangs(now.saturating_sub(beat)))
+            None if is_on_time && now.saturating_sub(heartbeat) > HEARTBEAT_AGE_MAX => {
+                self.hung_at = Some(heartbeat);
+                Some(Event::Hangs(now.saturating_sub(heartbeat)))
             }
-            Some(hung_at) if beat > hung_at => {
+            Some(hung_at) if heartbeat > hung_at => {
                 self.hung_at = None;
-                Some(Event::IsBack(beat.saturating_sub(hung_at)))
+                Some(Event::IsBack(heartbeat.saturating_sub(hung_at)))
             }
             None | Some(_) => None,
         }
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hang_is_told_once_when_it_begins_and_once_when_it_is_over() {
+    fn a_hang_is_logged_once_when_it_begins_and_once_when_it_is_over() {
         let mut watch = Watch::default();
         let mut events = Vec::new();
         for now in 1..=40 {
-            // It beats each second, but not from 11 to 20.
-            let beat = if (11..=20).contains(&now) { 10 } else { now };
-            events.extend(watch.look(s(now), s(beat)).map(|event| (now, event)));
+            // A heartbeat each second, but not from 11 to 20.
+            let heartbeat = if (11..=20).contains(&now) { 10 } else { now };
+            events.extend(watch.check(s(now), s(heartbeat)).map(|event| (now, event)));
         }
         assert_eq!(events, [(16, Event::Hangs(s(6))), (21, Event::IsBack(s(11)))]);
     }
@@ -163,22 +163,22 @@ mod tests {
     #[test]
     fn a_process_that_was_stopped_has_no_hang() {
         let mut watch = Watch::default();
-        assert_eq!(watch.look(s(1), s(1)), None);
-        assert_eq!(watch.look(s(31), s(1)), None, "this thread stood still as well");
-        assert_eq!(watch.look(s(32), s(32)), None);
+        assert_eq!(watch.check(s(1), s(1)), None);
+        assert_eq!(watch.check(s(31), s(1)), None, "this thread stood still as well");
+        assert_eq!(watch.check(s(32), s(32)), None);
     }
 
     #[test]
     fn a_beat_that_is_just_late_is_none() {
         let mut watch = Watch::default();
         for now in 1..=6 {
-            assert_eq!(watch.look(s(now), s(1)), None);
+            assert_eq!(watch.check(s(now), s(1)), None);
         }
-        assert_eq!(watch.look(s(7), s(1)), Some(Event::Hangs(s(6))));
+        assert_eq!(watch.check(s(7), s(1)), Some(Event::Hangs(s(6))));
     }
 
     #[test]
-    fn what_is_told_is_counted() {
+    fn what_is_logged_is_counted() {
         let shared = Shared::default();
         for event in [Event::Hangs(s(6)), Event::IsBack(s(9)), Event::Hangs(s(6))] {
             shared.note(event);

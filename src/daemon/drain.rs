@@ -111,7 +111,7 @@ impl Drain {
             }
         };
         if !is_anycast {
-            notes.push("this server announces nothing; only /readyz and `fated status` tell it".to_owned());
+            notes.push("this server announces nothing; only /readyz and `fated status` show it".to_owned());
         }
         if before != is_drained {
             tracing::info!(persists, "{}", if is_drained { "drained" } else { "resumed" });
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_outlive_a_restart_is_told() {
+    fn what_does_not_outlive_a_restart_is_reported() {
         let drain = Drain::open(None, false).expect("nothing to read");
         let reply = drain.set(true, false);
         assert!(drain.is_drained() && !reply.persists);

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_file_is_told_and_remembers_nothing() {
+    fn what_is_no_such_file_is_reported_and_remembers_nothing() {
         for content in [
             &b""[..],
             b"{",

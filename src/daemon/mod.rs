@@ -3,12 +3,12 @@
 //!
 //! ```text
 //!   main      one current-thread runtime: signals, control clients     ── Command ──▶ this loop
-//!   route-keeper  holds CAP_NET_ADMIN until it has bound sockets and started `route` (see keeper)
+//!   net-admin     holds CAP_NET_ADMIN until it has bound sockets and started `route` (see net_admin)
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see announce)
 //!   log       writes lines, log-counts says how often they came; hold-down: writes what outlives a restart (see hold_down)
-//!   watchdog: keeps the service manager informed; pulse: logs where `main` hangs (see control_plane)
+//!   watchdog: keeps the service manager informed; stall-watch: logs where `main` hangs (see control_plane)
 //! ```
 //!
 //! Owns the order of things and the life of the process. Decides nothing about answers, files or sockets.
@@ -20,9 +20,9 @@ mod error;
 pub mod firewall;
 mod hold_down;
 pub mod host;
-mod keeper;
 mod listen;
 mod logging;
+mod net_admin;
 mod node;
 mod panics;
 mod reloader;
@@ -60,9 +60,9 @@ pub use source::ConfigSource;
 use control_plane::ControlPlaneWatchdog;
 use drain::Drain;
 use host::HostError;
-use keeper::Keeper;
 use listen::bind;
 use logging::Output;
+use net_admin::NetAdminThread;
 use node::Node;
 use reloader::Reloader;
 use tracing_appender::non_blocking::NonBlocking;
@@ -79,13 +79,13 @@ const COMMANDS_MAX: usize = 64;
 pub fn run(source: ConfigSource) -> Result<(), DaemonError> {
     let config = source.load()?;
     let no_thread = DaemonError::system("the thread that keeps CAP_NET_ADMIN can't be started");
-    let keeper = config.anycast.as_ref().map(|_| Keeper::start()).transpose().map_err(no_thread)?;
+    let privileged = config.anycast.as_ref().map(|_| NetAdminThread::start()).transpose().map_err(no_thread)?;
     let output = logging::start(config.log);
-    let keeper = keeper.map(|(keeper, kept)| {
+    let privileged = privileged.map(|(privileged, kept)| {
         if let Some(error) = kept {
             tracing::warn!(%error, "CAP_NET_ADMIN stays with every thread");
         }
-        keeper
+        privileged
     });
     panics::install();
     if !config.may_dump_core {
@@ -95,7 +95,7 @@ pub fn run(source: ConfigSource) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(DaemonError::system("the control plane can't be started"))?;
-    let result = runtime.block_on(live(source, config, keeper, &output));
+    let result = runtime.block_on(live(source, config, privileged, &output));
     // What still loads or closes is not waited for: the process ends anyway.
     runtime.shutdown_background();
     result
@@ -126,7 +126,7 @@ impl EndSignals {
 async fn live(
     source: ConfigSource,
     mut config: Config,
-    keeper: Option<Keeper>,
+    privileged: Option<NetAdminThread>,
     output: &Output,
 ) -> Result<(), DaemonError> {
     memory::map_big_blocks();
@@ -158,11 +158,11 @@ async fn live(
 
     let snapshot = Snapshot { zones: loader.registry().zones().clone(), settings: config.settings.clone() };
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
-    let bound = bind_all(&config, keeper.as_ref())?;
+    let bound = bind_all(&config, privileged.as_ref())?;
     let addresses = bound.local_addresses();
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
-    let node = match config.anycast.clone().zip(device.zip(keeper)) {
+    let node = match config.anycast.clone().zip(device.zip(privileged)) {
         Some((anycast, host)) => {
             let taking = move || node::take(&anycast, host, is_strict);
             let devices = startup.wait("the anycast device can't be had yet", taking).await?;
@@ -193,11 +193,11 @@ async fn live(
     Ok(())
 }
 
-/// Binds all addresses, with the privilege of the keeper where there is one.
-fn bind_all(config: &Config, keeper: Option<&Keeper>) -> Result<Bound, DaemonError> {
-    let Some(keeper) = keeper else { return bind(config) };
+/// Binds all addresses, with the privilege of the thread that has CAP_NET_ADMIN where there is one.
+fn bind_all(config: &Config, privileged: Option<&NetAdminThread>) -> Result<Bound, DaemonError> {
+    let Some(privileged) = privileged else { return bind(config) };
     let config = config.clone();
-    keeper.run(move || bind(&config)).map_err(DaemonError::system("the sockets can't be bound"))?
+    privileged.run(move || bind(&config)).map_err(DaemonError::system("the sockets can't be bound"))?
 }
 
 /// Logs what on this host breaks anycast, and refuses a device that does not go with the configuration.
@@ -340,7 +340,7 @@ fn show_faults(report: &Report, output: &NonBlocking) {
         logging::say(output, &format!("{}\n", zone.faults.trim_end()));
     }
     if let Some(more) = faulty.len().checked_sub(FILES_MAX).filter(|more| *more > 0) {
-        logging::say(output, &format!("… and {more} more zone files with faults; `fated check` tells all\n"));
+        logging::say(output, &format!("… and {more} more zone files with faults; `fated check` shows all\n"));
     }
 }
 

@@ -15,21 +15,21 @@ static LINES: Throttle = Throttle::new(LINES_MAX);
 /// Replaces the standard report of a panic, which takes many lines, by one line.
 pub(super) fn install() {
     panic::set_hook(Box::new(|info| {
-        if let Some(untold) = LINES.admit(Instant::now()) {
+        if let Some(unlogged) = LINES.admit(Instant::now()) {
             // Nobody is left to report to if stderr is gone.
-            let _ = writeln!(std::io::stderr().lock(), "{}", line(info, untold));
+            let _ = writeln!(std::io::stderr().lock(), "{}", line(info, unlogged));
         }
     }));
 }
 
 /// Thread, place and message in one line.
-fn line(info: &PanicHookInfo<'_>, untold: u64) -> String {
+fn line(info: &PanicHookInfo<'_>, unlogged: u64) -> String {
     let thread = std::thread::current();
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
     let message = message(info).replace(['\n', '\r'], " ");
     let mut line = format!("fated: panic in thread {} at {place}: {message}", thread.name().unwrap_or("unnamed"));
-    if untold > 0 {
-        line.push_str(&format!(" ({untold} more were not told)"));
+    if unlogged > 0 {
+        line.push_str(&format!(" ({unlogged} more were not logged)"));
     }
     line
 }

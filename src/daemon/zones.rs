@@ -90,7 +90,7 @@ pub(super) fn cut(text: &str, bytes_left: &mut usize) -> String {
     }
     let end = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let end = text[..end].rfind('\n').map_or(end, |at| at + 1);
-    format!("{}… and more; `fated check` tells all\n", &text[..end])
+    format!("{}… and more; `fated check` shows all\n", &text[..end])
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
         let long = "é".repeat(60) + "\n";
         let shown = whole(&long.repeat(1000));
         assert!(shown.len() < FAULTS_BYTES_MAX + 100);
-        assert!(shown.ends_with("é\n… and more; `fated check` tells all\n"));
+        assert!(shown.ends_with("é\n… and more; `fated check` shows all\n"));
         assert!(whole(&"é".repeat(FAULTS_BYTES_MAX)).len() < FAULTS_BYTES_MAX + 100);
         let mut bytes_left = FAULTS_ALL_BYTES_MAX;
         let all: usize = (0..10_000).map(|_| cut(&long.repeat(50), &mut bytes_left).len()).sum();

@@ -35,7 +35,7 @@ pub use prober::BUSY_TRUST_MAX;
 pub use repair::{REPAIR_WINDOW, RUN_TIME_MAX, WorkerState};
 pub use reply::Wrong;
 pub use report::{AddressReport, Counts, LATENCY_BOUNDS, Latency, Report, TcpThreadReport, WorkerReport};
-pub use tcp_watch::{LOOKS, RINGS_PER_INTERVAL};
+pub use tcp_watch::{LOOKS, WAKES_PER_INTERVAL};
 pub use transport::ProbeTransport;
 pub use trust::PathState;
 pub use tun::{SOURCE_PORT, SOURCE_V4, SOURCE_V6, Sources};
@@ -81,16 +81,16 @@ pub struct ProverSettings {
 pub trait ServerThreads: Send + Sync {
     /// How many workers there are; this never changes.
     fn worker_count(&self) -> usize;
-    /// A counter that moves whenever the worker has finished a batch.
+    /// A counter that changes whenever the worker has finished a batch.
     fn progress(&self, worker: usize) -> u64;
     /// The kernel's number of the worker's thread; `None` where it has none.
     fn tid(&self, worker: usize) -> Option<i32>;
-    /// A number that moves whenever the worker has answered clients over the address; probes don't count.
+    /// A number that changes whenever the worker has answered clients over the address; probes don't count.
     fn clients(&self, worker: usize, address: usize) -> u64 {
         let _ = (worker, address);
         0
     }
-    /// A number that moves whenever the worker gave replies up because a socket took no more output.
+    /// A number that changes whenever the worker gave replies up because a socket took no more output.
     fn stalls(&self, worker: usize) -> u64 {
         let _ = worker;
         0
@@ -116,8 +116,8 @@ pub trait ServerThreads: Send + Sync {
     fn tcp_thread_count(&self) -> usize {
         0
     }
-    /// A number that moves whenever the TCP thread wakes or has served a connection.
-    fn tcp_beats(&self, thread: usize) -> u64 {
+    /// A number that changes whenever the TCP thread wakes or has served a connection.
+    fn tcp_progress(&self, thread: usize) -> u64 {
         let _ = thread;
         0
     }
@@ -137,7 +137,7 @@ pub trait ServerThreads: Send + Sync {
         let _ = from;
     }
     /// Wakes the TCP thread.
-    fn ring_tcp(&self, thread: usize) {
+    fn wake_tcp(&self, thread: usize) {
         let _ = thread;
     }
     /// Has a new thread take the listeners over from the TCP thread.

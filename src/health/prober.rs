@@ -6,7 +6,7 @@
 //!  half  ─▶ ask what is missing once more, around the path that clients take
 //!  take  ─▶ by ID and token: canary of this round │ the zone's SOA │ late, stale or stray, counted and dropped
 //!  end   ─▶ Round + Repair + ZoneTurn ─▶ Observation for each address
-//!  act   ─▶ ServerThreads::replace for each wedged worker, ServerThreads::replace_tcp for each TCP thread that tcp_watch
+//!  act   ─▶ ServerThreads::replace for each wedged worker, ServerThreads::replace_tcp for each TCP thread that hangs
 //! ```
 
 use std::collections::VecDeque;

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_canary_is_right_or_tells_what_is_wrong() {
+    fn a_canary_is_right_or_says_what_is_wrong() {
         let question = Question::canary(Steer { nonce: 1, worker: 3 }).expect("it can be built");
         let right = reply(&question, "fra1", txt("3"));
         let spoiled = |spoil: Spoil| {

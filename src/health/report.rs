@@ -36,8 +36,8 @@ impl Report {
     /// workers are not known to hang. What keeps probes away, or makes answers wrong, a new process would not cure.
     #[must_use]
     pub fn is_useful(&self, now: Duration, period: Duration, min_workers: usize) -> bool {
-        let tcp_watch = |worker: &&WorkerReport| matches!(worker.state, WorkerState::Wedged | WorkerState::Lost);
-        let hanging_count = self.workers.iter().filter(tcp_watch).count();
+        let hangs = |worker: &&WorkerReport| matches!(worker.state, WorkerState::Wedged | WorkerState::Lost);
+        let hanging_count = self.workers.iter().filter(hangs).count();
         now.saturating_sub(self.made) < period && self.workers.len() - hanging_count >= min_workers
     }
 }

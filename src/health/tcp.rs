@@ -135,7 +135,7 @@ impl TcpProber {
         Ok(prober)
     }
 
-    /// Looks at `now`, at least every [`LOOK_GAP_MAX`], whether the thread tcp_watch or has ended. A new one takes over then; if
+    /// Looks at `now`, at least every [`LOOK_GAP_MAX`], whether the thread hangs or has ended. A new one takes over then; if
     /// too many are lost, TCP is not proven any more, which counts as a query that failed for every interval that passes.
     pub(super) fn look(&mut self, now: Duration) {
         if !self.watch.is_silent(now, self.outcomes.ended.load(Ordering::Relaxed)) {
@@ -152,7 +152,7 @@ impl TcpProber {
             }
             Err(error) => {
                 self.watch.since = now.saturating_sub(self.watch.patience).saturating_add(self.asker.interval);
-                tracing::error!(lost_count, %error, "the thread prover-tcp tcp_watch, and no new one could take over: TCP is not proven");
+                tracing::error!(lost_count, %error, "the thread prover-tcp hangs, and no new one could take over: TCP is not proven");
                 (0..self.asker.addresses.len()).for_each(|address| self.outcomes.put(address, TcpOutcome::Ill));
             }
         }
@@ -360,10 +360,10 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 /// No query ended since the last look.
 const NONE: u8 = 0;
 
-/// After so many intervals in which no query ended the thread tcp_watch.
+/// After so many intervals in which no query ended the thread hangs.
 const SILENT_INTERVALS_MAX: u32 = 3;
 
-/// Who looks later than that whether the thread tcp_watch was away itself. Looks follow rounds, and so does this.
+/// Who looks later than that whether the thread hangs was away itself. Looks follow rounds, and so does this.
 const LOOK_GAP_MAX: Duration = Duration::from_secs(1);
 
 /// The most threads that hang and are replaced.

@@ -1,4 +1,4 @@
-//! TCP threads that hang: each is woken a few times a second and has to show that it moved since.
+//! TCP threads that hang: each is woken a few times a second and has to show that it made progress since.
 //!
 //! Judged by the same rules as workers ([`Repair`]): waiting for a CPU is no hang, replacements are bounded in rate and by
 //! the threads that are lost already. Time is an argument.
@@ -15,41 +15,41 @@ use crate::health::{ServerThreads, WorkerState};
 #[derive(Debug)]
 pub(super) struct TcpWatch {
     repair: Repair,
-    threads: Vec<Rung>,
+    threads: Vec<WokenThread>,
     /// From one look to the next.
     interval: Duration,
     /// A look that comes later than that by more is not judged.
     lateness_max: Duration,
-    /// When the threads were last looked at and rung; `None` before the first time.
+    /// When the threads were last looked at and woken; `None` before the first time.
     last: Option<Duration>,
     /// Threads to replace.
     hung: Vec<usize>,
 }
 
-/// How a thread was when it was rung.
+/// How a thread was when it was last woken.
 #[derive(Debug, Default)]
-struct Rung {
+struct WokenThread {
     cpu: CpuWatch,
     times: Option<CpuTimes>,
-    beats: u64,
+    progress: u64,
 }
 
 impl TcpWatch {
-    /// Knows nothing yet. TCP is asked every `tcp_interval`; a thread is rung [`RINGS_PER_INTERVAL`] times in that, at the
+    /// Knows nothing yet. TCP is asked every `tcp_interval`; a thread is woken [`WAKES_PER_INTERVAL`] times in that, at the
     /// end of rounds, which take `round` at most.
     pub(super) fn new(threads: &dyn ServerThreads, tcp_interval: Duration, round: Duration) -> Self {
         let count = threads.tcp_thread_count();
         Self {
             repair: Repair::new(count, LOOKS),
-            threads: (0..count).map(|_| Rung::default()).collect(),
-            interval: tcp_interval / RINGS_PER_INTERVAL,
+            threads: (0..count).map(|_| WokenThread::default()).collect(),
+            interval: tcp_interval / WAKES_PER_INTERVAL,
             lateness_max: round + CLOCK_GAP_MAX,
             last: None,
             hung: Vec::new(),
         }
     }
 
-    /// Looks whether the threads moved since they were rung, if it is time for that, and rings them again.
+    /// Looks whether the threads moved since they were woken, if it is time for that, and wakes them again.
     pub(super) fn look(&mut self, now: Duration, threads: &dyn ServerThreads) {
         let elapsed = self.last.map(|last| now.saturating_sub(last));
         if elapsed.is_some_and(|elapsed| elapsed < self.interval) {
@@ -59,15 +59,15 @@ impl TcpWatch {
         // Where this thread came late to its own CPU, or was stopped, the others may have had none either.
         let elapsed = elapsed.filter(|elapsed| *elapsed <= self.interval + self.lateness_max);
         let lost_count = threads.tcp_lost();
-        for (thread, rung) in self.threads.iter_mut().enumerate() {
+        for (thread, woken) in self.threads.iter_mut().enumerate() {
             let tid = threads.tcp_tid(thread);
-            let (beats, times) = (threads.tcp_beats(thread), rung.cpu.read(tid));
+            let (progress, times) = (threads.tcp_progress(thread), woken.cpu.read(tid));
             let seen = match elapsed {
                 None => Seen::Unknown,
-                Some(_) if beats != rung.beats => Seen::Well,
+                Some(_) if progress != woken.progress => Seen::Well,
                 Some(_) => Seen::Late,
             };
-            let grown = rung.times.zip(times).map_or(CpuTimes::default(), |(before, after)| after.since(before));
+            let grown = woken.times.zip(times).map_or(CpuTimes::default(), |(before, after)| after.since(before));
             let elapsed = elapsed.unwrap_or_default();
             let silence = Silence {
                 is_moving: false,
@@ -80,10 +80,10 @@ impl TcpWatch {
             }
             let (state, since, _) = self.repair.worker(thread);
             if state == WorkerState::Lost && since == now {
-                tracing::error!(thread, lost_count, "the TCP thread tcp_watch, and too many are lost to replace it");
+                tracing::error!(thread, lost_count, "the TCP thread hangs, and too many are lost to replace it");
             }
-            (rung.beats, rung.times) = (beats, times);
-            threads.ring_tcp(thread);
+            (woken.progress, woken.times) = (progress, times);
+            threads.wake_tcp(thread);
         }
     }
 
@@ -95,8 +95,8 @@ impl TcpWatch {
             self.repair.tried(thread, now, outcome.is_ok());
             match outcome {
                 Ok(()) => {
-                    // Its beats count from 0; the next look compares with what they are now.
-                    self.threads[thread].beats = u64::MAX;
+                    // Its progress counts from 0; the next look compares with what they are now.
+                    self.threads[thread].progress = u64::MAX;
                     tracing::warn!(
                         thread,
                         "the TCP thread hung: a new one has taken over; its connections end with it"
@@ -104,7 +104,7 @@ impl TcpWatch {
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::error!(thread, %error, "the TCP thread tcp_watch, and no new one could take over");
+                    tracing::error!(thread, %error, "the TCP thread hangs, and no new one could take over");
                 }
             }
         }
@@ -121,10 +121,10 @@ impl TcpWatch {
     }
 }
 
-/// How often a thread is rung in the time between two queries over TCP.
-pub const RINGS_PER_INTERVAL: u32 = 4;
+/// How often a thread is woken in the time between two queries over TCP.
+pub const WAKES_PER_INTERVAL: u32 = 4;
 
-/// After so many looks on end at which it had not moved a thread tcp_watch: a second and a half at most from the moment that it
+/// After so many looks on end at which it had made no progress a thread hangs: a second and a half at most from the moment that it
 /// does, with the usual interval, and so before the policy has seen three queries fail.
 pub const LOOKS: u32 = 5;
 
@@ -138,14 +138,14 @@ mod tests {
         Duration::from_millis(count)
     }
 
-    /// Two threads without a number in the kernel, which move when they are rung unless they hang.
+    /// Two threads without a number in the kernel, which move when they are woken unless they hang.
     #[derive(Debug, Default)]
     struct Fake(Mutex<State>);
 
     #[derive(Debug, Default)]
     struct State {
-        beats: [u64; 2],
-        tcp_watch: [bool; 2],
+        progress: [u64; 2],
+        hangs: [bool; 2],
         lost: usize,
         replaced: Vec<usize>,
         refuses: bool,
@@ -179,19 +179,19 @@ mod tests {
         fn tcp_thread_count(&self) -> usize {
             2
         }
-        fn tcp_beats(&self, thread: usize) -> u64 {
-            self.state().beats[thread]
+        fn tcp_progress(&self, thread: usize) -> u64 {
+            self.state().progress[thread]
         }
-        fn ring_tcp(&self, thread: usize) {
+        fn wake_tcp(&self, thread: usize) {
             let mut state = self.state();
-            state.beats[thread] += u64::from(!state.tcp_watch[thread]);
+            state.progress[thread] += u64::from(!state.hangs[thread]);
         }
         fn replace_tcp(&self, thread: usize) -> io::Result<()> {
             let mut state = self.state();
             if state.refuses {
                 return Err(io::Error::other("no"));
             }
-            (state.beats[thread], state.tcp_watch[thread]) = (0, false);
+            (state.progress[thread], state.hangs[thread]) = (0, false);
             state.lost += 1;
             state.replaced.push(thread);
             Ok(())
@@ -216,7 +216,7 @@ mod tests {
         run(&mut tcp_watch, &fake, 0..10_000);
         assert_eq!(fake.state().replaced, [0; 0]);
         // The worst moment: just after a wake-up that it still answered.
-        fake.state().tcp_watch[1] = true;
+        fake.state().hangs[1] = true;
         run(&mut tcp_watch, &fake, 10_000..11_250);
         assert_eq!(fake.state().replaced, [0; 0]);
         run(&mut tcp_watch, &fake, 11_250..11_550);
@@ -231,7 +231,7 @@ mod tests {
     fn looks_that_come_late_are_not_judged() {
         let fake = Fake::default();
         let mut tcp_watch = TcpWatch::new(&fake, ms(1000), ms(50));
-        fake.state().tcp_watch = [true; 2];
+        fake.state().hangs = [true; 2];
         for at in (0..60).map(|second| ms(second * 5000)) {
             tcp_watch.look(at, &fake);
             tcp_watch.act(at, &fake);
@@ -244,7 +244,7 @@ mod tests {
         let fake = Fake::default();
         let mut tcp_watch = TcpWatch::new(&fake, ms(1000), ms(50));
         fake.state().refuses = true;
-        fake.state().tcp_watch = [true, false];
+        fake.state().hangs = [true, false];
         let failures: u64 = (0..2000)
             .step_by(50)
             .map(|at| {

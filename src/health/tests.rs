@@ -329,7 +329,7 @@ fn right_answers_prove_both_addresses_with_the_moment_of_the_questions() {
 }
 
 #[test]
-fn what_is_wrong_is_told_and_proves_nothing() {
+fn what_is_wrong_is_reported_and_proves_nothing() {
     let table: [(&Script<'_>, Wrong); 6] = [
         (&|reply, _| reply.metadata.response_code = ResponseCode::ServFail, Wrong::Rcode(2)),
         (&|reply, _| reply.metadata.authoritative = false, Wrong::NotAuthoritative),
@@ -551,7 +551,7 @@ fn a_zone_that_is_silent_on_a_worker_that_is_well_has_a_fault() {
 }
 
 #[test]
-fn drops_and_tcp_are_told_in_the_round_that_saw_them() {
+fn drops_and_tcp_are_reported_in_the_round_that_saw_them() {
     let mut world = World::new();
     world.threads.drops.store(3, Ordering::Relaxed);
     world.tcp.put(1, TcpOutcome::Ill);

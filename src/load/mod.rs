@@ -153,9 +153,9 @@ impl Loader {
         }
         let was_served =
             |record: &Arc<ZoneRecord>| self.registry.served(name).is_some_and(|old| old.source == record.source);
-        let keeper = rivals.iter().position(was_served);
-        for (at, record) in rivals.iter().enumerate().filter(|(at, _)| Some(*at) != keeper) {
-            let other = keeper.unwrap_or(usize::from(at == 0));
+        let kept = rivals.iter().position(was_served);
+        for (at, record) in rivals.iter().enumerate().filter(|(at, _)| Some(*at) != kept) {
+            let other = kept.unwrap_or(usize::from(at == 0));
             next.put(Arc::new(record.refused_beside(&rivals[other].source)));
         }
     }

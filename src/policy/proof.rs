@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_proof_is_told_and_each_address_has_its_own() {
+    fn the_last_proof_is_read_and_each_address_has_its_own() {
         let proof = Proof::new(2);
         assert_eq!((proof.last(0), proof.last(1)), (None, None));
         proof.note(1, Duration::from_millis(7));

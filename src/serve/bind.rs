@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_tells_what_to_do() {
+    fn each_cause_says_what_to_do() {
         let show = |text: &str, transport, cause| BindError { address: address(text), transport, cause }.to_string();
         let taken = show("127.0.0.1:53", Transport::Tcp, BindCause::Taken);
         assert!(taken.contains("over TCP") && taken.contains("ss -ltnp 'sport = 53'"), "{taken}");

@@ -65,8 +65,8 @@ pub(super) struct StreamPanicked;
 /// As [`log_panic`], for a stream.
 #[cold]
 fn log_stream_panic(now: Instant) {
-    if let Some(untold) = PANIC_LINES.admit(now) {
-        tracing::error!(untold, "a reply of several messages panicked; its connection is closed");
+    if let Some(unlogged) = PANIC_LINES.admit(now) {
+        tracing::error!(unlogged, "a reply of several messages panicked; its connection is closed");
     }
 }
 
@@ -76,13 +76,13 @@ pub(super) fn unix_now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Logs that an answer panicked, unless that was logged just before; `untold` is how many were not logged in between.
+/// Logs that an answer panicked, unless that was logged just before; `unlogged` is how many were not logged in between.
 ///
 /// Out of line: a query that is answered does not come here.
 #[cold]
 fn log_panic(query_bytes: usize, now: Instant) {
-    if let Some(untold) = PANIC_LINES.admit(now) {
-        tracing::error!(octets = query_bytes, untold, "a query made the answer panic; the client gets SERVFAIL");
+    if let Some(unlogged) = PANIC_LINES.admit(now) {
+        tracing::error!(octets = query_bytes, unlogged, "a query made the answer panic; the client gets SERVFAIL");
     }
 }
 

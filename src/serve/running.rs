@@ -163,17 +163,17 @@ fn clients_max(limits: &TcpLimits, worker_count: usize) -> usize {
         }
     };
     let taken = limits::open_files().unwrap_or(0) + worker_count + OPEN_FILES_RESERVED;
-    let room = open_files_max.saturating_sub(taken);
-    let room = (room - room / (admission::EVICTED_PART + 1)).max(1);
-    if room < limits.clients_max {
+    let left = open_files_max.saturating_sub(taken);
+    let affordable = (left - left / (admission::EVICTED_PART + 1)).max(1);
+    if affordable < limits.clients_max {
         tracing::warn!(
             open_files_max,
-            clients_max = room,
+            clients_max = affordable,
             "the limit of open files (`ulimit -n`, LimitNOFILE=) lowers the number of TCP clients from {}",
             limits.clients_max
         );
     }
-    limits.clients_max.min(room)
+    limits.clients_max.min(affordable)
 }
 
 /// How long [`Running::stop`] waits for the threads.

@@ -47,7 +47,7 @@ impl ThreadSupervisor {
         self.udp_pool.tid(worker)
     }
 
-    /// Returns a number that moves whenever `worker` has answered clients over one address, once a batch. Probes, and
+    /// Returns a number that changes whenever `worker` has answered clients over one address, once a batch. Probes, and
     /// what comes over loopback or from the address itself, are nobody that a network led here.
     ///
     /// `address_index` counts as in [`ThreadSupervisor::drops`]; 0 where there is no such worker or address.
@@ -105,7 +105,7 @@ impl ThreadSupervisor {
         self.tcp_pool.thread_count()
     }
 
-    /// Returns a number that moves whenever TCP thread `thread` wakes or has served a connection.
+    /// Returns a number that changes whenever TCP thread `thread` wakes or has served a connection.
     ///
     /// 0 where there is no such thread. Waits for nobody.
     #[must_use]

@@ -15,14 +15,14 @@ pub struct Throttle {
     /// When the window began, and the lines written in it.
     window: Mutex<Option<(Instant, u32)>>,
     /// Lines that were not written since the last one that was.
-    untold: AtomicU64,
+    unlogged: AtomicU64,
 }
 
 impl Throttle {
     /// Lets `lines_max` lines through in each second.
     #[must_use]
     pub const fn new(lines_max: u32) -> Self {
-        Self { lines_max, window: Mutex::new(None), untold: AtomicU64::new(0) }
+        Self { lines_max, window: Mutex::new(None), unlogged: AtomicU64::new(0) }
     }
 
     /// Returns whether one more line may be written at `now`; if so, how many were not since the one before.
@@ -30,9 +30,9 @@ impl Throttle {
     /// Never waits: where another thread asks at the same moment, its line is enough.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         if self.has_room(now) {
-            return Some(self.untold.swap(0, Ordering::Relaxed));
+            return Some(self.unlogged.swap(0, Ordering::Relaxed));
         }
-        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.unlogged.fetch_add(1, Ordering::Relaxed);
         None
     }
 
@@ -66,8 +66,8 @@ mod tests {
     fn lines_are_bounded_and_come_again_in_the_next_window_with_the_count_of_the_others() {
         let (throttle, start) = (Throttle::new(10), Instant::now());
         let last_moment = start + WINDOW - Duration::from_nanos(1);
-        let told = (0..100).map(|_| throttle.admit(start)).filter(|told| *told == Some(0)).count();
-        assert_eq!((told, throttle.admit(last_moment)), (10, None));
+        let logged = (0..100).map(|_| throttle.admit(start)).filter(|logged| *logged == Some(0)).count();
+        assert_eq!((logged, throttle.admit(last_moment)), (10, None));
         assert_eq!(throttle.admit(start + WINDOW), Some(91));
         assert_eq!(throttle.admit(start + WINDOW), Some(0));
     }

@@ -119,7 +119,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn only_the_socket_with_input_is_told() {
+    fn only_the_socket_with_input_is_reported() {
         let sockets: Vec<_> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").expect("loopback is there")).collect();
         let mut epoll = Epoll::new().expect("epoll is there");
         for (token, socket) in (0..).zip(&sockets) {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn new_input_is_told_once_for_each_time_it_comes() {
+    fn new_input_is_reported_once_for_each_time_it_comes() {
         let waker = Waker::new().expect("descriptors are left");
         waker.wake().expect("it can be woken");
         let mut epoll = Epoll::new().expect("epoll is there");

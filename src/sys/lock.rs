@@ -55,7 +55,7 @@ impl FileLock {
             Err(error) => return Err(LockError::Io(error.into())),
         }
         // The lock is ours. That others learn who has it is a service, which a full or read-only disk refuses.
-        let _is_told = write_holder(&mut file);
+        let _is_written = write_holder(&mut file);
         Ok(Self { _file: file })
     }
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_and_a_symbolic_link_are_told() {
+    fn a_missing_folder_and_a_symbolic_link_are_named() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let missing = FileLock::acquire(&folder.path().join("no/lock")).expect_err("there is no such folder");
         assert!(matches!(missing, LockError::Io(error) if error.kind() == io::ErrorKind::NotFound));

@@ -103,7 +103,7 @@ pub struct Question<'a> {
 
 impl<'a> Question<'a> {
     /// Reads the question that follows the header; a compressed QNAME is refused, as nothing precedes it. `note` is
-    /// told where each label starts in the name, from the left, that of the root among them.
+    /// called with where each label starts in the name, from the left, that of the root among them.
     #[inline]
     pub fn read(message: &'a [u8], note: impl FnMut(u8)) -> Option<Self> {
         let rest = message.get(HEADER_BYTES..)?;

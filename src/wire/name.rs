@@ -135,7 +135,7 @@ pub(crate) fn lowercase(word: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * EACH;
     let low_bits = word & !HIGH;
-    // The high bit of an octet of each sum tells whether its low bits reach `A`, and whether they pass `Z`.
+    // The high bit of an octet of each sum says whether its low bits reach `A`, and whether they pass `Z`.
     let reaches_a = low_bits + (0x80 - b'A' as u64) * EACH;
     let passes_z = low_bits + (0x7F - b'Z' as u64) * EACH;
     let is_upper = (reaches_a ^ passes_z) & !word & HIGH;
@@ -156,7 +156,7 @@ impl<'a> NameRef<'a> {
         Self::parse_noting(bytes, |_| ())
     }
 
-    /// The same; `note` is told where each label starts, from the left, that of the root among them.
+    /// The same; `note` is called with where each label starts, from the left, that of the root among them.
     ///
     /// # Errors
     /// As [`Self::parse`].

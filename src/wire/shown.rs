@@ -42,7 +42,7 @@ pub fn lines(text: &str) -> String {
 /// Writes one character, or an escape for it.
 fn write(character: char, out: &mut impl Write) -> fmt::Result {
     match character {
-        // What turns the direction of writing (Unicode TR 9 §2) or ends a line (TR 14 §5) tells something else than it
+        // What turns the direction of writing (Unicode TR 9 §2) or ends a line (TR 14 §5) shows something else than it
         // says.
         '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{061C}' | '\u{FEFF}' => {
             write!(out, "{}", character.escape_unicode())

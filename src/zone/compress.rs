@@ -13,9 +13,9 @@ use crate::zone::node::{QNAME_OFFSET, QUESTION_TAIL_BYTES};
 
 /// The furthest that a compression pointer reaches (RFC 1035 §4.1.4).
 pub const POINTER_MAX: usize = 0x3FFF;
-/// Places for suffixes: twice as many as can be pointed at, each being two octets long at least.
-const PLACES: usize = POINTER_MAX + 1;
-/// Places that are looked at for one suffix. What finds none is not pointed at.
+/// Slots for suffixes: twice as many as can be pointed at, each being two octets long at least.
+const SLOTS: usize = POINTER_MAX + 1;
+/// Slots that are looked at for one suffix. What finds none is not pointed at.
 const PROBES_MAX: usize = 32;
 
 /// Type, class and TTL of a record.
@@ -25,22 +25,22 @@ pub type RecordHead = [u8; 8];
 pub struct Suffixes {
     seed: Seed,
     /// Offsets in the message; 0 is none.
-    places: [u16; PLACES],
+    slots: [u16; SLOTS],
 }
 
 impl Suffixes {
     /// Knows no name yet.
     pub fn new(seed: Seed) -> Self {
-        Self { seed, places: [0; PLACES] }
+        Self { seed, slots: [0; SLOTS] }
     }
 
-    /// The place of a suffix in `message`: where it stands, or else where that is to be noted.
+    /// The slot of a suffix in `message`: where it stands, or else where that is to be noted.
     fn find(&mut self, message: &[u8], hash: NameHash, suffix: &[u8]) -> Result<usize, Option<&mut u16>> {
         for step in 0..PROBES_MAX {
-            let at = (hash.0 as usize).wrapping_add(step) % PLACES;
-            match usize::from(self.places[at]) {
-                0 => return Err(Some(&mut self.places[at])),
-                // What was taken back may have left its place behind.
+            let at = (hash.0 as usize).wrapping_add(step) % SLOTS;
+            match usize::from(self.slots[at]) {
+                0 => return Err(Some(&mut self.slots[at])),
+                // What was taken back may have left its slot behind.
                 known if known < message.len() && is_at(message, known, suffix) => return Ok(known),
                 _ => {}
             }
@@ -120,11 +120,11 @@ impl<'m> Packer<'m> {
         let message = &self.message[..self.length];
         for labels in found.map_or(0, |(labels, _)| labels) + 1..=count {
             let suffix = name.suffix_octets(labels);
-            let place = at + name.name().len() - suffix.len();
-            if place <= POINTER_MAX
+            let offset = at + name.name().len() - suffix.len();
+            if offset <= POINTER_MAX
                 && let Err(Some(free)) = self.suffixes.find(message, hashes[labels], suffix)
             {
-                *free = place as u16;
+                *free = offset as u16;
             }
         }
         Some(())

@@ -242,7 +242,7 @@ fn nsec3_owners_are_no_names_and_are_found_by_hash() {
 }
 
 #[test]
-fn faults_of_a_zone_are_told_by_their_code() {
+fn faults_of_a_zone_are_reported_by_their_code() {
     for (text, expected) in [
         ("a CNAME b\na TXT x", "cname-and-other-data"),
         ("a CNAME b\na CNAME c", "several-cnames"),
@@ -333,7 +333,7 @@ fn a_zone_is_the_same_in_one_shard_and_in_many_and_with_any_crew() {
 }
 
 #[test]
-fn an_rrset_that_no_reply_with_edns_holds_is_told_of() {
+fn an_rrset_that_no_reply_with_edns_holds_is_reported() {
     // 65,486 octets of RDATA with header, question, the rest of the record and OPT are one octet too many.
     for (octets, reported) in [
         (65_485, None),
@@ -363,7 +363,7 @@ fn an_rrset_is_measured_with_its_names_compressed() {
 }
 
 #[test]
-fn names_that_nobody_means_are_told_of() {
+fn names_that_nobody_means_are_reported() {
     for (zone, text, expected) in [
         ("example.", "mail.example A 192.0.2.1", &["final-dot"][..]),
         ("example.", "@ MX 10 mail.example", &["final-dot"]),

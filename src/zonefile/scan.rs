@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_text_is_told_once_and_passed() {
+    fn broken_text_is_reported_once_and_passed() {
         for (text, expected) in [
             (&b"a )b\nc"[..], &["!parenthesis-close 1:3", "c"][..]),
             (b"a \"b\nc", &["!quote-open 1:3", "c"]),

@@ -301,7 +301,7 @@ fn what_may_belong_to_another_origin_or_ttl_is_no_second_fault() {
 }
 
 #[test]
-fn all_faults_are_told_up_to_a_bound() {
+fn all_faults_are_reported_up_to_a_bound() {
     let text = b"a 5 A x\n".repeat(1_000);
     assert_eq!(faults(&text).len(), FAULTS_MAX);
 }

@@ -26,7 +26,7 @@ fn pass(time: Duration) {
 
 /// A number of the first service address, which is the IPv4 one.
 fn of_ipv4(host: &Host, key: &str) -> Value {
-    host.addresses().expect("it tells")[0][key].clone()
+    host.addresses().expect("it replies")[0][key].clone()
 }
 
 #[test]

@@ -152,8 +152,8 @@ fn a_drain_loses_nothing_and_outlives_a_restart_until_it_is_ended() {
 }
 
 #[test]
-fn told_to_end_it_withdraws_answers_what_comes_and_closes() {
-    let test = "told_to_end_it_withdraws_answers_what_comes_and_closes";
+fn asked_to_end_it_withdraws_answers_what_comes_and_closes() {
+    let test = "asked_to_end_it_withdraws_answers_what_comes_and_closes";
     let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, quick()) else { return };
     let from = clock::now();
     scene.node().server().signal(Signal::SIGTERM);

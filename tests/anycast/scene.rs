@@ -94,7 +94,7 @@ impl Scene {
 
     /// What node1 says of itself.
     pub(crate) fn status(&self) -> Value {
-        self.try_status().unwrap_or_else(|| panic!("node1 does not tell its status: {}", self.site.logs()))
+        self.try_status().unwrap_or_else(|| panic!("node1 does not report its status: {}", self.site.logs()))
     }
 
     /// What node1 says of a service address.

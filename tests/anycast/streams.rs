@@ -185,7 +185,7 @@ fn clients_that_keep_tcp_busy_withdraw_nothing() {
         });
         assert_unharmed(&scene, from, LOST_SHARE);
     }
-    assert!(scene.log().contains("overload"), "a queue that is full is told of: {}", scene.log());
+    assert!(scene.log().contains("overload"), "a queue that is full is logged: {}", scene.log());
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn nobody_outside_comes_from_the_address_that_the_prover_comes_from() {
         text.split("packets ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(0)
     };
     scene.until("the forged packets have come", PATIENCE, |scene| counted(scene) >= 2 * FORGED_SYNS);
-    // Somebody who is there gets in; he came behind them.
+    // Somebody who is there gets in; they came behind the others.
     for (family, listener) in Family::ALL.into_iter().zip(&listeners) {
         let own = scene.site.client.run(|| TcpStream::connect((family.service(), OWN_PORT)).expect("it listens"));
         let (_stream, from) = listener.accept().expect("it is connected");

@@ -33,7 +33,7 @@ fn answers_tcp(scene: &Scene, family: Family) -> bool {
     scene.site.nodes[0].space.run(|| ask().unwrap_or(false))
 }
 
-/// How often node1 has replaced TCP threads, as `fated status` tells it.
+/// How often node1 has replaced TCP threads, as `fated status` shows it.
 fn tcp_repairs(scene: &Scene) -> u64 {
     let status = scene.status();
     let threads = status["anycast"]["tcp_threads"].as_array().expect("TCP threads").clone();
@@ -44,8 +44,8 @@ fn tcp_repairs(scene: &Scene) -> u64 {
 const LOGGED: Duration = Duration::from_secs(70);
 
 #[test]
-fn a_control_plane_that_hangs_is_told_of_and_costs_no_answer() {
-    let Some(mut scene) = build("a_control_plane_that_hangs_is_told_of_and_costs_no_answer") else { return };
+fn a_control_plane_that_hangs_is_logged_and_costs_no_answer() {
+    let Some(mut scene) = build("a_control_plane_that_hangs_is_logged_and_costs_no_answer") else { return };
     assert_eq!(scene.metric("fated_control_plane_stalls_total"), 0);
     let from = clock::now();
     // The first thread of the process runs the control plane, and has the number of the process.

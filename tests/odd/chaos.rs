@@ -20,7 +20,7 @@ fn chaos(qname: &str, qtype: u16) -> Query {
 }
 
 #[test]
-fn names_of_class_ch_are_told() {
+fn names_of_class_ch_are_answered() {
     let Some(site) = Site::start("CHAOS", false) else { return };
     for (qname, expected) in [
         ("version.bind.", VERSION),

@@ -54,7 +54,7 @@ fn a_second_opt_and_one_in_the_wrong_place_are_malformed() {
 }
 
 #[test]
-fn other_versions_are_told_ours() {
+fn other_versions_get_ours() {
     let Some(site) = Site::start("EDNS versions", false) else { return };
     for version in [1_u32, 2, 100, 255] {
         for ttl in [version << 16, version << 16 | 0x8000] {
@@ -104,7 +104,7 @@ fn do_comes_back_and_nothing_else_of_the_flags() {
 }
 
 #[test]
-fn nsid_is_told_to_those_who_ask_and_hidden_where_it_is_to_be() {
+fn nsid_is_given_to_those_who_ask_and_hidden_where_it_is_to_be() {
     for (is_shy, expected) in [(false, Some(IDENTITY.as_bytes().to_vec())), (true, None)] {
         let Some(site) = Site::start("NSID", is_shy) else { return };
         let asks = with(Edns::new(1232, false).with_option(NSID, &[]));

@@ -67,7 +67,7 @@ fn questions_are_counted_and_checked() {
         ),
         Row::new("QDCOUNT 2", twice, Expected::Header(FORMERR)),
         Row::new("QDCOUNT 65535", packet(0, [65_535, 0, 0, 0], &[]), Expected::Header(FORMERR)),
-        Row::new("one question told, none there", header(4, 0, [1, 0, 0, 0]), Expected::Header(FORMERR)),
+        Row::new("one question counted, none there", header(4, 0, [1, 0, 0, 0]), Expected::Header(FORMERR)),
         Row::new("label type 01", odd(&[0x41, 1, 2, 0]), Expected::Header(FORMERR)),
         Row::new("label type 10", odd(&[0x80, 1, 2, 0]), Expected::Header(FORMERR)),
         Row::new("QNAME is a pointer to itself", odd(&[0xC0, 12]), Expected::Header(FORMERR)),
@@ -150,9 +150,9 @@ fn records_that_a_query_need_not_have_do_no_harm() {
         Row::new("a record in the additional section", packet(0, [1, 0, 0, 1], &a), Expected::Answers(1)),
         Row::new("a record with a pointer", packet(0, [1, 0, 0, 1], &pointer), Expected::Answers(1)),
         Row::new("a record cut short", packet(0, [1, 0, 0, 1], cut), Expected::Header(FORMERR)),
-        Row::new("a record told but not there", packet(0, [1, 0, 0, 1], &[]), Expected::Header(FORMERR)),
-        Row::new("an answer told but not there", packet(0, [1, 1, 0, 0], &[]), Expected::Header(FORMERR)),
-        Row::new("65,535 records told", packet(0, [1, 0, 0, 65_535], &a), Expected::Header(FORMERR)),
+        Row::new("a record counted but not there", packet(0, [1, 0, 0, 1], &[]), Expected::Header(FORMERR)),
+        Row::new("an answer counted but not there", packet(0, [1, 1, 0, 0], &[]), Expected::Header(FORMERR)),
+        Row::new("65,535 records counted", packet(0, [1, 0, 0, 65_535], &a), Expected::Header(FORMERR)),
     ];
     run("records", &rows);
 }

@@ -110,7 +110,7 @@ pub(crate) fn sentinel() -> Query {
     Query::new(&name("odd.test."), 6)
 }
 
-/// A query for `www.odd.test. A` with a header as told, and octets behind the question.
+/// A query for `www.odd.test. A` with the given header, and octets behind the question.
 pub(crate) fn packet(flags: u16, counts: [u16; 4], rest: &[u8]) -> Vec<u8> {
     [header(0x0DD0, flags, counts), question("www.odd.test.", 1, IN), rest.to_vec()].concat()
 }

@@ -102,7 +102,7 @@ enum Place {
     Cut(Labels),
     /// Below a DNAME.
     Redirected(Labels),
-    /// There, perhaps without records; its records stand at the name that is told (a wildcard's, or its own).
+    /// There, perhaps without records; its records stand at the name given here (a wildcard's, or its own).
     There(Labels),
     /// Not there.
     Missing,

@@ -38,7 +38,7 @@ pub(crate) fn names(zones: &[Zone]) -> Vec<Vec<u8>> {
     names
 }
 
-/// So many questions of one way. Those with EDNS ask for NSID, so that each reply tells who gave it.
+/// So many questions of one way. Those with EDNS ask for NSID, so that each reply shows who gave it.
 pub(crate) fn draw(dice: &mut Dice, names: &[Vec<u8>], way: Ways, count: usize) -> Vec<Query> {
     (0..count).map(|_| question(dice, names, way)).collect()
 }

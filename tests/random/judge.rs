@@ -9,9 +9,9 @@ use super::compare::{self, Case, Outcome};
 /// What came of one question.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Well, for the reason that is told; answers of one reason are counted together.
+    /// Well, for the reason given here; answers of one reason are counted together.
     Well(String),
-    /// As one peer alone, while the others agree on something else: told, and no fault.
+    /// As one peer alone, while the others agree on something else: listed, and no fault.
     Alone {
         /// Who, and what the others have.
         shape: String,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::common::message::Query;
 use super::questions::Ways;
 
-/// A folder that is filled while a round goes on, so that it tells of a round that does not end too.
+/// A folder that is filled while a round goes on, so that it shows a round that does not end too.
 #[derive(Debug)]
 pub(crate) struct Record {
     folder: PathBuf,

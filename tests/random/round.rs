@@ -205,7 +205,7 @@ impl Tally {
         for (reason, count) in &self.well {
             out.push_str(&format!("{count:>9}  {reason}\n"));
         }
-        for (word, map) in [("TOLD, no fault", &self.alone), ("DIFFERS", &self.faults)] {
+        for (word, map) in [("LISTED, no fault", &self.alone), ("DIFFERS", &self.faults)] {
             for (shape, (count, examples)) in map {
                 out.push_str(&format!("{count:>9}  {word}: {shape}\n"));
                 for example in examples {

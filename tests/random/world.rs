@@ -71,7 +71,7 @@ enum Kind {
     Cut,
 }
 
-/// Some zones that alias and delegate into each other; `serial` stands in each SOA, so that an answer tells its round.
+/// Some zones that alias and delegate into each other; `serial` stands in each SOA, so that an answer shows its round.
 pub(crate) fn zones(dice: &mut Dice, count: usize, serial: u32) -> Vec<Zone> {
     let tops: Vec<Vec<u8>> = (0..count).map(|number| name(&format!("z{number}.test."))).collect();
     let mut apexes = tops.clone();

@@ -109,7 +109,7 @@ impl Node {
         Self::try_start(settings, |message| panic!("fatal: {message}")).expect("it starts")
     }
 
-    /// Starts one that tells its fatal end.
+    /// Starts one that reports its fatal end.
     pub(crate) fn try_start(
         settings: KernelSettings,
         fatal: impl Fn(&str) + Send + 'static,

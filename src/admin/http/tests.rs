@@ -230,7 +230,7 @@ async fn health_is_a_reply_of_the_control_plane() {
 }
 
 #[tokio::test]
-async fn a_control_plane_that_hangs_is_told_and_the_counters_are_told_still() {
+async fn a_control_plane_that_hangs_is_reported_and_the_counters_are_served_still() {
     let (address, commands) = served(CLIENT_TIME_MAX).await;
     let (health, readiness, metrics) =
         tokio::join!(get(address, "/healthz"), get(address, "/readyz"), get(address, "/metrics"));
@@ -247,7 +247,7 @@ async fn a_control_plane_that_hangs_is_told_and_the_counters_are_told_still() {
 }
 
 #[tokio::test]
-async fn readiness_is_told_with_its_reason() {
+async fn readiness_is_given_with_its_reason() {
     for (readiness, status, text) in [
         (ready(), "200", "ready: zones: 1\n"),
         (Readiness { is_ready: false, reason: "drained".to_owned() }, "503", "not ready: drained\n"),

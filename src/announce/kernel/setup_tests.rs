@@ -26,7 +26,7 @@ fn settings(addresses: &[&str], announce: &[&str]) -> KernelSettings {
 }
 
 #[test]
-fn leftovers_are_told_by_number_or_by_lease() {
+fn leftovers_are_recognised_by_number_or_by_lease() {
     let settings = settings(&["192.0.2.53/32"], &[]);
     for (text, device, is_marked, valid_seconds, expected) in [
         ("192.0.2.53/32", 1, true, 1, true),

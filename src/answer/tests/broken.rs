@@ -34,7 +34,7 @@ fn a_zone_that_cannot_be_served_is_servfail_at_and_below_its_apex_and_nowhere_el
     assert!(ask(&snapshot, Ask::new("www.example. A")).starts_with("0 aa | www.example."));
     assert!(ask(&snapshot, Ask::new("bb.example. A")).starts_with("3 aa"));
     assert_eq!(ask(&snapshot, Ask::new("com. A")), "5 | | |");
-    // DS is the parent's to tell: it is served above `b`, and can't be above `other`.
+    // DS belongs to the parent: it is served above `b`, and can't be above `other`.
     assert!(ask(&snapshot, Ask::new("b.example. DS")).starts_with("3 aa"));
     assert_eq!(ask(&snapshot, Ask::new("x.b.example. DS")), "2 | | |");
     assert_eq!(ask(&snapshot, Ask::new("other.test. DS")), "2 | | |");
@@ -56,7 +56,7 @@ fn a_zone_that_cannot_be_served_is_servfail_at_and_below_its_apex_and_nowhere_el
 }
 
 #[test]
-fn a_zone_that_cannot_be_served_is_told_as_invalid_data() {
+fn a_zone_that_cannot_be_served_is_answered_as_invalid_data() {
     let snapshot = corners_and_broken(&["b.example."]);
     let plain = send(&snapshot, &Ask::new("b.example. A").message(), Transport::Udp).expect("a reply");
     let reply =

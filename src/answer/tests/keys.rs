@@ -115,7 +115,7 @@ fn a_refusal_without_room_for_its_reason_is_truncated() {
 }
 
 #[test]
-fn an_unknown_version_of_edns_is_told_first() {
+fn an_unknown_version_of_edns_is_answered_first() {
     let mut query = query(Ask { edns: Some((1232, false)), ..Ask::new("www.example. A") }, &[], [0; 3]);
     let version = query.len() - 5;
     query[version] = 1;

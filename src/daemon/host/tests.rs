@@ -17,7 +17,7 @@ fn sysctls(values: &[(&str, i64)]) -> Host {
 const V4: &str = "addresses = [\"192.0.2.53\"]";
 
 #[test]
-fn strict_reverse_path_filters_are_told_by_device() {
+fn strict_reverse_path_filters_are_reported_by_device() {
     let anycast = anycast(V4);
     for (values, expected) in [
         (&[("all/rp_filter", 0), ("eth0/rp_filter", 0)][..], None),
@@ -46,7 +46,7 @@ fn strict_reverse_path_filters_are_told_by_device() {
 }
 
 #[test]
-fn room_for_replies_to_neighbours_that_are_absent_is_told_where_there_is_much() {
+fn buffers_for_replies_to_absent_neighbours_are_reported_where_there_is_much() {
     let anycast = anycast(V4);
     let warned = |v4: i64, v6: i64| {
         let values = [("ipv4", v4), ("ipv6", v6)].map(|(family, value)| (format!("net/{family}/{UNRES_QUEUE}"), value));
@@ -100,7 +100,7 @@ fn addresses_that_share_a_prefix_need_promote_secondaries() {
 }
 
 #[test]
-fn tracking_is_told_with_what_to_look_at() {
+fn tracking_is_reported_with_what_to_look_at() {
     let anycast = anycast("addresses = [\"2001:db8::53\"]");
     let mut host = sysctls(&[("all/rp_filter", 1), ("eth0/rp_filter", 1)]);
     assert_eq!(warnings(&host, &anycast, Device::Existing), Vec::<String>::new(), "IPv4's settings are not IPv6's");
@@ -143,7 +143,7 @@ fn a_host_is_read_from_its_files() {
 }
 
 #[test]
-fn the_name_tells_a_device_of_the_host_from_a_tun_to_be_made() {
+fn the_name_distinguishes_a_device_of_the_host_from_a_tun_to_be_made() {
     let root = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(root.path().join("proc/net")).expect("makes");
     let lines = "Inter-|   Receive\n face |bytes\n    lo:   0\n  eth0: 12\n  tun7: 0\nabcdefghijklmno: 1\n";

@@ -11,7 +11,7 @@ use crate::announce::kernel::{Driver, RouteError};
 use crate::config::Anycast;
 use crate::daemon::error::DaemonError;
 use crate::daemon::host::Device;
-use crate::daemon::keeper::Keeper;
+use crate::daemon::net_admin::NetAdminThread;
 use crate::health::ProbePath;
 use crate::policy::Proof;
 
@@ -27,14 +27,14 @@ pub(crate) struct Devices {
     pub(super) origin: Instant,
 }
 
-/// Takes the devices, with the privilege of the keeper. Blocks for as long as somebody else has the device's name, or the named
+/// Takes the devices, with the privilege of the thread that has CAP_NET_ADMIN. Blocks for as long as somebody else has the device's name, or the named
 /// device is down, unless `is_strict`: a process that ends slowly lets go of it, and what is served besides is served meanwhile.
 ///
 /// # Errors
 /// [`DaemonError::Route`], or that the system has no thread for it.
 pub(crate) fn take(
     anycast: &Anycast,
-    (device, keeper): (Device, Keeper),
+    (device, privileged): (Device, NetAdminThread),
     is_strict: bool,
 ) -> Result<Devices, DaemonError> {
     let (origin, proof) = (Instant::now(), Arc::new(Proof::new(anycast.addresses.len())));
@@ -52,7 +52,7 @@ pub(crate) fn take(
             thread::sleep(DEVICE_PAUSE);
         }
     };
-    let kernel = keeper.run(start).map_err(DaemonError::system("the route thread can't be started"))??;
+    let kernel = privileged.run(start).map_err(DaemonError::system("the route thread can't be started"))??;
     let path = match kernel.probe_tun() {
         Some(tun) => {
             let own = tun.as_fd().try_clone_to_owned();

@@ -60,7 +60,7 @@ impl health::ServerThreads for ProbedThreads {
         self.supervisor.tcp_thread_count()
     }
 
-    fn tcp_beats(&self, thread: usize) -> u64 {
+    fn tcp_progress(&self, thread: usize) -> u64 {
         self.supervisor.tcp_progress(thread)
     }
 
@@ -77,7 +77,7 @@ impl health::ServerThreads for ProbedThreads {
         self.supervisor.expect_tcp(from);
     }
 
-    fn ring_tcp(&self, thread: usize) {
+    fn wake_tcp(&self, thread: usize) {
         self.supervisor.wake_tcp(thread);
     }
 

@@ -160,7 +160,7 @@ fn a_zone_whose_questions_a_flood_drops_has_no_fault() {
 }
 
 #[test]
-fn tcp_that_fails_where_nothing_gets_through_over_loopback_is_not_told() {
+fn tcp_that_fails_where_nothing_gets_through_over_loopback_is_not_reported() {
     let mut world = World::new();
     for _ in 0..5 {
         world.tcp.put(0, TcpOutcome::Ill);

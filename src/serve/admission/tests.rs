@@ -112,7 +112,7 @@ fn a_connection_that_is_in_use_outlasts_one_that_waits() {
 }
 
 #[test]
-fn a_client_is_told_that_it_was_evicted_by_the_end_of_its_connection() {
+fn a_client_learns_that_it_was_evicted_by_the_end_of_its_connection() {
     let mut site = Site::open(1, 1, 1);
     let mut own = TcpStream::connect(site.listener.local_addr().expect("bound")).expect("it listens");
     let (stream, client) = site.listener.accept().expect("somebody waits");

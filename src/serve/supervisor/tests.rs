@@ -212,7 +212,7 @@ fn a_handle_keeps_nothing_open_and_knows_no_other_workers() {
 }
 
 #[test]
-fn what_the_sockets_of_an_address_drop_is_told() {
+fn what_the_sockets_of_an_address_drop_is_reported() {
     let server = TestServer::open(2);
     server.wedge(1, 3);
     // More than the queue of one socket holds, whatever the host allows: 4 MiB are asked for, and doubled.

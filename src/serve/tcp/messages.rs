@@ -51,7 +51,7 @@ pub(super) fn fill(
             break;
         }
         let Some(message) = rest.get(..message_bytes) else { break };
-        let Some((reply_prefix, reply)) = room(output, filled.length) else {
+        let Some((reply_prefix, reply)) = free_space(output, filled.length) else {
             filled.stop = Stop::Full;
             break;
         };
@@ -95,15 +95,15 @@ pub(super) fn fill_from_stream<E>(
     mut next: impl FnMut(&mut [u8]) -> Result<Option<usize>, E>,
 ) -> Result<(usize, bool), E> {
     let mut length = 0;
-    while let Some((prefix, message)) = room(output, length) {
+    while let Some((prefix, message)) = free_space(output, length) {
         let Some(message_bytes) = next(message)? else { return Ok((length, true)) };
         length += put_length(prefix, message_bytes);
     }
     Ok((length, false))
 }
 
-/// The room for a length and the longest message at `start`; `None` where there is not so much.
-fn room(output: &mut [u8], start: usize) -> Option<(&mut [u8; PREFIX_BYTES], &mut [u8])> {
+/// The space for a length and the longest message at `start`; `None` where there is not so much.
+fn free_space(output: &mut [u8], start: usize) -> Option<(&mut [u8; PREFIX_BYTES], &mut [u8])> {
     output.get_mut(start..start + FRAME_BYTES_MAX)?.split_first_chunk_mut()
 }
 

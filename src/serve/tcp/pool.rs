@@ -1,4 +1,4 @@
-//! The TCP threads as others see them: whether each still moves, and a new thread where one hangs.
+//! The TCP threads as others see them: whether each still makes progress, and a new thread where one hangs.
 //!
 //! All threads share the listeners, so that while one hangs the others accept, and a new one needs no socket of its
 //! own. Refuses to know why a thread is to be replaced.
@@ -88,7 +88,7 @@ impl TcpPool {
         self.slots.len()
     }
 
-    /// A number that moves while the thread does.
+    /// A number that changes while the thread makes progress.
     pub(in crate::serve) fn progress(&self, thread: usize) -> u64 {
         self.slots.get(thread).map_or(0, |slot| slot.load().progress())
     }

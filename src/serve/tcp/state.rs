@@ -27,12 +27,12 @@ impl TcpThreadState {
         Ok(Self { handle: Arc::new(ThreadHandle::new(block)), waker: Waker::new()?, progress: AtomicU64::new(0) })
     }
 
-    /// A number that moves while the thread does.
+    /// A number that changes while the thread makes progress.
     pub(super) fn progress(&self) -> u64 {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Shows that the thread moves. Called by itself.
+    /// Shows that the thread makes progress. Called by itself.
     pub(super) fn advance(&self) {
         self.progress.store(self.progress.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }

@@ -290,8 +290,8 @@ impl TcpThread {
     /// meanwhile, so that there is a descriptor for the next.
     fn rest_after(&mut self, error: &io::Error) {
         self.context.admission.evict_one(self.context.block());
-        if let Some(untold) = ACCEPT_LINES.admit(self.now) {
-            tracing::warn!(%error, untold, "TCP connections cannot be accepted for now");
+        if let Some(unlogged) = ACCEPT_LINES.admit(self.now) {
+            tracing::warn!(%error, unlogged, "TCP connections cannot be accepted for now");
         }
         self.rest(ACCEPT_PAUSE);
     }

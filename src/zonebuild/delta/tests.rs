@@ -188,7 +188,7 @@ fn a_change_copies_what_it_touches() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_told() {
+fn what_cannot_be_is_refused_and_explained() {
     let zone = many();
     let mut delta = Delta::new(&zone);
     assert_eq!(delta.add(&record(&host("www.example.org.", 1))), Err(DeltaError::OutOfZone));

@@ -117,12 +117,12 @@ impl Fault {
     pub(crate) fn lift(self, node: &mut Node) {
         match self {
             Self::Kill | Self::Terminate => {
-                let was_told = self == Self::Terminate;
+                let is_orderly = self == Self::Terminate;
                 // Dropping kills what has not ended by itself.
                 drop(node.server.take());
                 // As if somebody had looked at the crash: each fault of a site stands alone.
                 let _ = std::fs::remove_file(node.folder.join("hold-down.json"));
-                if was_told {
+                if is_orderly {
                     node.subject.after_death(node);
                 }
                 node.start_server();

@@ -1,4 +1,4 @@
-//! Asks the service addresses at a fixed pace from the client's namespace, and tells what was answered, when, and by whom.
+//! Asks the service addresses at a fixed pace from the client's namespace, and records what was answered, when, and by whom.
 //!
 //! Each query has a name of its own (`qNUMBER.site.test.`), so that a reply can't be taken for that of another query, and
 //! asks for the NSID (RFC 5001), which names the node. Queries leave from many ports, so that every worker gets its share.

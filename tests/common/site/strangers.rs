@@ -1,4 +1,4 @@
-//! Clients over TCP from a great many addresses, in the client's namespace: silent ones, busy ones, ones that only connect_and_leave.
+//! Clients over TCP from a great many addresses, in the client's namespace: silent ones, busy ones, ones that connect and close.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ use super::{Family, NodeNumber, Site, clock};
 /// where strangers take the CPU, one SYN may be lost, which is sent again after a second.
 const TCP_TIME: Duration = Duration::from_secs(3);
 /// What takes longer is printed.
-const TOLD_TIME: Duration = Duration::from_millis(200);
+const PRINTED_TIME_MIN: Duration = Duration::from_millis(200);
 /// How long somebody who only connects waits for that.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
@@ -98,7 +98,7 @@ pub(crate) fn newcomers_are_served(site: &Site) -> bool {
         let reply = ask(site, address(family, 250, 1), "site.test.", 6);
         let took = clock::now() - start;
         match &reply {
-            Ok(_) if took < TOLD_TIME => {}
+            Ok(_) if took < PRINTED_TIME_MIN => {}
             Ok(_) => eprintln!("measured: a new client over TCP, {family:?}: {} ms", took.as_millis()),
             Err(error) => eprintln!("no answer over TCP, {family:?}, after {} ms: {error}", took.as_millis()),
         }

@@ -48,7 +48,7 @@ impl Fated {
     }
 }
 
-/// How ExaBGP's healthcheck is set. Either way the check itself is as quick as dig can be told to be: one try, one second.
+/// How ExaBGP's healthcheck is set. Either way the check itself is as quick as dig can be made: one try, one second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tuning {
     /// As it comes: every 5 s, three failures a second apart.

@@ -11,14 +11,14 @@ use std::thread;
 use crate::announce::kernel;
 
 /// The thread that keeps the capability for what needs it. It ends when this is dropped.
-pub(super) struct Keeper {
+pub(super) struct NetAdminThread {
     work: mpsc::Sender<Work>,
 }
 
 /// What the thread is to do.
 type Work = Box<dyn FnOnce() + Send>;
 
-impl Keeper {
+impl NetAdminThread {
     /// Starts the thread and takes the capability from the calling one. To be called while there is no other.
     ///
     /// What comes back besides is why the capability stays with the calling thread, and with all that it starts.
@@ -27,7 +27,7 @@ impl Keeper {
     /// The system has no thread for it.
     pub(super) fn start() -> io::Result<(Self, Option<String>)> {
         let (work, waiting) = mpsc::channel::<Work>();
-        thread::Builder::new().name("route-keeper".to_owned()).spawn(move || {
+        thread::Builder::new().name("net-admin".to_owned()).spawn(move || {
             for work in waiting {
                 work();
             }
@@ -60,10 +60,10 @@ mod tests {
         let here = thread::current().id();
         // On a thread of its own, since the capability is not given back.
         let tried = thread::spawn(move || {
-            let (keeper, _) = Keeper::start().expect("a thread");
-            let there = keeper.run(|| thread::current().id()).expect("no panic");
+            let (privileged, _) = NetAdminThread::start().expect("a thread");
+            let there = privileged.run(|| thread::current().id()).expect("no panic");
             assert_ne!(there, thread::current().id());
-            assert_eq!(keeper.run(|| thread::current().id()).expect("no panic"), there);
+            assert_eq!(privileged.run(|| thread::current().id()).expect("no panic"), there);
             there
         });
         assert_ne!(tried.join().expect("no panic"), here);
@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn work_that_panics_is_an_error() {
         let tried = thread::spawn(|| {
-            let (keeper, _) = Keeper::start().expect("a thread");
-            keeper.run(|| panic!("as the test wants it")).is_err()
+            let (privileged, _) = NetAdminThread::start().expect("a thread");
+            privileged.run(|| panic!("as the test wants it")).is_err()
         });
         assert!(tried.join().expect("no panic outside"));
     }
