@@ -1,6 +1,8 @@
-//! Pulls the plug on anycast nodes and measures what the client sees: fated beside NSD with ExaBGP's healthcheck, in one run.
+//! Pulls the plug on anycast nodes and measures what the client sees: fated beside NSD with ExaBGP's healthcheck, in
+//! one run.
 //!
-//! `cargo bench --bench lab -- --help`. Needs root, for network namespaces; cleans up after itself, also when interrupted.
+//! `cargo bench --bench lab -- --help`. Needs root, for network namespaces; cleans up after itself, also when
+//! interrupted.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

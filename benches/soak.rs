@@ -1,7 +1,7 @@
 //! An hour of random faults under load: every one has to be seen and repaired, and nothing may be withdrawn in between.
 //!
-//! `cargo bench --bench soak -- --minutes 60 --seed 1`. Needs root, for network namespaces; ends by itself, and cleans up
-//! after itself, also when interrupted.
+//! `cargo bench --bench soak -- --minutes 60 --seed 1`. Needs root, for network namespaces; ends by itself, and cleans
+//! up after itself, also when interrupted.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

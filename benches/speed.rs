@@ -1,7 +1,7 @@
 //! The table of speed: fated beside NSD, Knot DNS, PowerDNS, BIND and the floor of the system calls, in one run.
 //!
-//! `cargo bench --bench speed -- --help`. Ends what it started, also when interrupted. Exit code: 0 if every bound holds, 1
-//! if one does not, 2 for an error. `docs/performance.md` says how it measures.
+//! `cargo bench --bench speed -- --help`. Ends what it started, also when interrupted. Exit code: 0 if every bound
+//! holds, 1 if one does not, 2 for an error. `docs/performance.md` says how it measures.
 
 #[path = "speed/chart.rs"]
 mod chart;

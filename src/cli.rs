@@ -115,13 +115,15 @@ struct ServeArgs {
     /// Where zones come from.
     #[command(flatten)]
     source: SourceArgs,
-    /// Listen on this address; may be given several times; the port is 53 where none is named [default: 127.0.0.1:5300 and [::1]:5300]
+    /// Listen on this address; may be given several times; the port is 53 where none is named
+    /// [default: 127.0.0.1:5300 and [::1]:5300]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     listen: Vec<SocketAddr>,
     /// UDP workers; 0 for one on each CPU
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
     workers: Option<u16>,
-    /// The control socket; "" for none [default: $XDG_RUNTIME_DIR/fated/control.sock, else /run/fated/ or a folder of the user's]
+    /// The control socket; "" for none [default: $XDG_RUNTIME_DIR/fated/control.sock,
+    /// else /run/fated/ or a folder of the user's]
     #[arg(long, value_name = "PATH", value_parser = any_path())]
     control: Option<PathBuf>,
     /// A folder for what must outlive the process; locked, so that no second server takes it

@@ -1,8 +1,8 @@
-//! The promise itself: real processes in network namespaces, real routers, faults put on from outside, and what the client
-//! sees. One test for each row of the fault table that needs neither BGP nor BFD of our own.
+//! The promise itself: real processes in network namespaces, real routers, faults put on from outside, and what the
+//! client sees. One test for each row of the fault table that needs neither BGP nor BFD of our own.
 //!
-//! Behaviour is proved here, with bounds that a busy machine keeps; milliseconds are the lab's (`cargo bench --bench lab`).
-//! Needs root and the programs of `tests/needs.sh`. Sites are built one after the other.
+//! Behaviour is proved here, with bounds that a busy machine keeps; milliseconds are the lab's
+//! (`cargo bench --bench lab`). Needs root and the programs of `tests/needs.sh`. Sites are built one after the other.
 
 mod common;
 #[path = "anycast/host_changes.rs"]

@@ -1,7 +1,7 @@
 //! `fated check` on a corpus of good and bad zone files: the faults that each file announces in its header, no more and
-//! no fewer; the verdicts of BIND, Knot DNS and NSD, but for the differences that are listed with their reasons; and the
-//! dump of each good file, read by another program, against that program's own dump of the file itself. The page on zone
-//! files is held against the code here too.
+//! no fewer; the verdicts of BIND, Knot DNS and NSD, but for the differences that are listed with their reasons; and
+//! the dump of each good file, read by another program, against that program's own dump of the file itself. The page on
+//! zone files is held against the code here too.
 
 #[path = "check/differences.rs"]
 mod differences;

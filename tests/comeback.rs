@@ -1,5 +1,5 @@
-//! A node that comes back: whatever a power cut, a full disk or one customer's file has left behind, what can be served is
-//! served, and what can't is reported. And a reload takes nothing away that nobody ordered away.
+//! A node that comes back: whatever a power cut, a full disk or one customer's file has left behind, what can be served
+//! is served, and what can't is reported. And a reload takes nothing away that nobody ordered away.
 
 #[path = "common/command.rs"]
 mod command;

@@ -1,5 +1,6 @@
-//! Dependencies are what `deny.toml` and `rust-version` allow: their licences, their sources, no version twice, and none that
-//! needs a newer compiler than this crate says it does. The checks are themselves checked on planted violations.
+//! Dependencies are what `deny.toml` and `rust-version` allow: their licences, their sources, no version twice, and
+//! none that needs a newer compiler than this crate says it does. The checks are themselves checked on planted
+//! violations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What other tools export, as `docs/exports.md` shows it: each sample is checked as it came, with the words that it gets,
-//! and once more with the repair on the page.
+//! What other tools export, as `docs/exports.md` shows it: each sample is checked as it came, with the words that it
+//! gets, and once more with the repair on the page.
 
 use std::fs;
 use std::path::{Path, PathBuf};

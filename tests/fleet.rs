@@ -1,5 +1,5 @@
-//! Fleets in fake time: a thousand nodes, each with a policy of its own, under faults that all have and faults that each
-//! has alone.
+//! Fleets in fake time: a thousand nodes, each with a policy of its own, under faults that all have and faults that
+//! each has alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -101,8 +101,8 @@ fn with_noise(dice: &mut Dice, round: Observation) -> Observation {
     }
 }
 
-/// A flood: sockets are full, and any number of canaries comes through; now and then workers wait for a CPU instead, and
-/// TCP fails.
+/// A flood: sockets are full, and any number of canaries comes through; now and then workers wait for a CPU instead,
+/// and TCP fails.
 fn flood(dice: &mut Dice) -> Observation {
     let proven = u16::try_from(dice.below(3)).expect("small");
     let is_tcp_well = (dice.below(20) == 0).then_some(false);
@@ -133,8 +133,8 @@ fn a_flood_darkens_no_node() {
     }
 }
 
-/// A filter that is rolled out over the whole fleet drops all probes, and no client: nobody withdraws. One that drops the clients
-/// too takes away who has it, and nobody else.
+/// A filter that is rolled out over the whole fleet drops all probes, and no client: nobody withdraws. One that drops
+/// the clients too takes away who has it, and nobody else.
 #[test]
 fn a_filter_that_is_rolled_out_withdraws_only_whose_clients_it_drops() {
     let settings = PolicySettings::default();
@@ -270,8 +270,8 @@ fn nodes_that_fell_together_do_not_return_together() {
     }
 }
 
-/// The recommendation of RFC 7196 for routers that damp: suppress at a penalty of 6,000, 1,000 a withdrawal, halved every
-/// 15 minutes.
+/// The recommendation of RFC 7196 for routers that damp: suppress at a penalty of 6,000, 1,000 a withdrawal, halved
+/// every 15 minutes.
 #[test]
 fn a_node_that_fails_whenever_it_is_announced_stays_below_route_flap_damping() {
     let settings = PolicySettings::default();

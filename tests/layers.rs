@@ -1,6 +1,6 @@
-//! The sources keep their rules: which module imports which, what pure modules must not touch, where `unsafe` may stand, how
-//! long files and functions may be, that no two files import each other, and that ARCHITECTURE.md says what each file is
-//! for. The checker is itself checked on planted violations.
+//! The sources keep their rules: which module imports which, what pure modules must not touch, where `unsafe` may
+//! stand, how long files and functions may be, that no two files import each other, and that ARCHITECTURE.md says what
+//! each file is for. The checker is itself checked on planted violations.
 
 #[path = "layers/graph.rs"]
 mod graph;

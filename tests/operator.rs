@@ -1,4 +1,5 @@
-//! What an operator of a node uses: drain and resume, the pages over HTTP, the dry run, and what `check` says of the host.
+//! What an operator of a node uses: drain and resume, the pages over HTTP, the dry run, and what `check` says of the
+//! host.
 
 #[path = "common/command.rs"]
 mod command;
@@ -176,7 +177,8 @@ fn check_reads_the_anycast_section() {
     site.run(&["check", "--config", "fated.toml"]).expect(2, &["must leave room for \"rx\": 13 octets at most"]);
 }
 
-/// Every place of both is taken by clients that say nothing; queries, and whoever comes on top, are answered all the same.
+/// Every place of both is taken by clients that say nothing; queries, and whoever comes on top, are answered all the
+/// same.
 #[test]
 fn clients_that_take_all_places_of_control_socket_and_pages_do_no_harm() {
     let site = site();

@@ -1,4 +1,5 @@
-//! Every answer about whole zones, compared with those of NSD and Knot DNS: RCODE, AA, TC and the three sections as sets.
+//! Every answer about whole zones, compared with those of NSD and Knot DNS: RCODE, AA, TC and the three sections as
+//! sets.
 //!
 //! - Where both peers agree, fated answers the same, or an entry of [`meant`] names the RFC by which it may differ.
 //! - Where they part, fated answers as one of them, or as an entry allows.

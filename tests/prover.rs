@@ -1,5 +1,5 @@
-//! The prover's threads against responders that are written with `hickory-proto`: over loopback sockets and TCP, and over
-//! a pair of datagram sockets that stands for a tun device, whose packets are read and written here.
+//! The prover's threads against responders that are written with `hickory-proto`: over loopback sockets and TCP, and
+//! over a pair of datagram sockets that stands for a tun device, whose packets are read and written here.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -383,7 +383,8 @@ fn the_host_takes_another_address_for_what_it_sends_by_itself() {
 fn a_packet_written_into_the_probe_tun_is_answered_out_of_it() {
     for rp_filter in ["0", "1", "2"] {
         in_namespace(move || {
-            // The host sends what comes from the service addresses by a table of its own: replies to probes keep their way.
+            // The host sends what comes from the service addresses by a table of its own: replies to probes keep their
+            // way.
             std::fs::write("/proc/sys/net/ipv4/conf/default/rp_filter", rp_filter).expect("it is our namespace");
             std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", rp_filter).expect("it is our namespace");
             ip("link add uplink type veth peer name router");

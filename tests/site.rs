@@ -1,5 +1,5 @@
-//! The site that the anycast tests and the lab use keeps its own promises: proved with NSD as a stand-in, on each kind of
-//! routing, so that a figure of the lab says something about the server and not about the measure.
+//! The site that the anycast tests and the lab use keeps its own promises: proved with NSD as a stand-in, on each kind
+//! of routing, so that a figure of the lab says something about the server and not about the measure.
 
 mod common;
 

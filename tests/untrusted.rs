@@ -1,5 +1,5 @@
-//! Zone files by people who are not to be trusted with the host: what a file may include, what it may be, how much it may
-//! take, and that nothing which is no zone file is shown to anybody.
+//! Zone files by people who are not to be trusted with the host: what a file may include, what it may be, how much it
+//! may take, and that nothing which is no zone file is shown to anybody.
 
 #[path = "common/command.rs"]
 mod command;

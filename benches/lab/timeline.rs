@@ -1,4 +1,5 @@
-//! The lab's timeline as an SVG: for each fault and server, who answered what was sent in each moment, and when the route went.
+//! The lab's timeline as an SVG: for each fault and server, who answered what was sent in each moment, and when the
+//! route went.
 
 use std::time::Duration;
 

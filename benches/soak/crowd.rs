@@ -1,6 +1,7 @@
 //! Who presses on node1 from outside: idle connections, senders who are not there, a flood.
 //!
-//! Each is a thread in a namespace of the site until the value is ended, and reports whether what it did was what it should be.
+//! Each is a thread in a namespace of the site until the value is ended, and reports whether what it did was what it
+//! should be.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -79,8 +80,9 @@ impl Crowd {
         })
     }
 
-    /// Queries whose sources are absent hosts of [`ABSENT_NETWORK4`], sent by the router: so many hosts and queries that the replies that
-    /// wait for them would fill send buffers of [`SEND_BUFFER_BYTES`], or of what the kernel allows without a privilege.
+    /// Queries whose sources are absent hosts of [`ABSENT_NETWORK4`], sent by the router: so many hosts and queries
+    /// that the replies that wait for them would fill send buffers of [`SEND_BUFFER_BYTES`], or of what the kernel
+    /// allows without a privilege.
     pub(crate) fn absent(router: &Namespace) -> Self {
         let allowed = std::fs::read_to_string("/proc/sys/net/core/wmem_max").ok();
         let allowed = allowed.and_then(|text| text.trim().parse().ok()).unwrap_or(UNRESOLVED_BYTES);

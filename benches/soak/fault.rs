@@ -144,8 +144,8 @@ impl Kind {
         Duration::from_millis((least + dice.below(most - least + 1)) as u64)
     }
 
-    /// The service addresses that may be withdrawn for it. One wedged worker of two, a reload, a busy machine, and all that
-    /// leaves clients answered: none.
+    /// The service addresses that may be withdrawn for it. One wedged worker of two, a reload, a busy machine, and all
+    /// that leaves clients answered: none.
     pub(crate) fn may_withdraw(self) -> &'static [Family] {
         match self {
             Self::WedgeOne | Self::Reload | Self::ReloadBroken | Self::Saturate | Self::Hangup => &[],
@@ -307,7 +307,8 @@ fn mute(node: &Node, matches: &str) {
     filter(node, &format!("{matches} dport 53 drop;"));
 }
 
-/// What the card may bring, by its name: questions, BGP, pings and neighbours; `lo` may bring all, and nobody else anything.
+/// What the card may bring, by its name: questions, BGP, pings and neighbours; `lo` may bring all, and nobody else
+/// anything.
 const NARROW: &str = "policy drop; iifname \"lo\" accept; iifname \"eth0\" meta l4proto { udp, tcp } th dport 53 accept; \
      iifname \"eth0\" tcp dport 179 accept; iifname \"eth0\" tcp sport 179 accept; \
      meta l4proto { icmp, ipv6-icmp } accept;";
@@ -320,8 +321,8 @@ fn filter(node: &Node, rules: &str) {
     node.space.output(Command::new("nft").arg(rules));
 }
 
-/// Adds or deletes a rule for each service address, with a table that leads to the router, as hosts with several uplinks
-/// have it.
+/// Adds or deletes a rule for each service address, with a table that leads to the router, as hosts with several
+/// uplinks have it.
 fn policy(node: &Node, verb: &str) {
     let number = node.number;
     for (option, family, router) in

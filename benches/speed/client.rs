@@ -16,7 +16,8 @@ use super::contender::output_on;
 
 /// Sockets of dnsperf over UDP.
 const UDP_CLIENTS: u32 = 20;
-/// Queries under way over UDP: less than the 195 that fit into the smallest receive buffer of the servers (212,992 octets).
+/// Queries under way over UDP: less than the 195 that fit into the smallest receive buffer of the servers (212,992
+/// octets).
 const UDP_UNDER_WAY: u32 = 180;
 /// Connections of dnsperf over TCP.
 const TCP_CLIENTS: u32 = 20;

@@ -1,7 +1,7 @@
 //! Who is measured, and how each is set up: one thread or process for answers, no logs, minimal answers.
 //!
-//! What a server does by default stays, above all PowerDNS's caches. Each runs in a folder of its own, on a port of loopback
-//! that the kernel gave, and ends with its value.
+//! What a server does by default stays, above all PowerDNS's caches. Each runs in a folder of its own, on a port of
+//! loopback that the kernel gave, and ends with its value.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -350,7 +350,8 @@ impl Place<'_> {
         self.zones().iter().map(line).collect()
     }
 
-    /// PowerDNS: the caches as they come, one receiver, no distributor; signed zones are marked as such in its configuration.
+    /// PowerDNS: the caches as they come, one receiver, no distributor; signed zones are marked as such in its
+    /// configuration.
     fn powerdns(&self) -> io::Result<Command> {
         let (folder, port) = (self.folder.display(), self.address.port());
         let named = self.folder.join("named.conf");

@@ -1,7 +1,8 @@
 //! The floors: what the system calls alone cost. Run as a process of its own, by this program with a hidden option.
 //!
-//! Over UDP, datagrams go back to where they came from, made as long as the command line says, with ID and QR as a reply has them. Over TCP,
-//! an epoll loop writes prepared octets for each query that it reads. Neither looks at a name.
+//! Over UDP, datagrams go back to where they came from, made as long as the command line says, with ID and QR as a
+//! reply has them. Over TCP, an epoll loop writes prepared octets for each query that it reads. Neither looks at a
+//! name.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -1,4 +1,5 @@
-//! What a process group has used: CPU time to the nanosecond, and memory. From `/proc` (proc(5)) and the clocks of processes.
+//! What a process group has used: CPU time to the nanosecond, and memory. From `/proc` (proc(5)) and the clocks of
+//! processes.
 
 use std::fs;
 use std::io;
@@ -28,7 +29,8 @@ impl Meter {
 
     /// CPU time of all threads so far, in user mode and in the kernel; threads that have ended included.
     ///
-    /// The scheduler counts nanoseconds. What interrupts take is charged to whoever they interrupt, for every server alike.
+    /// The scheduler counts nanoseconds. What interrupts take is charged to whoever they interrupt, for every server
+    /// alike.
     ///
     /// # Errors
     /// A process is gone.

@@ -16,7 +16,8 @@ use super::zones::{Material, Signing};
 
 /// A round that lost a greater share of its queries is thrown away.
 const LOST_SHARE_MAX: f64 = 0.001;
-/// A round whose share of names that are not there is further from the file's is thrown away: dnsperf may end anywhere in it.
+/// A round whose share of names that are not there is further from the file's is thrown away: dnsperf may end anywhere
+/// in it.
 const CODE_SHARE_SLACK: f64 = 0.01;
 /// A server that used less of its CPU was not the limit.
 const BUSY_SHARE_MIN: f64 = 0.95;

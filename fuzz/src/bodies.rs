@@ -1,5 +1,5 @@
-//! What is promised of any octets: as queries, as zone files, as RDATA. Shared by the fuzz targets, by the replay of the
-//! corpus and by the property tests; each body panics where a promise is broken.
+//! What is promised of any octets: as queries, as zone files, as RDATA. Shared by the fuzz targets, by the replay of
+//! the corpus and by the property tests; each body panics where a promise is broken.
 //!
 //! Replies are read by `hickory-proto` and by a walk of our own here, not by the code under test.
 
@@ -43,7 +43,8 @@ const PLAIN_UDP_BYTES_MAX: usize = 512;
 /// The one source that canaries are answered to.
 const CANARY_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 100));
 
-/// Puts octets to the answer as a query. The first octet chooses the transport, the settings, the source and the worker.
+/// Puts octets to the answer as a query. The first octet chooses the transport, the settings, the source and the
+/// worker.
 ///
 /// # Panics
 /// Where the reply is longer than the client takes, does not belong to the query, or cannot be read.

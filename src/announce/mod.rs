@@ -1,7 +1,7 @@
 //! Stances → the network: whoever announces the service addresses, behind one trait.
 //!
-//! Owns the trait [`Announcer`] and [`Announcers`], by which several are one. Refuses to know why an address is to be announced,
-//! and how it is: that is the announcer's own, of which [`kernel`] is the first.
+//! Owns the trait [`Announcer`] and [`Announcers`], by which several are one. Refuses to know why an address is to be
+//! announced, and how it is: that is the announcer's own, of which [`kernel`] is the first.
 //!
 //! ```text
 //!                              ┌─▶ kernel::Driver ──▶ addresses and routes
@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 
 use crate::policy::Stance;
 
-/// Announces service addresses, and says what of it is done. Addresses count as in the configuration; moments are since the
-/// origin of the process.
+/// Announces service addresses, and says what of it is done. Addresses count as in the configuration; moments are since
+/// the origin of the process.
 ///
-/// An announcer goes by the level, not the edge: it works on what is wanted until it is so, and again whenever it is so no
-/// longer, without being asked twice. What it announces ends without the process, and by itself where no proof renews it.
-/// If it cannot withdraw, it ends the process.
+/// An announcer goes by the level, not the edge: it works on what is wanted until it is so, and again whenever it is so
+/// no longer, without being asked twice. What it announces ends without the process, and by itself where no proof
+/// renews it. If it cannot withdraw, it ends the process.
 pub trait Announcer: Send + Sync + Debug {
     /// Says what is wanted of each address. Called every round; never waits for the network.
     fn want(&self, wanted: &[Stance]);
@@ -120,8 +120,8 @@ impl Announcer for Announcers {
 }
 
 impl Announcement {
-    /// What two announcers of one address have done together: it is announced while one of them announces it, and what is
-    /// wanted is done when both have done it.
+    /// What two announcers of one address have done together: it is announced while one of them announces it, and what
+    /// is wanted is done when both have done it.
     fn join(self, other: Self) -> Self {
         let renewed = self.renewed.into_iter().chain(other.renewed).min();
         Self {

@@ -56,8 +56,8 @@ impl<'a> Origin<'a> {
         }
     }
 
-    /// `file:line:column` of an octet. Lines are counted from `cursor` on, which moves there: what is asked in order costs one
-    /// look at the text in all.
+    /// `file:line:column` of an octet. Lines are counted from `cursor` on, which moves there: what is asked in order
+    /// costs one look at the text in all.
     fn place(&self, cursor: &mut LineCursor, offset: usize) -> String {
         let Some((file, text)) = self.file else { return String::new() };
         if offset < cursor.offset {
@@ -202,8 +202,8 @@ impl Check<'_> {
         Some(self.origin.path(written.get_ref()))
     }
 
-    /// The addresses to listen on. Where there are anycast addresses, there need be no others, and the default ones are not
-    /// added to them.
+    /// The addresses to listen on. Where there are anycast addresses, there need be no others, and the default ones are
+    /// not added to them.
     fn listen(&mut self, overrides: &Overrides, is_strict: bool) -> Vec<Listen> {
         let is_anycast = self.written.has(ANYCAST);
         let (mut addresses, mut absence) = (overrides.listen.clone(), Absence::Refuse);

@@ -1,4 +1,5 @@
-//! What a row of the table of keys is made of: the kinds of values with their bounds and defaults, and how they are shown.
+//! What a row of the table of keys is made of: the kinds of values with their bounds and defaults, and how they are
+//! shown.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The table of keys: one row a key, with its bounds, its default, its unit and what it is for. The checks, the help for an
-//! unknown key and the tables in `docs/running.md` are made from it.
+//! The table of keys: one row a key, with its bounds, its default, its unit and what it is for. The checks, the help
+//! for an unknown key and the tables in `docs/running.md` are made from it.
 
 use std::time::Duration;
 

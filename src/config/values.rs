@@ -46,7 +46,8 @@ pub struct Config {
     pub anycast: Option<Anycast>,
     /// Whether a crash may leave a core. While it is written, the kernel keeps the sockets and the route.
     pub may_dump_core: bool,
-    /// Whether the server starts only when all is as it should be: each zone good, each address there. Else it serves what it can.
+    /// Whether the server starts only when all is as it should be: each zone good, each address there. Else it serves
+    /// what it can.
     pub is_strict: bool,
     /// Limits for TCP clients.
     pub tcp: TcpLimits,
@@ -74,8 +75,8 @@ pub struct Listen {
 pub enum Absence {
     /// It is left out: a default that nobody named.
     LeaveOut,
-    /// It is bound all the same, and answered as soon as the host has it: the file names it, and a host that has just started
-    /// may get its addresses later.
+    /// It is bound all the same, and answered as soon as the host has it: the file names it, and a host that has just
+    /// started may get its addresses later.
     Await,
     /// It is an error: who typed it sees that at once.
     Refuse,
@@ -197,7 +198,8 @@ pub struct Overrides {
 /// `[anycast]`: addresses that are announced for as long as they are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anycast {
-    /// The service addresses: bound, answered and announced; 1 to [`ADDRESSES_MAX`](crate::announce::kernel::ADDRESSES_MAX), none of them twice.
+    /// The service addresses: bound, answered and announced; 1 to
+    /// [`ADDRESSES_MAX`](crate::announce::kernel::ADDRESSES_MAX), none of them twice.
     pub addresses: Vec<IpAddr>,
     /// Covering prefixes that are announced instead of the addresses in them; each address is in one at most.
     pub announce: Vec<IpNet>,
@@ -210,8 +212,8 @@ pub struct Anycast {
     pub lease: Option<Duration>,
     /// How long what still comes is answered after the withdrawal, before the sockets are closed.
     pub drain: Duration,
-    /// `[anycast.kernel-route]`: a kernel route for each prefix, over a tun device of our own. The table is neither 0 nor 255,
-    /// which is the kernel's table of local addresses; the metric is at least 1.
+    /// `[anycast.kernel-route]`: a kernel route for each prefix, over a tun device of our own. The table is neither 0
+    /// nor 255, which is the kernel's table of local addresses; the metric is at least 1.
     pub kernel_route: Option<KernelRoute>,
     /// How it is found out whether the node answers.
     pub health: Health,

@@ -1,7 +1,8 @@
-//! Whether the control plane still runs: it sets a heartbeat once a second, and a thread outside the runtime checks that.
+//! Whether the control plane still runs: it sets a heartbeat once a second, and a thread outside the runtime checks
+//! that.
 //!
-//! A control plane that hangs keeps the operator from status and commands, and nothing else: workers, proof and route are
-//! threads of their own. So this only logs: a line when it begins and one when it is over, and counters.
+//! A control plane that hangs keeps the operator from status and commands, and nothing else: workers, proof and route
+//! are threads of their own. So this only logs: a line when it begins and one when it is over, and counters.
 
 use std::io;
 use std::sync::Arc;

@@ -49,8 +49,8 @@ pub struct DrainError {
 }
 
 impl Drain {
-    /// Reads what the state folder says; without one nothing was said. Where that can't be read, the server counts as drained:
-    /// it answers whoever asks, and announces nothing that the operator may have taken out.
+    /// Reads what the state folder says; without one nothing was said. Where that can't be read, the server counts as
+    /// drained: it answers whoever asks, and announces nothing that the operator may have taken out.
     ///
     /// # Errors
     /// [`DrainError`] where `is_strict`.

@@ -1,8 +1,9 @@
 //! Which rule of the host's packet filter keeps probes from the workers, though it lets clients through: read from what
 //! `nft list ruleset` prints.
 //!
-//! Reads the chains that see what comes in and what goes out, line by line. It knows the few forms by which filters are written
-//! for people; what it does not know it does not judge, since only a running server knows for certain (`fated status`).
+//! Reads the chains that see what comes in and what goes out, line by line. It knows the few forms by which filters are
+//! written for people; what it does not know it does not judge, since only a running server knows for certain
+//! (`fated status`).
 
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
@@ -28,7 +29,8 @@ struct Chain<'r> {
     rules: Vec<&'r str>,
 }
 
-/// Returns which rules keep probes away, each with what to do about it. Nothing where the rules can't be read: that takes root.
+/// Returns which rules keep probes away, each with what to do about it. Nothing where the rules can't be read: that
+/// takes root.
 #[must_use]
 pub fn warnings(anycast: &Anycast) -> Vec<String> {
     let listed = Command::new("nft").args(["list", "ruleset"]).stdin(Stdio::null()).stderr(Stdio::null()).output();

@@ -1,9 +1,10 @@
-//! What the policies remember over a restart, in a file of the state folder: a server that crashes again and again is held
-//! down as one that fails again and again.
+//! What the policies remember over a restart, in a file of the state folder: a server that crashes again and again is
+//! held down as one that fails again and again.
 //!
-//! Owns the file and the thread that writes it. Refuses to know what a hold-down is. Whoever has something to be written never
-//! waits for the disk. Ages are written, and when: within one boot of the host they go on by the clock that no one sets, and
-//! over a reboot by the wall clock, which may be wrong. What is held down is bounded by the policy, whatever the file says.
+//! Owns the file and the thread that writes it. Refuses to know what a hold-down is. Whoever has something to be
+//! written never waits for the disk. Ages are written, and when: within one boot of the host they go on by the clock
+//! that no one sets, and over a reboot by the wall clock, which may be wrong. What is held down is bounded by the
+//! policy, whatever the file says.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -193,8 +194,8 @@ fn write_all(folder: &Path, addresses: &[IpAddr], latest: &ArcSwapOption<Noted>,
 
 /// Writes the file anew, whole or not at all.
 ///
-/// It is to outlive the process, not the host: nothing waits for the disk, so that the file is there as soon as the address is
-/// announced. What a power cut leaves of it is read as what it is.
+/// It is to outlive the process, not the host: nothing waits for the disk, so that the file is there as soon as the
+/// address is announced. What a power cut leaves of it is read as what it is.
 fn write(folder: &Path, addresses: &[IpAddr], noted: &Noted) -> io::Result<()> {
     let passed = noted.at.elapsed();
     let rows =

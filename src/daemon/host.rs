@@ -1,7 +1,8 @@
 //! What this host makes of anycast: the device that is named, and settings of the kernel that break it.
 //!
-//! Reads below a folder that stands for `/`, so that tests bring their own. Changes nothing. The meaning of each setting is in
-//! the kernel's `ip-sysctl` and `nf_conntrack-sysctl`; loose reverse-path filtering for anycast is RFC 3704 §2.4.
+//! Reads below a folder that stands for `/`, so that tests bring their own. Changes nothing. The meaning of each
+//! setting is in the kernel's `ip-sysctl` and `nf_conntrack-sysctl`; loose reverse-path filtering for anycast is RFC
+//! 3704 §2.4.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,8 +47,8 @@ pub enum HostError {
     TooLong(String),
 }
 
-/// Returns which device carries the addresses, by its name: one that begins with [`TUN_PREFIX`] is a tun device that the
-/// server makes, any other is a device of the host and must be there. So a slip of the pen makes no device.
+/// Returns which device carries the addresses, by its name: one that begins with [`TUN_PREFIX`] is a tun device that
+/// the server makes, any other is a device of the host and must be there. So a slip of the pen makes no device.
 ///
 /// # Errors
 /// [`HostError`] where the configuration does not go with that.
@@ -252,7 +253,8 @@ fn devices<'a>(sysctls: &'a Sysctls, key: &'a str) -> impl Iterator<Item = &'a s
 /// Where the kernel says how much may wait for a neighbour, behind the family.
 const UNRES_QUEUE: &str = "neigh/default/unres_qlen_bytes";
 
-/// What is enough for the first packets to a neighbour, in octets: some thirteen replies with what the kernel adds to each.
+/// What is enough for the first packets to a neighbour, in octets: some thirteen replies with what the kernel adds to
+/// each.
 const UNRES_BYTES_MAX: i64 = 16_384;
 
 /// A device's name as `sysctl` wants it: with slashes for its dots.

@@ -1,5 +1,5 @@
-//! Binding what can be bound: default addresses may be absent, and those of the configuration may come later. And what to
-//! say when it fails.
+//! Binding what can be bound: default addresses may be absent, and those of the configuration may come later. And what
+//! to say when it fails.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -9,14 +9,15 @@ use crate::config::{Absence, Config};
 use crate::serve::{self, BindCause, Bound, ListenAddress};
 use crate::wire::Shown;
 
-/// Binds all addresses, the service addresses last. An address that this host lacks is left out, bound all the same, or an
-/// error, as is said of it; logged in each case.
+/// Binds all addresses, the service addresses last. An address that this host lacks is left out, bound all the same, or
+/// an error, as is said of it; logged in each case.
 pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
     let services = service_addresses(config);
     config.left_out.iter().for_each(|what| tracing::error!("{what}; the rest is served without it"));
     let mut listen: Vec<(ListenAddress, Absence)> =
         config.listen.iter().map(|listen| (listen.address.into(), listen.absence)).collect();
-    // Each turn binds all, takes one address out or awaits one more, so there are at most twice as many turns as addresses.
+    // Each turn binds all, takes one address out or awaits one more, so there are at most twice as many turns as
+    // addresses.
     while !listen.is_empty() || !services.is_empty() {
         let wanted: Vec<ListenAddress> =
             listen.iter().map(|(wanted, _)| *wanted).chain(services.iter().copied()).collect();
@@ -49,8 +50,8 @@ pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
     Err(DaemonError::NoAddress)
 }
 
-/// Binds the address of the pages over HTTP, if there is one. An address that is not there yet is bound all the same; what else
-/// is wrong with it is logged and no reason not to serve, unless somebody has it or it is forbidden.
+/// Binds the address of the pages over HTTP, if there is one. An address that is not there yet is bound all the same;
+/// what else is wrong with it is logged and no reason not to serve, unless somebody has it or it is forbidden.
 pub(super) fn bind_admin(config: &Config) -> Result<Option<TcpListener>, DaemonError> {
     let Some(address) = config.admin else { return Ok(None) };
     let error = match serve::listen_at(address.into()) {
@@ -72,8 +73,8 @@ pub(super) fn bind_admin(config: &Config) -> Result<Option<TcpListener>, DaemonE
     }
 }
 
-/// Where the service addresses are answered. They may be absent yet. In a dry run they never come, and loopback stands in for
-/// each, with a port that the kernel chooses.
+/// Where the service addresses are answered. They may be absent yet. In a dry run they never come, and loopback stands
+/// in for each, with a port that the kernel chooses.
 fn service_addresses(config: &Config) -> Vec<ListenAddress> {
     let Some(anycast) = &config.anycast else { return Vec::new() };
     let stand_in = |address: SocketAddr| {

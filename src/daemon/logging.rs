@@ -1,8 +1,8 @@
 //! What happens, on stderr: for people or as JSON.
 //!
 //! Lines are queued and written by a thread of their own: whoever logs never waits for who reads. A reader that hangs
-//! costs lines, not answers, proofs or leases. What is repeated is counted (see [`fold`]): every line passes here, so that
-//! none can flood the log, whoever writes it.
+//! costs lines, not answers, proofs or leases. What is repeated is counted (see [`fold`]): every line passes here, so
+//! that none can flood the log, whoever writes it.
 
 mod fold;
 

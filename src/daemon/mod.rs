@@ -1,5 +1,5 @@
-//! The wiring: lock → load → bind → serve → prove → announce, then signals and the control socket until it is time to stop:
-//! withdraw → go on answering → close.
+//! The wiring: lock → load → bind → serve → prove → announce, then signals and the control socket until it is time to
+//! stop: withdraw → go on answering → close.
 //!
 //! ```text
 //!   main      one current-thread runtime: signals, control clients     ── Command ──▶ this loop
@@ -210,8 +210,8 @@ fn look_at_host(anycast: &Anycast) -> Result<host::Device, HostError> {
     Ok(device)
 }
 
-/// Takes the control socket. One that somebody else has, or that can't be meant, is an error; whatever else is wrong with the
-/// folder or the disk is no reason not to serve.
+/// Takes the control socket. One that somebody else has, or that can't be meant, is an error; whatever else is wrong
+/// with the folder or the disk is no reason not to serve.
 fn claim_control(config: &Config) -> Result<Option<ControlSocket>, DaemonError> {
     match config.control.as_deref().map(ControlSocket::claim) {
         None => Ok(None),
@@ -246,7 +246,8 @@ struct Startup<'a> {
 }
 
 impl Startup<'_> {
-    /// Waits for work that blocks, and answers those who ask meanwhile that `what` keeps it; `None` where the end is asked for first.
+    /// Waits for work that blocks, and answers those who ask meanwhile that `what` keeps it; `None` where the end is
+    /// asked for first.
     async fn wait<T: Send + 'static>(
         &mut self,
         what: &'static str,
@@ -263,7 +264,8 @@ impl Startup<'_> {
     }
 }
 
-/// Replies while something keeps the server; returns when the end is asked for. Only the pages over HTTP ask that early.
+/// Replies while something keeps the server; returns when the end is asked for. Only the pages over HTTP ask that
+/// early.
 async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, workers: usize, drain: &Drain) {
     let ready = || reply::Readiness { is_ready: false, reason: what.to_owned() };
     while let Some(command) = commands.recv().await {
@@ -284,8 +286,8 @@ async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, work
     }
 }
 
-/// Reads all zones and shows their faults. Refuses to go on with errors only where that is wanted: else one broken file of
-/// many would keep a node dark after a power cut.
+/// Reads all zones and shows their faults. Refuses to go on with errors only where that is wanted: else one broken file
+/// of many would keep a node dark after a power cut.
 fn load(
     mut loader: Loader,
     zones: &Arc<ZoneSources>,
@@ -344,8 +346,8 @@ fn show_faults(report: &Report, output: &NonBlocking) {
     }
 }
 
-/// Gives back what loading took and puts what is loaded into huge pages: answers wait less for what is where, and a crash gives
-/// the route back sooner.
+/// Gives back what loading took and puts what is loaded into huge pages: answers wait less for what is where, and a
+/// crash gives the route back sooner.
 fn settle_memory() {
     let start = Instant::now();
     memory::trim_heap();

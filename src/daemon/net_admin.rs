@@ -1,8 +1,8 @@
 //! CAP_NET_ADMIN between the start of the process and that of the route thread: one thread keeps it, no other has it.
 //!
-//! A thread inherits what the one that starts it may do, and what a thread has lost does not come back. So the capability
-//! moves to a thread of its own before any other is started. That one binds the sockets, whose send buffers may then be larger
-//! than `net.core.wmem_max`, and starts the route thread.
+//! A thread inherits what the one that starts it may do, and what a thread has lost does not come back. So the
+//! capability moves to a thread of its own before any other is started. That one binds the sockets, whose send buffers
+//! may then be larger than `net.core.wmem_max`, and starts the route thread.
 
 use std::io;
 use std::sync::mpsc;

@@ -16,8 +16,8 @@ const FOLDER_MODE: u32 = 0o750;
 /// Who may read and write a file that is made in it.
 const FILE_MODE: u32 = 0o640;
 
-/// Makes the state folder if only that is missing, and locks it for this process. A disk that is full, read-only or gone is no
-/// reason not to serve: then there is no lock, and that is logged.
+/// Makes the state folder if only that is missing, and locks it for this process. A disk that is full, read-only or
+/// gone is no reason not to serve: then there is no lock, and that is logged.
 ///
 /// # Errors
 /// [`DaemonError::State`] where another server has it, and in all cases where `is_strict`.

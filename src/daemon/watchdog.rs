@@ -1,9 +1,10 @@
 //! Messages to the service manager: ready, alive for as long as there is proof, ending (sd_notify(3)).
 //!
-//! The watchdog is fed by a thread of its own for as long as the process is of use: the prover has its rounds, and enough
-//! workers do not hang. A server that no longer answers is killed by the service manager even where everything else fails; one
-//! that a filter or a wrong route keeps from its clients is not, since a new process would do no better, and what else it
-//! serves would go with it. Without [anycast] the thread shows that the process is not stopped.
+//! The watchdog is fed by a thread of its own for as long as the process is of use: the prover has its rounds, and
+//! enough workers do not hang. A server that no longer answers is killed by the service manager even where everything
+//! else fails; one that a filter or a wrong route keeps from its clients is not, since a new process would do no
+//! better, and what else it serves would go with it. Without [anycast] the thread shows that the process is not
+//! stopped.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -43,8 +44,8 @@ impl Watchdog {
     }
 }
 
-/// Asks the service manager for more time, again and again until what comes back is dropped. Nothing comes of it where there is
-/// no service manager, or no thread.
+/// Asks the service manager for more time, again and again until what comes back is dropped. Nothing comes of it where
+/// there is no service manager, or no thread.
 #[must_use]
 pub(super) fn ask_for_time() -> Option<Sender<()>> {
     std::env::var_os("NOTIFY_SOCKET")?;

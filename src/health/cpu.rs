@@ -1,7 +1,7 @@
 //! Whether a silent worker had a CPU, from the scheduler's statistics of its thread.
 //!
-//! Source: `schedstat` in the kernel's `Documentation/scheduler/sched-stats.rst` (time on a CPU and time in a run queue,
-//! in nanoseconds, then the number of time slices); proc_pid_stat(5) (state).
+//! Source: `schedstat` in the kernel's `Documentation/scheduler/sched-stats.rst` (time on a CPU and time in a run
+//! queue, in nanoseconds, then the number of time slices); proc_pid_stat(5) (state).
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

@@ -9,9 +9,10 @@ use crate::policy::Observation;
 
 /// The questions of one round, one for each service address and worker, and what became of them.
 ///
-/// Where there are more than [`WHOLE_CELLS_MAX`] and all were answered right the last time, a round asks a sample: each address
-/// through one worker and each worker over one address at least, another pairing each time. Answered right, it stands for all;
-/// otherwise the rest is asked at once ([`Round::widen`]), and whole rounds follow until everything is right again.
+/// Where there are more than [`WHOLE_CELLS_MAX`] and all were answered right the last time, a round asks a sample: each
+/// address through one worker and each worker over one address at least, another pairing each time. Answered right, it
+/// stands for all; otherwise the rest is asked at once ([`Round::widen`]), and whole rounds follow until everything is
+/// right again.
 #[derive(Debug)]
 pub(super) struct Round {
     /// Service addresses.
@@ -130,7 +131,8 @@ impl Round {
         (self.waiting_count, self.sent, self.deadline) = (0, now, now);
     }
 
-    /// Makes a whole round of a sample that has not shown at `now` that all is well; returns whether there is more to ask.
+    /// Makes a whole round of a sample that has not shown at `now` that all is well; returns whether there is more to
+    /// ask.
     ///
     /// What the prover slept through shows nothing, and stays a sample that is not judged.
     pub(super) fn widen(&mut self, now: Duration) -> bool {
@@ -147,8 +149,8 @@ impl Round {
         self.cell(index) == ProbeState::Unsent && (!self.is_sample || self.is_in_sample(index))
     }
 
-    /// Whether cell `index` is in the sample of this turn. In as many turns as there are workers or addresses, whichever are
-    /// fewer, each cell is in one.
+    /// Whether cell `index` is in the sample of this turn. In as many turns as there are workers or addresses,
+    /// whichever are fewer, each cell is in one.
     fn is_in_sample(&self, index: usize) -> bool {
         let (address, worker) = (index / self.worker_count, index % self.worker_count);
         if self.address_count >= self.worker_count {
@@ -164,7 +166,8 @@ impl Round {
         self.is_sample
     }
 
-    /// Whether what costs a system call for each worker is to be looked at for `address`: in turn where a sample was enough.
+    /// Whether what costs a system call for each worker is to be looked at for `address`: in turn where a sample was
+    /// enough.
     #[must_use]
     pub(super) fn is_turn_of(&self, address: usize) -> bool {
         let turns = self.address_count.min(self.worker_count);
@@ -196,7 +199,8 @@ impl Round {
         self.deadline = now + timeout;
     }
 
-    /// Takes the verdict on the answer to cell `index`, read at `now`, which came over the path of clients or around it.
+    /// Takes the verdict on the answer to cell `index`, read at `now`, which came over the path of clients or around
+    /// it.
     ///
     /// One that came around the path says how the worker is, and the path's own is still waited for.
     pub(super) fn take(
@@ -338,7 +342,8 @@ impl Round {
 /// Up to so many questions every round asks all; with more, those that are well are sampled.
 pub const WHOLE_CELLS_MAX: usize = 32;
 
-/// How much later than planned the prover may look and still trust its clock: beyond this it was starved or stopped itself.
+/// How much later than planned the prover may look and still trust its clock: beyond this it was starved or stopped
+/// itself.
 pub const CLOCK_GAP_MAX: Duration = Duration::from_millis(10);
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The proof: each worker is asked for each service address, many times a second, and the replies are read by others' code.
+//! The proof: each worker is asked for each service address, many times a second, and the replies are read by others'
+//! code.
 //!
-//! Owns the threads `prover` and `prover-tcp`, outside any async runtime. Hands one [`Observation`] for each address and
-//! round to its caller, notes each [`Proof`] at once, and has wedged workers and TCP threads that hang replaced. Refuses to know what follows for
-//! the route.
+//! Owns the threads `prover` and `prover-tcp`, outside any async runtime. Hands one [`Observation`] for each address
+//! and round to its caller, notes each [`Proof`] at once, and has wedged workers and TCP threads that hang replaced.
+//! Refuses to know what follows for the route.
 //!
 //! ```text
 //!          canaries, SOA              replies         over the path of clients, and around it what is missing there
@@ -58,8 +59,8 @@ use crate::sys::sched;
 /// What is proven, and how often.
 #[derive(Clone, Debug)]
 pub struct ProverSettings {
-    /// From the start of one round to the start of the next. Where `timeout` is longer and an answer is missing, the next
-    /// round waits for the end of the last: there is one at a time.
+    /// From the start of one round to the start of the next. Where `timeout` is longer and an answer is missing, the
+    /// next round waits for the end of the last: there is one at a time.
     pub interval: Duration,
     /// How long an answer may take.
     pub timeout: Duration,
@@ -106,13 +107,14 @@ pub trait ServerThreads: Send + Sync {
     fn lost(&self) -> usize;
     /// Whether queries wait in the worker's sockets, where that is known.
     ///
-    /// A worker whose sockets are empty is cut off, not wedged; without this, a blocked port looks like workers that are
-    /// all wedged, and their threads are replaced for nothing, within the bound.
+    /// A worker whose sockets are empty is cut off, not wedged; without this, a blocked port looks like workers that
+    /// are all wedged, and their threads are replaced for nothing, within the bound.
     fn has_queued(&self, worker: usize) -> Option<bool> {
         let _ = worker;
         None
     }
-    /// How many threads serve TCP; this never changes. They count from 0. With none, those that hang are not looked for.
+    /// How many threads serve TCP; this never changes. They count from 0. With none, those that hang are not looked
+    /// for.
     fn tcp_thread_count(&self) -> usize {
         0
     }
@@ -131,8 +133,8 @@ pub trait ServerThreads: Send + Sync {
         let _ = address;
         None
     }
-    /// Announces that the next connection over TCP from `from`, which is bound already, is the prover's, and not to compete
-    /// with those of clients.
+    /// Announces that the next connection over TCP from `from`, which is bound already, is the prover's, and not to
+    /// compete with those of clients.
     fn expect_tcp(&self, from: SocketAddr) {
         let _ = from;
     }
@@ -183,8 +185,8 @@ impl Prover {
     /// Starts the threads. All moments are since `origin`.
     ///
     /// # Errors
-    /// That the path could not be opened, a thread not started, or that there are no workers, no addresses, an interval or
-    /// timeout of zero, or more than [`CELLS_MAX`] questions in a round.
+    /// That the path could not be opened, a thread not started, or that there are no workers, no addresses, an interval
+    /// or timeout of zero, or more than [`CELLS_MAX`] questions in a round.
     pub fn start(
         settings: ProverSettings,
         path: ProbePath,
@@ -383,7 +385,8 @@ const READS_MAX: usize = 2 * CELLS_MAX;
 /// The largest reply that is read: more than was asked for.
 const REPLY_BYTES_MAX: usize = 4096;
 
-/// How long the replies to a sample gather before they are read: to be woken for each would cost more than the rest of it.
+/// How long the replies to a sample gather before they are read: to be woken for each would cost more than the rest of
+/// it.
 const GATHER: Duration = Duration::from_micros(500);
 
 /// The pause after a wait or read that failed, so that the thread does not spin.

@@ -1,5 +1,5 @@
-//! How queries reach the workers and replies come back: through a tun device, and around it over loopback sockets; or over
-//! loopback sockets only.
+//! How queries reach the workers and replies come back: through a tun device, and around it over loopback sockets; or
+//! over loopback sockets only.
 //!
 //! Refuses to know what the queries say.
 
@@ -16,8 +16,8 @@ use crate::sys::poll;
 
 /// Which way the queries take.
 pub enum ProbePath {
-    /// IP packets are written into the tun device of this descriptor and read from it: they pass the kernel's input path,
-    /// filters included, as a client's packets do. Around that path lead sockets as with [`ProbePath::Socket`].
+    /// IP packets are written into the tun device of this descriptor and read from it: they pass the kernel's input
+    /// path, filters included, as a client's packets do. Around that path lead sockets as with [`ProbePath::Socket`].
     Tun(OwnedFd, Sources),
     /// Sockets bound to 127.0.0.1 and ::1. A filter that spares loopback, or a fault of the network card, is not seen.
     Socket,

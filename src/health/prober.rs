@@ -205,8 +205,8 @@ impl Prober {
         }
     }
 
-    /// Sends the canaries that were not in the sample, if it was one and has not shown by `now` that all is well; returns
-    /// whether it did.
+    /// Sends the canaries that were not in the sample, if it was one and has not shown by `now` that all is well;
+    /// returns whether it did.
     pub(super) fn widen(&mut self, now: Duration) -> bool {
         let is_widened = self.round.widen(now);
         if is_widened {
@@ -314,8 +314,8 @@ impl Prober {
 
     /// Reads the reply to question `number`, a canary of that cell; `None` where it is none.
     ///
-    /// Whoever answers in a worker's place repeats the token in its question; what bears it nowhere is nobody's answer to us,
-    /// and must not be taken for a worker's fault.
+    /// Whoever answers in a worker's place repeats the token in its question; what bears it nowhere is nobody's answer
+    /// to us, and must not be taken for a worker's fault.
     fn read(&self, cell: usize, number: u64, from: SocketAddr, octets: &[u8]) -> Option<Result<(), Wrong>> {
         let (address, worker) = (cell / self.watched.len(), cell % self.watched.len());
         let token = self.secret.hash_one(number);
@@ -328,8 +328,8 @@ impl Prober {
         (is_from_there && is_known).then_some(verdict)
     }
 
-    /// Takes a reply that is too late for its round. A right one proves all the same that its worker answers: it has much to
-    /// do, and is not dead.
+    /// Takes a reply that is too late for its round. A right one proves all the same that its worker answers: it has
+    /// much to do, and is not dead.
     fn take_late(&mut self, number: u64, from: SocketAddr, octets: &[u8]) {
         self.report.counts.stale += 1;
         let cells = self.cell_count() as u64;
@@ -520,8 +520,8 @@ impl Prober {
         observation
     }
 
-    /// What the last query over TCP showed. That one failed counts only where the way that it took, over loopback, leads to the
-    /// workers: a filter that drops what is on loopback says nothing of the listener.
+    /// What the last query over TCP showed. That one failed counts only where the way that it took, over loopback,
+    /// leads to the workers: a filter that drops what is on loopback says nothing of the listener.
     fn judge_tcp(&mut self, address: usize) -> Option<bool> {
         // What others take up shows nothing about the listener.
         let outcome = self.tcp.take(address).filter(|outcome| *outcome != TcpOutcome::Overloaded);

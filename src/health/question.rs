@@ -1,4 +1,5 @@
-//! The questions that the prover asks: each as its probe, and as `hickory-proto` reads it, which is what a reply has to repeat.
+//! The questions that the prover asks: each as its probe, and as `hickory-proto` reads it, which is what a reply has to
+//! repeat.
 //!
 //! Refuses to know when and over which path they are sent.
 

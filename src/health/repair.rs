@@ -36,7 +36,8 @@ pub(super) struct Silence {
     pub(super) is_starved: bool,
     /// How long it ran on a CPU in the round.
     pub(super) ran: Duration,
-    /// Whether queries wait in its sockets; `None` where that is not known. An empty queue means that nothing reached it.
+    /// Whether queries wait in its sockets; `None` where that is not known. An empty queue means that nothing reached
+    /// it.
     pub(super) has_queued: Option<bool>,
 }
 

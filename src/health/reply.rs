@@ -1,4 +1,5 @@
-//! Whether a reply is right, read by `hickory-proto`: a second implementation, so that a fault of ours cannot hide itself.
+//! Whether a reply is right, read by `hickory-proto`: a second implementation, so that a fault of ours cannot hide
+//! itself.
 //!
 //! Refuses to know when the reply came and what follows from it.
 

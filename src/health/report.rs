@@ -32,8 +32,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the process is of use at `now`: the prover had a round within `period`, and at least `min_workers` threads of
-    /// workers are not known to hang. What keeps probes away, or makes answers wrong, a new process would not cure.
+    /// Whether the process is of use at `now`: the prover had a round within `period`, and at least `min_workers`
+    /// threads of workers are not known to hang. What keeps probes away, or makes answers wrong, a new process would
+    /// not cure.
     #[must_use]
     pub fn is_useful(&self, now: Duration, period: Duration, min_workers: usize) -> bool {
         let hangs = |worker: &&WorkerReport| matches!(worker.state, WorkerState::Wedged | WorkerState::Lost);

@@ -1,12 +1,12 @@
 //! Once in a while each service address is asked over TCP, by a thread of its own so that no round waits for it.
 //!
 //! Only TCP is judged here: a reply of this server to our question, whatever its RCODE. What zones hold is judged over
-//! UDP, and a broken zone must not look like a broken listener. Nor must clients that take up all there is: the question
-//! comes from a port that the server knows, and so has a permit and turns of its own; where it waits behind others all
-//! the same, to be accepted, that is overload.
+//! UDP, and a broken zone must not look like a broken listener. Nor must clients that take up all there is: the
+//! question comes from a port that the server knows, and so has a permit and turns of its own; where it waits behind
+//! others all the same, to be accepted, that is overload.
 //!
-//! It is asked from the service address itself: whatever addresses the host has, that one is there, and what leaves it for
-//! itself stays in the host.
+//! It is asked from the service address itself: whatever addresses the host has, that one is there, and what leaves it
+//! for itself stays in the host.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -135,8 +135,9 @@ impl TcpProber {
         Ok(prober)
     }
 
-    /// Looks at `now`, at least every [`LOOK_GAP_MAX`], whether the thread hangs or has ended. A new one takes over then; if
-    /// too many are lost, TCP is not proven any more, which counts as a query that failed for every interval that passes.
+    /// Looks at `now`, at least every [`LOOK_GAP_MAX`], whether the thread hangs or has ended. A new one takes over
+    /// then; if too many are lost, TCP is not proven any more, which counts as a query that failed for every interval
+    /// that passes.
     pub(super) fn look(&mut self, now: Duration) {
         if !self.watch.is_silent(now, self.outcomes.ended.load(Ordering::Relaxed)) {
             return;
@@ -244,7 +245,8 @@ impl Asker {
         }
     }
 
-    /// Asks one address and returns what is new; `None` where this thread got no CPU in time, so that silence says nothing.
+    /// Asks one address and returns what is new; `None` where this thread got no CPU in time, so that silence says
+    /// nothing.
     fn ask_judged(&mut self, address: SocketAddr, last: &TcpOutcome) -> Option<TcpOutcome> {
         let deadline = Instant::now() + self.timeout;
         let index = self.addresses.iter().position(|one| *one == address)?;
@@ -295,8 +297,8 @@ impl Asker {
 }
 
 impl TcpQueue {
-    /// Returns why a connection that was tried since `before` was not served: because of others (overload), or because of
-    /// us. `is_connected` says whether the handshake was finished, so that it may wait in the queue.
+    /// Returns why a connection that was tried since `before` was not served: because of others (overload), or because
+    /// of us. `is_connected` says whether the handshake was finished, so that it may wait in the queue.
     fn is_overload_since(self, before: Self, is_connected: bool) -> bool {
         let is_accepting = self.accepted != before.accepted;
         if !is_accepting && self.waiting > 0 && before.waiting > 0 {

@@ -1,7 +1,7 @@
 //! TCP threads that hang: each is woken a few times a second and has to show that it made progress since.
 //!
-//! Judged by the same rules as workers ([`Repair`]): waiting for a CPU is no hang, replacements are bounded in rate and by
-//! the threads that are lost already. Time is an argument.
+//! Judged by the same rules as workers ([`Repair`]): waiting for a CPU is no hang, replacements are bounded in rate and
+//! by the threads that are lost already. Time is an argument.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ struct WokenThread {
 }
 
 impl TcpWatch {
-    /// Knows nothing yet. TCP is asked every `tcp_interval`; a thread is woken [`WAKES_PER_INTERVAL`] times in that, at the
-    /// end of rounds, which take `round` at most.
+    /// Knows nothing yet. TCP is asked every `tcp_interval`; a thread is woken [`WAKES_PER_INTERVAL`] times in that, at
+    /// the end of rounds, which take `round` at most.
     pub(super) fn new(threads: &dyn ServerThreads, tcp_interval: Duration, round: Duration) -> Self {
         let count = threads.tcp_thread_count();
         Self {
@@ -124,8 +124,8 @@ impl TcpWatch {
 /// How often a thread is woken in the time between two queries over TCP.
 pub const WAKES_PER_INTERVAL: u32 = 4;
 
-/// After so many looks on end at which it had made no progress a thread hangs: a second and a half at most from the moment that it
-/// does, with the usual interval, and so before the policy has seen three queries fail.
+/// After so many looks on end at which it had made no progress a thread hangs: a second and a half at most from the
+/// moment that it does, with the usual interval, and so before the policy has seen three queries fail.
 pub const LOOKS: u32 = 5;
 
 #[cfg(test)]

@@ -214,8 +214,8 @@ impl World {
         }
     }
 
-    /// Makes a whole round in which each query is answered after 1 ms, as `script` says; the second time a zone is asked
-    /// included. Returns what was seen.
+    /// Makes a whole round in which each query is answered after 1 ms, as `script` says; the second time a zone is
+    /// asked included. Returns what was seen.
     fn round(&mut self, script: &Script<'_>) -> [Observation; 2] {
         self.begin();
         let start = self.now;

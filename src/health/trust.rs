@@ -1,4 +1,5 @@
-//! Whether the path that probes take can be trusted to be that of clients: learned from the start on, an address for itself.
+//! Whether the path that probes take can be trusted to be that of clients: learned from the start on, an address for
+//! itself.
 //!
 //! Pure. A probe that fails over the path and is answered around it is the fault of the path, not of the worker.
 

@@ -15,7 +15,8 @@ use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use crate::health::transport::ProbeTransport;
 use crate::sys::poll;
 
-/// Where IPv4 queries come from unless the operator says otherwise: in the block for protocol assignments (RFC 6890 §2.2.2), which no router forwards.
+/// Where IPv4 queries come from unless the operator says otherwise: in the block for protocol assignments (RFC 6890
+/// §2.2.2), which no router forwards.
 pub const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 100);
 
 /// Where IPv6 queries come from unless the operator says otherwise: in the discard-only block (RFC 6666 §4).

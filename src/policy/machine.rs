@@ -58,8 +58,8 @@ enum State {
 pub enum Order {
     /// Withdraw, whatever is proven.
     Drain,
-    /// Announce again as soon as `rise` good rounds prove it. Ends a drain, and a hold-down too: who asks has looked. Does
-    /// nothing to an address that is announced.
+    /// Announce again as soon as `rise` good rounds prove it. Ends a drain, and a hold-down too: who asks has looked.
+    /// Does nothing to an address that is announced.
     Resume,
     /// Withdraw for good.
     Stop,
@@ -97,8 +97,9 @@ impl Policy {
         }
     }
 
-    /// Makes a policy for an address that an earlier run had. What was held down stays so for what is left of it, at most
-    /// the longest hold-down there is. What was announced was withdrawn by a crash, and is held down as for any other fault.
+    /// Makes a policy for an address that an earlier run had. What was held down stays so for what is left of it, at
+    /// most the longest hold-down there is. What was announced was withdrawn by a crash, and is held down as for any
+    /// other fault.
     #[must_use]
     pub fn resume(now: Duration, settings: PolicySettings, seed: u64, memory: PolicyMemory) -> Self {
         let mut policy = Self::new(now, settings, seed);
@@ -130,8 +131,8 @@ impl Policy {
         PolicyMemory { withdrawals: self.withdrawals, last }
     }
 
-    /// Takes what the prover saw in one round. A round that is not judged counts neither for a rise nor for a fall; if it
-    /// is a proof, it ends a silence.
+    /// Takes what the prover saw in one round. A round that is not judged counts neither for a rise nor for a fall; if
+    /// it is a proof, it ends a silence.
     pub fn observe(&mut self, now: Duration, round: &Observation) -> Option<Transition> {
         let silenced = self.tick(now);
         if round.is_judged || round.is_proof(self.settings.min_workers) {
@@ -167,8 +168,8 @@ impl Policy {
         }
     }
 
-    /// Takes note that the lease has run out for want of a proof, though no round said that an address is not answered, as
-    /// when its workers get no CPU. It has left the network already; this keeps it from coming and going undamped.
+    /// Takes note that the lease has run out for want of a proof, though no round said that an address is not answered,
+    /// as when its workers get no CPU. It has left the network already; this keeps it from coming and going undamped.
     pub fn lapse(&mut self, now: Duration) -> Option<Transition> {
         let State::Up { since, .. } = self.state else { return None };
         self.streaks = Streaks::default();
@@ -200,7 +201,8 @@ impl Policy {
         }
     }
 
-    /// Returns when [`tick`](Self::tick) has something to do if no round comes before; `None` while nothing is announced.
+    /// Returns when [`tick`](Self::tick) has something to do if no round comes before; `None` while nothing is
+    /// announced.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         match self.state {

@@ -16,7 +16,8 @@ pub struct PolicyMemory {
 /// How an address stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastStance {
-    /// It was announced, for so long. Whoever finds this at a start knows that nobody has withdrawn it: the process crashed.
+    /// It was announced, for so long. Whoever finds this at a start knows that nobody has withdrawn it: the process
+    /// crashed.
     Announced {
         /// For how long.
         ago: Duration,

@@ -9,8 +9,8 @@
 //!                   overload, path, shared fault: as configured Order ┘    └ tick: the prover is silent
 //! ```
 //!
-//! Own faults withdraw. Faults that other sites are likely to have too do not, unless the operator says so: a fleet that
-//! withdraws together is the outage.
+//! Own faults withdraw. Faults that other sites are likely to have too do not, unless the operator says so: a fleet
+//! that withdraws together is the outage.
 
 mod jitter;
 mod machine;
@@ -84,12 +84,14 @@ pub struct Observation {
     /// The worst fault that other sites are likely to have too, if any.
     pub shared: Option<SharedFault>,
     /// Whether the kernel dropped queries because the socket of a worker that goes on answering was full. The socket of
-    /// a wedged worker fills as well; that is no overload, and must not be reported as one: overload excuses who is late.
+    /// a wedged worker fills as well; that is no overload, and must not be reported as one: overload excuses who is
+    /// late.
     pub is_overloaded: bool,
     /// Whether no zone can be served at all: every client gets an error, whoever answers.
     pub is_zoneless: bool,
-    /// Whether the prover had the CPU when it needed it. If not, who did not answer is not to blame, and the round counts
-    /// neither for a rise nor for a fall. What was answered right is still a proof of the moment when it was asked.
+    /// Whether the prover had the CPU when it needed it. If not, who did not answer is not to blame, and the round
+    /// counts neither for a rise nor for a fall. What was answered right is still a proof of the moment when it was
+    /// asked.
     pub is_judged: bool,
 }
 
@@ -100,7 +102,8 @@ impl Observation {
         self.proven.saturating_add(self.detoured)
     }
 
-    /// Whether the way that clients take fails probes, or all ways do, while at least `min_workers` workers do their work.
+    /// Whether the way that clients take fails probes, or all ways do, while at least `min_workers` workers do their
+    /// work.
     #[must_use]
     pub fn is_path_fault(&self, min_workers: u16) -> bool {
         let needed = min_workers.max(1);
@@ -110,9 +113,9 @@ impl Observation {
         by_path < needed && needed <= by_any && !self.is_overloaded
     }
 
-    /// Whether the round proves that the address was answered when it was asked: at least `min_workers` workers (0 counts
-    /// as 1) gave a right answer in time. Only such a round renews the lease. A round that is not judged may be a proof: a
-    /// prover that has to wait for its CPU sees fewer answers than there are, never more.
+    /// Whether the round proves that the address was answered when it was asked: at least `min_workers` workers (0
+    /// counts as 1) gave a right answer in time. Only such a round renews the lease. A round that is not judged may be
+    /// a proof: a prover that has to wait for its CPU sees fewer answers than there are, never more.
     #[must_use]
     pub fn is_proof(&self, min_workers: u16) -> bool {
         self.answered() >= min_workers.max(1)

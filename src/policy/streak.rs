@@ -16,7 +16,8 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Judges a round. `is_tcp_dead`: queries over TCP have failed often enough; `has_stopped`: clients are due and don't come.
+    /// Judges a round. `is_tcp_dead`: queries over TCP have failed often enough; `has_stopped`: clients are due and
+    /// don't come.
     pub(super) fn of(round: &Observation, is_tcp_dead: bool, has_stopped: bool, settings: &PolicySettings) -> Self {
         let needed = settings.min_workers.max(1);
         let (is_proof, is_path_fault) = (round.is_proof(needed), round.is_path_fault(needed));

@@ -1,7 +1,8 @@
 //! The traffic of real clients, as evidence: whether it stopped when the probes' path failed.
 //!
-//! A probe that does not come through shows that probes don't, not that clients don't. Clients that are answered show that
-//! they do. Clients that would be due and don't come show that they don't, if their silence began with that of the probes.
+//! A probe that does not come through shows that probes don't, not that clients don't. Clients that are answered show
+//! that they do. Clients that would be due and don't come show that they don't, if their silence began with that of the
+//! probes.
 
 use core::time::Duration;
 
@@ -18,7 +19,8 @@ pub(super) struct Traffic {
     window_began: Duration,
     /// Rounds in a row, up to the last, in which the path failed.
     fault_rounds: u32,
-    /// Whether the silence of clients can show nothing about the path that fails now: it began before, or was broken since.
+    /// Whether the silence of clients can show nothing about the path that fails now: it began before, or was broken
+    /// since.
     is_void: bool,
 }
 
@@ -80,7 +82,8 @@ impl Traffic {
         self.last_at.is_none_or(|last_at| now.saturating_sub(last_at) > usual.saturating_add(ONSET_MAX))
     }
 
-    /// Whether so many clients were due since the last one that their absence is no chance, nor one of their usual pauses.
+    /// Whether so many clients were due since the last one that their absence is no chance, nor one of their usual
+    /// pauses.
     fn is_overdue(&self, now: Duration) -> bool {
         let Some(last_at) = self.last_at else { return true };
         let silence = now.saturating_sub(last_at);
@@ -116,8 +119,8 @@ mod tests {
         traffic
     }
 
-    /// After how many silent rounds of 50 ms, the path failing from the first on, clients count as stopped; `None`: not in ten
-    /// minutes.
+    /// After how many silent rounds of 50 ms, the path failing from the first on, clients count as stopped; `None`: not
+    /// in ten minutes.
     fn stops_after(mut traffic: Traffic) -> Option<u64> {
         (1..=12_000).find(|round| {
             traffic.note(ms(60_000 + round * 50), 0, Some(true));

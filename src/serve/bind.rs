@@ -370,8 +370,8 @@ const PORT_ATTEMPTS_MAX: usize = 32;
 const UDP_RECEIVE_BYTES: usize = 4 << 20;
 
 /// What is asked for replies that a UDP socket keeps. Those to neighbours that do not answer ARP or neighbour discovery
-/// stay until the kernel gives up: 208 KiB each, 52 MiB for all of an IPv4 /24. Where they fill the sockets, the replies of
-/// all others are lost, so that two workers are to have room for as many.
+/// stay until the kernel gives up: 208 KiB each, 52 MiB for all of an IPv4 /24. Where they fill the sockets, the
+/// replies of all others are lost, so that two workers are to have room for as many.
 const UDP_SEND_BYTES: usize = 16 << 20;
 
 /// What is asked for queries of a TCP connection that are not read yet; Linux doubles it for its own bookkeeping.

@@ -85,8 +85,8 @@ impl ThreadSupervisor {
     /// new thread is made, perhaps before it runs.
     ///
     /// # Errors
-    /// A [`ReplaceError`](crate::serve::ReplaceError), or what the system says where it has no thread, descriptor or memory; the old thread then
-    /// stays in charge.
+    /// A [`ReplaceError`](crate::serve::ReplaceError), or what the system says where it has no thread, descriptor or
+    /// memory; the old thread then stays in charge.
     pub fn replace(&self, worker: usize) -> io::Result<()> {
         self.udp_pool.replace(worker)
     }
@@ -144,8 +144,8 @@ impl ThreadSupervisor {
     /// and the permits that they hold, end with it. Returns when the new thread is made, perhaps before it runs.
     ///
     /// # Errors
-    /// A [`ReplaceError`](crate::serve::ReplaceError), or what the system says where it has no thread, descriptor or memory; the old thread then
-    /// stays in charge.
+    /// A [`ReplaceError`](crate::serve::ReplaceError), or what the system says where it has no thread, descriptor or
+    /// memory; the old thread then stays in charge.
     pub fn replace_tcp(&self, thread: usize) -> io::Result<()> {
         self.tcp_pool.replace(thread)
     }

@@ -61,8 +61,8 @@ pub(crate) fn is_path_mtu_omitted(socket: BorrowedFd<'_>, family: Family) -> io:
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(value == omitted) }
 }
 
-/// Sets how many octets of output the kernel keeps for the socket; beyond what `net.core.wmem_max` allows where this process
-/// has CAP_NET_ADMIN (`SO_SNDBUFFORCE`), and cut to that elsewhere.
+/// Sets how many octets of output the kernel keeps for the socket; beyond what `net.core.wmem_max` allows where this
+/// process has CAP_NET_ADMIN (`SO_SNDBUFFORCE`), and cut to that elsewhere.
 ///
 /// # Errors
 /// What `setsockopt` says.

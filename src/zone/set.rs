@@ -19,8 +19,8 @@ use apex::State;
 pub use table::Slot;
 use table::Table;
 
-/// Zones, no two of one name, all loaded with one seed. A name may stand for a zone that can't be served: nothing at or below it
-/// is answered from a zone above.
+/// Zones, no two of one name, all loaded with one seed. A name may stand for a zone that can't be served: nothing at or
+/// below it is answered from a zone above.
 ///
 /// A copy shares everything with what it was made from; a change of it copies the path to what changes.
 #[derive(Clone, Debug, Default)]
@@ -166,7 +166,8 @@ impl ZoneSet {
         self.in_order.iter().filter_map(State::zone)
     }
 
-    /// The zone at or behind a position among the apexes, of which there are as many as zones and broken ones; else the first.
+    /// The zone at or behind a position among the apexes, of which there are as many as zones and broken ones; else the
+    /// first.
     pub fn at_or_behind(&self, position: usize) -> Option<&Arc<Zone>> {
         let position = position % self.in_order.len().max(1);
         let mut behind = self.in_order.iter_from(position).filter_map(State::zone);

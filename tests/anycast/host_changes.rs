@@ -1,5 +1,5 @@
-//! What goes on around a node on its host and is no fault of its own: a family that is switched off, routes that come and go, a
-//! network of link-local addresses.
+//! What goes on around a node on its host and is no fault of its own: a family that is switched off, routes that come
+//! and go, a network of link-local addresses.
 
 use std::fs;
 use std::process::Command;

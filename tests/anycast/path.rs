@@ -1,5 +1,5 @@
-//! Faults of the path that probes take: a routing rule, filters, a rate limit, sources that somebody forges. None of them keeps
-//! clients away, and none takes the route away; what does keep clients away, does.
+//! Faults of the path that probes take: a routing rule, filters, a rate limit, sources that somebody forges. None of
+//! them keeps clients away, and none takes the route away; what does keep clients away, does.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -199,7 +199,8 @@ fn forged_probes_move_nothing() {
 fn neighbours_that_are_absent_take_no_probe_along() {
     let test = "neighbours_that_are_absent_take_no_probe_along";
     let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
-    // A network of the node's own in which nobody is: the client asks in the name of eight hosts there, through the router.
+    // A network of the node's own in which nobody is: the client asks in the name of eight hosts there, through the
+    // router.
     scene.node().space.ip("link add idle0 type veth peer name idle1");
     for words in ["link set idle0 up", "link set idle1 up", "addr add 203.0.113.1/24 dev idle0"] {
         scene.node().space.ip(words);

@@ -20,7 +20,8 @@ const HOLD_DOWN: Duration = Duration::from_secs(5);
 const TCP_WITHDRAWN: Duration = Duration::from_secs(20);
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(5);
-/// Sockets that flood, each with a thread: so many that workers cannot keep up, with what share of two CPUs is left for them.
+/// Sockets that flood, each with a thread: so many that workers cannot keep up, with what share of two CPUs is left for
+/// them.
 const FLOODERS: usize = 8;
 /// Where the server stands that answers in the place of node1.
 const IMPOSTOR_PORT: u16 = 5301;

@@ -1,5 +1,5 @@
-//! TCP under pressure from outside: whatever strangers take up, nothing is withdrawn, UDP is unharmed, and a new client over
-//! TCP is served at once.
+//! TCP under pressure from outside: whatever strangers take up, nothing is withdrawn, UDP is unharmed, and a new client
+//! over TCP is served at once.
 
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -28,7 +28,8 @@ const STORM_THREADS: u16 = 8;
 const LOST_SHARE: usize = 10;
 /// For so long, and no longer, no query at all may be answered then.
 const DARK_MAX: Duration = Duration::from_millis(500);
-/// So many of the prover's queries over TCP may be late on a machine that has other work; three in a row would withdraw.
+/// So many of the prover's queries over TCP may be late on a machine that has other work; three in a row would
+/// withdraw.
 const MISSES_MAX: usize = 1;
 /// The port that forged packets come from.
 const FORGED_PORT: u16 = 40_000;
@@ -44,7 +45,8 @@ fn endure(scene: &Scene) {
     });
 }
 
-/// What must hold whatever strangers did since a moment. No more than one UDP query in `lost_share` may be lost, none with 0.
+/// What must hold whatever strangers did since a moment. No more than one UDP query in `lost_share` may be lost, none
+/// with 0.
 fn assert_unharmed(scene: &Scene, since: Duration, lost_share: usize) {
     assert_eq!(scene.withdrawals(), [0, 0], "{}", scene.site.logs());
     scene.assert_route_untouched(since);
@@ -85,8 +87,8 @@ fn silent_clients_that_take_every_connection_withdraw_nothing() {
     route_strangers(&scene.site);
     let plain = fs::read_to_string(scene.node().folder.join("fated.toml")).expect("it was written");
     let _limit = fated::sys::limits::raise_open_files();
-    // The limits, which none of them reaches by falling silent; who comes: family, networks, addresses in each, connections
-    // of each; and how many more than are allowed.
+    // The limits, which none of them reaches by falling silent; who comes: family, networks, addresses in each,
+    // connections of each; and how many more than are allowed.
     let idle = "idle-timeout = \"1h\"";
     for (tcp, (family, networks, hosts, each), surplus) in [
         ("clients-max = 100", (Family::V4, 1, 1, 100), 0),
@@ -253,7 +255,8 @@ fn a_long_answer_passes_a_path_that_is_narrow_and_does_not_say_so() {
         return;
     };
     route_strangers(&scene.site);
-    // The router's way to the client carries 1280 octets, which neither end knows; what is too long is lost without a word.
+    // The router's way to the client carries 1280 octets, which neither end knows; what is too long is lost without a
+    // word.
     scene.site.router.ip("link set client mtu 1280");
     let silence = "table inet narrow { chain output { type filter hook output priority 0; \
                    icmp type destination-unreachable drop; icmpv6 type packet-too-big drop; }; }";

@@ -183,7 +183,8 @@ struct Prompt(TcpStream);
 
 impl Read for Prompt {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Linux forgets the option by itself, so that it is set for every read; elsewhere replies come late, that is all.
+        // Linux forgets the option by itself, so that it is set for every read; elsewhere replies come late, that is
+        // all.
         #[cfg(target_os = "linux")]
         socket2::SockRef::from(&self.0).set_tcp_quickack(true)?;
         self.0.read(buffer)

@@ -41,7 +41,8 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
 
 /// The programs of `names` that are missing; where there are any, the test must fail or skip loudly.
 ///
-/// `tests/needs.sh` installs them; with `FATED_TESTS_MAY_SKIP=1` a missing program skips the test instead of failing it.
+/// `tests/needs.sh` installs them; with `FATED_TESTS_MAY_SKIP=1` a missing program skips the test instead of failing
+/// it.
 pub(crate) fn must_skip(test: &str, names: &[&str]) -> bool {
     let missing: Vec<&str> = names.iter().copied().filter(|name| !has_program(name)).collect();
     if missing.is_empty() {

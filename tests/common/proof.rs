@@ -1,5 +1,5 @@
-//! The proof that a synthesised record owes: that no name stands closer to its owner than the wildcard that it was made from
-//! (RFC 4035 §3.1.3.3, RFC 5155 §7.2.6).
+//! The proof that a synthesised record owes: that no name stands closer to its owner than the wildcard that it was made
+//! from (RFC 4035 §3.1.3.3, RFC 5155 §7.2.6).
 
 use data_encoding::BASE32HEX_NOPAD;
 use fated::wire::NameRef;
@@ -13,7 +13,8 @@ const NSEC: u16 = 47;
 /// TYPE NSEC3.
 const NSEC3: u16 = 50;
 
-/// The owners in the answer section that signatures show to be synthesised, and for which the authority section has no proof.
+/// The owners in the answer section that signatures show to be synthesised, and for which the authority section has no
+/// proof.
 pub(crate) fn unproved(reply: &Message) -> Vec<String> {
     let signatures = reply.sections[0].iter().filter(|record| record.rtype == RRSIG);
     let synthesised = signatures.filter_map(|record| {
@@ -27,7 +28,8 @@ pub(crate) fn unproved(reply: &Message) -> Vec<String> {
     unproved.map(|(owner, _)| name::text(owner)).collect()
 }
 
-/// Whether an NSEC record covers a name, or an NSEC3 record that of its next closer name, `above` labels below the encloser.
+/// Whether an NSEC record covers a name, or an NSEC3 record that of its next closer name, `above` labels below the
+/// encloser.
 fn proves(record: &Record, owner: &[u8], above: usize) -> bool {
     match record.rtype {
         NSEC => {

@@ -9,8 +9,8 @@ use fated::policy::Stance;
 
 use crate::fixture::{Node, PATIENCE, in_namespace, ip, settings, stands, until};
 
-/// How many routes the host has. The issue is a million; what the thread must not do shows with fewer, and takes less of the
-/// machine that runs this.
+/// How many routes the host has. The issue is a million; what the thread must not do shows with fewer, and takes less
+/// of the machine that runs this.
 const ROUTES: u32 = 200_000;
 /// How long the thread is watched.
 const WATCHED: Duration = Duration::from_secs(6);

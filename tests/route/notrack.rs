@@ -1,5 +1,5 @@
-//! The advice on connection tracking, loaded as it is given on a host with a stateful filter: the service is not tracked, and the
-//! host's own lookups still get their replies.
+//! The advice on connection tracking, loaded as it is given on a host with a stateful filter: the service is not
+//! tracked, and the host's own lookups still get their replies.
 
 use std::io::Write;
 use std::net::{IpAddr, UdpSocket};
@@ -17,8 +17,9 @@ use crate::fixture::{in_namespace, ip};
 /// How long a reply is waited for that should not come. One that should comes at once over loopback.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a host that takes queries from everybody, and replies to what it asked itself, has of filters. There is no rule for `lo`:
-/// the host's own lookups go over it here, as those to a resolver on the host do. Counted is what is not tracked, both ways.
+/// What a host that takes queries from everybody, and replies to what it asked itself, has of filters. There is no rule
+/// for `lo`: the host's own lookups go over it here, as those to a resolver on the host do. Counted is what is not
+/// tracked, both ways.
 const FILTER: &str = "
     table inet host {
         counter untracked { }

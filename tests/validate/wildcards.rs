@@ -1,4 +1,5 @@
-//! Every way in which a walk can end, reached over wildcards in every way: what was synthesised is proved, and unbound agrees.
+//! Every way in which a walk can end, reached over wildcards in every way: what was synthesised is proved, and unbound
+//! agrees.
 
 use std::fmt::Write;
 
@@ -9,8 +10,9 @@ use super::common::proof;
 use super::common::sign::Denial;
 use super::{PROGRAMS, Site, common};
 
-/// An end of a walk: a name for it, the target that leads there, the type that is asked for, and what unbound then finds: RCODE,
-/// whether it is authentic, answers behind the wildcard. `None`: no resolver gets an answer out of it, or none of this type.
+/// An end of a walk: a name for it, the target that leads there, the type that is asked for, and what unbound then
+/// finds: RCODE, whether it is authentic, answers behind the wildcard. `None`: no resolver gets an answer out of it, or
+/// none of this type.
 type End = (&'static str, &'static str, u16, Option<(u16, bool, usize)>);
 
 /// All ends.
@@ -100,7 +102,8 @@ fn proved(denial: Denial) {
             let Some((rcode, is_authentic, behind)) = found.filter(|_| !is_beyond_unbound(way, rtype)) else {
                 continue;
             };
-            // What rests on an opt-out record that covers a name is not authentic (RFC 5155 §9.2): all that comes from wildcards.
+            // What rests on an opt-out record that covers a name is not authentic (RFC 5155 §9.2): all that comes from
+            // wildcards.
             let is_authentic = is_authentic && denial != Denial::OptOut;
             let reply = site.ask(&qname, rtype);
             let records = reply.sections[0].iter().filter(|record| record.rtype != 46).count();

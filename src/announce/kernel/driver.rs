@@ -1,9 +1,9 @@
 //! The handle that others hold, and the thread that makes the kernel follow.
 //!
-//! The thread runs a tokio runtime of its own. It looks every [`LOOK_EVERY`] at what is wanted and proven, which costs no
-//! system call, and talks to the kernel when there is something to do. What it does is read back, except for renewals, of
-//! which the kernel says how they ended; the kernel's notifications are a reason to read; and all is read every
-//! [`READ_EVERY`] though none came.
+//! The thread runs a tokio runtime of its own. It looks every [`LOOK_EVERY`] at what is wanted and proven, which costs
+//! no system call, and talks to the kernel when there is something to do. What it does is read back, except for
+//! renewals, of which the kernel says how they ended; the kernel's notifications are a reason to read; and all is read
+//! every [`READ_EVERY`] though none came.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,8 +26,8 @@ use crate::policy::{Proof, Stance};
 use crate::sys::sched;
 use crate::sys::tun::Tun;
 
-/// What is called when the node can no longer be withdrawn but by the end of the process. It should not return; where it
-/// does, the thread lets go of its devices and ends.
+/// What is called when the node can no longer be withdrawn but by the end of the process. It should not return; where
+/// it does, the thread lets go of its devices and ends.
 pub type Fatal = Box<dyn Fn(&str) + Send>;
 
 /// The handle to the route thread. When it is dropped, all is withdrawn.
@@ -57,12 +57,12 @@ struct Shared {
 }
 
 impl Driver {
-    /// Takes the devices, purges what an earlier run left behind and adds the local routes: from here on packets for the
-    /// addresses are ours. Announces nothing.
+    /// Takes the devices, purges what an earlier run left behind and adds the local routes: from here on packets for
+    /// the addresses are ours. Announces nothing.
     ///
-    /// `origin` is what the moments in `proof` count from; `proof` has one entry for each address. The devices are those
-    /// of the calling thread's network namespace. When a withdrawal fails for [`WITHDRAWN_WITHIN`] or a device of ours
-    /// is removed, the process ends with [`EXIT_FATAL`].
+    /// `origin` is what the moments in `proof` count from; `proof` has one entry for each address. The devices are
+    /// those of the calling thread's network namespace. When a withdrawal fails for [`WITHDRAWN_WITHIN`] or a device of
+    /// ours is removed, the process ends with [`EXIT_FATAL`].
     ///
     /// # Errors
     /// See [`RouteError`]. Nothing is left behind then.
@@ -122,8 +122,8 @@ impl Driver {
         }
     }
 
-    /// Says what is wanted of each address, in the configuration's order. Only what changed wakes the thread, so that this
-    /// may be called as often as one likes. Never waits for the kernel.
+    /// Says what is wanted of each address, in the configuration's order. Only what changed wakes the thread, so that
+    /// this may be called as often as one likes. Never waits for the kernel.
     pub fn want(&self, wanted: &[Stance]) {
         let now = self.shared.origin.elapsed();
         let mut is_changed = false;
@@ -385,8 +385,8 @@ impl RouteThread {
     /// Whether the kernel is to be read or changed now.
     fn is_work_due(&mut self) -> bool {
         let now = self.now();
-        // Somebody who undoes what we do, without end, must not get all of a CPU that we have before everybody else; nor may a
-        // kernel that goes on refusing.
+        // Somebody who undoes what we do, without end, must not get all of a CPU that we have before everybody else;
+        // nor may a kernel that goes on refusing.
         let (since, count) = self.passes;
         let is_often = now.saturating_sub(since) < RENEW_EVERY && count >= PASSES_MAX;
         if is_often || self.failed.is_some_and(|failed| now.saturating_sub(failed) < RETRY_EVERY) {
@@ -404,7 +404,8 @@ impl RouteThread {
         self.must_read || self.kernel.is_none() || now.saturating_sub(self.record.read()) >= READ_EVERY
     }
 
-    /// Reads, plans and acts until there is nothing left to do, at most [`TRIES_MAX`] times; the rest is for the next pass.
+    /// Reads, plans and acts until there is nothing left to do, at most [`TRIES_MAX`] times; the rest is for the next
+    /// pass.
     ///
     /// The error is what the process is to end with.
     async fn pass(&mut self) -> Result<(), String> {
@@ -437,8 +438,8 @@ impl RouteThread {
         }
     }
 
-    /// Reads the kernel and notes what somebody else did. Where that fails, nothing is known any more. The error is that a
-    /// device is gone.
+    /// Reads the kernel and notes what somebody else did. Where that fails, nothing is known any more. The error is
+    /// that a device is gone.
     async fn read(&mut self) -> Result<(), String> {
         let now = self.now();
         self.must_read = false;

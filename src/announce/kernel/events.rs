@@ -1,7 +1,7 @@
 //! The kernel's notifications, as far as they are about what is ours.
 //!
-//! Owns the socket that listens. A filter in the kernel lets through what concerns our devices or carries our protocol number,
-//! so that the churn of a router's own routes costs us nothing and fills no buffer.
+//! Owns the socket that listens. A filter in the kernel lets through what concerns our devices or carries our protocol
+//! number, so that the churn of a router's own routes costs us nothing and fills no buffer.
 
 use std::io;
 
@@ -97,8 +97,8 @@ impl Events {
     }
 }
 
-/// Writes the filter: routes that were removed by their protocol, links and addresses by their device. All else passes, as
-/// errors do, and what a later kernel may send; but no route that was added.
+/// Writes the filter: routes that were removed by their protocol, links and addresses by their device. All else passes,
+/// as errors do, and what a later kernel may send; but no route that was added.
 ///
 /// ```text
 ///   struct nlmsghdr  length (32) | type (16) | flags (16) | sequence (32) | port (32)

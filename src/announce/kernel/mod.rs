@@ -10,13 +10,15 @@
 //!   fated0 ──packets──▶ thread `route-hold`: counted, dropped
 //! ```
 //!
-//! **Receiving is not announcing.** From [`Driver::start`] to [`Driver::close`] a `local` route for each address leads to
-//! a device without addresses (`NAMErx`, or `lo`): packets are taken and answered. The address stands on the announcing
-//! device only while it is announced. The kernel then has a local route of its own for it; neither touches the other.
+//! **Receiving is not announcing.** From [`Driver::start`] to [`Driver::close`] a `local` route for each address leads
+//! to a device without addresses (`NAMErx`, or `lo`): packets are taken and answered. The address stands on the
+//! announcing device only while it is announced. The kernel then has a local route of its own for it; neither touches
+//! the other.
 //!
-//! **Everything that announces ends by itself.** The tun ends with its descriptor, the address with its lease. A kernel route
-//! ends with the tun alone: IPv6 routes have an expiry too, but the kernel looks at it every 30 s, and nothing else that a lease
-//! takes away makes it remove a route in both families. So a kernel route and a lease exclude each other.
+//! **Everything that announces ends by itself.** The tun ends with its descriptor, the address with its lease. A kernel
+//! route ends with the tun alone: IPv6 routes have an expiry too, but the kernel looks at it every 30 s, and nothing
+//! else that a lease takes away makes it remove a route in both families. So a kernel route and a lease exclude each
+//! other.
 
 mod driver;
 mod events;

@@ -4,9 +4,9 @@
 //! never queue behind notifications. Refuses to know what is wanted.
 //!
 //! **What is ours is asked for, and nothing else**: a host may have a million routes. Dumps are filtered by the kernel
-//! (`NETLINK_GET_STRICT_CHK`) by device, table and protocol. That spares us the routes, but not the kernel: where nobody has
-//! made a rule, IPv4's tables `local` and `main` are one trie, and a dump walks it all. So our IPv4 routes of table `local` are
-//! looked up one by one, and dumped only where one is not found.
+//! (`NETLINK_GET_STRICT_CHK`) by device, table and protocol. That spares us the routes, but not the kernel: where
+//! nobody has made a rule, IPv4's tables `local` and `main` are one trie, and a dump walks it all. So our IPv4 routes
+//! of table `local` are looked up one by one, and dumped only where one is not found.
 
 use std::io;
 use std::net::IpAddr;
@@ -47,8 +47,8 @@ pub(super) struct Netlink {
     standing: Vec<Route>,
     /// Which of them were last found.
     found: Vec<Route>,
-    /// Whether looking them up finds them. Rules of the host, or another route of the same prefix on the same device, may hide
-    /// them.
+    /// Whether looking them up finds them. Rules of the host, or another route of the same prefix on the same device,
+    /// may hide them.
     is_lookup_good: bool,
     /// The tables besides `local` that hold routes of ours.
     tables: Vec<u32>,
@@ -75,8 +75,8 @@ pub(super) struct HostAddress {
 }
 
 impl Netlink {
-    /// Opens the socket in the calling thread's network namespace, to ask for what is in `layout` on these devices. Must be
-    /// called inside the runtime.
+    /// Opens the socket in the calling thread's network namespace, to ask for what is in `layout` on these devices.
+    /// Must be called inside the runtime.
     ///
     /// # Errors
     /// What the kernel says.
@@ -102,8 +102,8 @@ impl Netlink {
         Ok(Self { handle, announcing, receiving, families, standing, found, is_lookup_good, tables, outside, lease })
     }
 
-    /// Reads what the kernel has. Where the kernel would have to walk a table that a router's may make long, that is done
-    /// only if `is_full`; otherwise those routes are what they were the last time.
+    /// Reads what the kernel has. Where the kernel would have to walk a table that a router's may make long, that is
+    /// done only if `is_full`; otherwise those routes are what they were the last time.
     ///
     /// # Errors
     /// What the kernel says, or [`io::ErrorKind::TimedOut`] after [`REPLY_WITHIN`].
@@ -271,8 +271,8 @@ impl Netlink {
         Ok(count)
     }
 
-    /// Takes all steps with one request, in their order, and returns how each ended. What is to be removed and is gone already is
-    /// no failure.
+    /// Takes all steps with one request, in their order, and returns how each ended. What is to be removed and is gone
+    /// already is no failure.
     pub(super) async fn act(&mut self, actions: &[Action]) -> Vec<io::Result<()>> {
         let requests = actions.iter().map(|action| self.request_of(action)).collect();
         let results = self.ask(requests).await;
@@ -310,8 +310,9 @@ impl Netlink {
         request(message, NLM_F_ACK | flags)
     }
 
-    /// Lays out a service address with its lease, so that the host does not use it as a source of its own: for what it sends by
-    /// itself it takes an IPv6 address that is not deprecated (RFC 6724 §5, rule 3), and an IPv4 address whose scope is wider.
+    /// Lays out a service address with its lease, so that the host does not use it as a source of its own: for what it
+    /// sends by itself it takes an IPv6 address that is not deprecated (RFC 6724 §5, rule 3), and an IPv4 address whose
+    /// scope is wider.
     fn leased_address(&self, net: IpNet) -> AddressMessage {
         let mut message = address_message(net, self.announcing);
         message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(PROTOCOL)));
@@ -547,8 +548,8 @@ fn absent_is_well(result: io::Result<()>) -> io::Result<()> {
 
 /// Waits for a reply, but not for ever: the kernel may have lost it for want of memory.
 ///
-/// The kernel carries a request out within the call that sends it, and waits there for whoever else changes devices or routes.
-/// That may use up the time and more, and then the reply is there: so it is looked for once more.
+/// The kernel carries a request out within the call that sends it, and waits there for whoever else changes devices or
+/// routes. That may use up the time and more, and then the reply is there: so it is looked for once more.
 async fn within<T>(reply: impl Future<Output = T>) -> io::Result<T> {
     let mut reply = std::pin::pin!(reply);
     if let Ok(reply) = tokio::time::timeout(REPLY_WITHIN, &mut reply).await {

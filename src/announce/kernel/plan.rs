@@ -1,5 +1,5 @@
-//! What is wanted × what the kernel has → what is to be done. Pure; the same input gives the same actions, and what they
-//! lead to gives none.
+//! What is wanted × what the kernel has → what is to be done. Pure; the same input gives the same actions, and what
+//! they lead to gives none.
 //!
 //! Knows neither netlink nor time: whoever calls says how old the last proof is and whether a renewal is due.
 
@@ -159,8 +159,8 @@ impl Layout {
         let is_needed = |probe: &IpNet| addresses.iter().any(|address| is_same_family(*address, *probe));
         standing_routes.extend(probes.filter(is_needed).map(|prefix| Route {
             prefix,
-            // It is looked at before any rule of the operator's: a rule for what comes from a service address must not lead
-            // the replies to probes elsewhere.
+            // It is looked at before any rule of the operator's: a rule for what comes from a service address must not
+            // lead the replies to probes elsewhere.
             table: TABLE_LOCAL,
             metric: standing_metric(prefix),
             kind: Kind::Unicast,

@@ -24,7 +24,8 @@ pub fn drop_elsewhere() -> Result<(), CapsError> {
     Ok(())
 }
 
-/// Whether the calling thread may change addresses and routes. Where that is unknown, the kernel will refuse what is not allowed.
+/// Whether the calling thread may change addresses and routes. Where that is unknown, the kernel will refuse what is
+/// not allowed.
 pub(super) fn may_change() -> bool {
     caps::has_cap(None, CapSet::Effective, Capability::CAP_NET_ADMIN).unwrap_or(true)
 }

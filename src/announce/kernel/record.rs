@@ -1,4 +1,5 @@
-//! What was wanted, what was seen, what was done: the memory of the route thread, and what is seen of it. Pure; `now` is an argument.
+//! What was wanted, what was seen, what was done: the memory of the route thread, and what is seen of it. Pure; `now`
+//! is an argument.
 
 use core::time::Duration;
 
@@ -44,7 +45,8 @@ pub struct AddressSeen {
     pub error: Option<(Duration, String)>,
     /// How often its lease ran out because nothing proved it.
     pub lapses: u64,
-    /// How long the last announcement took, from [`super::Driver::want`] to being read back. It includes waiting for a proof.
+    /// How long the last announcement took, from [`super::Driver::want`] to being read back. It includes waiting for a
+    /// proof.
     pub announce_took: Option<Duration>,
     /// How long the last withdrawal took, likewise.
     pub withdraw_took: Option<Duration>,

@@ -157,7 +157,8 @@ fn is_leftover(address: &HostAddress, settings: &KernelSettings, devices: &[u32]
     devices.contains(&address.device) && (address.is_marked || is_ending)
 }
 
-/// What of ours an address of the host is in the way of, if anything: the same address, or one within an announced prefix.
+/// What of ours an address of the host is in the way of, if anything: the same address, or one within an announced
+/// prefix.
 fn overlapped(address: IpNet, settings: &KernelSettings) -> Option<IpNet> {
     let announced = settings.addresses.iter().map(|one| stands_as(*one, &settings.announce));
     announced.into_iter().find(|net| net.contains(&address.addr()))

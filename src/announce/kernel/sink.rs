@@ -1,8 +1,8 @@
 //! The thread that holds the announcing tun, and drops what the kernel sends out over it.
 //!
-//! The device lives as long as its descriptor, and that stands in this thread's own table of open files: when the process
-//! is killed, the device goes with this thread, however long the kernel takes for the memory of the others. A real-time
-//! class lets it go first.
+//! The device lives as long as its descriptor, and that stands in this thread's own table of open files: when the
+//! process is killed, the device goes with this thread, however long the kernel takes for the memory of the others. A
+//! real-time class lets it go first.
 //!
 //! Packets that come are for addresses of a covering prefix that nobody has. They are read, counted and dropped; never
 //! answered and never written back, so that nothing can loop. A flood of them finds a full queue: this thread reads

@@ -1,11 +1,12 @@
-//! Which lines are written, and which are only counted: a line that was written moments ago is not written again, but counted.
+//! Which lines are written, and which are only counted: a line that was written moments ago is not written again, but
+//! counted.
 //!
 //! Owns the memory of what was written. Refuses to know clocks, threads and formats: the time is an argument, a line is
 //! its text without the time, and a line in the source has a number.
 //!
-//! The first of its kind is always written at once. From then on, for [`WINDOW`], lines of the same line that say the same
-//! are counted, and so are those beyond [`LINES_MAX`] different ones; what was counted is one line at the window's end. A
-//! line that goes on being repeated is one line each window, however often it comes.
+//! The first of its kind is always written at once. From then on, for [`WINDOW`], lines of the same line that say the
+//! same are counted, and so are those beyond [`LINES_MAX`] different ones; what was counted is one line at the window's
+//! end. A line that goes on being repeated is one line each window, however often it comes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -80,8 +81,8 @@ impl<P: Eq + Hash> Fold<P> {
         self.lines.values().map(|line| line.since + WINDOW).min()
     }
 
-    /// Ends the windows that are over at `now`, all of them where there is no `now`, and returns what was counted in them. A
-    /// line that did not come again is forgotten.
+    /// Ends the windows that are over at `now`, all of them where there is no `now`, and returns what was counted in
+    /// them. A line that did not come again is forgotten.
     pub(super) fn settle(&mut self, now: Option<Duration>) -> Vec<Summary> {
         let mut summaries = Vec::new();
         self.lines.retain(|_, line| {

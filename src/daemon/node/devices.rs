@@ -27,8 +27,9 @@ pub(crate) struct Devices {
     pub(super) origin: Instant,
 }
 
-/// Takes the devices, with the privilege of the thread that has CAP_NET_ADMIN. Blocks for as long as somebody else has the device's name, or the named
-/// device is down, unless `is_strict`: a process that ends slowly lets go of it, and what is served besides is served meanwhile.
+/// Takes the devices, with the privilege of the thread that has CAP_NET_ADMIN. Blocks for as long as somebody else has
+/// the device's name, or the named device is down, unless `is_strict`: a process that ends slowly lets go of it, and
+/// what is served besides is served meanwhile.
 ///
 /// # Errors
 /// [`DaemonError::Route`], or that the system has no thread for it.

@@ -1,4 +1,5 @@
-//! One policy for each service address: what the prover sees goes in, and what the policies want goes to the announcers.
+//! One policy for each service address: what the prover sees goes in, and what the policies want goes to the
+//! announcers.
 //!
 //! Run by the prover's thread and by nobody else. The control plane sets flags and reads what is published here.
 

@@ -1,4 +1,5 @@
-//! Two ways to the workers: what is lost on one is asked over the other, and what each shows of the path, the worker and the zone.
+//! Two ways to the workers: what is lost on one is asked over the other, and what each shows of the path, the worker
+//! and the zone.
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Fields from presentation form to wire form.
 //!
-//! Owns the reading of every kind of field but those with a file of their own. Checks what can be seen in the text alone; the
-//! table checks the rest.
+//! Owns the reading of every kind of field but those with a file of their own. Checks what can be seen in the text
+//! alone; the table checks the rest.
 
 use core::net::Ipv6Addr;
 

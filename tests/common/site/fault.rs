@@ -74,8 +74,8 @@ impl Fault {
         }
     }
 
-    /// How long it lasts at least where the bound is not shorter, so that what comes late is seen: the end of a drain, a
-    /// lease, a check; and with one worker wedged, what is lost while nobody withdraws.
+    /// How long it lasts at least where the bound is not shorter, so that what comes late is seen: the end of a drain,
+    /// a lease, a check; and with one worker wedged, what is lost while nobody withdraws.
     pub(crate) fn hold(self) -> Duration {
         Duration::from_secs(match self {
             Self::WedgeOne => 20,
@@ -165,8 +165,8 @@ fn burner(node: &Node) -> Daemon {
     node.space.start(&mut command, &node.folder.join("burner.log"))
 }
 
-/// A thread or process that is held still by ptrace until the value is dropped. It gets no signal: to the server it looks
-/// as if that thread had hung.
+/// A thread or process that is held still by ptrace until the value is dropped. It gets no signal: to the server it
+/// looks as if that thread had hung.
 #[derive(Debug)]
 pub(crate) struct Wedge {
     /// Ends the tracer when dropped.

@@ -1,7 +1,9 @@
-//! Asks the service addresses at a fixed pace from the client's namespace, and records what was answered, when, and by whom.
+//! Asks the service addresses at a fixed pace from the client's namespace, and records what was answered, when, and by
+//! whom.
 //!
-//! Each query has a name of its own (`qNUMBER.site.test.`), so that a reply can't be taken for that of another query, and
-//! asks for the NSID (RFC 5001), which names the node. Queries leave from many ports, so that every worker gets its share.
+//! Each query has a name of its own (`qNUMBER.site.test.`), so that a reply can't be taken for that of another query,
+//! and asks for the NSID (RFC 5001), which names the node. Queries leave from many ports, so that every worker gets its
+//! share.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -73,8 +75,8 @@ pub(crate) struct Report {
     pub(crate) sent: usize,
     /// Queries not answered right within [`ANSWER_PATIENCE`].
     pub(crate) lost: usize,
-    /// The longest time from the sending of the first query that was lost to that of the first one answered after it, each
-    /// family for itself; up to the end of the time where none was answered after.
+    /// The longest time from the sending of the first query that was lost to that of the first one answered after it,
+    /// each family for itself; up to the end of the time where none was answered after.
     pub(crate) dark: Duration,
     /// Replies beyond the first of a query.
     pub(crate) duplicates: usize,

@@ -10,9 +10,10 @@
 //!                            └────────┘  .9         .10    198.51.100.8/30, 2001:db8:2::/64
 //! ```
 //!
-//! Both nodes serve 192.0.2.53 and 2001:db8:53::53. A [`Site`] is built from a [`Plan`]; [`Site::round`] puts a [`Fault`]
-//! on node1, waits until the client is served again, takes the fault away, and waits until node1 is back. Everything that is
-//! noted bears the time of one clock. All of it ends with the value, with a panic, and when the process is interrupted.
+//! Both nodes serve 192.0.2.53 and 2001:db8:53::53. A [`Site`] is built from a [`Plan`]; [`Site::round`] puts a
+//! [`Fault`] on node1, waits until the client is served again, takes the fault away, and waits until node1 is back.
+//! Everything that is noted bears the time of one clock. All of it ends with the value, with a panic, and when the
+//! process is interrupted.
 
 pub(crate) mod clock;
 pub(crate) mod fault;
@@ -171,7 +172,8 @@ impl Plan {
         programs
     }
 
-    /// Whether the test that wants this site can't run here: says so loudly, and fails it where skipping is not allowed.
+    /// Whether the test that wants this site can't run here: says so loudly, and fails it where skipping is not
+    /// allowed.
     pub(crate) fn must_skip(&self, test: &str) -> bool {
         if !is_root() {
             let reason = "network namespaces need root";
@@ -269,7 +271,8 @@ impl Site {
         site
     }
 
-    /// Waits until both routes lead to node1, all queries of [`WELL_SPAN`] were answered, and by node1; whether they were.
+    /// Waits until both routes lead to node1, all queries of [`WELL_SPAN`] were answered, and by node1; whether they
+    /// were.
     pub(crate) fn wait_well(&self, bound: Duration) -> bool {
         clock::wait_until(bound, || {
             let to = clock::now().saturating_sub(REPLY_SPAN);
@@ -327,7 +330,8 @@ impl Site {
         }
     }
 
-    /// How long after `at` the router's routes to node1 were gone, the slower family; `None` where one stayed until `end`.
+    /// How long after `at` the router's routes to node1 were gone, the slower family; `None` where one stayed until
+    /// `end`.
     pub(crate) fn route_change(&self, at: Duration, end: Duration) -> Option<Duration> {
         let changes = self.watch.changes();
         let is_away = |change: &&RouteChange| change.to != Some(NodeNumber::FIRST) && (at..end).contains(&change.at);

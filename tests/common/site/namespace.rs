@@ -1,4 +1,5 @@
-//! Network namespaces of a run, what lives in them, and their end: dropped, interrupted, or left behind by a killed run.
+//! Network namespaces of a run, what lives in them, and their end: dropped, interrupted, or left behind by a killed
+//! run.
 //!
 //! Names are `fatedsite-PID-NUMBER-ROLE`. Nothing without that prefix is touched, and of what has it, only what belongs
 //! to this process or to one that is gone.

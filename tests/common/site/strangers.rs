@@ -1,4 +1,5 @@
-//! Clients over TCP from a great many addresses, in the client's namespace: silent ones, busy ones, ones that connect and close.
+//! Clients over TCP from a great many addresses, in the client's namespace: silent ones, busy ones, ones that connect
+//! and close.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -13,8 +14,8 @@ use super::super::message::{Edns, Message, Query};
 use super::super::name;
 use super::{Family, NodeNumber, Site, clock};
 
-/// How long a client waits for an answer over TCP: a new client is served at once, with a second for a busy machine; and
-/// where strangers take the CPU, one SYN may be lost, which is sent again after a second.
+/// How long a client waits for an answer over TCP: a new client is served at once, with a second for a busy machine;
+/// and where strangers take the CPU, one SYN may be lost, which is sent again after a second.
 const TCP_TIME: Duration = Duration::from_secs(3);
 /// What takes longer is printed.
 const PRINTED_TIME_MIN: Duration = Duration::from_millis(200);
@@ -153,7 +154,8 @@ pub(crate) fn send_syns(number: u16) {
     thread::sleep(Duration::from_millis(10));
 }
 
-/// Sends [`FORGED_SYNS`] SYNs that seem to come from the service address itself; in the namespace of the calling thread.
+/// Sends [`FORGED_SYNS`] SYNs that seem to come from the service address itself; in the namespace of the calling
+/// thread.
 pub(crate) fn send_forged_syns(family: Family, from: u16, to: u16) {
     let packet = match family.service() {
         IpAddr::V4(own) => syn(PacketBuilder::ipv4(own.octets(), own.octets(), 64), from, to),

@@ -213,8 +213,8 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// Puts the service addresses on a device with fated's name. A tun device that nobody holds open has no carrier, which FRR
-/// wants to see, so it is one end of a cable.
+/// Puts the service addresses on a device with fated's name. A tun device that nobody holds open has no carrier, which
+/// FRR wants to see, so it is one end of a cable.
 fn announce_by_hand(node: &Node) {
     node.space.ip("link add name fated0 type veth peer name fated0peer");
     node.space.ip("link set fated0peer up");
