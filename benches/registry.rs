@@ -170,7 +170,8 @@ fn main() -> ExitCode {
     let (mut many, mut few) = (Server::new(zones), Server::new(ZONES_FEW));
     let mut is_good = true;
     println!(
-        "| one zone, median of {CHANGES} | reload, {zones} zones | reload, {ZONES_FEW} zones | publish, {zones} | bound for both | |"
+        "| one zone, median of {CHANGES} | reload, {zones} zones | reload, {ZONES_FEW} zones | publish, \
+         {zones} | bound for both | |"
     );
     println!("|---|---:|---:|---:|---:|---|");
     for kind in &KINDS {

@@ -246,7 +246,8 @@ fn addresses_that_come_later_are_answered_then_and_the_rest_at_once() {
     within(&server, &(dig("2001:db8::1").replace("dig", "dig +tcp")));
     within(
         &server,
-        "exec 3<>/dev/null; printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' | timeout 5 bash -c 'exec 3<>/dev/tcp/192.0.2.9/9153; cat >&3; grep -q ready: <&3'",
+        "exec 3<>/dev/null; printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' | timeout 5 bash -c \
+         'exec 3<>/dev/tcp/192.0.2.9/9153; cat >&3; grep -q ready: <&3'",
     );
 }
 

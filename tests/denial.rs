@@ -15,7 +15,8 @@ use common::{must_skip, program};
 /// The zone before it is signed: a cut with DS, one without, an empty non-terminal, a wildcard, an alias.
 const TEXT: &str = "$TTL 300\n@ SOA ns h 1 7200 3600 1209600 300\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\nwww TXT x\n\
     *.w A 192.0.2.3\na.b.c A 192.0.2.4\nal CNAME www\nsec NS ns.sec\nns.sec A 192.0.2.5\n\
-    sec DS 12345 13 2 0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF\nins NS ns.ins\nns.ins A 192.0.2.6\n";
+    sec DS 12345 13 2 0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF\n\
+    ins NS ns.ins\nns.ins A 192.0.2.6\n";
 /// The zone.
 const ORIGIN: &str = "d.test.";
 

@@ -64,7 +64,8 @@ const EXPORTS: [Export; 14] = [
         file: "axfr.zone",
         says: &["warning[duplicate]", "SOA"],
         repair: &[(
-            "example.org.\t\t3600\tIN\tSOA\tns1.example.org. hostmaster.example.org. 2026010101 10800 3600 604800 3600\n;; XFR",
+            "example.org.\t\t3600\tIN\tSOA\tns1.example.org. hostmaster.example.org. 2026010101 \
+             10800 3600 604800 3600\n;; XFR",
             ";; XFR",
         )],
     },

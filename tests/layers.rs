@@ -85,6 +85,8 @@ const IMPURE: &[&str] = &[
     "getrandom",
 ];
 
+/// The most columns of a line. Rows of data inside a string have nowhere to be broken, and may be longer.
+const COLUMNS_MAX: usize = 120;
 /// The most lines of a file.
 const FILE_LINES_MAX: usize = 699;
 /// The most lines of a function.
@@ -103,7 +105,11 @@ fn check(path: &str, text: &str) -> Vec<String> {
     if text.lines().count() > FILE_LINES_MAX {
         say(FILE_LINES_MAX + 1, format!("the file has more than {FILE_LINES_MAX} lines"));
     }
-    for (index, line) in text.lines().enumerate() {
+    for (index, (line, code)) in text.lines().zip(code.lines()).enumerate() {
+        let is_data = code.is_empty() && !line.trim_start().starts_with("//") && !line.ends_with('\\');
+        if line.chars().count() > COLUMNS_MAX && !is_data {
+            say(index + 1, format!("the line has more than {COLUMNS_MAX} columns"));
+        }
         for left in LEFT_BEHIND.iter().filter(|left| line.contains(**left)) {
             say(index + 1, format!("`{left}` is left behind"));
         }
@@ -291,6 +297,9 @@ fn planted_violations_are_found() {
         format!("//! A.\n\nimpl A {{\n    fn long() {{\n{}    }}\n}}\n", "        x();\n".repeat(FUNCTION_LINES_MAX));
     let long_file = format!("//! A.\n{}", "// A.\n".repeat(FILE_LINES_MAX));
     let left = format!("//! A.\n// {}: later\n", LEFT_BEHIND[0]);
+    let wide = "a".repeat(COLUMNS_MAX - 2);
+    let (comment, text) =
+        (format!("//! A.\n// {wide}\n"), format!("//! A.\nconst A: &str = \"\\\n    {wide}\\\n\";\n"));
     for (path, text, expected) in [
         ("src/wire/a.rs", "//! A.\nuse crate::zone::Zone;\n", "src/wire/a.rs:2: `wire` must not import `zone`"),
         (
@@ -316,6 +325,8 @@ fn planted_violations_are_found() {
         ("src/sys/a.rs", &long_function, "src/sys/a.rs:4: `long` has 71 lines"),
         ("src/sys/a.rs", &long_file, "more than 699 lines"),
         ("src/sys/a.rs", &left, "is left behind"),
+        ("src/sys/a.rs", &comment, "src/sys/a.rs:2: the line has more than 120 columns"),
+        ("src/sys/a.rs", &text, "src/sys/a.rs:3: the line has more than 120 columns"),
     ] {
         let wrong = check(path, text);
         assert!(wrong.iter().any(|wrong| wrong.contains(expected)), "{expected:?} was not found in {wrong:?}");
@@ -333,7 +344,8 @@ fn planted_permissions_that_nothing_uses_are_found() {
     let files = planted(&[
         (
             "src/zone/a.rs",
-            "//! A.\nuse crate::{wire::Name, sys};\n// crate::policy\n#[cfg(test)]\nmod tests {\n    use crate::metrics;\n}\n",
+            "//! A.\nuse crate::{wire::Name, sys};\n// crate::policy\n#[cfg(test)]\n\
+             mod tests {\n    use crate::metrics;\n}\n",
         ),
         ("src/zone/b/tests.rs", "//! B.\nuse crate::load::Files;\n"),
     ]);
@@ -401,6 +413,7 @@ fn planted_files_that_import_each_other_are_found() {
 #[test]
 fn what_is_in_order_is_left_alone() {
     let longest = format!("//! A.\n\nfn long() {{\n{}}}\n", "    x();\n".repeat(FUNCTION_LINES_MAX - 2));
+    let row = format!("//! A.\nconst A: &str = r#\"\n{}\n\"#;\n", "a".repeat(COLUMNS_MAX + 1));
     for (path, text) in [
         (
             "src/zone/a.rs",
@@ -420,6 +433,7 @@ fn what_is_in_order_is_left_alone() {
         ("src/zone/a/tests.rs", "//! A.\nuse std::fs;\n"),
         ("src/sys/a.rs", "//! A.\nfn a() {\n    unsafe { b() }\n}\n"),
         ("src/sys/a.rs", longest.as_str()),
+        ("src/sys/a.rs", row.as_str()),
     ] {
         assert_eq!(check(path, text), Vec::<String>::new(), "{text}");
     }

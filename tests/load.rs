@@ -70,7 +70,8 @@ fn no_query_is_lost_while_zones_are_reloaded_every_second() {
 fn write_zone(path: &Path, serial: usize) {
     let mut text = format!(
         "$ORIGIN load.test.\n$TTL 300\n@ IN SOA ns hostmaster {serial} 7200 3600 1209600 300\n  IN NS ns\n\
-         ns IN A 192.0.2.1\nserial IN TXT \"{serial}\"\n*.wild IN A 192.0.2.9\ncut IN NS ns.cut\nns.cut IN A 192.0.2.8\n"
+         ns IN A 192.0.2.1\nserial IN TXT \"{serial}\"\n*.wild IN A 192.0.2.9\n\
+         cut IN NS ns.cut\nns.cut IN A 192.0.2.8\n"
     );
     for host in 0..HOSTS {
         text.push_str(&format!("host{host} IN A 198.51.{}.{}\n", host / 256 % 256, host % 256));

@@ -67,7 +67,8 @@ fn round() -> impl Strategy<Value = Observation> {
         1 => (0_u16..2).prop_map(move |proven| Observation { proven, starved: 2 - proven, ..good }),
         1 => (0_u16..2).prop_map(move |proven| Observation { proven, wrong: 2 - proven, ..good }),
         1 => (0_u16..3).prop_map(move |proven| Observation { proven, late: 2 - proven, is_overloaded: true, ..good }),
-        2 => (0_u16..2, 0_u32..3).prop_map(move |(proven, clients)| Observation { proven, detoured: 2 - proven, clients, ..good }),
+        2 => (0_u16..2, 0_u32..3)
+            .prop_map(move |(proven, clients)| Observation { proven, detoured: 2 - proven, clients, ..good }),
         1 => (0_u16..2).prop_map(move |proven| Observation { proven, served: 2 - proven, clients: 1, ..good }),
         1 => (0_u16..2).prop_map(move |proven| Observation { proven, busy: 2 - proven, ..good }),
         1 => Just(Observation { clients: 50, ..good }),
@@ -211,7 +212,8 @@ proptest! {
             let least = settings.hold_down.min(settings.hold_down_max);
             for (index, first) in ups.iter().enumerate() {
                 for (more, last) in ups[index..].iter().enumerate() {
-                    assert!(*last - *first >= least * more as u32, "{more} more announcements from {first:?} to {last:?}");
+                    let span = *last - *first;
+                    assert!(span >= least * more as u32, "{more} more announcements from {first:?} to {last:?}");
                 }
             }
         }
@@ -232,7 +234,8 @@ proptest! {
             policy.observe(now, &good);
         }
         prop_assert_eq!(policy.stance(), Stance::Announce, "it has risen");
-        let bad = if is_wrong { Observation { wrong: 2, proven: 0, ..good } } else { Observation { proven: 0, late: 2, ..good } };
+        let (wrong, late) = if is_wrong { (2, 0) } else { (0, 2) };
+        let bad = Observation { proven: 0, wrong, late, ..good };
         // A round is sent each interval, and ends at any moment from then on until its timeout, in order.
         let (first, mut seen) = (now + settings.interval, now);
         for (sent, delay) in (0..settings.fall.max(1)).map(|nth| first + settings.interval * nth).zip(delays) {
@@ -326,7 +329,8 @@ proptest! {
 
     #[test]
     fn no_settings_and_no_course_of_time_panic(
-        times in vec(any::<Duration>(), 5), counts: (u32, u32, u16), seed: u64, life in life(), jumps in vec(any::<Duration>(), 8),
+        times in vec(any::<Duration>(), 5), counts: (u32, u32, u16), seed: u64, life in life(),
+        jumps in vec(any::<Duration>(), 8),
     ) {
         let settings = PolicySettings {
             interval: times[0],
@@ -339,7 +343,9 @@ proptest! {
             hold_down_memory: times[4],
             ..PolicySettings::default()
         };
-        for settings in [settings, PolicySettings { interval: Duration::MAX, hold_down: Duration::MAX, ..PolicySettings::default() }] {
+        let longest =
+            PolicySettings { interval: Duration::MAX, hold_down: Duration::MAX, ..PolicySettings::default() };
+        for settings in [settings, longest] {
             let mut policy = Policy::new(Duration::ZERO, settings, seed);
             let mut now = Duration::ZERO;
             for (index, step) in life.iter().enumerate() {

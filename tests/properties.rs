@@ -241,13 +241,15 @@ proptest! {
         model in zones::zone(), questions in vec((zones::name_anywhere(), proptest::sample::select(&QTYPES[..])), 40),
     ) {
         let snapshot = snapshot(&model);
-        let own: Vec<(Labels, u16)> = model.records.keys().flat_map(|name| QTYPES.map(|qtype| (name.clone(), qtype))).collect();
+        let with_each_type = |name: &Labels| QTYPES.map(|qtype| (name.clone(), qtype));
+        let own: Vec<(Labels, u16)> = model.records.keys().flat_map(with_each_type).collect();
         for (name, qtype) in questions.into_iter().chain(own) {
             let is_neighbours = model::is_at_or_below(&name, &zones::labels(zones::NEIGHBOUR));
             if name.iter().map(|label| label.len() + 1).sum::<usize>() < 255 && !is_neighbours {
                 let found = ask(&snapshot, &name, qtype);
                 let expected = model.answer(&name, qtype);
-                prop_assert_eq!(found, expected, "{} TYPE{} of\n{}", zones::absolute(&name), qtype, zones::text(&model));
+                let name = zones::absolute(&name);
+                prop_assert_eq!(found, expected, "{} TYPE{} of\n{}", name, qtype, zones::text(&model));
             }
         }
     }
@@ -273,7 +275,9 @@ proptest! {
     }
 
     #[test]
-    fn no_octets_as_rdata_break_a_promise(rtype in prop_oneof![1_u16..110, 256_u16..265, any::<u16>()], form in 0_u8..2, rest in vec(any::<u8>(), 0..64)) {
+    fn no_octets_as_rdata_break_a_promise(
+        rtype in prop_oneof![1_u16..110, 256_u16..265, any::<u16>()], form in 0_u8..2, rest in vec(any::<u8>(), 0..64),
+    ) {
         let input = [&rtype.to_be_bytes()[..], &[form], &rest].concat();
         bodies::rdata(&input);
     }

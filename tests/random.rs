@@ -9,7 +9,7 @@
 //! | `FATED_RANDOM_SEED` | the seed of the first round; each further round takes the next number |
 //! | `FATED_RANDOM_ROUNDS` | rounds: a world of zones each |
 //! | `FATED_RANDOM_QUESTIONS` | questions of a round |
-//! | `FATED_RANDOM_KEEP` | a folder in which rounds are kept; without it, only those with faults are, below `target/tmp/random` |
+//! | `FATED_RANDOM_KEEP` | where rounds are kept; without it, only those with faults are, below `target/tmp/random` |
 
 #[path = "random/asks.rs"]
 mod asks;

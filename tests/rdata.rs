@@ -556,7 +556,9 @@ proptest! {
 
     /// Octets of any kind under any type: nothing panics, and what passes the check reads back from its text.
     #[test]
-    fn random_octets_never_panic_and_read_back(number in 0_u16..300, octets in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn random_octets_never_panic_and_read_back(
+        number in 0_u16..300, octets in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
         for rtype in [Type(number), Type::TA, Type::DLV] {
             exercise(rtype, &octets);
         }

@@ -236,11 +236,11 @@ fn start_unbound(folder: &Path, server: SocketAddr) -> (SocketAddr, Process) {
     let (port, at) = (resolver.port(), folder.display());
     let stub = format!("{}@{}", server.ip(), server.port());
     let config = format!(
-        "server:\n  interface: 127.0.0.1@{port}\n  port: {port}\n  username: \"\"\n  chroot: \"\"\n  directory: \"{at}\"\n  \
-         pidfile: \"{at}/unbound.pid\"\n  use-syslog: no\n  logfile: \"\"\n  verbosity: 1\n  val-log-level: 2\n  \
-         do-not-query-localhost: no\n  do-ip6: no\n  num-threads: 1\n  module-config: \"validator iterator\"\n  \
-         trust-anchor-file: \"{at}/anchors\"\n  access-control: 127.0.0.0/8 allow\n  local-zone: \"test.\" nodefault\n  \
-         qname-minimisation: no\n  aggressive-nsec: no\n  target-fetch-policy: \"0 0 0 0 0\"\n  \
+        "server:\n  interface: 127.0.0.1@{port}\n  port: {port}\n  username: \"\"\n  chroot: \"\"\n  directory: \
+         \"{at}\"\n  pidfile: \"{at}/unbound.pid\"\n  use-syslog: no\n  logfile: \"\"\n  verbosity: 1\n  \
+         val-log-level: 2\n  do-not-query-localhost: no\n  do-ip6: no\n  num-threads: 1\n  module-config: \"validator \
+         iterator\"\n  trust-anchor-file: \"{at}/anchors\"\n  access-control: 127.0.0.0/8 allow\n  local-zone: \
+         \"test.\" nodefault\n  qname-minimisation: no\n  aggressive-nsec: no\n  target-fetch-policy: \"0 0 0 0 0\"\n  \
          edns-buffer-size: 1232\n  rrset-roundrobin: no\n\
          remote-control:\n  control-enable: no\n\
          stub-zone:\n  name: \"valid.test.\"\n  stub-addr: {stub}\n\

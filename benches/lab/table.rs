@@ -47,7 +47,8 @@ pub(crate) fn line(round: &Round) -> String {
 /// All rows as a table in Markdown, faults together.
 pub(crate) fn text(rows: &[Row], faults: &[Fault]) -> String {
     let mut text = String::from(
-        "| fault | server | dark, median | worst | lost, median | worst | route gone, median | worst | lost on return, worst |\n\
+        "| fault | server | dark, median | worst | lost, median | worst | route gone, \
+         median | worst | lost on return, worst |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for fault in faults {

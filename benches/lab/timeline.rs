@@ -108,7 +108,8 @@ impl Panel {
             let title = change.to.map_or("no route".into(), |node| format!("route to {node}"));
             let after = (change.at.as_secs_f64() - self.at.as_secs_f64()) * 1000.0;
             out.push_str(&format!(
-                "<path d=\"M{place:.1} {height}v7\" class=\"route\"><title>{:?}: {title}, {after:.1} ms</title></path>\n",
+                "<path d=\"M{place:.1} {height}v7\" class=\"route\"><title>\
+                 {:?}: {title}, {after:.1} ms</title></path>\n",
                 change.family
             ));
         }
@@ -155,9 +156,11 @@ pub(crate) fn svg(panels: &[Panel]) -> String {
     let (column, row) = (PLOT.0 + GAP.0, PLOT.1 + GAP.1);
     let (width, height) = ((LEFT + column * servers.len() as f64).max(LEGEND), TOP + row * faults.len() as f64);
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\n\
-         <style>text{{font:12px sans-serif;fill:#222}}.title{{font-weight:bold}}.tick{{font-size:9px;text-anchor:middle}}\
-         .plot{{fill:#f4f4f2}}.fault{{stroke:#111;stroke-width:1.5}}.lifted{{stroke:#111;stroke-dasharray:3 2}}\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" \
+         viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\n\
+         <style>text{{font:12px sans-serif;fill:#222}}.title{{font-weight:bold}}.tick{{font-size:9px;\
+         text-anchor:middle}}.plot{{fill:#f4f4f2}}.fault{{stroke:#111;stroke-width:1.5}}\
+         .lifted{{stroke:#111;stroke-dasharray:3 2}}\
          .route{{stroke:#6b2fa0;stroke-width:2}}</style>\n<rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"
     );
     for (index, (label, colour)) in ["answered by node1", "answered by node2", "lost", "the route changes"]

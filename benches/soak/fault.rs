@@ -309,9 +309,10 @@ fn mute(node: &Node, matches: &str) {
 
 /// What the card may bring, by its name: questions, BGP, pings and neighbours; `lo` may bring all, and nobody else
 /// anything.
-const NARROW: &str = "policy drop; iifname \"lo\" accept; iifname \"eth0\" meta l4proto { udp, tcp } th dport 53 accept; \
-     iifname \"eth0\" tcp dport 179 accept; iifname \"eth0\" tcp sport 179 accept; \
-     meta l4proto { icmp, ipv6-icmp } accept;";
+const NARROW: &str = "policy drop; iifname \"lo\" accept; \
+    iifname \"eth0\" meta l4proto { udp, tcp } th dport 53 accept; \
+    iifname \"eth0\" tcp dport 179 accept; iifname \"eth0\" tcp sport 179 accept; \
+    meta l4proto { icmp, ipv6-icmp } accept;";
 /// Sources that no packet of the Internet may bear, the prober's own among them.
 const BOGONS: &str = "ip saddr { 192.0.0.0/24, 240.0.0.0/4 } drop; ip6 saddr 100::/64 drop;";
 

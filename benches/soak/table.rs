@@ -25,7 +25,8 @@ pub(crate) fn line(number: usize, event: &Event) -> String {
     let gone = event.route_gone.map_or("stays".to_owned(), |time| format!("gone after {}", span(time)));
     let unneeded = if event.unneeded > 0 { format!(", UNNEEDED {}", event.unneeded) } else { String::new() };
     format!(
-        "{number:3} at {:6.1} s: {} for {}: {seen}, route {gone}, dark {}, lost {} of {}, {back}, repairs {}, [{}]{unneeded}",
+        "{number:3} at {:6.1} s: {} for {}: {seen}, route {gone}, dark {}, lost {} of {}, {back}, \
+         repairs {}, [{}]{unneeded}",
         event.at.as_secs_f64(),
         event.kind,
         span(event.span),
@@ -73,7 +74,8 @@ pub(crate) fn text(outcome: &Outcome) -> String {
     let _ = write!(
         text,
         "\n{} of soak, {} faults; {} queries, {} lost, {} wrong, {} answered twice\n\
-         quiet: {} stretches, {} in all, {} queries, {} lost ({} of them late), {} not by node1, {} route changes, {} withdrawals\n\
+         quiet: {} stretches, {} in all, {} queries, {} lost ({} of them late), {} not by node1, {} route changes, \
+         {} withdrawals\n\
          withdrawals of node2: {}; old threads left: {}; errors logged: {}\n",
         span(outcome.span),
         outcome.events.len(),
@@ -158,7 +160,8 @@ pub(crate) fn json(outcome: &Outcome, seed: u64) -> String {
     let quiets = outcome.quiets.iter().map(|quiet| {
         json!({
             "at_ms": millis(quiet.at), "span_ms": millis(quiet.span), "sent": quiet.sent, "lost": quiet.lost,
-            "late": quiet.late, "cpu_wait_ms": millis(quiet.cpu_wait), "not_by_node1": quiet.strayed, "route_changes": quiet.route_changes, "withdrawals": quiet.withdrawals,
+            "late": quiet.late, "cpu_wait_ms": millis(quiet.cpu_wait), "not_by_node1": quiet.strayed,
+            "route_changes": quiet.route_changes, "withdrawals": quiet.withdrawals,
         })
     });
     let lives = outcome.lives.iter().map(|((node, process), life)| {

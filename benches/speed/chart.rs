@@ -41,7 +41,8 @@ pub(crate) fn svg(results: &Results, rows: &[Row]) -> String {
     let height: f64 = TOP + groups.iter().map(|(_, bars)| bars.len() as f64 * step + GROUP_GAP).sum::<f64>();
     let width = LEFT + PLOT + RIGHT;
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height:.0}\" width=\"{width}\" height=\"{height:.0}\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" \
+         viewBox=\"0 0 {width} {height:.0}\" width=\"{width}\" height=\"{height:.0}\">\n\
          <style>text{{font:12px sans-serif;fill:#222}}.title{{font-weight:bold}}.value{{font-size:10px}}</style>\n\
          <rect width=\"{width}\" height=\"{height:.0}\" fill=\"#fff\"/>\n"
     );

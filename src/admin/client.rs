@@ -31,7 +31,8 @@ pub enum AskError {
         cause: io::Error,
     },
     /// Whoever answers there may be anybody.
-    #[error("{} belongs to another user, or others may write in it: whoever answers there may be anybody", Shown::path(.0))]
+    #[error("{} belongs to another user, or others may write in it: \
+        whoever answers there may be anybody", Shown::path(.0))]
     Foreign(PathBuf),
     /// The server broke off or is too slow.
     #[error("the server did not reply: {0}")]

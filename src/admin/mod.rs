@@ -8,7 +8,7 @@
 //!   reload [--force] [ZONE]  {"ok":true,"result":{…}}     [reply::Reload]
 //!   drain           {"ok":true,"result":{…}}              [reply::Drained]
 //!   resume          {"ok":true,"result":{…}}              [reply::Drained]
-//!   stop            {"ok":true,"result":{…}}              [reply::Stopping], then the end of the stream when all is closed
+//!   stop            {"ok":true,"result":{…}}              [reply::Stopping]; the stream ends when all is closed
 //!   anything else   {"ok":false,"error":"…"}
 //! ```
 //!

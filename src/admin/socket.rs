@@ -34,7 +34,8 @@ pub struct ControlSocket {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Another process serves it.
-    #[error("another process{} holds the control socket {}; give this one its own with --control PATH, or \"\" for none", pid_text(*.pid), Shown::path(.path))]
+    #[error("another process{} holds the control socket {}; give this one its own with --control PATH, or \"\" for \
+        none", pid_text(*.pid), Shown::path(.path))]
     Held {
         /// The socket.
         path: PathBuf,
@@ -48,7 +49,8 @@ pub enum ControlError {
     #[error("the control socket's path {} is too long: {PATH_BYTES_MAX} octets are allowed", Shown::path(.0))]
     TooLong(PathBuf),
     /// The folder stands where anybody may make one, and others may write in it.
-    #[error("the folder {} belongs to another user, or others may write in it: whoever made it may answer in our place, so it is not used", Shown::path(.0))]
+    #[error("the folder {} belongs to another user, or others may write in it: whoever made it may answer in our \
+        place, so it is not used", Shown::path(.0))]
     Foreign(PathBuf),
     /// The system refused.
     #[error("the control socket {} can't be made: {cause}", Shown::path(.path))]

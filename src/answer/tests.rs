@@ -196,11 +196,13 @@ fn answers_are_those_of_rfc_1034_section_4_3_2() {
         ("a.wild.example. A", &no_data),
         (
             "a.b.wild.example. MX",
-            "0 aa | a.b.wild.example. 300 MX 5 www.example. | | www.example. 300 A 192.0.2.2 / www.example. 300 A 192.0.2.3",
+            "0 aa | a.b.wild.example. 300 MX 5 www.example. | | www.example. 300 A 192.0.2.2 / \
+             www.example. 300 A 192.0.2.3",
         ),
         (
             "alias.example. A",
-            "0 aa | alias.example. 300 CNAME www.example. / www.example. 300 A 192.0.2.2 / www.example. 300 A 192.0.2.3 | |",
+            "0 aa | alias.example. 300 CNAME www.example. / www.example. 300 A 192.0.2.2 / \
+             www.example. 300 A 192.0.2.3 | |",
         ),
         ("alias.example. CNAME", "0 aa | alias.example. 300 CNAME www.example. | |"),
         ("alias.example. TXT", &format!("0 aa | alias.example. 300 CNAME www.example. | {SOA} |")),
@@ -212,11 +214,13 @@ fn answers_are_those_of_rfc_1034_section_4_3_2() {
         ),
         (
             "q.walias.example. A",
-            "0 aa | q.walias.example. 300 CNAME www.example. / www.example. 300 A 192.0.2.2 / www.example. 300 A 192.0.2.3 | |",
+            "0 aa | q.walias.example. 300 CNAME www.example. / www.example. 300 A 192.0.2.2 / \
+             www.example. 300 A 192.0.2.3 | |",
         ),
         (
             "x.d.example. TXT",
-            "0 aa | d.example. 300 DNAME target.example. / x.d.example. 300 CNAME x.target.example. / x.target.example. 300 TXT \"redirected\" | |",
+            "0 aa | d.example. 300 DNAME target.example. / x.d.example. 300 CNAME x.target.example. / \
+             x.target.example. 300 TXT \"redirected\" | |",
         ),
         (
             "y.d.example. TXT",
@@ -232,7 +236,8 @@ fn answers_are_those_of_rfc_1034_section_4_3_2() {
         ("svc.example. HTTPS", "0 aa | svc.example. 300 HTTPS 1 . alpn=\"h2\" | |"),
         (
             "srv.example. SRV",
-            "0 aa | srv.example. 300 SRV 1 2 3 www.example. | | www.example. 300 A 192.0.2.2 / www.example. 300 A 192.0.2.3",
+            "0 aa | srv.example. 300 SRV 1 2 3 www.example. | | www.example. 300 A 192.0.2.2 / \
+             www.example. 300 A 192.0.2.3",
         ),
         ("www.elsewhere.test. A", "5 | | |"),
         (". NS", "5 | | |"),
@@ -252,7 +257,8 @@ fn a_dname_result_that_is_too_long_is_yxdomain() {
 
 #[test]
 fn ds_is_answered_by_the_parent_where_both_are_served() {
-    let parent = "sub NS ns.sub\nns.sub A 192.0.2.4\nsub DS 1 8 2 0000000000000000000000000000000000000000000000000000000000000000";
+    let parent = "sub NS ns.sub\nns.sub A 192.0.2.4\n\
+        sub DS 1 8 2 0000000000000000000000000000000000000000000000000000000000000000";
     let both = snapshot(&[("example.", parent), ("sub.example.", "")]);
     assert!(ask(&both, Ask::new("sub.example. DS")).starts_with("0 aa | sub.example. 300 DS 1 8 2 00"));
     assert!(ask(&both, Ask::new("sub.example. NS")).starts_with("0 aa | sub.example. 300 NS ns.sub.example."));
@@ -438,7 +444,8 @@ fn any_gets_one_rrset_and_unknown_classes_are_refused() {
 fn signatures_come_with_what_they_cover_when_they_are_wanted() {
     let signature = |rtype: &str| format!("RRSIG {rtype} 8 2 300 20300101000000 20200101000000 1 example. AAAA");
     let zone = format!(
-        "@ {}\n@ NSEC a SOA NS RRSIG NSEC\n@ {}\na A 192.0.2.1\na {}\na NSEC *.w A RRSIG NSEC\n*.w TXT x\n*.w {}\n*.w NSEC @ TXT RRSIG NSEC",
+        "@ {}\n@ NSEC a SOA NS RRSIG NSEC\n@ {}\na A 192.0.2.1\na {}\n\
+         a NSEC *.w A RRSIG NSEC\n*.w TXT x\n*.w {}\n*.w NSEC @ TXT RRSIG NSEC",
         signature("SOA"),
         signature("NSEC"),
         signature("A"),

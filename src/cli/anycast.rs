@@ -5,7 +5,8 @@ use crate::admin::reply::{Address, Anycast, Stance, StanceChange, TcpThread, Thr
 
 /// What a fault of the path means, and what to do.
 const PATH_ADVICE: &str = "workers answer, but probes do not come through the way of clients.\n\
-                           Does a packet filter, a rate limit or a routing rule of this host treat them otherwise? `fated check` says more";
+                           Does a packet filter, a rate limit or a routing rule of this \
+                           host treat them otherwise? `fated check` says more";
 
 /// Writes the part.
 pub(super) fn show(out: &mut String, anycast: &Anycast) {

@@ -79,8 +79,8 @@ fn tried(config: &Config) -> Vec<String> {
         .map(|address| {
             let (address, state) = (address.address, address.path.word());
             format!(
-                "the server that runs finds the path of its probes to {address} {state}: its workers answer, but probes do not \
-                 come through the way of clients"
+                "the server that runs finds the path of its probes to {address} {state}: its workers answer, but \
+                 probes do not come through the way of clients"
             )
         })
         .collect()

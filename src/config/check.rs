@@ -248,7 +248,8 @@ impl Check<'_> {
                 self.fault(written.span(), message, error.to_string(), None);
             }
             Err(AddressError::Malformed) => {
-                let allowed = "an address such as \"192.0.2.53\", \"192.0.2.53:5300\", \"[2001:db8::53]:53\" or \"[fe80::1%eth0]:53\"";
+                let allowed = "an address such as \"192.0.2.53\", \"192.0.2.53:5300\", \
+                    \"[2001:db8::53]:53\" or \"[fe80::1%eth0]:53\"";
                 self.refuse(rows::LISTEN.path, &quoted(written), allowed);
             }
         }

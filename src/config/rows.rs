@@ -24,8 +24,8 @@ macro_rules! rows {
 
 rows! {
     LISTEN: Own = "server.listen", texts("1 to 256 addresses", "127.0.0.1 and ::1, port 5300; none beside `[anycast]`"),
-        "Port 53 where none is named; link-local ones with their device: `\"[fe80::1%eth0]:53\"`. It may be empty beside \
-        `[anycast]`, whose addresses are enough.";
+        "Port 53 where none is named; link-local ones with their device: `\"[fe80::1%eth0]:53\"`. It may be empty \
+         beside `[anycast]`, whose addresses are enough.";
     WORKERS: Number = "server.workers", number(0, 1024, 0, ""), "UDP workers; 0: one for each CPU.";
     IDENTITY: Own = "server.identity", text("0 to 255 octets", "the host's name"),
         "NSID, `id.server` and `hostname.bind`; `\"\"` hides them.";
@@ -55,10 +55,12 @@ rows! {
         "Connections of all clients; fewer where the limit of open files (`LimitNOFILE=`) has no room for them.";
     TCP_CLIENTS_PER_NETWORK_MAX: Number = "server.tcp.clients-per-network-max",
         number(1, TCP_CLIENTS_MAX_MAX, TcpLimits::DEFAULT.clients_per_network_max as i64, ""),
-        "Connections of an IPv4 /24 or an IPv6 /48; at most `clients-max`, and lowered with it where it is not written.";
+        "Connections of an IPv4 /24 or an IPv6 /48; at most `clients-max`, \
+         and lowered with it where it is not written.";
     TCP_CLIENTS_PER_ADDRESS_MAX: Number = "server.tcp.clients-per-address-max",
         number(1, TCP_CLIENTS_MAX_MAX, TcpLimits::DEFAULT.clients_per_address_max as i64, ""),
-        "Connections of one address, as which an IPv6 /64 counts; at most `clients-per-network-max`, and lowered with it.";
+        "Connections of one address, as which an IPv6 /64 counts; \
+         at most `clients-per-network-max`, and lowered with it.";
     TCP_IDLE_TIMEOUT: Time = "server.tcp.idle-timeout", time(TCP_TIMEOUT, TcpLimits::DEFAULT.idle_timeout),
         "How long a connection may be silent.";
     TCP_IO_TIMEOUT: Time = "server.tcp.io-timeout", time(TCP_TIMEOUT, TcpLimits::DEFAULT.io_timeout),
@@ -94,13 +96,15 @@ rows! {
         "How long what still comes is answered after the withdrawal, before the sockets are closed.";
 
     ROUTE_TABLE: Number = "anycast.kernel-route.table", number(1, ROUTE_NUMBER_MAX, TABLE_MAIN, ""),
-        "The routing table, not 255. The section only goes with a tun device of our own and `lease = \"off\"`; see anycast.md.";
+        "The routing table, not 255. The section only goes with a tun device of our own and `lease = \"off\"`; \
+         see anycast.md.";
     ROUTE_METRIC: Number = "anycast.kernel-route.metric", number(1, ROUTE_NUMBER_MAX, METRIC_DEFAULT, ""),
         "The metric of the route.";
 
     HEALTH_INTERVAL: Time = "anycast.health.interval", time(ROUND, PolicySettings::DEFAULT.interval),
         "From one round of probes to the next; with `timeout` less than the lease.";
-    HEALTH_TIMEOUT: Time = "anycast.health.timeout", time(ROUND, PolicySettings::DEFAULT.timeout), "How long a reply may take.";
+    HEALTH_TIMEOUT: Time = "anycast.health.timeout", time(ROUND, PolicySettings::DEFAULT.timeout),
+        "How long a reply may take.";
     HEALTH_FALL: Number = "anycast.health.fall", number(1, 100, PolicySettings::DEFAULT.fall as i64, ""),
         "Bad rounds in a row that withdraw.";
     HEALTH_RISE: Number = "anycast.health.rise", number(1, 10_000, PolicySettings::DEFAULT.rise as i64, ""),
@@ -113,8 +117,8 @@ rows! {
     ON_PATH_FAULT: Words<Reaction> = "anycast.health.on-path-fault", reaction(PolicySettings::DEFAULT.on_path),
         "Where probes don't come through and nothing shows that clients don't either; see anycast.md.";
     SOURCE_V4: Own = "anycast.health.source-v4", text("a unicast address", "`\"192.0.0.100\"`"),
-        "Where probes come from over a tun device of our own: an address that no host has and no filter drops, and that \
-        is routed to `fated0rx` on this host alone.";
+        "Where probes come from over a tun device of our own: an address that no host has and no filter drops, and \
+         that is routed to `fated0rx` on this host alone.";
     SOURCE_V6: Own = "anycast.health.source-v6", text("a unicast address", "`\"100::64\"`"), "The same for IPv6.";
     ON_SHARED_FAULT: Words<Reaction> = "anycast.health.on-shared-fault", reaction(PolicySettings::DEFAULT.on_shared),
         "Where other sites are likely to have the same fault.";

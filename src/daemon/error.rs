@@ -37,7 +37,8 @@ pub enum DaemonError {
     #[error(transparent)]
     Host(#[from] HostError),
     /// The address of the pages over HTTP can't be listened on.
-    #[error("`admin.listen` {}: {}\nname another address in [admin], or find who has it with `ss -lntp`", .0.address, .0)]
+    #[error("`admin.listen` {}: {}\nname another address in [admin], or find who has it \
+        with `ss -lntp`", .0.address, .0)]
     Admin(BindError),
     /// The service addresses can't be held.
     #[error("[anycast]: {0}")]

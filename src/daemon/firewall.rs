@@ -101,19 +101,22 @@ impl Chain<'_> {
             let is_dropping = rule.contains("drop") || rule.contains("reject");
             if let Some(source) = sources.iter().find(|source| is_dropping && !is_for_card && names(rule, **source)) {
                 return Some(format!(
-                    "the rule `{rule}` of chain `{name}` in table `{table}` drops probes, which come from {source};\n{cure}"
+                    "the rule `{rule}` of chain `{name}` in table `{table}` drops probes, which come from {source};\n\
+                     {cure}"
                 ));
             }
             let is_limit = rule.contains("limit rate") || rule.contains("meter ") || rule.contains("add @");
             if is_dropping && is_limit && is_for_dns(rule, port) && !is_for_card {
                 return Some(format!(
-                    "the rule `{rule}` of chain `{name}` in table `{table}` limits probes too, which all come from one address;\n{cure}"
+                    "the rule `{rule}` of chain `{name}` in table `{table}` limits probes too, \
+                     which all come from one address;\n{cure}"
                 ));
             }
         }
         self.drops.then(|| {
             format!(
-                "chain `{name}` in table `{table}` drops by default, and none of its rules lets through what probes need over {device};\n{cure}"
+                "chain `{name}` in table `{table}` drops by default, \
+                 and none of its rules lets through what probes need over {device};\n{cure}"
             )
         })
     }

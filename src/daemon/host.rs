@@ -32,17 +32,20 @@ pub enum Device {
 pub enum HostError {
     /// An address that nobody renews would stay there when the server hangs.
     #[error(
-        "`anycast.lease` is \"off\", but {0} is a device of this host: only a tun device of our own goes with the server\nset `lease` to a time such as \"1s\", or a tun device such as \"fated0\" with `interface`"
+        "`anycast.lease` is \"off\", but {0} is a device of this host: only a tun device of our own goes with the \
+         server\nset `lease` to a time such as \"1s\", or a tun device such as \"fated0\" with `interface`"
     )]
     LeaseOff(String),
     /// The host has no such device, and the name is not one that we would make.
     #[error(
-        "`anycast.interface` is \"{0}\", but this host has no such device\ncreate it first, or choose a name that begins with \"{TUN_PREFIX}\": such a tun device the server makes itself"
+        "`anycast.interface` is \"{0}\", but this host has no such device\ncreate it first, or choose a name that \
+         begins with \"{TUN_PREFIX}\": such a tun device the server makes itself"
     )]
     Missing(String),
     /// The name is too long for the sister device's suffix.
     #[error(
-        "`anycast.interface` is \"{0}\", but a tun device's name must leave room for \"{RECEIVING_SUFFIX}\": {TUN_NAME_BYTES_MAX} octets at most"
+        "`anycast.interface` is \"{0}\", but a tun device's name must leave room for \"{RECEIVING_SUFFIX}\": \
+         {TUN_NAME_BYTES_MAX} octets at most"
     )]
     TooLong(String),
 }
@@ -125,9 +128,10 @@ pub fn warnings(host: &Host, anycast: &Anycast, device: Device) -> Vec<String> {
         let count = host.sysctls.get("net/netfilter/nf_conntrack_count").copied().unwrap_or(0);
         let max = host.sysctls.get("net/netfilter/nf_conntrack_max").copied().unwrap_or(0);
         found.push(format!(
-            "connections are tracked ({count} of {max} entries in use): a flood of queries fills the table, and then packets are \
-             dropped.\nLook at `nft list ruleset` whether the service addresses are exempt; if not, load this with `nft -f`. It \
-             exempts nothing else, so that the replies to this host's own lookups are still known:\n{}",
+            "connections are tracked ({count} of {max} entries in use): a flood of queries fills the table, and then \
+             packets are dropped.\nLook at `nft list ruleset` whether the service addresses are exempt; if not, load \
+             this with `nft -f`. It exempts nothing else, so that the replies to this \
+             host's own lookups are still known:\n{}",
             untracked(anycast)
         ));
     }
@@ -191,8 +195,8 @@ fn unresolved(sysctls: &Sysctls) -> Option<String> {
         .collect();
     (!wide.is_empty()).then(|| {
         format!(
-            "unres_qlen_bytes lets replies to hosts that are not there fill a worker's send buffer while ARP or ND asks for them: \
-             queries in the name of absent hosts of this network cost others their replies.\n\
+            "unres_qlen_bytes lets replies to hosts that are not there fill a worker's send buffer while ARP or ND \
+             asks for them: queries in the name of absent hosts of this network cost others their replies.\n\
              Set: sysctl -w {}",
             wide.join(" ")
         )
@@ -217,7 +221,8 @@ fn neighbours(sysctls: &Sysctls, interface: &str) -> Vec<String> {
     let settings: Vec<String> =
         missing.iter().map(|(key, enough)| format!("net.ipv4.conf.all.{key}={enough}")).collect();
     vec![format!(
-        "{} while the addresses stand on {interface}: the host answers ARP for them on its other networks, and draws traffic past the router.\n\
+        "{} while the addresses stand on {interface}: the host answers ARP for them on its other networks, \
+         and draws traffic past the router.\n\
          Set: sysctl -w {}",
         states.join(", "),
         settings.join(" ")

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //!   main      one current-thread runtime: signals, control clients     ── Command ──▶ this loop
-//!   net-admin     holds CAP_NET_ADMIN until it has bound sockets and started `route` (see net_admin)
+//!   net-admin holds CAP_NET_ADMIN until it has bound sockets and started `route` (see net_admin)
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see announce)
-//!   log       writes lines, log-counts says how often they came; hold-down: writes what outlives a restart (see hold_down)
+//!   log       writes lines; log-counts: says how often they came
+//!   hold-down writes what outlives a restart (see hold_down)
 //!   watchdog: keeps the service manager informed; stall-watch: logs where `main` hangs (see control_plane)
 //! ```
 //!
@@ -302,7 +303,8 @@ fn load(
         (broken, all) if is_strict => return Err(DaemonError::Zones { broken, all }),
         (broken, all) => {
             tracing::error!(
-                "{broken} of {all} zones can't be served: they are answered with SERVFAIL until they are repaired and reloaded"
+                "{broken} of {all} zones can't be served: they are answered with SERVFAIL \
+                 until they are repaired and reloaded"
             );
             if broken == all {
                 tracing::error!("no zone can be served: nothing is announced");

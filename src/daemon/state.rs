@@ -31,8 +31,8 @@ pub(super) fn lock(folder: &Path, is_strict: bool) -> Result<Option<FileLock>, D
         Err(cause @ LockError::Io(_)) if !is_strict => {
             let folder = Shown::path(folder);
             tracing::error!(
-                "the state folder {folder} can't be used: {cause}; served without it: a second server here goes unnoticed, and \
-                 nothing outlives a restart"
+                "the state folder {folder} can't be used: {cause}; served without it: a second server here goes \
+                 unnoticed, and nothing outlives a restart"
             );
             Ok(None)
         }

@@ -134,7 +134,8 @@ pub enum DnssecFault {
     },
     /// Signatures of a key that is not in the zone.
     #[error(
-        "{count} signatures are of key {tag}, algorithm {algorithm}, which is no DNSKEY of the zone: the first is that of {owner} {covered}"
+        "{count} signatures are of key {tag}, algorithm {algorithm}, which is no DNSKEY of the zone: \
+         the first is that of {owner} {covered}"
     )]
     RrsigWithoutKey {
         /// The owner of the first.
@@ -209,8 +210,8 @@ impl DnssecFault {
     pub(super) fn help(&self) -> Option<&'static str> {
         Some(match self {
             Self::Nsec3TooManyIterations { .. } | Self::Nsec3Iterations { .. } => {
-                "sign the zone with 0 iterations (RFC 9276 section 3.1): validators take zones with more than 100 or 150 for \
-                 unsigned, and each negative answer costs as many hashes"
+                "sign the zone with 0 iterations (RFC 9276 section 3.1): validators take zones with more than 100 or \
+                 150 for unsigned, and each negative answer costs as many hashes"
             }
             Self::NoDenial { .. }
             | Self::DenialMissing { .. }

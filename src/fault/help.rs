@@ -75,8 +75,8 @@ impl FaultKind {
             }
             Self::AliasToNothing { .. } => "is a final dot missing, or a record?",
             Self::NoTtl { .. } => {
-                "write `$TTL 3600` in front, or what was meant: here Windows takes the SOA's MINIMUM; BIND does so where \
-                 the SOA has no TTL, else it takes that of the record before"
+                "write `$TTL 3600` in front, or what was meant: here Windows takes the SOA's MINIMUM; BIND does so \
+                 where the SOA has no TTL, else it takes that of the record before"
             }
             Self::CnameAndOtherData { .. } => {
                 "an alias has no records but its own signatures and NSEC (RFC 1034 section 3.6.2)"

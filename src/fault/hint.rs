@@ -30,11 +30,11 @@ pub struct ForeignType {
 }
 
 /// Instead of what follows another name's addresses.
-const FLATTENED: &str = "no DNS type, but an alias that a provider's server follows itself: write the A and AAAA records of its \
-    target, or at a name other than the zone's own a CNAME";
+const FLATTENED: &str = "no DNS type, but an alias that a provider's server follows itself: write the A and AAAA \
+    records of its target, or at a name other than the zone's own a CNAME";
 /// Instead of what leads browsers elsewhere.
-const REDIRECTION: &str = "no DNS type, but a redirection of a provider's web server: write the A and AAAA records of a web server \
-    that redirects";
+const REDIRECTION: &str = "no DNS type, but a redirection of a provider's web server: \
+    write the A and AAAA records of a web server that redirects";
 
 /// Those that exports hold.
 static FOREIGN_TYPES: [ForeignType; 13] = [
@@ -106,20 +106,24 @@ impl Hint {
         match self {
             Self::Blank(character) => {
                 let code = u32::from(character);
-                format!("{} (U+{code:04X}) is part of the word; write a plain space instead", blank_name(character)).into()
+                let name = blank_name(character);
+                format!("{name} (U+{code:04X}) is part of the word; write a plain space instead").into()
             }
-            Self::Quote(character) => {
-                format!("typographic quotes (`{character}`, U+{:04X}) are no quotes here; write `\"`", u32::from(character))
-                    .into()
-            }
+            Self::Quote(character) => format!(
+                "typographic quotes (`{character}`, U+{:04X}) are no quotes here; write `\"`",
+                u32::from(character)
+            )
+            .into(),
             Self::Comment(start) => format!("a comment begins with `;`, not with `{start}`").into(),
             Self::ForeignType(foreign) => format!("`{}` is {}", foreign.word, foreign.advice).into(),
             Self::Placeholder => {
-                "an address belongs here; words such as `Parked` are a provider's: take the record out, or write the address; \
-                 for another name's addresses write a CNAME"
+                "an address belongs here; words such as `Parked` are a provider's: take the record out, or write the \
+                 address; for another name's addresses write a CNAME"
                     .into()
             }
-            Self::Age => "`[AGE:…]` is the time stamp that Windows gives a record which registered itself: take it out".into(),
+            Self::Age => {
+                "`[AGE:…]` is the time stamp that Windows gives a record which registered itself: take it out".into()
+            }
         }
     }
 }

@@ -275,7 +275,8 @@ pub enum FaultKind {
     },
     /// An RRset that can only be sent without EDNS, or without its signatures, if at all.
     #[error(
-        "the {rtype} records at {owner} take {bytes} octets in a reply with EDNS, of which no message has more than 65535"
+        "the {rtype} records at {owner} take {bytes} octets in a reply with EDNS, \
+         of which no message has more than 65535"
     )]
     RrsetWithoutRoom {
         /// The owner.

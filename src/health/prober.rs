@@ -648,14 +648,16 @@ pub const BUSY_TRUST_MAX: Duration = Duration::from_secs(30);
 
 /// Says how the path to an address does, where that changed.
 fn log_path(address: SocketAddr, state: PathState) {
-    let advice = "does a packet filter, a rate limit or a routing rule of this host treat probes otherwise than clients? \
-                  `fated check` says more";
+    let advice = "does a packet filter, a rate limit or a routing rule of this host treat probes otherwise than \
+        clients? `fated check` says more";
     match state {
         PathState::Silent => {
-            tracing::error!(%address, "PATH FAULT: workers answer, but no probe comes through the way of clients; {advice}");
+            tracing::error!(%address, "PATH FAULT: workers answer, \
+                but no probe comes through the way of clients; {advice}");
         }
         PathState::Lossy => {
-            tracing::error!(%address, "PATH FAULT: workers answer, but not all probes come through the way of clients; {advice}");
+            tracing::error!(%address, "PATH FAULT: workers answer, \
+                but not all probes come through the way of clients; {advice}");
         }
         PathState::Trusted => tracing::info!(%address, "probes come through the way of clients"),
         PathState::Unknown => {}

@@ -153,7 +153,8 @@ impl TcpProber {
             }
             Err(error) => {
                 self.watch.since = now.saturating_sub(self.watch.patience).saturating_add(self.asker.interval);
-                tracing::error!(lost_count, %error, "the thread prover-tcp hangs, and no new one could take over: TCP is not proven");
+                tracing::error!(lost_count, %error, "the thread prover-tcp hangs, and no new one could take over: \
+                    TCP is not proven");
                 (0..self.asker.addresses.len()).for_each(|address| self.outcomes.put(address, TcpOutcome::Ill));
             }
         }

@@ -48,7 +48,8 @@ pub(super) struct Reservation<'a> {
 
 /// There is not enough memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not read, for want of memory: it may take {} MiB, and {} MiB are left below {limit}", needed >> 20, left >> 20)]
+#[error("it is not read, for want of memory: it may take {} MiB, and {} MiB are left \
+    below {limit}", needed >> 20, left >> 20)]
 pub(super) struct Short {
     /// What would be needed.
     needed: u64,
@@ -193,7 +194,8 @@ mod tests {
         let status = ("proc/self/status", "VmPeak: 9 kB\nVmSize:  1048576 kB\nVmData:  524288 kB\n".to_owned());
         let limits = |space: &str, data: &str| {
             let text = format!(
-                "Limit  Soft  Hard\nMax data size  {data}  unlimited  bytes\nMax address space  {space} unlimited bytes\n"
+                "Limit  Soft  Hard\nMax data size  {data}  unlimited  bytes\n\
+                 Max address space  {space} unlimited bytes\n"
             );
             ("proc/self/limits", text)
         };
@@ -201,7 +203,8 @@ mod tests {
         let file = |path: &'static str, number: u64| (path, format!("{number}\n"));
         let arenas = thread::available_parallelism().map_or(1, usize::from) as u64 * ARENA_BYTES;
         let (two, three) = ((2 * GIB + arenas).to_string(), (3 * GIB + arenas).to_string());
-        let maps = "7f0000000000-7f0000400000 rw-p 00000000 00:00 0 \n7f0000400000-7f0001000000 ---p 00000000 00:00 0 \n\
+        let maps = "7f0000000000-7f0000400000 rw-p 00000000 00:00 0 \n\
+                    7f0000400000-7f0001000000 ---p 00000000 00:00 0 \n\
                     7f0002000000-7f0003000000 ---p 00000000 fe:00 77                         /lib/x.so\n";
         let maps = ("proc/self/maps", maps.to_owned());
         let unlimited = || limits("unlimited", "unlimited");

@@ -65,7 +65,9 @@ pub enum ReloadError {
     #[error("no zone {0} is served, and no zone file has that name")]
     Unknown(Box<Name>),
     /// Too many zones would be gone. That looks like files that were lost, and not like an order.
-    #[error("{} of {served} zones would be gone ({}), and `server.reload-loss-max` lets one reload take away {may_go}\nlook whether a folder or files are lost; if they are to go: fated reload --force", lost.len(), some_of(lost))]
+    #[error("{} of {served} zones would be gone ({}), and `server.reload-loss-max` lets one reload take away {may_go}\n\
+        look whether a folder or files are lost; if they are to go: fated reload --force",
+        lost.len(), some_of(lost))]
     Loss {
         /// The zones that would be gone.
         lost: Vec<SharedName>,

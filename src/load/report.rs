@@ -101,7 +101,8 @@ impl ZoneReport {
 impl From<Misnamed> for ZoneReport {
     fn from(Misnamed { source, cause }: Misnamed) -> Self {
         let faults = format!(
-            "error: {source}: the file's name is no zone name: {cause}; rename it to NAME.zone, or take the \".zone\" off\n"
+            "error: {source}: the file's name is no zone name: {cause}; \
+             rename it to NAME.zone, or take the \".zone\" off\n"
         );
         Self { name: NameRef::ROOT.into(), source, change: Change::Refused, serial: None, record_count: 0, faults }
     }

@@ -98,7 +98,8 @@ impl fmt::Display for Reason {
             Self::WrongAnswer { workers } => return write!(f, "{workers} workers answer what is not right"),
             Self::NoZone => "no zone can be served",
             Self::PathFault => {
-                "probes do not come through the way of clients, though workers answer: a filter, rate limit or routing rule?"
+                "probes do not come through the way of clients, though workers answer: \
+                 a filter, rate limit or routing rule?"
             }
             Self::PathBlocked => {
                 "neither probes nor clients come through any more, though workers answer: a filter or routing rule?"

@@ -525,9 +525,8 @@ fn an_end_on_purpose_is_no_withdrawal_and_does_not_end_a_hold_down() {
     let mut policy = Policy::new(Duration::ZERO, settings, 1);
     play(&mut policy, &settings, "20g 2.0");
     let before = policy.memory(now);
-    assert!(
-        matches!(before, PolicyMemory { withdrawals: 1, last: LastStance::Held { left } } if left > Duration::from_secs(3))
-    );
+    let is_long = |left| left > Duration::from_secs(3);
+    assert!(matches!(before, PolicyMemory { withdrawals: 1, last: LastStance::Held { left } } if is_long(left)));
     policy.order(now, Order::Stop);
     assert_eq!(policy.memory(now), before);
 }

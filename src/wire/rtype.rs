@@ -57,7 +57,8 @@ impl fmt::Debug for Class {
 macro_rules! types {
     ($($constant:ident = $number:literal, $mnemonic:literal;)*) => {
         impl Type {
-            $(#[doc = concat!("`", $mnemonic, "`, TYPE ", stringify!($number), ".")] pub const $constant: Self = Self($number);)*
+            $(#[doc = concat!("`", $mnemonic, "`, TYPE ", stringify!($number), ".")]
+            pub const $constant: Self = Self($number);)*
         }
         /// Every registered mnemonic with its type, in the order of the numbers.
         const TYPES: &[(&str, Type)] = &[$(($mnemonic, Type::$constant),)*];

@@ -1,8 +1,8 @@
 //! All nodes of a zone, found by the hash of their name: a persistent hash map.
 //!
 //! ```text
-//! pages ──▶ page: 256 buckets ──▶ bucket: │ count u16 │ tags u8 each, zeros to a multiple of 8 │ ends count × u32 │ nodes … │
-//!           the high bits of a hash choose the bucket, the low 8 are the tag
+//! pages ──▶ page: 256 buckets ──▶ bucket: │ count u16 │ tags count × u8, padded to 8 │ ends count × u32 │ nodes … │
+//!           the high bits of a hash choose the bucket, the low 8 are the tag; the padding is zeros
 //! ```
 //!
 //! A bucket holds four to eight nodes on the average in one run of octets, its head most often in one cache line.

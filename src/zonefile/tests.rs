@@ -540,14 +540,16 @@ proptest! {
                 20 => proptest::sample::select(vec![
                     "a 5 A 192.0.2.1", "b A 192.0.2.2", "C.d TXT \"x ; ( y\"", "e 7 TXT (x\n y ; z )\n\n z )",
                     "f MX 10 (", "x )", " A 192.0.2.3", " 9 A 192.0.2.4", "@ 5 NS ns", "", "; c ( \"", "   ",
-                    "g.example. 1h IN AAAA 2001:db8::1", "i A 192.0.2.9", "h 5 TXT (\ni 5 A 192.0.2.5 )", "\\( 5 TXT a\\",
+                    "g.example. 1h IN AAAA 2001:db8::1", "i A 192.0.2.9", "h 5 TXT (\ni 5 A 192.0.2.5 )",
+                    "\\( 5 TXT a\\",
                 ]),
                 2 => proptest::sample::select(vec![
                     "$ORIGIN sub", "$ORIGIN example.", "$ORIGIN EXAMPLE.", "$TTL 8", "$TTL 9", "$INCLUDE b",
                     "$INCLUDE b other", "$GENERATE 1-3 g$ A 192.0.2.$", "$INCLUDE main",
                 ]),
                 1 => proptest::sample::select(vec![
-                    "a 5 A x", "b 5 TXT \"open", "c 5 TXT (", "d 5 TXT x )", "$ORIGIN a..b", "$TTL x", "$FOO", " $TTL 5",
+                    "a 5 A x", "b 5 TXT \"open", "c 5 TXT (", "d 5 TXT x )",
+                    "$ORIGIN a..b", "$TTL x", "$FOO", " $TTL 5",
                     "a..b 5 A 192.0.2.1", "$GENERATE 1-3 g$ A 192.0.2.x", "\0",
                 ]),
             ],

@@ -214,7 +214,8 @@ fn nobody_outside_comes_from_the_address_that_the_prover_comes_from() {
     let test = "nobody_outside_comes_from_the_address_that_the_prover_comes_from";
     let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
     scene.table(&format!(
-        "chain count {{ type filter hook prerouting priority -300; iifname \"eth0\" tcp sport {FORGED_PORT} counter; }};"
+        "chain count {{ type filter hook prerouting priority -300; \
+         iifname \"eth0\" tcp sport {FORGED_PORT} counter; }};"
     ));
     // Listeners of ours on the service addresses of node1, to which nobody else connects.
     let listeners = scene.site.nodes[0].space.run(|| {

@@ -26,7 +26,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: Peer::Bind,
-        because: "it looks for an included file in the working folder, we in the folder of the file that includes (RFC 1035 §5.1 leaves it open; Knot does as we do)",
+        because: "it looks for an included file in the working folder, we in the folder of the file that includes (RFC \
+            1035 §5.1 leaves it open; Knot does as we do)",
         files: &[
             "good/include-nested.zone",
         ],
@@ -84,7 +85,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: Peer::Bind,
-        because: "it refuses a zone all of whose chains it does not know; RFC 5155 §8.1 has servers ignore chains that they do not know: a warning",
+        because: "it refuses a zone all of whose chains it does not know; \
+            RFC 5155 §8.1 has servers ignore chains that they do not know: a warning",
         files: &[
             "good/warned-nsec3-algorithm.zone",
         ],
@@ -181,7 +183,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: Peer::Knot,
-        because: "a line that begins with a blank before the first record is an error there, even if it holds nothing or a comment only; RFC 1035 §5.1 allows such lines anywhere",
+        because: "a line that begins with a blank before the first record is an error there, even if it holds nothing \
+            or a comment only; RFC 1035 §5.1 allows such lines anywhere",
         files: &[
             "good/blank-lines.zone",
             "good/comments-anywhere.zone",
@@ -253,7 +256,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: Peer::Knot,
-        because: "all this it calls missing glue; the zone is wrong (RFC 1912 §2.8, RFC 2181 §10.3, RFC 9471 §2), but what can be answered is right: a warning",
+        because: "all this it calls missing glue; the zone is wrong (RFC 1912 §2.8, RFC 2181 §10.3, RFC 9471 §2), but \
+            what can be answered is right: a warning",
         files: &[
             "good/warned-glue-missing-at-the-cut.zone",
             "good/warned-glue-missing-of-one.zone",
@@ -271,7 +275,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peer: Peer::Knot,
-        because: "it refuses NS beside DNAME; RFC 6672 §2.3 forbids it below the apex, but the cut alone is answered: a warning",
+        because: "it refuses NS beside DNAME; RFC 6672 §2.3 forbids it below the apex, \
+            but the cut alone is answered: a warning",
         files: &[
             "good/warned-ns-beside-dname.zone",
         ],
@@ -362,7 +367,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
 pub(crate) const DUMP_DIFFERENCES: &[Difference] = &[
     Difference {
         peer: Peer::Bind,
-        because: "an offset in ${} counts for each plain $ behind it there; its manual says that $ is the number itself",
+        because: "an offset in ${} counts for each plain $ behind it there; \
+            its manual says that $ is the number itself",
         files: &["good/generate-other-types.zone"],
     },
     Difference {

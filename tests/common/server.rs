@@ -300,7 +300,8 @@ fn start_peer(kind: Kind, zones: &[ZoneFile], identity: &str) -> Result<Server, 
 fn nsd_config(folder: &Path, port: u16, zones: &[ZoneFile], identity: &str) -> String {
     let folder = folder.display();
     let mut text = format!(
-        "server:\n  ip-address: 127.0.0.1@{port}\n  server-count: 1\n  username: \"\"\n  chroot: \"\"\n  database: \"\"\n\
+        "server:\n  ip-address: 127.0.0.1@{port}\n  server-count: 1\n  username: \"\"\n  \
+         chroot: \"\"\n  database: \"\"\n\
          \x20 zonesdir: \"{folder}\"\n  pidfile: \"{folder}/nsd.pid\"\n  xfrdfile: \"{folder}/xfrd.state\"\n  \
          zonelistfile: \"{folder}/zone.list\"\n  xfrdir: \"{folder}\"\n  minimal-responses: yes\n  refuse-any: no\n  \
          round-robin: no\n  identity: \"{identity}\"\n  version: \"{VERSION}\"\n  nsid: \"ascii_{identity}\"\n  \
@@ -338,11 +339,10 @@ fn named_config(folder: &Path, port: u16, zones: &[ZoneFile], identity: &str) ->
     let folder = folder.display();
     let mut text = format!(
         "options {{ directory \"{folder}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; \
-         recursion no; minimal-responses yes; minimal-any yes; notify no; dnssec-validation no; \
-         server-id \"{identity}\"; version \"{VERSION}\"; pid-file \"{folder}/named.pid\"; \
-         session-keyfile \"{folder}/session.key\"; check-names primary ignore; masterfile-format text; check-integrity no; \
-         max-types-per-name 0; max-records-per-type 0; \
-         empty-zones-enable no; querylog no; }};\ncontrols {{ }};\n"
+         recursion no; minimal-responses yes; minimal-any yes; notify no; dnssec-validation no; server-id \
+         \"{identity}\"; version \"{VERSION}\"; pid-file \"{folder}/named.pid\"; session-keyfile \
+         \"{folder}/session.key\"; check-names primary ignore; masterfile-format text; check-integrity no; \
+         max-types-per-name 0; max-records-per-type 0; empty-zones-enable no; querylog no; }};\ncontrols {{ }};\n"
     );
     for zone in zones {
         let line = format!("zone \"{}\" {{ type primary; file \"{}\"; }};\n", zone.origin, zone.file.display());

@@ -33,7 +33,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     },
     Entry {
         id: "additional records",
-        rfc: "RFC 1034 §4.3.2 step 6, RFC 9460 §4.1: addresses of targets, and the services that aliases lead to, in all steps",
+        rfc: "RFC 1034 §4.3.2 step 6, RFC 9460 §4.1: addresses of targets, and the services that aliases lead to, \
+            in all steps",
         allows: additional_records,
     },
     Entry {
@@ -43,7 +44,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
     },
     Entry {
         id: "denial behind an alias",
-        rfc: "RFC 4035 §3.1.3: behind an alias NSD leaves out NSEC records that cover the last name, Knot stays in one zone",
+        rfc: "RFC 4035 §3.1.3: behind an alias NSD leaves out NSEC records that cover the last name, \
+            Knot stays in one zone",
         allows: denial_behind_alias,
     },
 ];

@@ -120,7 +120,8 @@ pub(crate) fn text(model: &Model) -> String {
 /// The other zone as a file: it has an answer for every name.
 pub(crate) fn neighbour() -> String {
     format!(
-        "$TTL {TTL}\n@ SOA ns admin 1 3600 600 86400 {MINIMUM}\n@ NS ns\nns A 192.0.2.1\n* A 192.0.2.2\n* AAAA 2001:db8::2\n"
+        "$TTL {TTL}\n@ SOA ns admin 1 3600 600 86400 {MINIMUM}\n@ NS ns\n\
+         ns A 192.0.2.1\n* A 192.0.2.2\n* AAAA 2001:db8::2\n"
     )
 }
 

@@ -46,7 +46,8 @@ pub(super) fn records() -> String {
     for (end, target, ..) in ENDS {
         writeln!(
             text,
-            "*.w-{end} IN CNAME {target}\nc-{end} IN CNAME x.w-{end}\n*.v-{end} IN CNAME x.w-{end}\nd-{end} IN DNAME w-{end}"
+            "*.w-{end} IN CNAME {target}\nc-{end} IN CNAME x.w-{end}\n\
+             *.v-{end} IN CNAME x.w-{end}\nd-{end} IN DNAME w-{end}"
         )
         .expect("a String takes everything");
     }

@@ -108,8 +108,8 @@ pub enum RouteError {
     NoPermission,
     /// There is no tun driver, or it is closed to us.
     #[error(
-        "/dev/net/tun cannot be used ({0}): load it with `modprobe tun`, or give the container `--device /dev/net/tun`, \
-         or set `interface = \"lo\"`"
+        "/dev/net/tun cannot be used ({0}): load it with `modprobe tun`, or give the container `--device \
+         /dev/net/tun`, or set `interface = \"lo\"`"
     )]
     NoTun(#[source] io::Error),
     /// The name is not one that the kernel takes.
@@ -207,8 +207,8 @@ pub enum SettingFault {
     KernelRouteNeedsTun,
     /// A kernel route beside a lease.
     #[error(
-        "a kernel route would outlive the lease, for IPv6 by up to 30 s, and routing daemons would announce it meanwhile: \
-         remove it, or set `lease = \"off\"`"
+        "a kernel route would outlive the lease, for IPv6 by up to 30 s, and routing daemons would announce it \
+         meanwhile: remove it, or set `lease = \"off\"`"
     )]
     KernelRouteOutlivesLease,
     /// One proof for each address is needed.

@@ -112,7 +112,9 @@ fn an_alias_ends_at_the_edge_of_its_zone() {
         ("to-child-apex.example. A", format!("0 aa | to-child-apex.example. 300 CNAME child.example. | {child}")),
         (
             "to-child-apex.example. DS",
-            "0 aa | to-child-apex.example. 300 CNAME child.example. / child.example. 300 DS 1 13 1 0000000000000000000000000000000000000000 | |".to_owned(),
+            "0 aa | to-child-apex.example. 300 CNAME child.example. / child.example. 300 DS 1 13 1 \
+             0000000000000000000000000000000000000000 | |"
+                .to_owned(),
         ),
         // Nothing that this zone could say about a zone below it without a cut would be true.
         ("to-deep.example. A", "0 aa | to-deep.example. 300 CNAME www.deep.a.example. | |".to_owned()),

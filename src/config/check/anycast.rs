@@ -169,13 +169,13 @@ impl Check<'_> {
             self.fault_outside(message.to_owned(), help);
         } else if let Some(lease) = lease {
             let message = format!(
-                "[anycast.kernel-route] and a lease exclude each other, but `anycast.lease` is {lease:?}: when the server \
-                 freezes, the lease takes the address away, but the kernel keeps an IPv6 route for up to 30 s longer, and \
-                 routing daemons announce it meanwhile"
+                "[anycast.kernel-route] and a lease exclude each other, but `anycast.lease` is {lease:?}: when the \
+                 server freezes, the lease takes the address away, but the kernel keeps an IPv6 route for up to 30 s \
+                 longer, and routing daemons announce it meanwhile"
             );
-            let help = "take the section out and have the routing daemon announce the addresses themselves (BIRD `protocol \
-                        direct`, FRR `redistribute connected`); or give `lease = \"off\"`, and a frozen server keeps its routes \
-                        until it is killed";
+            let help = "take the section out and have the routing daemon announce the addresses themselves (BIRD \
+                `protocol direct`, FRR `redistribute connected`); or give `lease = \"off\"`, and a frozen server keeps \
+                its routes until it is killed";
             self.fault_outside(message, Some(help.to_owned()));
         }
         let table = self.number(&rows::ROUTE_TABLE);

@@ -89,7 +89,8 @@ fn the_command_line_stands_above_the_file() {
         is_dry_run: false,
         is_strict: true,
     };
-    let text = "[server]\ninclude-dirs = [\"one\"]\nlisten = [\"192.0.2.1\"]\nworkers = 2\nzones-dir = \"z\"\ncontrol = \"c\"\nstate-dir = \"s\"";
+    let text = "[server]\ninclude-dirs = [\"one\"]\nlisten = [\"192.0.2.1\"]\n\
+        workers = 2\nzones-dir = \"z\"\ncontrol = \"c\"\nstate-dir = \"s\"";
     let config = parse(Path::new("d/f"), text, &overrides).expect("good");
     assert_eq!(config.listen.len(), 1);
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:0");

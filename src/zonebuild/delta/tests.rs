@@ -148,7 +148,8 @@ proptest! {
             prop_assert_eq!(made.is_some(), whole.is_some(), "{:?}", next);
             let (Some(made), Some(whole)) = (made, whole) else { continue };
             prop_assert_eq!(contents(&made), contents(&whole));
-            let names = next.iter().flat_map(|(owner, ..)| [*owner, name(&format!("b.{owner}")), name(&format!("*.{owner}"))]);
+            let around = |owner: Name| [owner, name(&format!("b.{owner}")), name(&format!("*.{owner}"))];
+            let names = next.iter().flat_map(|(owner, ..)| around(*owner));
             for name in names {
                 prop_assert_eq!(found(&made, &name), found(&whole, &name), "{}", name);
             }

@@ -294,7 +294,8 @@ fn check_config(node: &Node, family: Family, tuning: Tuning) -> String {
         Tuning::Tuned => "interval = 1\nfast-interval = 0.2\ntimeout = 1\nrise = 1\nfall = 2\n",
     };
     format!(
-        "command = dig +tries=1 +time=1 +short @{service} site.test. SOA | grep -q hostmaster\nip = {prefix}\nno-ip-setup\n\
+        "command = dig +tries=1 +time=1 +short @{service} site.test. SOA | grep -q hostmaster\nip = {prefix}\n\
+         no-ip-setup\n\
          withdraw-on-down\ndisable = {}\nno-syslog\n{tuned}",
         disable.display()
     )
