@@ -14,6 +14,7 @@ pub mod persistent;
 pub mod policy;
 pub mod serve;
 pub mod sys;
+pub mod transfer;
 pub mod wire;
 pub mod zone;
 pub mod zonebuild;

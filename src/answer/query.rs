@@ -169,15 +169,16 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         let Some(tsig) = message.trailer.tsig(self.octets) else { return self.refuse(Rcode::FORMERR, reply) };
         let (question, edns) = (message.question(), message.trailer.edns.as_ref());
         let limit = reply_bytes_max(settings, edns, context.transport);
-        let space = (limit - question.end()).checked_sub(tsig.refusal_bytes());
+        let tsig = tsig.refusal(self.id, BADKEY);
+        let space = (limit - question.end()).checked_sub(tsig.record_bytes());
         let is_truncated = space.is_none_or(|space| space < OPT_BYTES);
         let opt = Opt::new(edns, settings, context.transport, space.filter(|_| !is_truncated).unwrap_or(OPT_BYTES));
         let draft = Reply::new(reply, self.octets, &question, limit - opt.len());
         let flags = self.reply_flags(Rcode::NOTAUTH) | if is_truncated { flag::TC } else { 0 };
         let mut length = draft.finish(self.id, flags, &opt);
         if !is_truncated {
-            let end = length + tsig.refusal_bytes();
-            tsig.write_refusal(self.id, BADKEY, &mut reply[length..end]);
+            let end = length + tsig.record_bytes();
+            tsig.write(&mut reply[length..end]);
             reply[HEADER_BYTES - 1] += 1; // ARCOUNT: OPT at most stood there.
             length = end;
         }

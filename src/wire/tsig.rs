@@ -1,11 +1,23 @@
-//! The TSIG record of a message (RFC 8945 §4.2), and the one of a reply that refuses it.
+//! Signatures of transactions: the TSIG record of a message (RFC 8945 §4.2), keys, and who signs and verifies.
 //!
-//! Knows no key: which are known, and what they verify and sign, is for others to say.
+//! Which keys are known is for others to say.
+
+mod key;
+mod sign;
+
+pub use key::{Algorithm, Key};
+pub use sign::{Signer, TsigError, UNSIGNED_MAX, Verifier, verify_request};
 
 use crate::wire::{Class, Name, Type};
 
-/// ERROR of a key that is not known (RFC 8945 §3).
+/// ERROR of a MAC that is not that of the message (RFC 8945 §3).
+pub const BADSIG: u16 = 16;
+/// ERROR of a key that is not known.
 pub const BADKEY: u16 = 17;
+/// ERROR of a time that is not near enough.
+pub const BADTIME: u16 = 18;
+/// By how many seconds clocks may differ from ours, as all peers have it.
+pub const FUDGE_S: u16 = 300;
 
 /// Octets of TYPE, CLASS, TTL and RDLENGTH.
 const HEAD_BYTES: usize = 10;
@@ -69,21 +81,25 @@ impl<'m> Tsig<'m> {
         })
     }
 
-    /// Octets of the record that says why this one is refused.
-    pub fn refusal_bytes(&self) -> usize {
-        self.key.as_ref().len() + HEAD_BYTES + self.refusal_rdata_bytes()
+    /// The record that says, unsigned, why this one is refused, in a reply with this ID (RFC 8945 §5.3.2).
+    pub fn refusal(&self, id: u16, error: u16) -> Tsig<'static> {
+        Tsig { mac: &[], original_id: id, error, other: &[], ..*self }
     }
 
-    /// Octets of its RDATA: no MAC, and nothing else to say.
-    fn refusal_rdata_bytes(&self) -> usize {
-        self.algorithm.as_ref().len() + TIME_BYTES + 2 + ID_BYTES + 2
+    /// Octets of the record.
+    pub fn record_bytes(&self) -> usize {
+        self.key.as_ref().len() + HEAD_BYTES + self.rdata_bytes()
     }
 
-    /// Writes the record that says why this one is refused, unsigned (RFC 8945 §5.3.2), into a reply with this ID:
-    /// `out` has [`Self::refusal_bytes`] octets.
-    pub fn write_refusal(&self, id: u16, error: u16, out: &mut [u8]) {
-        let [length, class, rtype] =
-            [self.refusal_rdata_bytes() as u16, Class::ANY.0, Type::TSIG.0].map(u16::to_be_bytes);
+    /// Octets of its RDATA.
+    fn rdata_bytes(&self) -> usize {
+        self.algorithm.as_ref().len() + TIME_BYTES + 2 + self.mac.len() + ID_BYTES + 2 + self.other.len()
+    }
+
+    /// Writes the record, uncompressed: `out` has [`Self::record_bytes`] octets.
+    pub fn write(&self, out: &mut [u8]) {
+        let [length, class, rtype] = [self.rdata_bytes() as u16, Class::ANY.0, Type::TSIG.0].map(u16::to_be_bytes);
+        let [mac_bytes, other_bytes] = [self.mac, self.other].map(|octets| (octets.len() as u16).to_be_bytes());
         let mut rest = out;
         for octets in [
             self.key.as_ref().as_bytes(),
@@ -94,10 +110,12 @@ impl<'m> Tsig<'m> {
             self.algorithm.as_ref().as_bytes(),
             &self.time_signed.to_be_bytes()[2..],
             &self.fudge.to_be_bytes(),
-            &[0; 2],           // MAC Size
-            &id.to_be_bytes(), // Original ID
-            &error.to_be_bytes(),
-            &[0; 2], // Other Len
+            &mac_bytes,
+            self.mac,
+            &self.original_id.to_be_bytes(),
+            &self.error.to_be_bytes(),
+            &other_bytes,
+            self.other,
         ] {
             let (here, behind) = rest.split_at_mut(octets.len());
             here.copy_from_slice(octets);

@@ -1,0 +1,94 @@
+//! What the operator set about the transfers of a zone.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::access::AccessList;
+use crate::wire::NameRef;
+use crate::wire::tsig::Key;
+
+/// A server that is asked or told something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The key with which requests to it are signed.
+    pub key: Option<Arc<Key>>,
+}
+
+/// What the operator set about the transfers of a zone, or of all zones of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferSettings {
+    /// Where the zone comes from, in the order in which they are asked; empty for a zone that is read from a file.
+    pub primaries: Vec<Peer>,
+    /// Who may say that the zone has changed, besides nobody.
+    pub allow_notify: AccessList,
+    /// Who may have the zone.
+    pub allow_transfer: AccessList,
+    /// Who is told that the zone has changed.
+    pub notify: Vec<Peer>,
+    /// What is taken from primaries, and how often they are asked.
+    pub limits: TransferLimits,
+}
+
+/// Bounds on what primaries say and send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferLimits {
+    /// Octets of the messages of one transfer.
+    pub octets_max: u64,
+    /// Records of a zone, and of one transfer.
+    pub records_max: u64,
+    /// How long one transfer may take.
+    pub time_max: Duration,
+    /// Octets of the differences between versions that are kept.
+    pub journal_octets_max: u64,
+    /// Bounds on the REFRESH of the SOA.
+    pub refresh: (Duration, Duration),
+    /// Bounds on its RETRY.
+    pub retry: (Duration, Duration),
+    /// Bounds on its EXPIRE.
+    pub expire: (Duration, Duration),
+}
+
+impl TransferLimits {
+    /// What holds where nothing is configured.
+    pub const DEFAULT: Self = Self {
+        octets_max: 16 << 30,
+        records_max: 200_000_000,
+        time_max: Duration::from_secs(3600),
+        journal_octets_max: 64 << 20,
+        refresh: (Duration::from_secs(2), Duration::from_secs(28 * 86_400)),
+        retry: (Duration::from_secs(2), Duration::from_secs(14 * 86_400)),
+        expire: (Duration::from_secs(60), Duration::from_secs(400 * 86_400)),
+    };
+}
+
+impl Default for TransferSettings {
+    fn default() -> Self {
+        Self {
+            primaries: Vec::new(),
+            allow_notify: AccessList::default(),
+            allow_transfer: AccessList::default(),
+            notify: Vec::new(),
+            limits: TransferLimits::DEFAULT,
+        }
+    }
+}
+
+/// The keys of transactions, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyRing(Vec<Arc<Key>>);
+
+impl KeyRing {
+    /// Takes keys, of which no two have one name.
+    pub fn new(mut keys: Vec<Arc<Key>>) -> Self {
+        keys.sort_by(|a, b| a.name().cmp(&b.name()));
+        Self(keys)
+    }
+
+    /// The key of that name, whatever its letter case.
+    pub fn find(&self, name: NameRef<'_>) -> Option<&Arc<Key>> {
+        self.0.binary_search_by(|key| key.name().cmp(&name)).ok().and_then(|index| self.0.get(index))
+    }
+}
