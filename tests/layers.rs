@@ -250,7 +250,7 @@ fn every_file_has_a_purpose_in_the_architecture() {
 }
 
 #[test]
-fn no_two_files_import_each_other_but_for_a_reason() {
+fn no_files_import_each_other_but_for_a_reason() {
     let wrong = mutual_imports(&read_sources(&["src"]));
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -383,6 +383,7 @@ fn planted_files_that_import_each_other_are_found() {
             ("src/a/mod.rs", &parent),
             ("src/a/c.rs", "//! C.\nuse super::b::B;\npub struct C;\n"),
             ("src/d.rs", "//! D.\nuse crate::a::A;\n"),
+            ("src/e.rs", "//! E.\npub struct E;\n"),
         ]))
     };
     for (parent, child) in [
@@ -396,12 +397,20 @@ fn planted_files_that_import_each_other_are_found() {
         let is_found = wrong.len() == 1 && wrong[0].starts_with("src/a/b.rs:") && wrong[0].contains("src/a/mod.rs:");
         assert!(is_found, "{parent} {child}: {wrong:?}");
     }
+    // Over a third file, too.
+    let wrong = mutual_imports(&planted(&[
+        ("src/a.rs", "//! A.\nuse crate::b::B;\n"),
+        ("src/b.rs", "//! B.\nuse crate::c::C;\nuse crate::d::D;\n"),
+        ("src/c.rs", "//! C.\nuse crate::a::A;\n"),
+        ("src/d.rs", "//! D.\n// mutual: it is well known.\nuse crate::a::A;\n"),
+    ]));
+    assert_eq!(wrong, ["src/a.rs:2 and src/b.rs:2 and src/c.rs:2 import each other"]);
     // Over a re-export it is the file behind it that is imported.
     let wrong = both("mod b;\nmod c;\nuse c::C;", "use super::C;");
     assert!(wrong.len() == 1 && wrong[0].contains("src/a/b.rs:2 and src/a/c.rs:2"), "{wrong:?}");
     for (parent, child) in [
         ("mod b;\npub use b::B;\npub struct A;", "use super::A;"),
-        ("mod b;\nuse b::B;", "use crate::d::D;"),
+        ("mod b;\nuse b::B;", "use crate::e::E;"),
         ("mod b;\nuse b::B;\npub struct A;", "#[cfg(test)]\nmod tests {\n    use super::super::A;\n}"),
         ("mod b;\nuse b::B;\npub struct A;", "// mutual: each holds the other.\nuse super::{\n    A,\n};"),
     ] {

@@ -140,7 +140,9 @@ async fn live(
         config.settings.canary = Some(canary);
     }
     let is_strict = config.is_strict;
-    let _state = config.state_dir.as_deref().map(|folder| state::lock(folder, is_strict)).transpose()?;
+    let state_lock =
+        |path: &Path| state::lock(path, is_strict).map_err(|cause| DaemonError::State { path: path.to_owned(), cause });
+    let _state = config.state_dir.as_deref().map(state_lock).transpose()?;
     let drain = Drain::open(config.state_dir.as_deref(), is_strict)?;
     let control = claim_control(&config)?;
     let (sender, mut commands) = mpsc::channel(COMMANDS_MAX);

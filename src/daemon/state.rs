@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::error::DaemonError;
 use crate::sys::lock::{FileLock, LockError};
 use crate::wire::Shown;
 
@@ -20,8 +19,8 @@ const FILE_MODE: u32 = 0o640;
 /// gone is no reason not to serve: then there is no lock, and that is logged.
 ///
 /// # Errors
-/// [`DaemonError::State`] where another server has it, and in all cases where `is_strict`.
-pub(super) fn lock(folder: &Path, is_strict: bool) -> Result<Option<FileLock>, DaemonError> {
+/// Where another server has it, and in all cases where `is_strict`.
+pub(super) fn lock(folder: &Path, is_strict: bool) -> Result<Option<FileLock>, LockError> {
     let made = match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Err(error) if !folder.is_dir() => Err(error.into()),
         Ok(()) | Err(_) => FileLock::acquire(&folder.join(LOCK_FILE)),
@@ -36,7 +35,7 @@ pub(super) fn lock(folder: &Path, is_strict: bool) -> Result<Option<FileLock>, D
             );
             Ok(None)
         }
-        Err(cause) => Err(DaemonError::State { path: folder.to_owned(), cause }),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which file of `src` imports which: the paths that each names, followed through re-exports to the file that defines
-//! what is meant. Two files that import each other are found, and what a comment says about them.
+//! what is meant. Files that import each other, over others too, are found, and what a comment says about them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::source::{NamedPath, before_tests, has_word, paths, strip};
 
@@ -55,32 +55,52 @@ pub(crate) fn is_test(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.ends_with("_tests.rs") || path.contains("/tests/")
 }
 
-/// The pairs of files that import each other without a comment that says why, and the comments that are idle.
+/// The rings of files that import each other, over others too, without a comment that says why, and the comments that
+/// are idle.
 pub(crate) fn mutual_imports(sources: &[(String, String)]) -> Vec<String> {
     let all = Crate::new(sources);
     let imports: Vec<BTreeMap<usize, Vec<usize>>> = all.files.iter().map(|file| all.imports(file)).collect();
-    let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
-    for (left, found) in imports.iter().enumerate() {
-        for (right, lines) in found.iter().filter(|(right, _)| left < **right) {
-            let Some(back) = imports[*right].get(&left) else { continue };
-            let sides = [(left, lines), (*right, back)];
-            let marks = sides.iter().flat_map(|(file, lines)| {
-                let holds = |mark: &&(usize, usize)| lines.iter().any(|line| (mark.0..=mark.1).contains(line));
-                all.files[*file].marked.iter().filter(holds).map(|mark| (*file, mark.0))
-            });
-            let marks: Vec<(usize, usize)> = marks.collect();
-            if marks.is_empty() {
-                let side = |(file, lines): &(usize, &Vec<usize>)| format!("{}:{}", all.files[*file].path, lines[0]);
-                wrong.push(format!("{} and {} import each other", side(&sides[0]), side(&sides[1])));
-            }
-            used.extend(marks);
+    let unmarked: Vec<BTreeMap<usize, Vec<usize>>> = imports.iter().zip(&all.files).map(File::unmarked).collect();
+    let mut wrong = Vec::new();
+    for ring in (0..all.files.len()).filter_map(|file| way(&unmarked, file, file)) {
+        // Each of its files finds a ring; the first one reports it.
+        if ring.iter().all(|file| ring[0] <= *file) {
+            let next = |at: usize| ring.get(at + 1).unwrap_or(&ring[0]);
+            let line = |at: usize| unmarked[ring[at]][next(at)][0];
+            let sides = (0..ring.len()).map(|at| format!("{}:{}", all.files[ring[at]].path, line(at)));
+            wrong.push(format!("{} import each other", sides.collect::<Vec<_>>().join(" and ")));
         }
     }
     for (index, file) in all.files.iter().enumerate() {
-        let idle = file.marked.iter().filter(|mark| !used.contains(&(index, mark.0)));
+        let is_idle = |mark: &&(usize, usize)| {
+            let under = imports[index].iter().filter(|(_, lines)| lines.iter().any(|line| is_under(**mark, *line)));
+            !under.into_iter().any(|(target, _)| way(&imports, *target, index).is_some())
+        };
+        let idle = file.marked.iter().filter(is_idle);
         wrong.extend(idle.map(|mark| format!("{}:{}: `{MARK}` excuses nothing", file.path, mark.0)));
     }
     wrong
+}
+
+/// The shortest way over imports from one file to another, or back to itself: the files on it but for the last.
+fn way(imports: &[BTreeMap<usize, Vec<usize>>], from: usize, to: usize) -> Option<Vec<usize>> {
+    let (mut ways, mut seen) = (VecDeque::from([vec![from]]), BTreeSet::new());
+    while let Some(way) = ways.pop_front() {
+        for next in imports[*way.last()?].keys().copied() {
+            if next == to {
+                return Some(way);
+            }
+            if seen.insert(next) {
+                ways.push_back([&way[..], &[next]].concat());
+            }
+        }
+    }
+    None
+}
+
+/// Whether a line is in the statement of a mark.
+fn is_under(mark: (usize, usize), line: usize) -> bool {
+    (mark.0..=mark.1).contains(&line)
 }
 
 impl Crate {
@@ -132,6 +152,13 @@ impl Crate {
 }
 
 impl File {
+    /// The imports of a file without those that stand under a [`MARK`].
+    fn unmarked((imports, file): (&BTreeMap<usize, Vec<usize>>, &Self)) -> BTreeMap<usize, Vec<usize>> {
+        let is_marked = |line: &usize| file.marked.iter().any(|mark| is_under(*mark, *line));
+        let rest = imports.iter().filter(|(_, lines)| !lines.iter().any(is_marked));
+        rest.map(|(target, lines)| (*target, lines.clone())).collect()
+    }
+
     /// Reads one file.
     fn new(path: &str, text: &str) -> Self {
         let stripped = strip(text);

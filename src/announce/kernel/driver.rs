@@ -20,7 +20,7 @@ use super::netlink::Netlink;
 use super::plan::{Action, Device, Freshness, Kernel, Layout, Link, Wanted};
 use super::record::{AddressSeen, Interference, RouteRecord, Seen, Times};
 use super::setup::{self, Devices};
-use super::{Interface, KernelSettings, RECEIVING_SUFFIX, RouteError};
+use super::{Interface, KernelSettings, PRIORITY, RECEIVING_SUFFIX, RouteError};
 use crate::announce::{Announcement, Announcer, Counters};
 use crate::policy::{Proof, Stance};
 use crate::sys::sched;
@@ -602,5 +602,3 @@ const TRIES_MAX: usize = 4;
 const PASSES_MAX: u32 = 20;
 /// How long the end may wait for the kernel when nothing is announced any more.
 const CLOSED_WITHIN: Duration = Duration::from_secs(2);
-/// The real-time priority; above ordinary threads is all that is needed.
-pub(super) const PRIORITY: i32 = 10;

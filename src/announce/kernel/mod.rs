@@ -216,6 +216,8 @@ pub enum SettingFault {
     Proofs,
 }
 
+/// The real-time priority of the threads here; above ordinary threads is all that is needed.
+const PRIORITY: i32 = 10;
 /// The routing protocol number that marks our routes (`RTA_PROTOCOL`; also `IFA_PROTO` of our addresses). A name for it
 /// can be given in `/etc/iproute2/rt_protos`. Only what carries it is ever purged.
 pub const PROTOCOL: u8 = 84;

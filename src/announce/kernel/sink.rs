@@ -16,7 +16,7 @@ use std::sync::mpsc::{RecvError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::RouteError;
+use super::{PRIORITY, RouteError};
 use crate::sys::tun::Tun;
 use crate::sys::{fd_table, poll, sched};
 
@@ -74,7 +74,7 @@ fn hold(name: &str, is_stopped: &AtomicBool, dropped: &AtomicU64, ready: &SyncSe
         tracing::warn!(%error, "a crash gives the route back only with the memory: the kernel has no close_range");
     }
     // Refused where the route thread's is, which says so.
-    let _ = sched::set_realtime(super::driver::PRIORITY);
+    let _ = sched::set_realtime(PRIORITY);
     let opened = Tun::open(name).map_err(RouteError::from);
     if let Err(error) = super::drop_elsewhere() {
         tracing::warn!(%error, "the thread that holds the device keeps CAP_NET_ADMIN");

@@ -9,8 +9,8 @@
 use core::fmt::Write as _;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
+use super::address::write_address6;
 use super::error::{TextCause, TextError, WireError};
-use super::parts::write_address6;
 use super::tokens::{Tokens, number};
 
 /// One item of the list.

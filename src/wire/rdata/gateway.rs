@@ -3,9 +3,9 @@
 //! Owns the target in both forms: nothing, an IPv4 address, an IPv6 address, or a name that is never compressed.
 
 use super::super::name::{Name, NameRef};
+use super::address::{read_address4, read_address6, write_address4, write_address6};
 use super::error::{TextCause, TextError, WireError};
-use super::parts::{write_address4, write_address6, write_name};
-use super::read::{read_address4, read_address6};
+use super::parts::write_name;
 use super::tokens::Tokens;
 
 /// Which record the gateway stands in.

@@ -4,6 +4,7 @@
 //! walk the same row. Types without a row, and RDATA that does not fit its row, are opaque octets and written as
 //! `\# length hex` (RFC 3597). Knows nothing of owners, TTLs, zones or files.
 
+mod address;
 mod apl;
 mod bitmap;
 mod error;

@@ -1,7 +1,6 @@
-//! What fields of several kinds are made of: character-strings, addresses, names, base64.
+//! What fields of several kinds are made of: character-strings, names, base64.
 
 use core::fmt::Write as _;
-use core::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::{BASE64, Encoding};
 
@@ -12,25 +11,6 @@ use super::error::WireError;
 pub(super) fn string(rest: &[u8]) -> Result<&[u8], WireError> {
     let (length, rest) = rest.split_first().ok_or(WireError::Short)?;
     rest.get(..usize::from(*length)).ok_or(WireError::Short)
-}
-
-/// Writes an IPv4 address.
-pub(super) fn write_address4(octets: &[u8], out: &mut String) {
-    if let [a, b, c, d] = *octets {
-        let _ = write!(out, "{}", Ipv4Addr::new(a, b, c, d)); // Writing into a String cannot fail.
-    }
-}
-
-/// Writes an IPv6 address as RFC 5952 says, and the old compatible addresses with the dotted end that BIND gives them.
-pub(super) fn write_address6(address: Ipv6Addr, out: &mut String) {
-    let [a, b, c, d] = match address.octets() {
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, end @ ..] if end[0] | end[1] != 0 => end,
-        _ => {
-            let _ = write!(out, "{address}");
-            return;
-        }
-    };
-    let _ = write!(out, "::{}", Ipv4Addr::new(a, b, c, d));
 }
 
 /// Writes the name at the start of `octets`, absolute.

@@ -8,8 +8,9 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::BASE64;
 
+use super::address::write_address6;
 use super::error::{TextCause, TextError, WireError};
-use super::parts::{decode_base64, string, write_address6, write_quoted};
+use super::parts::{decode_base64, string, write_quoted};
 use super::tokens::{Tokens, number};
 
 /// `mandatory` (RFC 9460 §8).

@@ -10,9 +10,10 @@ use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXLOWER, HEXUPPER};
 
 use super::super::name::NameRef;
 use super::super::rtype::Type;
+use super::address::{write_address4, write_address6};
 use super::field::{Field, host_identity};
 use super::mnemonic::{Register, name_of};
-use super::parts::{string, write_address4, write_address6, write_name, write_quoted};
+use super::parts::{string, write_name, write_quoted};
 use super::time::civil;
 use super::{apl, bitmap, loc, svcb};
 
