@@ -53,6 +53,7 @@ use crate::fault::report::Style;
 use crate::load::{Change, Loader, ReloadError, Report, Scope, ZoneReport};
 use crate::metrics::Metrics;
 use crate::serve::{Bound, Running};
+use crate::sys::lock::FileLock;
 use crate::sys::{limits, memory};
 use crate::zone::hash::Seed;
 pub use error::DaemonError;
@@ -140,9 +141,7 @@ async fn live(
         config.settings.canary = Some(canary);
     }
     let is_strict = config.is_strict;
-    let state_lock =
-        |path: &Path| state::lock(path, is_strict).map_err(|cause| DaemonError::State { path: path.to_owned(), cause });
-    let _state = config.state_dir.as_deref().map(state_lock).transpose()?;
+    let _state = lock_state(&config)?;
     let drain = Drain::open(config.state_dir.as_deref(), is_strict)?;
     let control = claim_control(&config)?;
     let (sender, mut commands) = mpsc::channel(COMMANDS_MAX);
@@ -194,6 +193,12 @@ async fn live(
     server.end(end).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Locks the state folder, if there is one.
+fn lock_state(config: &Config) -> Result<Option<FileLock>, DaemonError> {
+    let Some(path) = config.state_dir.as_deref() else { return Ok(None) };
+    state::lock(path, config.is_strict).map_err(|cause| DaemonError::State { path: path.to_owned(), cause })
 }
 
 /// Binds all addresses, with the privilege of the thread that has CAP_NET_ADMIN where there is one.

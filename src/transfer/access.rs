@@ -22,8 +22,8 @@ pub struct AccessRule {
 pub struct AccessList(pub Vec<AccessRule>);
 
 impl AccessList {
-    /// Whether a request from `source`, which is no IPv4 address inside IPv6, and whose signature by `key` was verified,
-    /// is allowed.
+    /// Whether a request from `source`, which is no IPv4 address inside IPv6, and whose signature by `key` was
+    /// verified, is allowed.
     pub fn allows(&self, source: IpAddr, key: Option<&Key>) -> bool {
         self.0
             .iter()
