@@ -6,8 +6,7 @@ mod command;
 mod common;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -54,20 +53,6 @@ fn ask(address: SocketAddr, name: &str) -> Outline {
     outline(&reply[..length])
 }
 
-/// Asks for a page of the server; returns the status code and the body.
-fn page(server: &Server, path: &str) -> (u16, String) {
-    let line = server.seen.iter().find(|line| line.contains("http://")).expect("the pages' address is logged");
-    let (_, rest) = line.split_once("http://").expect("an address");
-    let address: SocketAddr = rest.split('/').next().and_then(|word| word.parse().ok()).expect("an address");
-    let mut stream = TcpStream::connect(address).expect("connects");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: fated\r\n\r\n").as_bytes()).expect("writes");
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).expect("reads");
-    let (head, body) = reply.split_once("\r\n\r\n").expect("a reply");
-    (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect(head), body.to_owned())
-}
-
 /// A site whose configuration names the zones folder and pages, and ends with `more`.
 fn site(more: &str) -> Site {
     let site = Site::new();
@@ -98,8 +83,8 @@ fn one_broken_file_of_many_costs_its_own_zone_alone_and_is_reported_everywhere()
     for part in ["2 BROKEN, answered with SERVFAIL", "bad.good.test.zone:5:10", "missing.zone"] {
         assert!(shown.contains(part), "{part}:\n{shown}");
     }
-    assert_eq!(page(&server, "/readyz"), (200, "ready: zones: 1; BROKEN, answered with SERVFAIL: 2\n".to_owned()));
-    assert!(page(&server, "/metrics").1.contains("fated_zones{state=\"refused\"} 2\n"));
+    assert_eq!(server.page("/readyz"), (200, "ready: zones: 1; BROKEN, answered with SERVFAIL: 2\n".to_owned()));
+    assert!(server.page("/metrics").1.contains("fated_zones{state=\"refused\"} 2\n"));
     // Repaired and reloaded, they are served; a new one that is broken is reported and answered in the same way.
     site.write("zones/bad.good.test.zone", zone(2));
     site.write("missing.zone", zone(3));
@@ -140,12 +125,12 @@ fn without_any_good_zone_a_node_starts_and_attracts_nobody() {
         }
     };
     stance("withdraw", "no zone can be served");
-    let (code, text) = page(&server, "/readyz");
+    let (code, text) = server.page("/readyz");
     assert!(code == 503 && text.contains("no zone is served; BROKEN, answered with SERVFAIL: 1"), "{text}");
     site.write("zones/bad.test.zone", zone(1));
     assert_eq!(site.ask(&["reload"]).code, 0);
     stance("announce", "enough workers");
-    assert_eq!(page(&server, "/readyz").0, 200);
+    assert_eq!(server.page("/readyz").0, 200);
 }
 
 #[test]
@@ -165,7 +150,7 @@ fn a_reload_of_an_emptied_folder_changes_nothing_and_says_so_loudly_until_it_is_
     server.wait_for_line("3 of 3 zones would be gone");
     assert_eq!(site.serials().len(), 3);
     assert_eq!(ask(server.address, "a.test"), SERVED);
-    assert!(page(&server, "/metrics").1.contains("fated_last_reload_success 0\n"));
+    assert!(server.page("/metrics").1.contains("fated_last_reload_success 0\n"));
     // One of three may go; it is logged each time that one does.
     for name in ["a.test", "b.test"] {
         fs::rename(site.path(&format!("away/{name}.zone")), site.path(&format!("zones/{name}.zone"))).expect("renames");
@@ -484,7 +469,7 @@ fn the_name_of_a_file_moves_no_terminal_and_makes_no_line_of_a_log() {
     is_plain(&site.ask(&["status"]).out, "status");
     is_plain(&site.ask(&["status", "--zones"]).out, "status --zones");
     for path in ["/", "/zones", "/metrics", "/readyz"] {
-        is_plain(&page(&server, path).1, path);
+        is_plain(&server.page(path).1, path);
     }
     fs::remove_file(site.path("zones").join(evil)).expect("removes");
     assert_eq!(site.ask(&["reload"]).code, 1);
@@ -527,18 +512,18 @@ fn the_list_of_very_many_zones_is_shown_page_by_page() {
         })
         .collect();
     assert_eq!(counts, [500, 500, 203]);
-    let (code, shown) = page(&server, "/");
+    let (code, shown) = server.page("/");
     assert!(code == 200 && shown.contains("/zones?from=0") && shown.len() < 64 << 10, "{} octets", shown.len());
-    let (code, shown) = page(&server, "/zones?from=500");
+    let (code, shown) = server.page("/zones?from=500");
     assert!(
         code == 200
             && shown.contains("z0500.test.")
             && shown.contains("/zones?from=1000")
             && !shown.contains("z1000.test.")
     );
-    assert!(!page(&server, "/zones?from=1000").1.contains("from="));
+    assert!(!server.page("/zones?from=1000").1.contains("from="));
     for (path, expected) in [("/zones?from=99999999999", 200), ("/zones?from=-1", 400), ("/zones?x", 400)] {
-        assert_eq!(page(&server, path).0, expected, "{path}");
+        assert_eq!(server.page(path).0, expected, "{path}");
     }
 }
 

@@ -9,21 +9,7 @@ use fated::policy::{Observation, Order, Policy, PolicySettings, Reaction, Reason
 /// Nodes of a fleet.
 const NODES: usize = 1000;
 /// A round in which both workers answer.
-const GOOD: Observation = Observation {
-    proven: 2,
-    detoured: 0,
-    served: 0,
-    busy: 0,
-    late: 0,
-    starved: 0,
-    wrong: 0,
-    clients: 0,
-    is_tcp_well: None,
-    shared: None,
-    is_overloaded: false,
-    is_zoneless: false,
-    is_judged: true,
-};
+const GOOD: Observation = Observation { proven: 2, is_judged: true, ..Observation::NOTHING };
 /// A round in which neither does.
 const BAD: Observation = Observation { proven: 0, late: 2, ..GOOD };
 

@@ -5,11 +5,10 @@
 mod command;
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use command::{PATIENCE, Server, Site, zone};
+use command::{PATIENCE, Server, Site, page, zone};
 use serde_json::Value;
 
 /// A site with one zone, a state folder and pages on a port that the kernel chooses.
@@ -24,21 +23,8 @@ fn site() -> Site {
 /// Starts the site's server; returns where its pages are, which it says before it serves.
 fn start(site: &Site) -> (Server, SocketAddr) {
     let server = site.serve(&["--config", "fated.toml"]);
-    let line = server.seen.iter().find(|line| line.contains("http://")).expect("the pages' address is logged");
-    let (_, rest) = line.split_once("http://").expect("an address");
-    let address = rest.split('/').next().and_then(|word| word.parse().ok()).expect("an address");
+    let address = server.pages();
     (server, address)
-}
-
-/// Asks for a page; returns the status code and the body.
-fn page(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("connects");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: fated\r\n\r\n").as_bytes()).expect("writes");
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).expect("reads");
-    let (head, body) = reply.split_once("\r\n\r\n").expect("a reply");
-    (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect(head), body.to_owned())
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn settings() -> impl Strategy<Value = PolicySettings> {
 
 /// Any round of two workers; most are well.
 fn round() -> impl Strategy<Value = Observation> {
-    let good = Observation { proven: 2, is_judged: true, ..Observation::default() };
+    let good = Observation { proven: 2, is_judged: true, ..Observation::NOTHING };
     let shared = select(vec![SharedFault::Zone, SharedFault::Expired, SharedFault::Primary]);
     prop_oneof![
         8 => Just(good),
@@ -228,7 +228,7 @@ proptest! {
         // Whatever was before: no hold-down, and no silence that has nearly lasted long enough.
         policy.order(now, Order::Drain);
         policy.order(now, Order::Resume);
-        let good = Observation { proven: 2, is_tcp_well: Some(true), is_judged: true, ..Observation::default() };
+        let good = Observation { proven: 2, is_tcp_well: Some(true), is_judged: true, ..Observation::NOTHING };
         for _ in 0..=settings.rise.max(1) {
             now += settings.interval;
             policy.observe(now, &good);
@@ -317,7 +317,7 @@ proptest! {
         prop_assert_eq!(policy.stance(), Stance::Withdraw);
         let held = settings.hold_down_max + settings.hold_down_max / 4;
         let most = held + settings.interval * (settings.rise.max(1) * 3 / 2 + 2);
-        let good = Observation { proven: 2, is_judged: true, ..Observation::default() };
+        let good = Observation { proven: 2, is_judged: true, ..Observation::NOTHING };
         let mut now = Duration::ZERO;
         while policy.stance() == Stance::Withdraw {
             now += settings.interval;

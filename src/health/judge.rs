@@ -312,7 +312,7 @@ impl Round {
         is_on_time: bool,
         missing_cause: impl Fn(usize) -> MissingCause,
     ) -> Observation {
-        let mut observation = Observation::default();
+        let mut observation = Observation::NOTHING;
         let mut missing_count = 0_usize;
         let cells = self.cells.iter().skip(address * self.worker_count).take(self.worker_count);
         for (worker, cell) in cells.enumerate() {
@@ -390,9 +390,9 @@ mod tests {
         round.take(1, ms(110), Err(Wrong::Rcode(2)), false);
         round.take(4, ms(110), Ok(()), false);
         let seen = round.observe(0, true, starved_two);
-        assert_eq!(seen, Observation { proven: 1, wrong: 1, starved: 1, is_judged: true, ..Observation::default() });
+        assert_eq!(seen, Observation { proven: 1, wrong: 1, starved: 1, is_judged: true, ..Observation::NOTHING });
         let seen = round.observe(1, true, starved_two);
-        assert_eq!(seen, Observation { proven: 1, late: 1, starved: 1, is_judged: true, ..Observation::default() });
+        assert_eq!(seen, Observation { proven: 1, late: 1, starved: 1, is_judged: true, ..Observation::NOTHING });
     }
 
     #[test]
@@ -412,9 +412,9 @@ mod tests {
         round.take(1, ms(110), Ok(()), false);
         round.take(3, ms(110), Ok(()), false);
         let seen = round.observe(0, false, |_| MissingCause::Starved);
-        assert_eq!(seen, Observation { proven: 2, is_judged: true, ..Observation::default() });
+        assert_eq!(seen, Observation { proven: 2, is_judged: true, ..Observation::NOTHING });
         let seen = round.observe(1, false, |_| MissingCause::Starved);
-        assert_eq!(seen, Observation { proven: 1, is_judged: false, ..Observation::default() });
+        assert_eq!(seen, Observation { proven: 1, is_judged: false, ..Observation::NOTHING });
         (3..6).for_each(|index| _ = round.take(index, ms(120), Err(Wrong::NotAuthoritative), false));
         assert_eq!(
             (
@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(round.take(0, ms(130), Ok(()), true), AnswerEffect::Right);
         assert_eq!(round.take(1, ms(130), Ok(()), true), AnswerEffect::Proof);
         assert_eq!(round.take(1, ms(130), Ok(()), true), AnswerEffect::Duplicate);
-        let lost = Observation { detoured: 2, served: 1, is_judged: true, ..Observation::default() };
+        let lost = Observation { detoured: 2, served: 1, is_judged: true, ..Observation::NOTHING };
         assert_eq!((seen(&round), round.seen(0, true), round.is_complete()), (lost, Seen::Well, false));
         assert_eq!(round.take(0, ms(140), Ok(()), false), AnswerEffect::Right, "the path was slow");
         assert_eq!(seen(&round), Observation { proven: 1, detoured: 1, ..lost });
@@ -573,7 +573,7 @@ mod tests {
         let now = ms(5000);
         sample.iter().for_each(|index| assert_eq!(round.take(*index, now, Ok(()), false), AnswerEffect::Late));
         assert!(!round.widen(now) && !round.is_on_time(now));
-        assert_eq!(round.observe(0, false, |_| MissingCause::Late), Observation::default());
+        assert_eq!(round.observe(0, false, |_| MissingCause::Late), Observation::NOTHING);
         assert_eq!(round.seen(0, false), Seen::Unknown);
     }
 }

@@ -146,7 +146,7 @@ impl Prober {
             past: VecDeque::with_capacity(LATE_ROUNDS_MAX),
             is_open: false,
             has_way_around: true,
-            observations: vec![Observation::default(); addresses],
+            observations: vec![Observation::NOTHING; addresses],
             wedged: Vec::new(),
             report,
             settings,
@@ -673,6 +673,6 @@ const IDS: u64 = 1 << u16::BITS;
 impl AddressReport {
     /// Nothing is known of `address` yet.
     fn new(address: SocketAddr) -> Self {
-        Self { address, observation: Observation::default(), path: PathState::Unknown, is_tcp_well: None, drops: 0 }
+        Self { address, observation: Observation::NOTHING, path: PathState::Unknown, is_tcp_well: None, drops: 0 }
     }
 }

@@ -290,21 +290,7 @@ fn is_soa(reply: &Message) -> bool {
     reply.queries[0].query_type() == RecordType::SOA
 }
 
-const WELL: Observation = Observation {
-    proven: 2,
-    detoured: 0,
-    served: 0,
-    busy: 0,
-    late: 0,
-    starved: 0,
-    wrong: 0,
-    clients: 0,
-    is_tcp_well: None,
-    shared: None,
-    is_overloaded: false,
-    is_zoneless: false,
-    is_judged: true,
-};
+const WELL: Observation = Observation { proven: 2, is_judged: true, ..Observation::NOTHING };
 
 #[test]
 fn right_answers_prove_both_addresses_with_the_moment_of_the_questions() {

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_fault_shows_after_fall_rounds_and_is_over_after_many_good_ones() {
-        let round = |proven, detoured| Observation { proven, detoured, is_judged: true, ..Observation::default() };
+        let round = |proven, detoured| Observation { proven, detoured, is_judged: true, ..Observation::NOTHING };
         let (good, part, none, dead) = (round(2, 0), round(1, 1), round(0, 2), round(0, 0));
         let mut trust = PathTrust::default();
         let mut learn = |round: &Observation, count: u32| (0..count).find_map(|_| trust.learn(round, 2));

@@ -60,7 +60,7 @@ impl Stance {
 }
 
 /// What the prover saw of one service address in one round. `Copy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// Workers that answered right and in time, asked the way that clients' queries take.
     pub proven: u16,
@@ -96,6 +96,23 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// A round in which nothing was seen, and which is not judged.
+    pub const NOTHING: Self = Self {
+        proven: 0,
+        detoured: 0,
+        served: 0,
+        busy: 0,
+        late: 0,
+        starved: 0,
+        wrong: 0,
+        clients: 0,
+        is_tcp_well: None,
+        shared: None,
+        is_overloaded: false,
+        is_zoneless: false,
+        is_judged: false,
+    };
+
     /// Workers that answered right and in time, whichever way they were asked.
     #[must_use]
     pub fn answered(&self) -> u16 {

@@ -5,21 +5,7 @@ use core::time::Duration;
 use super::*;
 
 /// A round that is well: both workers answer.
-const GOOD: Observation = Observation {
-    proven: 2,
-    detoured: 0,
-    served: 0,
-    busy: 0,
-    late: 0,
-    starved: 0,
-    wrong: 0,
-    clients: 0,
-    is_tcp_well: None,
-    shared: None,
-    is_overloaded: false,
-    is_zoneless: false,
-    is_judged: true,
-};
+const GOOD: Observation = Observation { proven: 2, is_judged: true, ..Observation::NOTHING };
 
 /// The default settings without a hold-down, so that scripts are short.
 fn plain() -> PolicySettings {

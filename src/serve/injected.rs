@@ -1,10 +1,22 @@
-//! Names that make a thread hang, or take long, in this crate's own tests.
+//! What the tests of this module ask: queries, and names that make a thread hang, or take long.
 //!
 //! What needs neither threads nor a clock is injected by [`answer::injected`](crate::answer::injected), which is pure.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// A query for the address of a name in wire form.
+pub(super) fn query(id: u16, name: &[u8]) -> Vec<u8> {
+    let [high, low] = id.to_be_bytes();
+    [&[high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], name, &[0, 1, 0, 1]].concat()
+}
+
+/// The same with its length in front, as TCP has it.
+pub(super) fn framed(id: u16, name: &[u8]) -> Vec<u8> {
+    let query = query(id, name);
+    [&(query.len() as u16).to_be_bytes()[..], &query].concat()
+}
 
 /// What threads hang at until a test lets them go on.
 #[derive(Debug)]

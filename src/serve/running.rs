@@ -194,13 +194,9 @@ mod tests {
     use super::*;
     use crate::answer::injected::PANIC_NAME;
     use crate::serve::bind;
+    use crate::serve::injected::{framed, query};
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
-
-    /// A query whose name makes the answer panic in tests.
-    fn deadly_query() -> Vec<u8> {
-        [&[0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], PANIC_NAME, &[0, 1, 0, 1]].concat()
-    }
 
     #[test]
     fn a_panic_over_either_transport_is_answered_and_the_threads_go_on() {
@@ -211,12 +207,12 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
         client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
         let mut stream = TcpStream::connect(address).expect("it listens");
-        let (query, mut reply) = (deadly_query(), [0; 512]);
+        let (query, mut reply) = (query(7, PANIC_NAME), [0; 512]);
         for round in 1..=3 {
             client.send_to(&query, address).expect("loopback takes it");
             let length = client.recv(&mut reply).expect("SERVFAIL comes");
             assert_eq!((length, reply[3] & 0x0F), (query.len(), 2));
-            let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+            let framed = framed(7, PANIC_NAME);
             stream.write_all(&framed).expect("the connection is open");
             stream.read_exact(&mut reply[..framed.len()]).expect("SERVFAIL comes");
             assert_eq!(reply[5] & 0x0F, 2);

@@ -4,8 +4,8 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -19,6 +19,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes a host with IPv4 and without IPv6 out of a new network namespace.
 pub(crate) const WITHOUT_IPV6: &str = "sysctl -q -w net.ipv6.conf.all.disable_ipv6=1\nip link set lo up";
+
+/// Asks for a page over HTTP; returns the status code and the body.
+pub(crate) fn page(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: fated\r\n\r\n").as_bytes()).expect("writes");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("reads");
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a reply");
+    (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect(head), body.to_owned())
+}
 
 /// A folder with `zones/`, in which commands are run.
 pub(crate) struct Site {
@@ -131,6 +142,18 @@ impl Server {
         let word = line.split([' ', ',']).find(|word| word.starts_with("127.0.0.1:")).expect("an address");
         server.address = word.parse().expect("an address");
         server
+    }
+
+    /// Where the pages are, as the server has said.
+    pub(crate) fn pages(&self) -> SocketAddr {
+        let line = self.seen.iter().find(|line| line.contains("http://")).expect("the pages' address is logged");
+        let (_, rest) = line.split_once("http://").expect("an address");
+        rest.split('/').next().and_then(|word| word.parse().ok()).expect("an address")
+    }
+
+    /// Asks for one of the pages; returns the status code and the body.
+    pub(crate) fn page(&self, path: &str) -> (u16, String) {
+        page(self.pages(), path)
     }
 
     /// Starts the command and waits for nothing; the address is not known yet.

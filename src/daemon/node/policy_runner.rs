@@ -243,7 +243,7 @@ mod tests {
         let mut round = |work: &[usize]| {
             work.iter().for_each(|index| recorders[*index].work());
             now += Duration::from_millis(50);
-            runner.round(now, &[Observation { proven: 1, is_judged: true, ..Observation::default() }]);
+            runner.round(now, &[Observation { proven: 1, is_judged: true, ..Observation::NOTHING }]);
             let stance = published.statuses.load()[0].stance;
             let changes = published.history.load().transitions(Instant::now());
             (stance, changes.first().map(|change| change.steps.len()))
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn an_announcer_whose_lease_ran_out_holds_the_address_down_for_all() {
         let (recorders, _orders, mut runner) = open();
-        let well = [Observation { proven: 1, is_judged: true, ..Observation::default() }];
+        let well = [Observation { proven: 1, is_judged: true, ..Observation::NOTHING }];
         runner.round(Duration::from_secs(1), &well);
         recorders.iter().for_each(|recorder| recorder.work());
         recorders[1].lapse();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::state::TcpThreadState;
 use super::thread::{HELD_TIME_MAX, TcpThread, TcpThreadContext};
 use crate::serve::admission::{Admission, EVICTED_MIN};
-use crate::serve::injected::{self, WAIT_MAX, WEDGES, wait_until};
+use crate::serve::injected::{self, WAIT_MAX, WEDGES, framed, wait_until};
 use crate::serve::thread::ThreadHandle;
 use crate::serve::{ReplaceError, Running, STOP_TIME_MAX, TcpLimits, ThreadSupervisor, bind};
 
@@ -28,23 +28,17 @@ fn open() -> (Running, ThreadSupervisor, SocketAddr) {
     (running, supervisor, address)
 }
 
-/// A query for a name in wire form, with its length in front.
-fn framed(name: &[u8]) -> Vec<u8> {
-    let query = [&[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name, &[0, 1, 0, 1]].concat();
-    [&(query.len() as u16).to_be_bytes()[..], &query].concat()
-}
-
 /// Connects and asks for a name; the answer is not read.
 fn ask(address: SocketAddr, name: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
-    stream.write_all(&framed(name)).expect("the connection is open");
+    stream.write_all(&framed(1, name)).expect("the connection is open");
     stream
 }
 
 /// Connects, asks for the root and asserts that the answer is REFUSED.
 fn assert_answers(address: SocketAddr) {
-    let mut reply = vec![0; framed(&[0]).len()];
+    let mut reply = vec![0; framed(1, &[0]).len()];
     ask(address, &[0]).read_exact(&mut reply).expect("an answer comes");
     assert_eq!(reply[5] & 0x0F, 5);
 }
@@ -90,7 +84,7 @@ fn a_thread_that_hangs_is_replaced_and_holds_up_no_new_connection() {
     // It finished the message that it was at, and then its connections ended.
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).expect("it is closed");
-    assert_eq!(rest.len(), framed(&injected::name(4)).len());
+    assert_eq!(rest.len(), framed(1, &injected::name(4)).len());
     let samples = running.metrics().samples();
     let total =
         |name: &str| samples.iter().filter(|sample| sample.name == name).map(|sample| sample.value).sum::<u64>();
@@ -131,8 +125,8 @@ fn time_of_prover(supervisor: &ThreadSupervisor, address: SocketAddr) -> Duratio
     let start = Instant::now();
     socket.connect(&address.into()).expect("it listens");
     let mut stream = TcpStream::from(socket);
-    stream.write_all(&framed(&[0])).expect("the connection is open");
-    stream.read_exact(&mut vec![0; framed(&[0]).len()]).expect("an answer comes");
+    stream.write_all(&framed(1, &[0])).expect("the connection is open");
+    stream.read_exact(&mut vec![0; framed(1, &[0]).len()]).expect("an answer comes");
     start.elapsed()
 }
 
@@ -140,7 +134,7 @@ fn time_of_prover(supervisor: &ThreadSupervisor, address: SocketAddr) -> Duratio
 fn pipelined_queries_that_take_long_delay_neither_the_prover_nor_each_other() {
     const CLIENTS: usize = 60;
     let (running, supervisor, address) = open();
-    let queries = framed(injected::SLOW_NAME).repeat(400);
+    let queries = framed(1, injected::SLOW_NAME).repeat(400);
     let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| TcpStream::connect(address).expect("it listens")).collect();
     for client in &mut clients {
         client.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
@@ -160,7 +154,7 @@ fn pipelined_queries_that_take_long_delay_neither_the_prover_nor_each_other() {
     assert!(times[10] < Duration::from_millis(25), "{times:?}");
     // Each has had its turn: nobody has all answers before another one has any.
     for client in &mut clients {
-        client.read_exact(&mut vec![0; framed(injected::SLOW_NAME).len()]).expect("an answer comes");
+        client.read_exact(&mut vec![0; framed(1, injected::SLOW_NAME).len()]).expect("an answer comes");
     }
     assert!(!queries_counted((CLIENTS * 400) as u64), "they are at work still");
     drop(clients);
@@ -201,7 +195,7 @@ fn a_newcomer_waits_for_connections_that_were_evicted_but_not_for_ever() {
     wait_until("the thread has looked again", || state.progress() > progress + 2);
     assert_eq!(state.handle.block().refused.value(), 0);
     drop(permits.remove(0));
-    client.read_exact(&mut vec![0; framed(&[0]).len()]).expect("an answer comes");
+    client.read_exact(&mut vec![0; framed(1, &[0]).len()]).expect("an answer comes");
     // Nobody else goes: the next one is refused after a while, and whoever follows at once.
     let refuse = |count: u64| {
         let (from, before) = (Instant::now(), state.handle.block().refused.value());

@@ -12,6 +12,7 @@ use super::io::{DatagramIo, Queries, Received, Replies};
 use super::worker::UdpWorker;
 use crate::answer::{Canary, Settings, Snapshot};
 use crate::metrics::UdpBlock;
+use crate::serve::injected;
 use crate::serve::thread::ThreadHandle;
 use crate::sys::mmsg::{Datagram, REPLY_BYTES_MAX, Wait};
 use crate::wire::probe::{Probe, Steer};
@@ -174,9 +175,7 @@ fn canary() -> Canary {
 
 /// A client's query with an ID, which is also the port that it comes from.
 fn query(id: u16) -> Packet {
-    let [high, low] = id.to_be_bytes();
-    let octets = vec![high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
-    Packet { octets, source: SocketAddr::from(([198, 51, 100, 1], id)), is_cut_short: false }
+    Packet { octets: injected::query(id, &[0]), source: SocketAddr::from(([198, 51, 100, 1], id)), is_cut_short: false }
 }
 
 /// Queries with the IDs of a range.

@@ -4,6 +4,7 @@ use super::*;
 use crate::metrics::Metrics;
 use crate::serve::TcpLimits;
 use crate::serve::admission::Admission;
+use crate::serve::injected::framed;
 use crate::serve::thread::ThreadHandle;
 use socket2::SockRef;
 use std::net::{Shutdown, TcpListener};
@@ -74,18 +75,12 @@ impl Pair {
     }
 }
 
-/// A query for the root with its length in front; nothing is served, and the answer has 17 octets as well.
-fn framed(id: u16) -> Vec<u8> {
-    let [high, low] = id.to_be_bytes();
-    vec![0, 17, high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1]
-}
-
 #[test]
 fn a_message_in_parts_keeps_the_time_that_it_began_with() {
     let mut pair = Pair::new();
     assert_eq!(pair.turn(), Turn { next: NextStep::Empty, limit: None });
     assert_eq!(pair.connection.late(), CloseReason::Idle);
-    let query = framed(1);
+    let query = framed(1, &[0]);
     for (octets, limit) in [
         (&query[..1], Some(Limit::Io)),
         (&query[1..9], None),
@@ -109,7 +104,7 @@ fn a_turn_is_bounded_and_nothing_is_read_before_all_is_answered() {
     // Room for one reply at a time, so that a turn makes FILLS_MAX of them.
     pair.buffers.output = vec![0; FRAME_BYTES_MAX].into();
     let count = 3 * FILLS_MAX as u16 + 1;
-    pair.client.write_all(&(0..count).flat_map(framed).collect::<Vec<_>>()).expect("it is open");
+    pair.client.write_all(&(0..count).flat_map(|id| framed(id, &[0])).collect::<Vec<_>>()).expect("it is open");
     for _ in 0..3 {
         assert_eq!(pair.turn_with_input(), Turn { next: NextStep::Write, limit: Some(Limit::Io) });
     }
@@ -117,7 +112,7 @@ fn a_turn_is_bounded_and_nothing_is_read_before_all_is_answered() {
     let mut replies = vec![0; 19 * usize::from(count)];
     pair.client.read_exact(&mut replies).expect("all are answered");
     for (id, reply) in (0..count).zip(replies.chunks(19)) {
-        assert_eq!((&reply[..4], reply[5]), (&framed(id)[..4], 0x05), "REFUSED, in order");
+        assert_eq!((&reply[..4], reply[5]), (&framed(id, &[0])[..4], 0x05), "REFUSED, in order");
     }
 }
 
@@ -128,7 +123,7 @@ fn a_client_that_takes_nothing_is_not_read_and_gets_all_in_the_end() {
     // Many times what the buffers of both ends take.
     let count = 200_000_u32;
     let writing = thread::spawn(move || {
-        writer.write_all(&(0..count).flat_map(|id| framed(id as u16)).collect::<Vec<_>>()).expect("it is open");
+        writer.write_all(&(0..count).flat_map(|id| framed(id as u16, &[0])).collect::<Vec<_>>()).expect("it is open");
         writer.shutdown(Shutdown::Write).expect("it is open");
     });
     // The client's side takes some at first, and then no more.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::{ask, assert_answers, framed};
+use super::{ask, assert_answers};
 use crate::answer::Snapshot;
 use crate::answer::injected::{STREAM_MESSAGE_BYTES, STREAM_MESSAGES, STREAM_NAME};
 use crate::metrics::TcpBlock;
-use crate::serve::injected::{WAIT_MAX, wait_until};
+use crate::serve::injected::{WAIT_MAX, framed, wait_until};
 use crate::serve::{Running, TcpLimits, bind, publish};
 use crate::zone::tests::zone_set;
 
@@ -46,7 +46,7 @@ impl Server {
 
 /// A query that a stream answers, with its length in front.
 fn stream_query(id: u16) -> Vec<u8> {
-    let mut query = query(STREAM_NAME, id);
+    let mut query = framed(id, STREAM_NAME);
     let qtype_at = query.len() - 3;
     query[qtype_at] = 16;
     query
@@ -54,14 +54,7 @@ fn stream_query(id: u16) -> Vec<u8> {
 
 /// A query for the root, which is refused, with its length in front.
 fn plain_query(id: u16) -> Vec<u8> {
-    query(&[0], id)
-}
-
-/// A query for an address, with its length in front.
-fn query(name: &[u8], id: u16) -> Vec<u8> {
-    let mut query = framed(name);
-    query[2..4].copy_from_slice(&id.to_be_bytes());
-    query
+    framed(id, &[0])
 }
 
 /// Reads the next message.
