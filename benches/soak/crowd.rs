@@ -70,7 +70,7 @@ impl Crowd {
                 let families = Family::ALL.into_iter().cycle().take(IDLE_CONNECTIONS.saturating_sub(open.len()));
                 for family in families.take(IDLE_CONNECTS_MAX) {
                     let address = SocketAddr::new(family.service(), 53);
-                    open.extend(TcpStream::connect_timeout(&place, CONNECT_PATIENCE));
+                    open.extend(TcpStream::connect_timeout(&address, CONNECT_PATIENCE));
                 }
                 open.retain(is_open);
                 most = most.max(open.len());
