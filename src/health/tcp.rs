@@ -68,7 +68,7 @@ impl TcpOutcomes {
 /// The thread `prover-tcp`. Dropping it ends the thread, which takes at most the timeout for each address.
 pub(super) struct TcpProber {
     /// What each thread begins with.
-    asker: Asker,
+    context: TcpProbeContext,
     outcomes: Arc<TcpOutcomes>,
     /// The thread in charge, and those that were replaced and have not ended.
     threads: Vec<Thread>,
@@ -119,7 +119,7 @@ impl TcpProber {
         zones: Arc<dyn Zones>,
         outcomes: Arc<TcpOutcomes>,
     ) -> io::Result<Self> {
-        let asker = Asker {
+        let context = TcpProbeContext {
             addresses: settings.addresses.clone(),
             identity: settings.identity.clone(),
             timeout: settings.timeout,
@@ -128,9 +128,9 @@ impl TcpProber {
             zones,
             id: settings.nonce as u16,
         };
-        let patience = asker.silence_max();
+        let patience = context.silence_max();
         let watch = Watch { patience, ended: 0, since: Duration::ZERO, looked: Duration::ZERO };
-        let mut prober = Self { asker, outcomes, threads: Vec::new(), watch };
+        let mut prober = Self { context, outcomes, threads: Vec::new(), watch };
         prober.start_thread()?;
         Ok(prober)
     }
@@ -152,10 +152,10 @@ impl TcpProber {
                 tracing::error!(lost_count, "the thread prover-tcp hung or ended: a new one has taken over");
             }
             Err(error) => {
-                self.watch.since = now.saturating_sub(self.watch.patience).saturating_add(self.asker.interval);
+                self.watch.since = now.saturating_sub(self.watch.patience).saturating_add(self.context.interval);
                 tracing::error!(lost_count, %error, "the thread prover-tcp hangs, and no new one could take over: \
                     TCP is not proven");
-                (0..self.asker.addresses.len()).for_each(|address| self.outcomes.put(address, TcpOutcome::Ill));
+                (0..self.context.addresses.len()).for_each(|address| self.outcomes.put(address, TcpOutcome::Ill));
             }
         }
     }
@@ -163,9 +163,9 @@ impl TcpProber {
     /// Makes a thread and puts it in charge; those before it end when they wake.
     fn start_thread(&mut self) -> io::Result<()> {
         let ((stop, stopped), (ending, ended)) = (channel(), channel::<()>());
-        let (asker, outcomes) = (self.asker.clone(), Arc::clone(&self.outcomes));
+        let (context, outcomes) = (self.context.clone(), Arc::clone(&self.outcomes));
         let run = move || {
-            asker.run(&stopped, &outcomes);
+            context.run(&stopped, &outcomes);
             drop(ending);
         };
         thread::Builder::new().name("prover-tcp".to_owned()).spawn(run)?;
@@ -182,7 +182,7 @@ impl Drop for TcpProber {
     fn drop(&mut self) {
         let Some(Thread { stop, ended }) = self.threads.pop() else { return };
         drop(stop);
-        if ended.recv_timeout(self.asker.silence_max()) == Err(RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(self.context.silence_max()) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("the thread prover-tcp does not end and is left behind");
         }
     }
@@ -190,7 +190,7 @@ impl Drop for TcpProber {
 
 /// What a thread needs.
 #[derive(Clone)]
-struct Asker {
+struct TcpProbeContext {
     addresses: Vec<SocketAddr>,
     identity: Option<Vec<u8>>,
     timeout: Duration,
@@ -218,7 +218,7 @@ enum TcpFault {
     Query(#[from] hickory_proto::ProtoError),
 }
 
-impl Asker {
+impl TcpProbeContext {
     /// How long no query need end while the thread is well: a few intervals, and all addresses that do not answer.
     fn silence_max(&self) -> Duration {
         let addresses = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
