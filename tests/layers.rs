@@ -42,7 +42,7 @@ const MODULES: &[Module] = &[
     Module {
         layer: 5,
         name: "config",
-        imports: &["sys", "wire", "zonefile", "policy", "answer", "serve", "health", "announce"],
+        imports: &["sys", "wire", "zonefile", "transfer", "policy", "answer", "serve", "health", "announce"],
         is_pure: false,
     },
     Module {

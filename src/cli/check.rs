@@ -15,11 +15,11 @@ use crate::load::{Loader, Registry, Report};
 
 /// Checks, reports, and prints the good zones if that is wanted. If `is_strict`, warnings about zones are errors.
 pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> u8 {
-    let (loader, report, host_warnings) = match read(&source, is_strict) {
+    let (loader, report, warnings) = match read(&source, is_strict) {
         Ok(read) => read,
         Err(error) => return fail(&error, if error.is_usage() { EXIT_USAGE } else { EXIT_FAILED }),
     };
-    for warning in &host_warnings {
+    for warning in &warnings {
         eprintln!("warning: {warning}\n");
     }
     for zone in report.zones.iter().filter(|zone| !zone.faults.is_empty()) {
@@ -43,19 +43,16 @@ pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> 
 /// Reads configuration and zones, and looks at what on this host breaks anycast where that is configured.
 fn read(source: &ConfigSource, is_strict: bool) -> Result<(Loader, Report, Vec<String>), DaemonError> {
     let config = source.load()?;
-    let host_warnings = match &config.anycast {
-        None => Vec::new(),
-        Some(anycast) => {
-            let root = Path::new("/");
-            let device = host::device(root, anycast)?;
-            let mut warnings = host::warnings(&host::read(root), anycast, device);
-            if device == host::Device::Tun {
-                warnings.extend(firewall::warnings(anycast));
-            }
-            warnings.extend(tried(&config));
-            warnings
+    let mut warnings = config.warnings.clone();
+    if let Some(anycast) = &config.anycast {
+        let root = Path::new("/");
+        let device = host::device(root, anycast)?;
+        warnings.extend(host::warnings(&host::read(root), anycast, device));
+        if device == host::Device::Tun {
+            warnings.extend(firewall::warnings(anycast));
         }
-    };
+        warnings.extend(tried(&config));
+    }
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let style = if is_coloured { Style::Colour } else { Style::Plain };
     let seed = daemon::random_seed().map_err(|cause| DaemonError::System { what: "no random numbers", cause })?;
@@ -64,7 +61,7 @@ fn read(source: &ConfigSource, is_strict: bool) -> Result<(Loader, Report, Vec<S
         loader = loader.strictly();
     }
     let report = daemon::read_zones(&mut loader, &config.zones)?;
-    Ok((loader, report, host_warnings))
+    Ok((loader, report, warnings))
 }
 
 /// What a server that runs with this configuration says of the paths of its probes: it tries them all the time.

@@ -1,6 +1,8 @@
 //! As written → checked: bounds, units, defaults and what the command line overrides.
 
 mod anycast;
+mod transfer;
+mod zones;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -15,15 +17,11 @@ use super::document::Document;
 use super::error::{ConfigError, ConfigFault};
 use super::key::{Flag, Key, Number, Own, Row, Time, Words};
 use super::rows;
-use super::values::{
-    Absence, Config, LISTEN_MAX, Listen, Log, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ZONES_DIR_DEFAULT,
-    ZoneFile, ZoneSources,
-};
+use super::values::{Absence, Config, LISTEN_MAX, Listen, Log, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED};
 use crate::answer::Settings;
 use crate::serve::TcpLimits;
 use crate::sys::tun::index_of;
 use crate::wire::{Name, Shown};
-use crate::zonefile::Limits;
 
 /// The section whose presence makes this an anycast server.
 const ANYCAST: &str = "anycast";
@@ -85,25 +83,29 @@ struct LineCursor {
 /// # Errors
 /// All faults together.
 pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let mut check = Check { written, faults: Vec::new(), origin, left_out: Vec::new() };
+    let mut check = Check { written, faults: Vec::new(), origin, left_out: Vec::new(), warnings: Vec::new() };
     let is_strict = overrides.is_strict || check.flag(&rows::STRICT);
     let tcp = check.tcp();
     let listen = check.listen(overrides, is_strict);
     let workers = check.workers(overrides);
+    let state_dir = check.state_dir(overrides);
+    let keys = check.keys();
     let config = Config {
         anycast: check.anycast(&listen, workers, overrides.is_dry_run),
         admin: check.admin(),
         listen,
         workers,
         control: check.control(overrides),
-        state_dir: check.state_dir(overrides),
+        zones: Arc::new(check.zones(&keys, state_dir.is_some(), overrides)),
+        keys,
+        state_dir,
         settings: check.settings(&tcp),
         tcp,
         may_dump_core: check.flag(&rows::CORE_DUMP),
         is_strict,
         log: Log { level: check.word(&rows::LOG_LEVEL), format: check.word(&rows::LOG_FORMAT) },
-        zones: Arc::new(check.zones(overrides)),
         left_out: std::mem::take(&mut check.left_out),
+        warnings: std::mem::take(&mut check.warnings),
     };
     let Check { faults, origin, .. } = check;
     match (faults.is_empty(), origin.file) {
@@ -120,6 +122,15 @@ struct Check<'a> {
     origin: Origin<'a>,
     /// What is served without, each as it is logged.
     left_out: Vec<String>,
+    /// What is likely not to be meant, each as it is logged.
+    warnings: Vec<String>,
+}
+
+/// The names of the sections of one kind, each with where it is said.
+#[derive(Default)]
+struct Names {
+    said_at: HashMap<Name, String>,
+    cursor: LineCursor,
 }
 
 impl Check<'_> {
@@ -146,29 +157,56 @@ impl Check<'_> {
 
     /// A whole number within the bounds of its row, the upper one being at most `most`, and so the default.
     fn number_up_to(&mut self, key: &Row<Number>, most: i64) -> i64 {
-        let Number { bounds: (least, _), default, .. } = key.values;
-        match self.written.get(key) {
-            Some(value) if (least..=most).contains(value.get_ref()) => value.into_inner(),
-            Some(value) => {
-                self.refuse(key.path, &value, &format!("{least} to {most}"));
-                default.min(most)
-            }
-            None => default.min(most),
+        self.number_in(self.written, key, most).unwrap_or(key.values.default.min(most))
+    }
+
+    /// A whole number of a section, where it is written and within the bounds of its row, the upper one being at most
+    /// `most`.
+    fn number_in(&mut self, section: &Document<'_>, key: &Row<Number>, most: i64) -> Option<i64> {
+        let (least, value) = (key.values.bounds.0, section.get(key)?);
+        if (least..=most).contains(value.get_ref()) {
+            return Some(value.into_inner());
         }
+        self.refuse(&section.path_of(key), &value, &format!("{least} to {most}"));
+        None
     }
 
     /// A span of time within the bounds of its row.
     fn duration(&mut self, key: &Row<Time>) -> Duration {
-        let Time { bounds: (least, most), default } = key.values;
-        let Some(value) = self.written.get::<String>(key) else { return default };
-        match parse_duration(value.get_ref()) {
-            Some(duration) if (least..=most).contains(&duration) => duration,
-            _ => {
-                let allowed = format!("a time such as \"10s\" or \"500ms\", {least:?} to {most:?}");
-                self.refuse(key.path, &quoted(&value), &allowed);
-                default
-            }
+        self.duration_in(self.written, key).unwrap_or(key.values.default)
+    }
+
+    /// A span of time of a section, where it is written and within the bounds of its row.
+    fn duration_in(&mut self, section: &Document<'_>, key: &Row<Time>) -> Option<Duration> {
+        let ((least, most), value) = (key.values.bounds, section.get::<String>(key)?);
+        let duration = parse_duration(value.get_ref()).filter(|duration| (least..=most).contains(duration));
+        if duration.is_none() {
+            let allowed = format!("a time such as \"10s\" or \"500ms\", {least:?} to {most:?}");
+            self.refuse(&section.path_of(key), &quoted(&value), &allowed);
         }
+        duration
+    }
+
+    /// The name of a section, which no other of its kind may have, and where it is said.
+    fn name_of(&mut self, section: &Document<'_>, key: &Row<Own>, names: &mut Names) -> Option<(Name, String)> {
+        let written = section.get::<String>(key).expect("the document has it");
+        let name: Name = match written.get_ref().parse() {
+            Ok(name) => name,
+            Err(error) => {
+                let message = format!("`{}` is \"{}\", which is no domain name", key.path, written.get_ref());
+                self.fault(written.span(), message, error.to_string(), None);
+                return None;
+            }
+        };
+        let said_at = self.origin.place(&mut names.cursor, written.span().start);
+        if let Some(first) = names.said_at.get(&name) {
+            let kind = section.path();
+            let message = format!("the {kind} {name} is named twice: first at {first}, again at {said_at}");
+            self.fault(written.span(), message, "named before".into(), Some("take one of the two out".into()));
+            return None;
+        }
+        names.said_at.insert(name, said_at.clone());
+        Some((name, said_at))
     }
 
     /// One of the words of a row.
@@ -295,63 +333,6 @@ impl Check<'_> {
             io_timeout: self.duration(&rows::TCP_IO_TIMEOUT),
             mss: self.number(&rows::TCP_MSS) as u16,
         }
-    }
-
-    fn zones(&mut self, overrides: &Overrides) -> ZoneSources {
-        let mut files: Vec<ZoneFile> = Vec::new();
-        let mut cursor = LineCursor::default();
-        // Where each name stands in `files`.
-        let mut seen: HashMap<Name, usize> = HashMap::new();
-        for zone in self.written.each("zone") {
-            let written = |key| zone.get::<String>(key).expect("the document has it");
-            let (written_name, file) = (written(&rows::ZONE_NAME), written(&rows::ZONE_FILE));
-            let span = written_name.span();
-            let name: Name = match written_name.get_ref().parse() {
-                Ok(name) => name,
-                Err(error) => {
-                    let message = format!("`zone.name` is \"{}\", which is no domain name", written_name.get_ref());
-                    self.fault(span, message, error.to_string(), None);
-                    continue;
-                }
-            };
-            let said_at = self.origin.place(&mut cursor, span.start);
-            if let Some(&other) = seen.get(&name) {
-                let first = &files[other].said_at;
-                let message = format!("the zone {name} is named twice: first at {first}, again at {said_at}");
-                self.fault(span, message, "named before".into(), Some("take one of the two out".into()));
-                continue;
-            }
-            seen.insert(name, files.len());
-            files.push(ZoneFile { name, path: self.origin.path(file.get_ref()), said_at });
-        }
-        for (name, path) in &overrides.zones {
-            let said_at = format!("--zone {name}={}", Shown::path(path));
-            if let Some(&other) = seen.get(name) {
-                let first = &files[other].said_at;
-                let message = format!("the zone {name} is named twice: first at {first}, again at {said_at}");
-                self.fault_outside(message, None);
-                continue;
-            }
-            seen.insert(*name, files.len());
-            files.push(ZoneFile { name: *name, path: path.clone(), said_at });
-        }
-        let named = overrides.zones_dir.clone().or_else(|| self.path(&rows::ZONES_DIR));
-        // The default folder is for those who named nothing at all.
-        let is_default = named.is_none() && files.is_empty() && self.origin.file.is_none();
-        let dir = named.clone().or_else(|| is_default.then(|| PathBuf::from(ZONES_DIR_DEFAULT)));
-        if dir.is_none() && files.is_empty() {
-            let help = Some("add `zones-dir = \"zones\"` under [server], or a [[zone]] with `name` and `file`".into());
-            let message = "the configuration names no zone".to_owned();
-            self.fault_outside(message, help);
-        }
-        let include_dirs = self.include_dirs(overrides);
-        let limits = Limits {
-            octets_max: self.number(&rows::ZONE_OCTETS_MAX).unsigned_abs(),
-            records_max: self.number(&rows::ZONE_RECORDS_MAX).unsigned_abs(),
-            generate_steps_max: self.number(&rows::GENERATE_STEPS_MAX).unsigned_abs(),
-        };
-        let loss_max = self.loss_max();
-        ZoneSources { dir, is_dir_named: named.is_some(), files, include_dirs, limits, loss_max }
     }
 
     /// The folders that zone files may include from: those of the file and those of the command line.

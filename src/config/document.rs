@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::error::ConfigFault;
 use super::key::{Key, read};
-use super::rows::ALL;
+use super::rows::{ALL, KEY, KEY_SECRET, REPEATED, TEMPLATE, ZONE};
 
 /// The most unknown keys that are shown.
 const FAULTS_MAX: usize = 20;
@@ -39,9 +39,25 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// The path of a key from this table on. What may stand in a template may stand in a zone too.
+    fn inner<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let inherited = path.strip_prefix(TEMPLATE).filter(|_| self.path == ZONE);
+        Some(inherited.or_else(|| path.strip_prefix(&self.path))?.trim_start_matches('.'))
+    }
+
+    /// The path of the table; empty for the whole file.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The path of a key as it is written in this table.
+    pub(super) fn path_of(&self, key: &dyn Key) -> String {
+        join(&self.path, self.inner(key.path()).unwrap_or_default())
+    }
+
     /// What stands at a path with dots.
     fn at(&self, path: &str) -> Option<&Spanned<DeValue<'t>>> {
-        let inner = path.strip_prefix(&self.path)?.trim_start_matches('.');
+        let inner = self.inner(path)?;
         let (outer, key) = inner.rsplit_once('.').map_or((None, inner), |(outer, key)| (Some(outer), key));
         let mut table = &self.table;
         for segment in outer.iter().flat_map(|outer| outer.split('.')) {
@@ -85,7 +101,7 @@ impl Found {
     fn table(&mut self, table: &DeTable<'_>, path: &str, span: &Range<usize>) {
         for (key, value) in table {
             let full = join(path, key.get_ref());
-            if let Some(row) = ALL.iter().find(|row| row.path() == full) {
+            if let Some(row) = row(&full) {
                 let checked = row.values().check_type(value);
                 self.mistyped.extend(checked.err().map(|error| fault_of(&error, Some(&full))));
             } else if ALL.iter().any(|row| is_below(row.path(), &full)) {
@@ -106,7 +122,7 @@ impl Found {
     fn section(&mut self, value: &Spanned<DeValue<'_>>, path: &str) {
         match value.get_ref() {
             DeValue::Table(table) => self.table(table, path, &value.span()),
-            DeValue::Array(items) if path == "zone" => {
+            DeValue::Array(items) if REPEATED.contains(&path) => {
                 for item in items.iter() {
                     self.section(item, path);
                 }
@@ -119,9 +135,17 @@ impl Found {
     }
 }
 
+/// The row of a key. What may stand in a template may stand in a zone too.
+fn row(path: &str) -> Option<&'static dyn Key> {
+    let of = |path: &str| ALL.iter().copied().find(|row| row.path() == path);
+    of(path).or_else(|| of(&format!("{TEMPLATE}{}", path.strip_prefix(ZONE)?)))
+}
+
 /// Makes a fault of what the TOML reader says, naming the key if it is known.
 fn fault_of(error: &Error, key: Option<&str>) -> ConfigFault {
     let message = match key {
+        // The reader says what it found instead.
+        Some(key) if key == KEY || key == KEY_SECRET.path => format!("`{key}` is of the wrong type"),
         Some(key) => format!("`{key}`: {}", error.message()),
         None => error.message().to_owned(),
     };
@@ -149,10 +173,16 @@ fn unknown(span: Range<usize>, name: &str, path: &str) -> ConfigFault {
 
 /// The keys of a section, with those that are sections themselves.
 fn keys_of(path: &str) -> Vec<&'static str> {
-    let below = ALL.iter().map(|row| row.path()).filter(|key| is_below(key, path));
-    let mut keys: Vec<&str> =
-        below.filter_map(|key| key[path.len()..].trim_start_matches('.').split('.').next()).collect();
-    keys.dedup();
+    let mut keys: Vec<&str> = Vec::new();
+    let inherited = (path == ZONE).then_some(TEMPLATE);
+    for path in [path].into_iter().chain(inherited) {
+        let below = ALL.iter().map(|row| row.path()).filter(|key| is_below(key, path));
+        for key in below.filter_map(|key| key[path.len()..].trim_start_matches('.').split('.').next()) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
     keys
 }
 
@@ -177,8 +207,10 @@ mod tests {
 
     #[test]
     fn the_keys_of_a_section_come_from_the_rows() {
-        assert_eq!(keys_of(""), ["server", "log", "admin", "anycast", "zone"]);
-        assert_eq!(keys_of("zone"), ["name", "file"]);
+        assert_eq!(keys_of(""), ["server", "log", "admin", "anycast", "key", "template", "zone"]);
+        assert_eq!(keys_of("key"), ["name", "algorithm", "allow-md5", "secret", "secret-file"]);
+        assert_eq!(keys_of("zone")[..5], ["name", "file", "template", "primaries", "allow-notify"]);
+        assert_eq!(keys_of("zone")[3..], keys_of("template")[1..]);
         assert_eq!(keys_of("anycast.kernel-route"), ["table", "metric"]);
         assert!(keys_of("server.tcp").contains(&"clients-per-address-max"));
         assert!(keys_of("server").ends_with(&["tcp", "limits"]), "{:?}", keys_of("server"));

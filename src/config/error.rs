@@ -46,8 +46,8 @@ impl ConfigError {
 
     /// Faults of a file.
     pub(super) fn in_file(path: &Path, text: &str, faults: Vec<ConfigFault>) -> Self {
-        let file = Shown::path(path).to_string();
-        let shown = faults.iter().map(|fault| show(fault, Some((&file, text)))).collect::<Vec<_>>().join("\n");
+        let (file, text) = (Shown::path(path).to_string(), without_secrets(text));
+        let shown = faults.iter().map(|fault| show(fault, Some((&file, &text)))).collect::<Vec<_>>().join("\n");
         Self { faults, shown }
     }
 }
@@ -59,6 +59,49 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// The text of a file with each value that may be a secret blotted out, every octet staying in its place. It need be no
+/// TOML, and its keys may be misspelt.
+///
+/// Of `[[key]]`, only the lines of keys that hold no secret stay, and elsewhere all lines that know nothing of secrets.
+fn without_secrets(text: &str) -> String {
+    /// The keys of `[[key]]` that hold no secret.
+    const PUBLIC: [&str; 4] = ["name", "algorithm", "allow-md5", "secret-file"];
+    let mut shown = String::with_capacity(text.len());
+    let (mut is_in_section, mut is_in_key) = (false, false);
+    for line in text.split_inclusive('\n') {
+        let first = line.trim_start();
+        let is_header = first.starts_with('[');
+        if is_header || !is_in_section {
+            let starts_with_key = first.trim_start_matches(['[', '"', '\'', ' ', '\t']).starts_with("key");
+            is_in_key = starts_with_key || !is_header && is_in_key;
+            is_in_section |= is_header;
+        }
+        let is_public = line.matches('=').count() == 1
+            && PUBLIC.iter().any(|key| first.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')));
+        if is_header || is_public || !is_in_key && !line.to_ascii_lowercase().contains("secret") {
+            shown.push_str(line);
+            continue;
+        }
+        let (key, value) = line.split_at(line.find('=').filter(|at| is_key(&line[..*at])).unwrap_or(0));
+        shown.push_str(key);
+        for character in value.chars() {
+            match character {
+                ' ' | '\t' | '\r' | '\n' | '=' | '"' | '\'' | '{' | '}' | '[' | ']' => shown.push(character),
+                _ => shown.extend(std::iter::repeat_n('*', character.len_utf8())),
+            }
+        }
+    }
+    shown
+}
+
+/// Whether a text looks like a key of ours, and not like base64.
+fn is_key(text: &str) -> bool {
+    /// Octets of the longest key of `[[key]]`, and room for slips.
+    const BYTES_MAX: usize = 16;
+    let text = text.trim().trim_matches(['"', '\'']);
+    text.len() <= BYTES_MAX && text.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-')
+}
 
 /// Renders one fault as compilers do.
 fn show(fault: &ConfigFault, source: Option<(&str, &str)>) -> String {

@@ -56,6 +56,26 @@ pub(super) enum Form {
     Texts,
     /// A number or a string.
     NumberOrText,
+    /// A list of [`WrittenPeer`].
+    Peers,
+    /// A list of [`WrittenRule`].
+    Rules,
+}
+
+/// A server, as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenPeer {
+    pub(super) address: Spanned<String>,
+    pub(super) key: Option<Spanned<String>>,
+}
+
+/// A rule of an access list, as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenRule {
+    pub(super) prefix: Spanned<String>,
+    pub(super) key: Option<Spanned<String>>,
 }
 
 /// What takes a value of a TOML type and can be shown.
@@ -184,6 +204,8 @@ impl Values for Own {
             Form::Text => read::<String>(value).map(drop),
             Form::Texts => read::<Vec<Spanned<String>>>(value).map(drop),
             Form::NumberOrText => Ok(()),
+            Form::Peers => read::<Vec<WrittenPeer>>(value).map(drop),
+            Form::Rules => read::<Vec<WrittenRule>>(value).map(drop),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::rows::ALL;
+use super::rows::{ALL, REPEATED};
 
 /// The keys as Markdown: a table for each section, in the order of the rows.
 #[must_use]
@@ -12,7 +12,7 @@ pub fn reference() -> String {
         let (outer, key) = row.path().rsplit_once('.').unwrap_or_default();
         if outer != section {
             section = outer;
-            let title = if section == "zone" { "`[[zone]]`".to_owned() } else { format!("`[{section}]`") };
+            let title = if REPEATED.contains(&section) { format!("`[[{section}]]`") } else { format!("`[{section}]`") };
             let _ = write!(text, "\n| {title} | values | default | |\n|---|---|---|---|\n");
         }
         let default = Some(row.values().default_shown()).filter(|default| !default.is_empty());
@@ -27,6 +27,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config::rows::{KEY, TEMPLATE};
     use crate::config::{Config, Overrides, parse};
 
     /// What stands around the tables.
@@ -69,6 +70,15 @@ mod tests {
                 "anycast.lease" => (format!("anycast.lease = {default}"), "# lease".to_owned()),
                 path if section == "anycast.kernel-route" => {
                     (format!("{path} = {default}"), "anycast.kernel-route = {}".to_owned())
+                }
+                path if section == KEY => {
+                    let name = path.rsplit_once('.').expect("a section").1;
+                    let without = "[[key]]\nname = \"k\"\nalgorithm = \"hmac-sha256\"\nsecret = \"c2VjcmV0\"\n";
+                    (format!("{without}{name} = {default}"), without.to_owned())
+                }
+                path if section == TEMPLATE => {
+                    let name = path.rsplit_once('.').expect("a section").1;
+                    (format!("[[template]]\nname = \"default\"\n{name} = {default}"), String::new())
                 }
                 path => (format!("{path} = {default}"), String::new()),
             };

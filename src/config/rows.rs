@@ -8,6 +8,7 @@ use super::values::{LogFormat, LogLevel};
 use crate::answer::UDP_PAYLOAD_BYTES_DEFAULT;
 use crate::policy::{PolicySettings, Reaction};
 use crate::serve::TcpLimits;
+use crate::transfer::TransferLimits;
 use crate::zonefile::Limits;
 
 /// Makes a constant of each row, and [`ALL`], which has them in order.
@@ -123,9 +124,62 @@ rows! {
     ON_SHARED_FAULT: Words<Reaction> = "anycast.health.on-shared-fault", reaction(PolicySettings::DEFAULT.on_shared),
         "Where other sites are likely to have the same fault.";
 
+    KEY_NAME: Own = "key.name", text("a domain name", ""), "The name by which the other side knows the key.";
+    KEY_ALGORITHM: Own = "key.algorithm", text("`\"hmac-sha256\"`, or with sha1, sha224, sha384, sha512, md5", ""),
+        "RFC 8945 §6, without truncated MACs.";
+    KEY_ALLOW_MD5: Flag = "key.allow-md5", Flag { default: false },
+        "Whether hmac-md5 may be the algorithm; for a peer that knows no other.";
+    KEY_SECRET: Own = "key.secret", text("base64, at most 4096 octets", "none"),
+        "The secret; it or `secret-file` must be given. It is never shown or logged.";
+    KEY_SECRET_FILE: Own = "key.secret-file", text("a path", "none"),
+        "A file that holds the secret in base64, and that its owner alone may read and write. Each reload reads it \
+         anew.";
+
+    TEMPLATE_NAME: Own = "template.name", text("1 to 255 octets", ""),
+        "The name that zones give; `default` is for all that give none, those of `zones-dir` among them.";
+    PRIMARIES: Own = "template.primaries", peers("none"), "Where the zone comes from, in the order in which they are \
+         asked; see transfers.md for all lists.";
+    ALLOW_NOTIFY: Own = "template.allow-notify", rules("the primaries"),
+        "Who may say that the zone has changed.";
+    ALLOW_TRANSFER: Own = "template.allow-transfer", rules("`[]`"), "Who may have the zone.";
+    NOTIFY: Own = "template.notify", peers("`[]`"), "Who is told that the zone has changed.";
+    TRANSFER_OCTETS_MAX: Number = "template.transfer-octets-max",
+        number(1, ZONE_SIZE_MAX, TransferLimits::DEFAULT.octets_max as i64, "octets"),
+        "Of the messages of one incoming transfer.";
+    TRANSFER_RECORDS_MAX: Number = "template.transfer-records-max",
+        number(1, ZONE_SIZE_MAX, TransferLimits::DEFAULT.records_max as i64, ""),
+        "Records of the zone, and of one incoming transfer.";
+    TRANSFER_TIME_MAX: Time = "template.transfer-time-max", time(TRANSFER_TIME, TransferLimits::DEFAULT.time_max),
+        "How long one incoming transfer may take.";
+    JOURNAL_OCTETS_MAX: Number = "template.journal-octets-max",
+        number(0, ZONE_SIZE_MAX, TransferLimits::DEFAULT.journal_octets_max as i64, "octets"),
+        "Of the differences between versions that are kept for incremental transfers.";
+    REFRESH_MIN: Time = "template.refresh-min", time(SOA_TIME, TransferLimits::DEFAULT.refresh.0),
+        "The least that the SOA's REFRESH counts.";
+    REFRESH_MAX: Time = "template.refresh-max", time(SOA_TIME, TransferLimits::DEFAULT.refresh.1), "The most.";
+    RETRY_MIN: Time = "template.retry-min", time(SOA_TIME, TransferLimits::DEFAULT.retry.0),
+        "The same for its RETRY.";
+    RETRY_MAX: Time = "template.retry-max", time(SOA_TIME, TransferLimits::DEFAULT.retry.1), "";
+    EXPIRE_MIN: Time = "template.expire-min", time(SOA_TIME, TransferLimits::DEFAULT.expire.0),
+        "The same for its EXPIRE.";
+    EXPIRE_MAX: Time = "template.expire-max", time(SOA_TIME, TransferLimits::DEFAULT.expire.1), "";
+
     ZONE_NAME: Own = "zone.name", text("a domain name", ""), "The zone's name.";
-    ZONE_FILE: Own = "zone.file", text("a path", ""), "Its file.";
+    ZONE_FILE: Own = "zone.file", text("a path", "none"),
+        "Its file; either it or `primaries` must be given, here or in the template.";
+    ZONE_TEMPLATE: Own = "zone.template", text("the name of a `[[template]]`", "`\"default\"`, if there is one"),
+        "The template that says what the zone does not say itself. Every key of `[[template]]` but its name may stand \
+         in `[[zone]]` too.";
 }
+
+/// The sections that may stand several times.
+pub(super) const REPEATED: [&str; 3] = [KEY, TEMPLATE, ZONE];
+/// `[[key]]`.
+pub(super) const KEY: &str = "key";
+/// `[[template]]`.
+pub(super) const TEMPLATE: &str = "template";
+/// `[[zone]]`, in which all keys of a template but its name may stand too.
+pub(super) const ZONE: &str = "zone";
 
 /// The kernel's tables (Linux `rtnetlink.h`): the one that everybody looks into, and that of the host's own addresses.
 const TABLE_MAIN: i64 = 254;
@@ -141,6 +195,10 @@ const ZONE_SIZE_MAX: i64 = 1 << 50;
 const TCP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 /// Bounds of interval and timeout of a round.
 const ROUND: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
+/// Bounds of the time that one incoming transfer may take.
+const TRANSFER_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
+/// Bounds of what bounds the times of an SOA.
+const SOA_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3650 * 86_400));
 /// The levels of the log.
 const LOG_LEVELS: &[(&str, LogLevel)] =
     &[("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info), ("debug", LogLevel::Debug)];
@@ -173,6 +231,16 @@ const fn text(values: &'static str, default: &'static str) -> Own {
 /// A list of strings that is checked by itself.
 const fn texts(values: &'static str, default: &'static str) -> Own {
     Own { form: Form::Texts, values, default }
+}
+
+/// A list of servers.
+const fn peers(default: &'static str) -> Own {
+    Own { form: Form::Peers, values: "at most 64 of `{ address = \"192.0.2.1\", key = \"name\" }`", default }
+}
+
+/// An access list.
+const fn rules(default: &'static str) -> Own {
+    Own { form: Form::Rules, values: "at most 64 of `{ prefix = \"10.0.0.0/8\", key = \"name\" }`", default }
 }
 
 /// A number or a string that is checked by itself.

@@ -1,5 +1,6 @@
 //! The checked configuration: plain values, with nothing left open.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ use crate::answer::Settings;
 use crate::health::Sources;
 use crate::policy::Reaction;
 use crate::serve::TcpLimits;
-use crate::wire::Name;
+use crate::transfer::{KeyRing, TransferSettings};
+use crate::wire::{Name, NameRef, SharedName};
 use crate::zonefile::Limits;
 
 /// The port of DNS, taken where an address is written without one (RFC 1035 §4.2).
@@ -57,8 +59,12 @@ pub struct Config {
     pub log: Log,
     /// Where zones come from.
     pub zones: Arc<ZoneSources>,
+    /// The keys of transactions.
+    pub keys: KeyRing,
     /// What is served without, since this host does not have it; each as it is logged.
     pub left_out: Vec<String>,
+    /// What is carried out as it is written, and yet is likely not to be meant; each as it is logged.
+    pub warnings: Vec<String>,
 }
 
 /// One address to listen on.
@@ -120,14 +126,28 @@ pub struct ZoneSources {
     pub dir: Option<PathBuf>,
     /// Whether the folder was asked for by name; else it is the default one.
     pub is_dir_named: bool,
-    /// Zones that are named one by one.
+    /// Zones that are named one by one and have a file.
     pub files: Vec<ZoneFile>,
+    /// Zones that come from primaries and have no file.
+    pub secondaries: Vec<Secondary>,
+    /// The transfers of the zones for which others than [`Self::default_transfers`] hold.
+    pub transfers: HashMap<SharedName, Arc<TransferSettings>>,
+    /// The transfers of all other zones, those of the folder among them: what the template `default` says.
+    pub default_transfers: Arc<TransferSettings>,
     /// Folders from which zone files may include others, besides the folder that they are in.
     pub include_dirs: Vec<PathBuf>,
     /// How much one zone may take.
     pub limits: Limits,
     /// What one reload may take away.
     pub loss_max: LossMax,
+}
+
+impl ZoneSources {
+    /// What is set about the transfers of a zone, whatever the letter case of its name.
+    #[must_use]
+    pub fn transfers_of(&self, name: NameRef<'_>) -> &Arc<TransferSettings> {
+        self.transfers.get(&SharedName::from(name)).unwrap_or(&self.default_transfers)
+    }
 }
 
 /// How many of the zones that are served one reload may take away: what is absent is no order.
@@ -169,6 +189,17 @@ pub struct ZoneFile {
     /// Its file.
     pub path: PathBuf,
     /// Where it was asked for: `--zone`, or file, line and column.
+    pub said_at: String,
+}
+
+/// One zone that comes from primaries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secondary {
+    /// The zone's name.
+    pub name: SharedName,
+    /// Where it comes from, and what else is set about its transfers; the same as [`ZoneSources::transfers_of`].
+    pub transfers: Arc<TransferSettings>,
+    /// Where it was asked for: file, line and column.
     pub said_at: String,
 }
 

@@ -13,6 +13,7 @@ use crate::wire::Shown;
 /// an error, as is said of it; logged in each case.
 pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
     let services = service_addresses(config);
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     config.left_out.iter().for_each(|what| tracing::error!("{what}; the rest is served without it"));
     let mut listen: Vec<(ListenAddress, Absence)> =
         config.listen.iter().map(|listen| (listen.address.into(), listen.absence)).collect();

@@ -324,7 +324,7 @@ fn load(
 /// Reads all zones.
 ///
 /// # Errors
-/// [`DaemonError::NothingToServe`] where there is no zone file, [`DaemonError::Load`] where the folder can't be read.
+/// [`DaemonError::NothingToServe`] where there is no zone at all, [`DaemonError::Load`] where the folder can't be read.
 pub fn read_zones(loader: &mut Loader, zones: &Arc<ZoneSources>) -> Result<Report, DaemonError> {
     let report = match loader.reload(zones, Scope::All, false) {
         Err(ReloadError::List(error)) if error.cause.kind() == io::ErrorKind::NotFound => {
@@ -333,7 +333,7 @@ pub fn read_zones(loader: &mut Loader, zones: &Arc<ZoneSources>) -> Result<Repor
         report => report?,
     };
     match &zones.dir {
-        Some(folder) if report.zones.is_empty() => {
+        Some(folder) if report.zones.is_empty() && zones.secondaries.is_empty() => {
             Err(DaemonError::NothingToServe(listen::how_to_begin(folder, "it holds no NAME.zone file")))
         }
         _ => Ok(report),

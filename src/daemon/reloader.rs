@@ -160,7 +160,7 @@ impl Work {
     /// Reads the configuration again: what of it can change while the server runs, and what the operator should know.
     fn read_config(&self) -> Result<(Config, Vec<String>), String> {
         let read = self.source.load().map_err(|error| format!("nothing was reloaded:\n{error}"))?;
-        let (mut config, notes) = (self.config.clone(), needs_restart(&self.config, &read));
+        let (mut config, mut notes) = (self.config.clone(), needs_restart(&self.config, &read));
         config.settings = crate::answer::Settings {
             // Belongs to the limits that the running listeners have.
             tcp_idle_timeout_100ms: self.config.settings.tcp_idle_timeout_100ms,
@@ -173,6 +173,8 @@ impl Work {
             config.settings.identity.clone_from(&self.config.settings.identity);
         }
         config.zones = read.zones;
+        config.keys = read.keys;
+        notes.extend(read.warnings);
         Ok((config, notes))
     }
 }

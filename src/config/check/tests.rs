@@ -226,8 +226,8 @@ fn a_wrong_type_names_the_key() {
     }
     let shown = error("server = 3");
     assert!(shown.contains("`server`"), "{shown}");
-    let shown = error("[[zone]]\nname = \"a\"");
-    assert!(shown.contains("missing field `file`"), "{shown}");
+    let shown = error("[[zone]]\nfile = \"a\"");
+    assert!(shown.contains("missing field `name`"), "{shown}");
 }
 
 #[test]
