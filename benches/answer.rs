@@ -15,7 +15,7 @@ use std::time::Duration;
 use common::message::{Edns, Query, RD};
 use common::name::name as wire_name;
 use criterion::{Criterion, criterion_group, criterion_main};
-use fated::answer::{MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
+use fated::answer::{MESSAGE_BYTES_MAX, RequestContext, Response, Snapshot, Transport, respond};
 use fated::zone::ZoneSet;
 
 /// Different names that each kind of question goes through in turn, so that not one node alone is in the cache.
@@ -43,7 +43,7 @@ fn answers(criterion: &mut Criterion) {
     let count = zone::name_count();
     let snapshot = Arc::new(Snapshot {
         zones: ZoneSet::new(vec![Arc::new(zone::load(&zone::text(count), None))]),
-        settings: Settings::default(),
+        ..Snapshot::default()
     });
     let kinds: [Kind; 7] = [
         ("exact match", |n| format!("host{n}.bench.test"), 1, 0, 1),

@@ -145,7 +145,7 @@ fn signed_file(folder: &Path, denial: Denial) -> PathBuf {
 fn count(folder: &Path) -> io::Result<()> {
     let snapshot = |text: &str| {
         let zones = ZoneSet::new(vec![Arc::new(zone::load(text, None))]);
-        Arc::new(Snapshot { zones, settings: Settings::default() })
+        Arc::new(Snapshot { zones, settings: Settings::default(), ..Snapshot::default() })
     };
     let plain = snapshot(&zone::text(HOSTS));
     let nsec = snapshot(&fs::read_to_string(signed_file(folder, Denial::Nsec))?);

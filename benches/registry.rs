@@ -126,7 +126,7 @@ impl Server {
         assert_eq!(report.zones.iter().map(|zone| zone.change).collect::<Vec<_>>(), [kind.change]);
         let start = Instant::now();
         let zones = self.loader.registry().zones().clone();
-        let old = self.current.swap(Arc::new(Snapshot { zones, settings: Settings::default() }));
+        let old = self.current.swap(Arc::new(Snapshot { zones, settings: Settings::default(), ..Snapshot::default() }));
         let old_shown = self.shown.swap(Arc::new(self.loader.registry().clone()));
         drop((old, old_shown));
         Took { reload, publish: start.elapsed() }

@@ -189,7 +189,7 @@ fn read(material: &Material) -> io::Result<Snapshot> {
     for ZoneFile { origin, file } in &material.zones {
         zones.push(Arc::new(zone::load_as(origin, &fs::read_to_string(file)?, None)));
     }
-    Ok(Snapshot { zones: ZoneSet::new(zones), settings: Settings::default() })
+    Ok(Snapshot { zones: ZoneSet::new(zones), ..Snapshot::default() })
 }
 
 /// Nanoseconds of an answer: on one thread alone, and on each of two at once.

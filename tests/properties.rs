@@ -19,9 +19,7 @@ use std::time::Duration;
 
 use common::message::Query;
 use common::name::name as wire_name;
-use fated::answer::{
-    MESSAGE_BYTES_MAX, PendingQuery, RequestContext, Response, Settings, Snapshot, Transport, respond,
-};
+use fated::answer::{MESSAGE_BYTES_MAX, PendingQuery, RequestContext, Response, Snapshot, Transport, respond};
 use fated::zone::{LookupCursor, ZoneSet};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, Record};
@@ -42,7 +40,7 @@ fn snapshot(model: &Model) -> Arc<Snapshot> {
         Arc::new(zone.unwrap_or_else(|| panic!("{text}has errors: {:?}", faults.iter().collect::<Vec<_>>())))
     };
     let zones = vec![loaded(zones::APEX, &zones::text(model)), loaded(zones::NEIGHBOUR, &zones::neighbour())];
-    Arc::new(Snapshot { zones: ZoneSet::new(zones), settings: Settings::default() })
+    Arc::new(Snapshot { zones: ZoneSet::new(zones), ..Snapshot::default() })
 }
 
 /// A query without EDNS.

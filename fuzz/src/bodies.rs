@@ -96,7 +96,8 @@ fn snapshots() -> &'static [Arc<Snapshot>; 2] {
             canary: Some(Canary { nonce: SEED.0[0], sources: vec![CANARY_SOURCE], reserved: Vec::new() }),
             ..Settings::default()
         };
-        [Settings::default(), settings].map(|settings| Arc::new(Snapshot { zones: zones(), settings }))
+        [Settings::default(), settings]
+            .map(|settings| Arc::new(Snapshot { zones: zones(), settings, ..Snapshot::default() }))
     })
 }
 

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::answer::notify::Notice;
 use crate::answer::stream::ReplyStream;
 
 /// How a request came.
@@ -40,6 +41,13 @@ pub enum Response {
         qtype: u16,
         /// Whether TC is set.
         is_truncated: bool,
+    },
+    /// Send the first `length` octets of the reply buffer, and ask where the zone comes from.
+    Notified {
+        /// Octets of the reply.
+        length: usize,
+        /// What it was that was said.
+        notice: Box<Notice>,
     },
     /// Send all messages of a stream, in order and with nothing in between. Given over [`Transport::Tcp`] only.
     Stream {

@@ -65,7 +65,7 @@ pub(super) fn respond(
 impl ReplyStream for TestStream {
     /// Writes one TXT record. Its first string says which message it is, how many zones the snapshot has and, in
     /// seconds, when the query came: `7 of 1000, 3 zones, 1700000000`. The strings behind are filled with zeros.
-    fn write_next(&mut self, message: &mut [u8]) -> Option<usize> {
+    fn write_next(&mut self, _now: Duration, message: &mut [u8]) -> Option<usize> {
         if self.written == STREAM_MESSAGES {
             return None;
         }

@@ -11,16 +11,19 @@ mod context;
 mod denial;
 #[cfg(any(test, feature = "test-names"))]
 pub mod injected;
+mod notify;
 mod opt;
 mod query;
 mod refusal;
 mod reply;
 mod request;
 mod snapshot;
+mod special;
 mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod walk;
 
 use std::sync::Arc;
@@ -30,6 +33,7 @@ pub use crate::wire::probe::TOKEN_BYTES as PROBE_TOKEN_BYTES;
 pub use crate::zone::{LookupCursor, NextRead};
 pub use canary::{Canary, Claim};
 pub use context::{RequestContext, Response, Transport};
+pub use notify::{Notice, NoticeSink};
 pub use query::PendingQuery;
 pub use refusal::{Refusal, refuse};
 pub use snapshot::{Settings, Snapshot, UDP_PAYLOAD_BYTES_DEFAULT};

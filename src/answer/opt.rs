@@ -13,6 +13,9 @@ const NSID_BYTES_MAX: usize = 255;
 /// Octets of data of the keepalive and the extended-error option (RFC 7828 §3.1, RFC 8914 §2, without text).
 const SHORT_DATA_BYTES: usize = 2;
 
+/// Octets of data of the EXPIRE option.
+const EXPIRE_DATA_BYTES: usize = 4;
+
 /// The OPT record of a reply before it is written; none where the query had none.
 pub(super) struct Opt<'s> {
     /// What our OPT says, whatever the query; `None` where there is no record.
@@ -21,6 +24,8 @@ pub(super) struct Opt<'s> {
     extended_rcode: u8,
     nsid: Option<&'s [u8]>,
     keepalive: Option<u16>,
+    /// Seconds until the zone expires.
+    expire: Option<u32>,
     extended_error: Option<u16>,
     /// Octets of the record so far.
     length: usize,
@@ -35,6 +40,7 @@ impl<'s> Opt<'s> {
             extended_rcode: 0,
             nsid: None,
             keepalive: None,
+            expire: None,
             extended_error: None,
             length: if edns.is_some() { OPT_BYTES } else { 0 },
         };
@@ -48,6 +54,12 @@ impl<'s> Opt<'s> {
             opt.keepalive = Some(settings.tcp_idle_timeout_100ms);
         }
         opt
+    }
+
+    /// Says in how many seconds the zone expires, where that fits.
+    #[inline]
+    pub(super) fn set_expire(&mut self, expire: Option<u32>, space: usize) {
+        self.expire = expire.filter(|_| self.payload_bytes_max.is_some() && self.reserve(EXPIRE_DATA_BYTES, space));
     }
 
     /// Makes the record longer by an option with so many octets of data, if it then still has at most `space` octets;
@@ -103,8 +115,10 @@ impl<'s> Opt<'s> {
     fn write_options(&self, mut out: &mut [u8]) {
         let (keepalive, extended_error) =
             (self.keepalive.map(u16::to_be_bytes), self.extended_error.map(u16::to_be_bytes));
+        let expire = self.expire.map(u32::to_be_bytes);
         let options = [
             (option::NSID, self.nsid),
+            (option::EXPIRE, expire.as_ref().map(|data| &data[..])),
             (option::TCP_KEEPALIVE, keepalive.as_ref().map(|data| &data[..])),
             (option::EXTENDED_ERROR, extended_error.as_ref().map(|data| &data[..])),
         ];

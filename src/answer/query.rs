@@ -14,8 +14,7 @@ use crate::answer::snapshot::{Settings, Snapshot};
 use crate::answer::status::Status;
 use crate::answer::walk::{self, Scope};
 use crate::wire::Class;
-use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, OPT_BYTES, PLAIN_UDP_BYTES_MAX, flag};
-use crate::wire::tsig::BADKEY;
+use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, PLAIN_UDP_BYTES_MAX, flag};
 use crate::zone::{Apex, LookupCursor, Names, NextRead, Slot, Zone, ZoneSet};
 
 /// A request that was read, and as much of the search for its answer as was done.
@@ -25,11 +24,11 @@ use crate::zone::{Apex, LookupCursor, Names, NextRead, Slot, Zone, ZoneSet};
 /// [`Self::target_cursors`] in the same way. What is not in the caches is then waited for once a step, and not once
 /// for each request. Where there are very many zones, the [`Self::slots`] of all and then the zones there come first.
 pub struct PendingQuery<'q, 'z> {
-    octets: &'q [u8],
+    pub(super) octets: &'q [u8],
     /// The ID and the second word of the header.
-    id: u16,
+    pub(super) id: u16,
     flags: u16,
-    request: Request<'q>,
+    pub(super) request: Request<'q>,
     search: Search<'z>,
 }
 
@@ -111,20 +110,37 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         if let Some(response) = injected::respond(snapshot, self.octets, &message.question(), context) {
             return response;
         }
-        let (settings, transport, edns) = (&snapshot.settings, context.transport, message.trailer.edns.as_ref());
-        if message.trailer.tsig_at.is_some() && edns.is_none_or(is_known_version) {
-            return self.refuse_key(message, settings, context, reply);
+        let limit = reply_bytes_max(&snapshot.settings, message.trailer.edns.as_ref(), context.transport);
+        if self.request.is_plain(message) {
+            self.compose(message, snapshot, context, (reply, limit), None, |draft| {
+                self.answer(snapshot, message, context, draft)
+            })
+        } else {
+            self.respond_specially(message, snapshot, context, (reply, limit))
         }
-        let question = message.question();
-        let limit = reply_bytes_max(settings, edns, transport);
-        let mut opt = Opt::new(edns, settings, transport, limit - question.end());
+    }
+
+    /// Writes a reply of at most so many octets, whose records `answer` puts; `expire` is what its OPT says of the zone's
+    /// expiry (RFC 7314).
+    #[inline]
+    pub(super) fn compose(
+        &self,
+        message: &Message<'_>,
+        snapshot: &Snapshot,
+        context: &RequestContext,
+        (reply, limit): (&mut [u8], usize),
+        expire: Option<u32>,
+        answer: impl FnOnce(&mut Reply<'_>) -> Status,
+    ) -> Response {
+        let (question, edns) = (message.question(), message.trailer.edns.as_ref());
+        let mut opt = Opt::new(edns, &snapshot.settings, context.transport, limit - question.end());
+        opt.set_expire(expire, limit - question.end());
         let mut draft = Reply::new(reply, self.octets, &question, limit - opt.len());
-        let status = match (edns, &self.request) {
-            (Some(edns), _) if !is_known_version(edns) => Status::error(Rcode::BADVERS),
-            (_, Request::Transfer(_)) => Status::prohibited(),
+        let status = match edns {
+            Some(edns) if !is_known_version(edns) => Status::error(Rcode::BADVERS),
             _ => {
                 draft.wants_signatures = edns.is_some_and(|edns| edns.is_dnssec_ok);
-                self.answer(snapshot, message, context, &mut draft)
+                answer(&mut draft)
             }
         };
         opt.conclude(status.rcode, status.extended_error, limit - draft.len());
@@ -136,7 +152,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
     }
 
     /// Puts the answer to a query into `draft`.
-    fn answer(
+    pub(super) fn answer(
         &self,
         snapshot: &Snapshot,
         message: &Message<'_>,
@@ -156,42 +172,13 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
     }
 
-    /// Replies to a query that is signed with a key, of which none is known: NOTAUTH, and why in a TSIG record that is
-    /// not signed (RFC 8945 §5.2.1, §5.3.2). Where that has no space, TC is set, so that the client asks over TCP.
-    #[cold]
-    fn refuse_key(
-        &self,
-        message: &Message<'_>,
-        settings: &Settings,
-        context: &RequestContext,
-        reply: &mut [u8],
-    ) -> Response {
-        let Some(tsig) = message.trailer.tsig(self.octets) else { return self.refuse(Rcode::FORMERR, reply) };
-        let (question, edns) = (message.question(), message.trailer.edns.as_ref());
-        let limit = reply_bytes_max(settings, edns, context.transport);
-        let tsig = tsig.refusal(self.id, BADKEY);
-        let space = (limit - question.end()).checked_sub(tsig.record_bytes());
-        let is_truncated = space.is_none_or(|space| space < OPT_BYTES);
-        let opt = Opt::new(edns, settings, context.transport, space.filter(|_| !is_truncated).unwrap_or(OPT_BYTES));
-        let draft = Reply::new(reply, self.octets, &question, limit - opt.len());
-        let flags = self.reply_flags(Rcode::NOTAUTH) | if is_truncated { flag::TC } else { 0 };
-        let mut length = draft.finish(self.id, flags, &opt);
-        if !is_truncated {
-            let end = length + tsig.record_bytes();
-            tsig.write(&mut reply[length..end]);
-            reply[HEADER_BYTES - 1] += 1; // ARCOUNT: OPT at most stood there.
-            length = end;
-        }
-        Response::Reply { length, rcode: Rcode::NOTAUTH.0, qtype: message.qtype.0, is_truncated }
-    }
-
     /// The second word of a reply's header: QR set, OPCODE and RD as they came, all else clear (RFC 1035 §4.1.1).
-    fn reply_flags(&self, rcode: Rcode) -> u16 {
+    pub(super) fn reply_flags(&self, rcode: Rcode) -> u16 {
         flag::QR | self.flags & (flag::OPCODE | flag::RD) | rcode.low()
     }
 
     /// Replies with a header alone: what stands behind it was not, or could not be, read.
-    fn refuse(&self, rcode: Rcode, reply: &mut [u8]) -> Response {
+    pub(super) fn refuse(&self, rcode: Rcode, reply: &mut [u8]) -> Response {
         let words = [self.id, self.reply_flags(rcode), 0, 0, 0, 0];
         for (to, word) in reply[..HEADER_BYTES].chunks_exact_mut(2).zip(words) {
             to.copy_from_slice(&word.to_be_bytes());
@@ -201,7 +188,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
 }
 
 /// Whether what the query says by EDNS can be understood (RFC 6891 §6.1.3).
-fn is_known_version(edns: &Edns) -> bool {
+pub(super) fn is_known_version(edns: &Edns) -> bool {
     edns.version == 0
 }
 

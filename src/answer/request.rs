@@ -14,8 +14,8 @@ pub(super) enum Request<'q> {
     Query(Message<'q>),
     /// A whole zone, or what changed in it: OPCODE QUERY for AXFR or IXFR (RFC 5936, RFC 1995).
     Transfer(Message<'q>),
-    /// A change to a zone elsewhere is announced (RFC 1996). Not implemented.
-    Notify,
+    /// A change to a zone elsewhere is announced (RFC 1996).
+    Notify(Message<'q>),
     /// A zone is to be changed (RFC 2136). Not implemented.
     Update,
     /// Any other OPCODE. Not implemented.
@@ -40,34 +40,47 @@ impl<'q> Request<'q> {
     pub(super) fn read(message: &'q [u8], header: Header) -> Self {
         match header.opcode() {
             opcode::QUERY => Self::read_query(message, header),
-            opcode::NOTIFY => Self::Notify,
+            opcode::NOTIFY => Self::read_question(message, header).map_or(Self::Malformed, Self::Notify),
             opcode::UPDATE => Self::Update,
             _ => Self::Other,
         }
     }
 
-    /// Reads the question of a query and what stands behind it.
+    /// Reads a query.
     #[inline]
     fn read_query(query: &'q [u8], header: Header) -> Self {
-        let mut starts = Starts::default();
-        let question = Question::read(query, |start| starts.note(start)).filter(|_| header.counts[0] == 1);
-        let Some(question) = question else { return Self::Malformed };
-        let Ok(trailer) = read_trailer(query, header, question.end()) else { return Self::Malformed };
-        let Question { name, qtype, qclass } = question;
-        let name = LookupName::noted(name, starts, &query[HEADER_BYTES..]);
-        let message = Message { name, qtype, qclass, trailer };
-        match (qtype, qclass) {
+        let Some(message) = Self::read_question(query, header) else { return Self::Malformed };
+        match (message.qtype, message.qclass) {
             (Type::AXFR | Type::IXFR, Class::IN | Class::ANY) => Self::Transfer(message),
             _ => Self::Query(message),
         }
+    }
+
+    /// Reads the question of a message and what stands behind it.
+    #[inline]
+    fn read_question(query: &'q [u8], header: Header) -> Option<Message<'q>> {
+        let mut starts = Starts::default();
+        let question = Question::read(query, |start| starts.note(start)).filter(|_| header.counts[0] == 1)?;
+        let trailer = read_trailer(query, header, question.end()).ok()?;
+        let Question { name, qtype, qclass } = question;
+        let name = LookupName::noted(name, starts, &query[HEADER_BYTES..]);
+        Some(Message { name, qtype, qclass, trailer })
+    }
+
+    /// Whether it is a query for records, and nothing is to be verified, signed or said about the zone besides.
+    #[inline]
+    pub(super) fn is_plain(&self, message: &Message<'_>) -> bool {
+        let is_special =
+            message.trailer.tsig_at.is_some() || message.trailer.edns.is_some_and(|edns| edns.wants_expire);
+        matches!(self, Self::Query(_)) && !is_special
     }
 
     /// What is said by a query, or the RCODE for what cannot be answered otherwise.
     #[inline]
     pub(super) fn message(&self) -> Result<&Message<'q>, Rcode> {
         match self {
-            Self::Query(message) | Self::Transfer(message) => Ok(message),
-            Self::Notify | Self::Update | Self::Other => Err(Rcode::NOTIMP),
+            Self::Query(message) | Self::Transfer(message) | Self::Notify(message) => Ok(message),
+            Self::Update | Self::Other => Err(Rcode::NOTIMP),
             Self::Malformed => Err(Rcode::FORMERR),
         }
     }

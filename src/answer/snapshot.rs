@@ -1,6 +1,10 @@
 //! What answers are made from: the zones and what the operator set.
 
+use std::sync::Arc;
+
 use crate::answer::canary::Canary;
+use crate::answer::notify::NoticeSink;
+use crate::transfer::TransferTable;
 use crate::zone::ZoneSet;
 
 /// What every answer is made from, finished and immutable: a worker takes one pointer to it per batch.
@@ -10,6 +14,10 @@ pub struct Snapshot {
     pub zones: ZoneSet,
     /// What the operator set.
     pub settings: Settings,
+    /// Who may have which zone, and what changed in them.
+    pub transfers: TransferTable,
+    /// Who is told that a zone has changed elsewhere; nobody where no zone comes from elsewhere.
+    pub notices: Option<Arc<dyn NoticeSink>>,
 }
 
 /// What the operator set and an answer needs to know.

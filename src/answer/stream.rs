@@ -1,16 +1,16 @@
 //! Replies of more than one message, such as zone transfers (RFC 5936 §2.2).
 
 use core::fmt::Debug;
+use core::time::Duration;
 
 /// The messages of one reply, written one at a time, whenever the transport has room for one.
 ///
-/// A stream owns what its messages are made from (an `Arc` of the [`Snapshot`](crate::answer::Snapshot) from which it
-/// was begun), so that a reload changes nothing about it. It may move between threads.
+/// A stream owns what its messages are made from (an `Arc` of a zone, say), so that a reload changes nothing about it. It may move between threads.
 pub trait ReplyStream: Debug + Send {
     /// Writes the next message to the start of `message`, which has
-    /// [`MESSAGE_BYTES_MAX`](crate::answer::MESSAGE_BYTES_MAX) octets. Returns its length, without that of a prefix;
-    /// `None`, now and ever after, behind the last message.
-    fn write_next(&mut self, message: &mut [u8]) -> Option<usize>;
+    /// [`MESSAGE_BYTES_MAX`](crate::answer::MESSAGE_BYTES_MAX) octets, `now` since the Unix epoch. Returns its length,
+    /// without that of a prefix; `None`, now and ever after, behind the last message.
+    fn write_next(&mut self, now: Duration, message: &mut [u8]) -> Option<usize>;
 }
 
 impl PartialEq for dyn ReplyStream {

@@ -92,7 +92,7 @@ fn send_from(snapshot: &Arc<Snapshot>, query: &[u8], context: &RequestContext) -
     match response {
         Response::Drop => None,
         Response::Stream { .. } => panic!("a stream is asked for by the name of one alone"),
-        Response::Reply { length, .. } => Some(reply[..length].to_vec()),
+        Response::Reply { length, .. } | Response::Notified { length, .. } => Some(reply[..length].to_vec()),
     }
 }
 
@@ -139,7 +139,7 @@ fn snapshot(zones: &[(&str, &str)]) -> Arc<Snapshot> {
         udp_payload_bytes_max: 4096,
         ..Settings::default()
     };
-    Arc::new(Snapshot { zones: zone_set(zones), settings })
+    Arc::new(Snapshot { zones: zone_set(zones), settings, ..Snapshot::default() })
 }
 
 /// The settings of a snapshot that nobody else has.

@@ -158,7 +158,9 @@ async fn live(
     // Nothing is served yet, so there is nothing to finish.
     let Some(loader) = startup.wait("zones are being loaded", loading).await? else { return Ok(()) };
 
-    let snapshot = Snapshot { zones: loader.registry().zones().clone(), settings: config.settings.clone() };
+    let registry = loader.registry();
+    let (zones, transfers) = (registry.zones().clone(), registry.transfers().clone());
+    let snapshot = Snapshot { zones, settings: config.settings.clone(), transfers, notices: None };
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
     let bound = bind_all(&config, privileged.as_ref())?;
     let addresses = bound.local_addresses();

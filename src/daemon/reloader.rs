@@ -149,8 +149,10 @@ impl Work {
             self.config = config;
         }
         if report.is_change() || scope == Scope::All {
-            let (zones, settings) = (self.loader.registry().zones().clone(), self.config.settings.clone());
-            serve::publish(&self.current, Arc::new(Snapshot { zones, settings }));
+            let (registry, settings) = (self.loader.registry(), self.config.settings.clone());
+            let (zones, transfers) = (registry.zones().clone(), registry.transfers().clone());
+            let notices = self.current.load().notices.clone();
+            serve::publish(&self.current, Arc::new(Snapshot { zones, settings, transfers, notices }));
         }
         let read = report.zones.iter().filter(|zone| zone.change != Change::Unchanged);
         self.unsettled += read.map(|zone| zone.record_count).sum::<usize>();

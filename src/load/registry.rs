@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use super::files::FileStamps;
 use crate::persistent::List;
+use crate::transfer::TransferTable;
 use crate::wire::{NameRef, SharedName, Shown};
 use crate::zone::hash::{LookupName, Seed};
 use crate::zone::{Zone, ZoneSet};
@@ -143,18 +144,30 @@ pub struct Registry {
     /// The broken ones, in the order of their sources.
     broken: List<Arc<ZoneRecord>>,
     zones: ZoneSet,
+    transfers: TransferTable,
 }
 
 impl Registry {
     /// An empty one, for zones that are loaded with that seed.
     pub(super) fn new(seed: Seed) -> Self {
         let zones = ZoneSet::with_seed(seed);
-        Self { by_name: List::default(), by_source: List::default(), broken: List::default(), zones }
+        Self {
+            by_name: List::default(),
+            by_source: List::default(),
+            broken: List::default(),
+            zones,
+            transfers: TransferTable::default(),
+        }
     }
 
     /// The zones that are served, and the names of those that should be and can't.
     pub fn zones(&self) -> &ZoneSet {
         &self.zones
+    }
+
+    /// Who may have which zone, and what changed in them.
+    pub fn transfers(&self) -> &TransferTable {
+        &self.transfers
     }
 
     /// How many records there are.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::throttle::Throttle;
-use crate::answer::{self, PendingQuery, Refusal, ReplyStream, RequestContext, Response, Snapshot, refuse};
+use crate::answer::{self, Notice, PendingQuery, Refusal, ReplyStream, RequestContext, Response, Snapshot, refuse};
 use crate::metrics::Answers;
+use crate::wire::Type;
 
 /// Answers `query` into `reply`, counts what happened and returns it.
 ///
@@ -34,6 +35,9 @@ pub(super) fn exchange<'z>(
         log_panic(query.len(), Instant::now());
         refuse(query, Refusal::Failed, reply)
     });
+    if let (Response::Notified { notice, .. }, Some(notices)) = (&response, &snapshot.notices) {
+        notices.take(Notice::clone(notice));
+    }
     count(&response, counters);
     response
 }
@@ -49,7 +53,8 @@ pub(super) fn next_message(
     counters: &Answers,
 ) -> Result<Option<usize>, StreamPanicked> {
     let room = message.len();
-    let write_next = || messages.write_next(message).inspect(|&length| assert!(length <= room, "it was written there"));
+    let write_next =
+        || messages.write_next(unix_now(), message).inspect(|&length| assert!(length <= room, "it was written there"));
     // Nothing of the stream is used after a panic.
     catch_unwind(AssertUnwindSafe(write_next)).map_err(|_| {
         counters.panics.add(1);
@@ -107,6 +112,7 @@ pub(super) fn refuse_cut_short(query: &[u8], reply: &mut [u8], counters: &Answer
 fn count(response: &Response, counters: &Answers) {
     match *response {
         Response::Reply { rcode, qtype, is_truncated, .. } => counters.count_reply(rcode, qtype, is_truncated),
+        Response::Notified { .. } => counters.count_reply(0, Type::SOA.0, false),
         Response::Stream { rcode, qtype, .. } => counters.count_reply(rcode, qtype, false),
         Response::Drop => counters.drops.add(1),
     }
@@ -165,7 +171,7 @@ mod tests {
     struct TooLong;
 
     impl ReplyStream for TooLong {
-        fn write_next(&mut self, message: &mut [u8]) -> Option<usize> {
+        fn write_next(&mut self, _now: Duration, message: &mut [u8]) -> Option<usize> {
             Some(message.len() + 1)
         }
     }

@@ -4,7 +4,15 @@
 //! Pure: what comes and goes are messages and records, and time is an argument.
 
 mod access;
+mod change;
+mod journal;
+mod outgoing;
 mod settings;
+mod table;
 
 pub use access::{AccessList, AccessRule};
+pub use change::{Change, Records, Soa, is_serial_before};
+pub use journal::{Journal, StepsFrom};
+pub use outgoing::{Envelope, Outgoing};
 pub use settings::{KeyRing, Peer, TransferLimits, TransferSettings};
+pub use table::{TransferTable, ZoneTransfers};

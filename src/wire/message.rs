@@ -52,6 +52,8 @@ pub mod opcode {
 pub mod option {
     /// NSID (RFC 5001).
     pub const NSID: u16 = 3;
+    /// EXPIRE (RFC 7314 §3).
+    pub const EXPIRE: u16 = 9;
     /// TCP keepalive (RFC 7828).
     pub const TCP_KEEPALIVE: u16 = 11;
     /// Extended DNS error (RFC 8914).
@@ -136,6 +138,8 @@ pub struct Edns {
     pub wants_nsid: bool,
     /// TCP keepalive was asked for.
     pub wants_keepalive: bool,
+    /// The expiry of the zone was asked for (RFC 7314).
+    pub wants_expire: bool,
 }
 
 /// What stands behind the question.
@@ -241,6 +245,7 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
         is_dnssec_ok: head[6] & 0x80 != 0,
         wants_nsid: false,
         wants_keepalive: false,
+        wants_expire: false,
     };
     while !options.is_empty() {
         let ([code_high, code_low, length_high, length_low], tail) =
@@ -250,6 +255,7 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
         match u16::from_be_bytes([*code_high, *code_low]) {
             option::NSID => edns.wants_nsid = true,
             option::TCP_KEEPALIVE => edns.wants_keepalive = true,
+            option::EXPIRE => edns.wants_expire = true,
             _ => {} // RFC 6891 §6.1.2: unknown options are ignored.
         }
     }

@@ -62,7 +62,13 @@ pub struct Name {
 
 /// Whether the name at `at` in `message`, which may be compressed, is the one whose octets are `name`.
 #[inline]
-pub fn is_at(message: &[u8], mut at: usize, mut name: &[u8]) -> bool {
+pub fn is_at(message: &[u8], at: usize, name: &[u8]) -> bool {
+    is_at_by(message, at, name, is_same)
+}
+
+/// The same, labels with their lengths being compared by `is_same`.
+#[inline]
+pub fn is_at_by(message: &[u8], mut at: usize, mut name: &[u8], is_same: impl Fn(&[u8], &[u8]) -> bool) -> bool {
     loop {
         let Some(&length) = message.get(at) else { return false };
         if length >= 0xC0 {

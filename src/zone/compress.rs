@@ -1,13 +1,13 @@
 //! Names compressed as far as they can be: against all that a message holds already (RFC 1035 §4.1.4, RFC 3597 §4).
 //!
 //! The slow way, for what would not fit otherwise, and to measure at load what can be sent at all: names are hashed and
-//! looked for, and letter case is that of what stood there first (RFC 4343 §4.1). What no pointer reaches is written
-//! out.
+//! looked for, and letter case is that of what stood there first (RFC 4343 §4.1), or exact in a transfer. What no pointer
+//! reaches is written out.
 
 use arrayvec::ArrayVec;
 
-use crate::wire::name::{LABELS_MAX, is_at};
-use crate::wire::{NameRef, Type, rdata};
+use crate::wire::name::{LABELS_MAX, is_at, is_at_by};
+use crate::wire::{Name, NameRef, Type, rdata};
 use crate::zone::hash::{LookupName, NameHash, Seed};
 use crate::zone::node::{QNAME_OFFSET, QUESTION_TAIL_BYTES};
 
@@ -21,9 +21,12 @@ const PROBES_MAX: usize = 32;
 /// Type, class and TTL of a record.
 pub type RecordHead = [u8; 8];
 
-/// Where each suffix of the names in a message stands, by hash: 32 KiB, for the stack.
+/// Where each suffix of the names in a message stands, by hash: 32 KiB.
+#[derive(Debug)]
 pub struct Suffixes {
     seed: Seed,
+    /// Whether names that differ in letter case count as different.
+    is_exact: bool,
     /// Offsets in the message; 0 is none.
     slots: [u16; SLOTS],
 }
@@ -31,7 +34,22 @@ pub struct Suffixes {
 impl Suffixes {
     /// Knows no name yet.
     pub fn new(seed: Seed) -> Self {
-        Self { seed, slots: [0; SLOTS] }
+        Self { seed, is_exact: false, slots: [0; SLOTS] }
+    }
+
+    /// Knows no name yet, and will take no name for one that differs from it in letter case.
+    pub fn exact(seed: Seed) -> Self {
+        Self { is_exact: true, ..Self::new(seed) }
+    }
+
+    /// Forgets all names.
+    pub fn clear(&mut self) {
+        self.slots.fill(0);
+    }
+
+    /// Whether a suffix is what stands there.
+    fn is_at(&self, message: &[u8], at: usize, suffix: &[u8]) -> bool {
+        if self.is_exact { is_at_by(message, at, suffix, |a, b| a == b) } else { is_at(message, at, suffix) }
     }
 
     /// The slot of a suffix in `message`: where it stands, or else where that is to be noted.
@@ -41,7 +59,7 @@ impl Suffixes {
             match usize::from(self.slots[at]) {
                 0 => return Err(Some(&mut self.slots[at])),
                 // What was taken back may have left its slot behind.
-                known if known < message.len() && is_at(message, known, suffix) => return Ok(known),
+                known if known < message.len() && self.is_at(message, known, suffix) => return Ok(known),
                 _ => {}
             }
         }
@@ -66,9 +84,25 @@ impl<'m> Packer<'m> {
         packer
     }
 
+    /// Goes on behind a message's header and what `start` octets hold besides, of whose names none is pointed at but the
+    /// one of the question.
+    pub fn behind(message: &'m mut [u8], start: usize, suffixes: &'m mut Suffixes) -> Self {
+        let mut packer = Self { message, length: QNAME_OFFSET, suffixes };
+        if start > QNAME_OFFSET {
+            let (name, _) = Name::read(&packer.message[..start], QNAME_OFFSET).expect("the question has a name");
+            packer.push_name(name.as_ref()).expect("it stands there already");
+        }
+        Self { length: start, ..packer }
+    }
+
     /// Goes on behind `length` octets of a message.
     pub fn new(message: &'m mut [u8], length: usize, suffixes: &'m mut Suffixes) -> Self {
         Self { message, length, suffixes }
+    }
+
+    /// Takes all octets back behind the first `length`.
+    pub fn take_back(&mut self, length: usize) {
+        self.length = length;
     }
 
     /// Octets so far.

@@ -202,6 +202,17 @@ impl Names {
         })
     }
 
+    /// The nodes in the buckets that are not the very same in another version.
+    pub fn unshared<'z>(&'z self, other: &'z Self) -> impl Iterator<Item = Node<'z>> {
+        let is_shared =
+            move |index: usize| self.shift == other.shift && Arc::ptr_eq(self.bucket(index), other.bucket(index));
+        let indices = (0..buckets_of(self.shift)).filter(move |index| !is_shared(*index));
+        indices.flat_map(|index| {
+            let view = BucketView::new(self.bucket(index));
+            (0..view.count()).filter_map(move |slot| view.node(slot))
+        })
+    }
+
     /// How many buckets are the very same as in another version, of how many.
     #[cfg(test)]
     pub(crate) fn shared_buckets(&self, other: &Self) -> (usize, usize) {

@@ -82,7 +82,7 @@ proptest! {
         prop_assume!(zone.is_some(), "{:?}", faults.iter().next());
         let settings = Settings { udp_payload_bytes_max: case.udp_bytes_max, ..Settings::default() };
         let zones = ZoneSet::new(zone.into_iter().map(Arc::new).collect());
-        let snapshot = Arc::new(Snapshot { zones, settings });
+        let snapshot = Arc::new(Snapshot { zones, settings, ..Snapshot::default() });
         let mut query = query(&zones::labels(&case.qname), case.qtype);
         query[11] = 1;
         query.extend([0, 0, 41, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0]);

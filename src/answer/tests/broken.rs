@@ -10,7 +10,7 @@ fn corners_and_broken(broken: &[&str]) -> Arc<Snapshot> {
     let mut zones = corners.zones.clone();
     broken.iter().for_each(|name| zones.put_broken(shared(name)));
     corners.zones.iter().for_each(|zone| zones.put(Arc::clone(zone)));
-    Arc::new(Snapshot { zones, settings: corners.settings.clone() })
+    Arc::new(Snapshot { zones, settings: corners.settings.clone(), ..Snapshot::default() })
 }
 
 /// A name to keep.
@@ -47,7 +47,7 @@ fn a_zone_that_cannot_be_served_is_servfail_at_and_below_its_apex_and_nowhere_el
     let seed = snapshot.zones.iter().next().expect("one").seed();
     let mut zones = ZoneSet::with_seed(seed);
     zones.put_broken(shared("a."));
-    let alone = Arc::new(Snapshot { zones, settings: Settings::default() });
+    let alone = Arc::new(Snapshot { zones, settings: Settings::default(), ..Snapshot::default() });
     assert!(alone.zones.is_empty());
     assert_eq!(
         (ask(&alone, Ask::new("x.a. A")), ask(&alone, Ask::new("b. A"))),

@@ -19,13 +19,16 @@ fn a_stream_gives_each_message_once_from_the_snapshot_it_was_begun_from() {
     // Nobody else has the zones of the snapshot any more.
     drop(snapshot);
     for number in 1..=STREAM_MESSAGES {
-        let length = messages.write_next(&mut message).expect("there are more");
+        let length = messages.write_next(Duration::ZERO, &mut message).expect("there are more");
         assert_eq!(length, STREAM_MESSAGE_BYTES);
         let text = format!("{number} of {STREAM_MESSAGES}, 2 zones, 1700000000");
         assert!(described(&message[..length]).contains(&text), "{number}");
         assert_eq!((&message[..2], &message[12..35]), (&query[..2], &query[12..35]), "ID and question");
     }
-    assert_eq!([messages.write_next(&mut message), messages.write_next(&mut message)], [None; 2]);
+    assert_eq!(
+        [messages.write_next(Duration::ZERO, &mut message), messages.write_next(Duration::ZERO, &mut message)],
+        [None; 2]
+    );
 }
 
 #[test]

@@ -57,7 +57,9 @@ pub(super) fn fill(
         };
         filled.consumed += PREFIX_BYTES + message_bytes;
         match respond(message, reply) {
-            Response::Reply { length, .. } => filled.length += put_length(reply_prefix, length),
+            Response::Reply { length, .. } | Response::Notified { length, .. } => {
+                filled.length += put_length(reply_prefix, length)
+            }
             Response::Stream { messages, .. } => {
                 filled.stop = Stop::Stream(messages);
                 break;

@@ -136,7 +136,7 @@ fn answer<'b>(
             exchange(snapshot, datagram.octets, pending, &context, reply, &block.answers)
         };
         // Streams are given over TCP only.
-        let Response::Reply { length, .. } = response else { continue };
+        let (Response::Reply { length, .. } | Response::Notified { length, .. }) = response else { continue };
         if let Claim::Probe(token) = claim {
             let length = append_token(reply, length, token);
             reply_to_probe(replies, index, length, block);

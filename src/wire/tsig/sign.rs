@@ -109,6 +109,11 @@ impl Signer {
         Self { key, prior: Mac::new(), is_first: true }
     }
 
+    /// The key.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// Octets of a record that it appends: at most six of Other Data among them.
     pub fn record_bytes_max(&self) -> usize {
         let key = &self.key;

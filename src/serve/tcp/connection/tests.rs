@@ -158,7 +158,7 @@ struct Numbered {
 const NUMBERED_BYTES: usize = 32 << 10;
 
 impl ReplyStream for Numbered {
-    fn write_next(&mut self, message: &mut [u8]) -> Option<usize> {
+    fn write_next(&mut self, _now: Duration, message: &mut [u8]) -> Option<usize> {
         let number = self.written.load(Ordering::Relaxed);
         if number == self.count {
             assert!(!self.panics, "asked for by a test");

@@ -1,0 +1,60 @@
+//! What is known about the transfers of each zone. Persistent: a copy costs a few pointers, a change what one zone costs.
+
+use std::sync::Arc;
+
+use super::journal::Journal;
+use super::settings::{KeyRing, TransferSettings};
+use crate::persistent::List;
+use crate::wire::{NameRef, SharedName};
+
+/// What is known about the transfers of one zone.
+#[derive(Clone, Debug, Default)]
+pub struct ZoneTransfers {
+    /// What the operator set.
+    pub settings: Arc<TransferSettings>,
+    /// The last changes.
+    pub journal: Journal,
+}
+
+/// What is known about the transfers of all zones, and the keys of transactions.
+#[derive(Clone, Debug, Default)]
+pub struct TransferTable {
+    /// The keys.
+    pub keys: Arc<KeyRing>,
+    /// What holds for zones that are not in the list.
+    pub default: Arc<TransferSettings>,
+    /// Zones that differ from the default, or have a journal, in canonical order.
+    zones: List<(SharedName, Arc<ZoneTransfers>)>,
+}
+
+impl TransferTable {
+    /// What is known about that zone; `None` where the default holds, and no change is kept.
+    pub fn find(&self, name: NameRef<'_>) -> Option<&Arc<ZoneTransfers>> {
+        let index = self.search(name).ok()?;
+        self.zones.get(index).map(|(_, transfers)| transfers)
+    }
+
+    /// What the operator set about that zone.
+    pub fn settings(&self, name: NameRef<'_>) -> &Arc<TransferSettings> {
+        self.find(name).map_or(&self.default, |transfers| &transfers.settings)
+    }
+
+    /// Puts what is known about a zone in the place of what was.
+    pub fn put(&mut self, name: SharedName, transfers: Arc<ZoneTransfers>) {
+        match self.search(name.as_ref()) {
+            Ok(index) => drop(self.zones.replace(index, (name, transfers))),
+            Err(index) => self.zones.insert(index, (name, transfers)),
+        }
+    }
+
+    /// Forgets a zone.
+    pub fn remove(&mut self, name: NameRef<'_>) {
+        if let Ok(index) = self.search(name) {
+            self.zones.remove(index);
+        }
+    }
+
+    fn search(&self, name: NameRef<'_>) -> Result<usize, usize> {
+        self.zones.search(|(known, _)| known.as_ref().cmp(&name))
+    }
+}
