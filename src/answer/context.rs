@@ -1,10 +1,11 @@
 //! What passes between `serve` and `answer` for each request: how it came, and what is to be done with it.
 
+use core::fmt::Debug;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::answer::notify::Notice;
 use crate::answer::stream::ReplyStream;
+use crate::wire::Name;
 
 /// How a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,4 +61,19 @@ pub enum Response {
     },
     /// Send nothing: the message is too short for a header, or itself a response.
     Drop,
+}
+
+/// A zone has changed elsewhere, says somebody who may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The zone's name.
+    pub zone: Name,
+    /// Who says so.
+    pub source: IpAddr,
+}
+
+/// Takes notices, never waiting: it may drop them, since zones are asked for by time too.
+pub trait NoticeSink: Debug + Send + Sync {
+    /// Takes one.
+    fn take(&self, notice: Notice);
 }

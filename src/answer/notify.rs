@@ -2,31 +2,13 @@
 //!
 //! A serial in the notification is a hint, which nobody has signed for: whoever asks the primaries learns the truth.
 
-use core::fmt::Debug;
-use core::net::IpAddr;
-
 use crate::answer::code::Rcode;
-use crate::answer::context::RequestContext;
+use crate::answer::context::{Notice, RequestContext};
 use crate::answer::request::Message;
 use crate::answer::snapshot::Snapshot;
 use crate::answer::status::Status;
 use crate::wire::tsig::Key;
-use crate::wire::{Class, Name, Type};
-
-/// A zone has changed elsewhere, says somebody who may.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// The zone's name.
-    pub zone: Name,
-    /// Who says so.
-    pub source: IpAddr,
-}
-
-/// Takes notices, never waiting: it may drop them, since zones are asked for by time too.
-pub trait NoticeSink: Debug + Send + Sync {
-    /// Takes one.
-    fn take(&self, notice: Notice);
-}
+use crate::wire::{Class, Type};
 
 /// Decides about a notification that is signed with `key`, if it is: what is replied, and what is to be done.
 pub(super) fn decide(

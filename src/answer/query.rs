@@ -120,8 +120,8 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
     }
 
-    /// Writes a reply of at most so many octets, whose records `answer` puts; `expire` is what its OPT says of the zone's
-    /// expiry (RFC 7314).
+    /// Writes a reply of at most so many octets, whose records `answer` puts; `expire` is what its OPT says of the
+    /// zone's expiry (RFC 7314).
     #[inline]
     pub(super) fn compose(
         &self,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::answer::canary::Canary;
-use crate::answer::notify::NoticeSink;
+use crate::answer::context::NoticeSink;
 use crate::transfer::TransferTable;
 use crate::zone::ZoneSet;
 

@@ -5,7 +5,8 @@ use core::time::Duration;
 
 /// The messages of one reply, written one at a time, whenever the transport has room for one.
 ///
-/// A stream owns what its messages are made from (an `Arc` of a zone, say), so that a reload changes nothing about it. It may move between threads.
+/// A stream owns what its messages are made from (an `Arc` of a zone, say), so that a reload changes nothing about it.
+/// It may move between threads.
 pub trait ReplyStream: Debug + Send {
     /// Writes the next message to the start of `message`, which has
     /// [`MESSAGE_BYTES_MAX`](crate::answer::MESSAGE_BYTES_MAX) octets, `now` since the Unix epoch. Returns its length,

@@ -1,4 +1,4 @@
-//! Requests for whole zones and for what changed in them (RFC 5936, RFC 1995): who may have them, and how they are sent.
+//! Requests for whole zones and for what changed in them (RFC 5936, RFC 1995): who may have them, and in which form.
 //!
 //! Where peers part, NSD and BIND are followed: REFUSED with an extended error for who may not, NOTAUTH for what is no
 //! zone of ours. What an incremental request lacks is never an error: the whole zone is sent.

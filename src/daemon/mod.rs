@@ -47,7 +47,6 @@ use tokio::task::spawn_blocking;
 use crate::admin::http::Source;
 use crate::admin::socket::{ControlError, ControlSocket};
 use crate::admin::{self, Command, reply};
-use crate::answer::Snapshot;
 use crate::config::{Anycast, Config, ZoneSources};
 use crate::fault::report::Style;
 use crate::load::{Change, Loader, ReloadError, Report, Scope, ZoneReport};
@@ -158,10 +157,7 @@ async fn live(
     // Nothing is served yet, so there is nothing to finish.
     let Some(loader) = startup.wait("zones are being loaded", loading).await? else { return Ok(()) };
 
-    let registry = loader.registry();
-    let (zones, transfers) = (registry.zones().clone(), registry.transfers().clone());
-    let snapshot = Snapshot { zones, settings: config.settings.clone(), transfers, notices: None };
-    let current = Arc::new(ArcSwap::from_pointee(snapshot));
+    let current = Arc::new(ArcSwap::new(reloader::snapshot(loader.registry(), &config, None)));
     let bound = bind_all(&config, privileged.as_ref())?;
     let addresses = bound.local_addresses();
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;

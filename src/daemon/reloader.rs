@@ -19,9 +19,9 @@ use super::source::ConfigSource;
 use super::watchdog;
 use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
 use crate::admin::reply;
-use crate::answer::Snapshot;
+use crate::answer::{NoticeSink, Snapshot};
 use crate::config::Config;
-use crate::load::{Change, Loader, Report, Scope, ZoneReport};
+use crate::load::{Change, Loader, Registry, Report, Scope, ZoneReport};
 use crate::serve;
 use crate::sys::{memory, sched};
 
@@ -149,10 +149,8 @@ impl Work {
             self.config = config;
         }
         if report.is_change() || scope == Scope::All {
-            let (registry, settings) = (self.loader.registry(), self.config.settings.clone());
-            let (zones, transfers) = (registry.zones().clone(), registry.transfers().clone());
             let notices = self.current.load().notices.clone();
-            serve::publish(&self.current, Arc::new(Snapshot { zones, settings, transfers, notices }));
+            serve::publish(&self.current, snapshot(self.loader.registry(), &self.config, notices));
         }
         let read = report.zones.iter().filter(|zone| zone.change != Change::Unchanged);
         self.unsettled += read.map(|zone| zone.record_count).sum::<usize>();
@@ -179,6 +177,12 @@ impl Work {
         notes.extend(read.warnings);
         Ok((config, notes))
     }
+}
+
+/// What is served of a registry.
+pub(super) fn snapshot(registry: &Registry, config: &Config, notices: Option<Arc<dyn NoticeSink>>) -> Arc<Snapshot> {
+    let (zones, transfers) = (registry.zones().clone(), registry.transfers().clone());
+    Arc::new(Snapshot { zones, settings: config.settings.clone(), transfers, notices })
 }
 
 /// Waits for the next job; until then puts what is loaded into huge pages, with a rest after each. `None` at the end.

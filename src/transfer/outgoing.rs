@@ -1,7 +1,7 @@
 //! Zones and their changes → the messages of a transfer (RFC 5936 §2.2, RFC 1995 §4).
 //!
-//! A message is closed at [`MESSAGE_BYTES_GOOD`] octets; a record that has more goes alone. A transfer holds the version
-//! that it sends, and a place in it: its own memory does not grow with the zone.
+//! A message is closed at [`MESSAGE_BYTES_GOOD`] octets; a record that has more goes alone. A transfer holds the
+//! version that it sends, and a place in it: its own memory does not grow with the zone.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! What is known about the transfers of each zone. Persistent: a copy costs a few pointers, a change what one zone costs.
+//! What is known about the transfers of each zone. Persistent: a copy costs a few pointers, a change what one zone
+//! costs.
 
 use std::sync::Arc;
 

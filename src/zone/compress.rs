@@ -1,8 +1,8 @@
 //! Names compressed as far as they can be: against all that a message holds already (RFC 1035 §4.1.4, RFC 3597 §4).
 //!
 //! The slow way, for what would not fit otherwise, and to measure at load what can be sent at all: names are hashed and
-//! looked for, and letter case is that of what stood there first (RFC 4343 §4.1), or exact in a transfer. What no pointer
-//! reaches is written out.
+//! looked for, and letter case is that of what stood there first (RFC 4343 §4.1), or exact in a transfer. What no
+//! pointer reaches is written out.
 
 use arrayvec::ArrayVec;
 
@@ -84,8 +84,8 @@ impl<'m> Packer<'m> {
         packer
     }
 
-    /// Goes on behind a message's header and what `start` octets hold besides, of whose names none is pointed at but the
-    /// one of the question.
+    /// Goes on behind a message's header and what `start` octets hold besides, of whose names none is pointed at but
+    /// the one of the question.
     pub fn behind(message: &'m mut [u8], start: usize, suffixes: &'m mut Suffixes) -> Self {
         let mut packer = Self { message, length: QNAME_OFFSET, suffixes };
         if start > QNAME_OFFSET {
