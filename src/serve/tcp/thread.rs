@@ -174,7 +174,8 @@ impl TcpThread {
         match ready {
             Some(Ready::Connection(key)) => self.serve_connection(key),
             Some(Ready::Listener(listener)) => self.accept(listener, ACCEPTS_MAX),
-            Some(Ready::Waker) => self.accept_all(),
+            // Input wakes one of the threads, and that one may be stuck: whoever waits at any listener is looked for.
+            Some(Ready::Waker) => self.look_at_urgent(),
             None => {}
         }
     }
@@ -186,8 +187,12 @@ impl TcpThread {
         if self.is_closing || self.now.saturating_duration_since(self.urgent_at) < URGENT_INTERVAL {
             return;
         }
+        self.look_at_urgent();
+    }
+
+    /// Sees to the prover and to whoever waits to be accepted. Where it cannot be looked at, all is seen to in its turn.
+    fn look_at_urgent(&mut self) {
         self.urgent_at = self.now;
-        // Where it cannot be looked at, all is seen to in its turn.
         for index in 0..self.urgent.wait(Some(Duration::ZERO)).unwrap_or(0) {
             let token = self.urgent.token(index);
             self.dispatch(token.map(Ready::of));
@@ -253,13 +258,6 @@ impl TcpThread {
     fn end(&mut self, key: Key, end: CloseReason) {
         if let Some(watched) = self.connections.remove(key) {
             watched.connection.end(end, self.context.block());
-        }
-    }
-
-    /// Takes whoever waits at any listener: input wakes one of the threads, and that one may be stuck.
-    fn accept_all(&mut self) {
-        for listener in 0..self.context.listeners.len() {
-            self.accept(listener, ACCEPTS_MAX);
         }
     }
 
