@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use super::events::{Event, Events};
@@ -364,7 +365,7 @@ impl RouteThread {
             let shared = Arc::clone(&self.context.shared);
             tokio::select! {
                 () = shared.wake.notified() => {}
-                event = self.events.next() => self.take_event(event)?,
+                event = self.events.next() => self.take_events(event)?,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -499,6 +500,17 @@ impl RouteThread {
         }
     }
 
+    /// Takes a notification of the kernel and those that came with it, so that what renewals lead to is looked at once. The error
+    /// is that there will be no more.
+    fn take_events(&mut self, first: Event) -> Result<(), String> {
+        self.take_event(first)?;
+        for _ in 0..EVENTS_MAX {
+            let Some(event) = self.events.next().now_or_never() else { break };
+            self.take_event(event)?;
+        }
+        Ok(())
+    }
+
     /// Takes a notification of the kernel. The error is that there will be no more.
     fn take_event(&mut self, event: Event) -> Result<(), String> {
         match event {
@@ -589,13 +601,15 @@ pub const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
 /// What the process ends with then (`EX_SOFTWARE` of sysexits.h).
 pub const EXIT_FATAL: i32 = 70;
 /// How often it is looked whether something became due.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often the kernel is read though nothing was done and no notification came.
 const READ_EVERY: Duration = Duration::from_secs(5);
 /// The same for tables that may be long.
 const READ_FULLY_EVERY: Duration = Duration::from_secs(60);
 /// How long what failed is not tried again.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
+/// How many notifications are taken before anything else is looked at.
+const EVENTS_MAX: usize = 256;
 /// How often one pass reads, plans and acts.
 const TRIES_MAX: usize = 4;
 /// The most passes within [`RENEW_EVERY`] that are not for a new wish.

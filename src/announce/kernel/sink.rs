@@ -88,8 +88,10 @@ fn hold(name: &str, is_stopped: &AtomicBool, dropped: &AtomicU64, ready: &SyncSe
         Err(error) => return drop(ready.send(Err(error))),
     };
     while !is_stopped.load(Ordering::Acquire) {
-        if let Err(error) = poll::wait_readable(&[tun.as_fd()], LOOK_EVERY) {
-            tracing::debug!(%error, "waiting for packets failed");
+        match poll::wait_readable(&[tun.as_fd()], LOOK_EVERY) {
+            Ok(false) => continue,
+            Ok(true) => {}
+            Err(error) => tracing::debug!(%error, "waiting for packets failed"),
         }
         if drop_packets(&tun, dropped).is_err() {
             // The device is gone; the route thread deals with that. The descriptor stays till the end all the same.
