@@ -25,6 +25,8 @@ pub(super) struct Round {
     is_sample: bool,
     /// Whether a sample was taken for the whole.
     is_settled: bool,
+    /// Rounds on end, up to the last, in which one was.
+    settled_count: u32,
     /// When the questions that were not in the sample went out; `None` where none did, or there was no sample.
     widened: Option<Duration>,
     /// How many right answers prove an address; at least 1.
@@ -110,6 +112,7 @@ impl Round {
             turn: 0,
             is_sample: false,
             is_settled: false,
+            settled_count: 0,
             widened: None,
             min_workers: min_workers.max(1),
             cells: vec![ProbeState::Unsent; address_count * worker_count].into(),
@@ -125,6 +128,7 @@ impl Round {
         let is_well = self.cells.iter().all(|cell| *cell == ProbeState::Right);
         self.is_sample = may_sample && is_well && self.cells.len() > WHOLE_CELLS_MAX;
         self.turn = self.turn.wrapping_add(1);
+        self.settled_count = if self.is_settled { self.settled_count } else { 0 };
         (self.is_settled, self.widened) = (false, None);
         self.cells.fill(ProbeState::Unsent);
         self.proven.fill(0);
@@ -166,6 +170,13 @@ impl Round {
         self.is_sample
     }
 
+    /// Whether the next round may come later, because this one asked very much and all has been well for long.
+    #[must_use]
+    pub(super) fn is_calm(&self) -> bool {
+        let sample_size = self.address_count.max(self.worker_count);
+        self.is_settled && self.settled_count >= CALM_ROUNDS && sample_size > WHOLE_CELLS_MAX
+    }
+
     /// Whether what costs a system call for each worker is to be looked at for `address`: in turn where a sample was
     /// enough.
     #[must_use]
@@ -180,6 +191,7 @@ impl Round {
         let is_settled = self.is_sample && self.is_complete() && (0..self.cells.len()).all(is_right);
         if is_settled {
             (self.is_sample, self.is_settled) = (false, true);
+            self.settled_count = self.settled_count.saturating_add(1);
             self.cells.fill(ProbeState::Right);
             self.proven.fill(self.worker_count);
         }
@@ -341,6 +353,10 @@ impl Round {
 
 /// Up to so many questions every round asks all; with more, those that are well are sampled.
 pub const WHOLE_CELLS_MAX: usize = 32;
+
+/// After so many rounds on end in which a sample was enough, one second with the defaults, rounds may come less often.
+/// What is announced again after a fault is thus proven as often as where there is little to ask.
+pub(super) const CALM_ROUNDS: u32 = 20;
 
 /// How much later than planned the prover may look and still trust its clock: beyond this it was starved or stopped
 /// itself.

@@ -59,8 +59,9 @@ use crate::sys::sched;
 /// What is proven, and how often.
 #[derive(Clone, Debug)]
 pub struct ProverSettings {
-    /// From the start of one round to the start of the next. Where `timeout` is longer and an answer is missing, the
-    /// next round waits for the end of the last: there is one at a time.
+    /// From the start of one round to the start of the next; see also [`ProverSettings::calm_interval`]. Where
+    /// `timeout` is longer and an answer is missing, the next round waits for the end of the last: there is one at a
+    /// time.
     pub interval: Duration,
     /// How long an answer may take.
     pub timeout: Duration,
@@ -76,6 +77,15 @@ pub struct ProverSettings {
     pub addresses: Vec<SocketAddr>,
     /// The pause between two queries over TCP to the same address; [`TCP_INTERVAL`] unless a test wants another.
     pub tcp_interval: Duration,
+}
+
+impl ProverSettings {
+    /// From the start of one round to that of the next while all is well, where a mere sample asks more than
+    /// [`WHOLE_CELLS_MAX`] questions: two and a half times as long, but not longer than [`CALM_INTERVAL_MAX`] for that.
+    #[must_use]
+    pub fn calm_interval(&self) -> Duration {
+        self.interval.max((self.interval * 5 / 2).min(CALM_INTERVAL_MAX))
+    }
 }
 
 /// The workers, as the prover sees them. Workers count from 0, service addresses as in [`ProverSettings::addresses`].
@@ -200,7 +210,6 @@ impl Prover {
         let transport = path.open(&settings.addresses)?;
         let outcomes = Arc::new(TcpOutcomes::new(settings.addresses.len()));
         let tcp = TcpProber::start(&settings, Arc::clone(&threads), Arc::clone(&zones), Arc::clone(&outcomes))?;
-        let interval = settings.interval;
         let mut prober = Prober::new(settings, transport, threads, zones, proof, outcomes).map_err(io::Error::other)?;
         let report = Arc::new(ArcSwap::from_pointee(prober.report(origin.elapsed())));
         let is_stopped = Arc::new(AtomicBool::new(false));
@@ -208,7 +217,6 @@ impl Prover {
             prober,
             tcp,
             buffer: vec![0; REPLY_BYTES_MAX],
-            interval,
             origin,
             on_round,
             report: Arc::clone(&report),
@@ -262,7 +270,6 @@ struct ProverThread {
     tcp: TcpProber,
     /// Where datagrams are read into.
     buffer: Vec<u8>,
-    interval: Duration,
     origin: Instant,
     on_round: OnRound,
     report: Arc<ArcSwap<Report>>,
@@ -297,7 +304,7 @@ impl ProverThread {
             self.tcp.look(end);
             self.report.store(Arc::new(self.prober.report(end)));
             // Rounds that were missed are not made up for.
-            start = (start + self.interval).max(self.origin.elapsed());
+            start = (start + self.prober.interval()).max(self.origin.elapsed());
             self.serve_until(start, |_| false);
         }
     }
@@ -368,6 +375,11 @@ fn take_priority() -> bool {
     }
     outcome.is_ok()
 }
+
+/// The longest time to the next round because all is well. A worker that is wedged, or an address that fails, right
+/// behind such a round has failed in two rounds after that and two and a half timeouts, which with the defaults is 250
+/// ms.
+pub const CALM_INTERVAL_MAX: Duration = Duration::from_millis(125);
 
 /// How often TCP is asked.
 pub const TCP_INTERVAL: Duration = Duration::from_secs(1);

@@ -131,7 +131,7 @@ impl Prober {
         Ok(Self {
             round: Round::new(addresses, workers, settings.min_workers),
             repair: Repair::new(workers, settings.fall),
-            tcp_watch: TcpWatch::new(&*threads, settings.tcp_interval, settings.interval + settings.timeout),
+            tcp_watch: TcpWatch::new(&*threads, settings.tcp_interval, settings.calm_interval() + settings.timeout),
             zone_turn: ZoneTurn::default(),
             canaries,
             watched: (0..workers).map(|_| WorkerSample::default()).collect(),
@@ -189,13 +189,14 @@ impl Prober {
         }
     }
 
-    /// Sends the canaries that are due.
+    /// Sends the canaries that are due, worker by worker: who is woken by the first finds the others behind it.
     fn ask(&mut self) {
-        for (index, number) in (0..self.cell_count()).zip(self.first..) {
+        let (cell_count, worker_count) = (self.cell_count(), self.watched.len());
+        for index in (0..worker_count).flat_map(|worker| (worker..cell_count).step_by(worker_count)) {
             if !self.round.is_due(index) {
                 continue;
             }
-            match self.send(index, number, false) {
+            match self.send(index, self.first + index as u64, false) {
                 Ok(()) => self.round.ask(index),
                 Err(error) => {
                     self.report.counts.unsent += 1;
@@ -360,6 +361,11 @@ impl Prober {
     /// Until when the round waits for answers.
     pub(super) fn deadline(&self) -> Duration {
         self.round.deadline()
+    }
+
+    /// From the start of the last round to the start of the next.
+    pub(super) fn interval(&self) -> Duration {
+        if self.round.is_calm() { self.settings.calm_interval() } else { self.settings.interval }
     }
 
     /// Judges the round at `now`, after everything that had arrived was taken. `is_drained` says whether it really was.

@@ -1,4 +1,5 @@
-//! Once in a while each service address is asked over TCP, by a thread of its own so that no round waits for it.
+//! Once in a while each service address is asked over TCP, by a thread of its own so that no round waits for it. Many
+//! take turns while all are well ([`Turns`]).
 //!
 //! Only TCP is judged here: a reply of this server to our question, whatever its RCODE. What zones hold is judged over
 //! UDP, and a broken zone must not look like a broken listener. Nor must clients that take up all there is: the
@@ -201,6 +202,46 @@ struct TcpProbeContext {
     id: u16,
 }
 
+/// Who is asked when.
+///
+/// While every address answered when it was last asked, [`ASKED_MAX`] of them are asked at a time, some of each family,
+/// in as many turns as that takes; as soon as one did not, or was not asked yet, each is asked every time.
+#[derive(Debug)]
+struct Turns {
+    /// The addresses' indices, by family.
+    families: [Vec<usize>; 2],
+    /// How many turns there are.
+    count: usize,
+    /// How many have been.
+    turn: usize,
+    /// What came of the last query to each address; `None` before it.
+    last: Vec<Option<TcpOutcome>>,
+}
+
+impl Turns {
+    /// Shares the addresses out.
+    fn new(addresses: &[SocketAddr]) -> Self {
+        let of_family = |is_ipv4| (0..addresses.len()).filter(|index| addresses[*index].is_ipv4() == is_ipv4).collect();
+        let families = [of_family(true), of_family(false)];
+        Self { families, count: addresses.len().div_ceil(ASKED_MAX), turn: 0, last: vec![None; addresses.len()] }
+    }
+
+    /// Returns who is asked now.
+    fn next(&mut self) -> Vec<usize> {
+        self.turn = self.turn.wrapping_add(1);
+        if self.last.iter().any(|last| *last != Some(TcpOutcome::Well)) {
+            return (0..self.last.len()).collect();
+        }
+        let mut asked = Vec::with_capacity(self.last.len());
+        for family in &self.families {
+            // A family of fewer addresses than turns has one of them in each.
+            let step = self.count.min(family.len()).max(1);
+            asked.extend(family.iter().skip(self.turn % step).step_by(step));
+        }
+        asked
+    }
+}
+
 /// Why a query over TCP was not answered.
 #[derive(Debug, thiserror::Error)]
 enum TcpFault {
@@ -225,16 +266,16 @@ impl TcpProbeContext {
         SILENT_INTERVALS_MAX * (self.interval + self.timeout.saturating_mul(addresses))
     }
 
-    /// Asks each address every interval until `stopped` is closed.
+    /// Asks the addresses whose turn it is every interval until `stopped` is closed.
     fn run(mut self, stopped: &Receiver<()>, outcomes: &TcpOutcomes) {
-        let mut last = vec![TcpOutcome::Well; self.addresses.len()];
+        let mut turns = Turns::new(&self.addresses);
         loop {
-            for (index, last) in last.iter_mut().enumerate() {
-                let outcome = self.ask_judged(self.addresses[index], last);
+            for index in turns.next() {
+                let outcome = self.ask_judged(index, turns.last[index]);
                 outcomes.ended.fetch_add(1, Ordering::Relaxed);
                 if let Some(outcome) = outcome {
                     outcomes.put(index, outcome);
-                    *last = outcome;
+                    turns.last[index] = Some(outcome);
                 }
                 if stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected) {
                     return;
@@ -248,14 +289,14 @@ impl TcpProbeContext {
 
     /// Asks one address and returns what is new; `None` where this thread got no CPU in time, so that silence says
     /// nothing.
-    fn ask_judged(&mut self, address: SocketAddr, last: &TcpOutcome) -> Option<TcpOutcome> {
+    fn ask_judged(&mut self, index: usize, last: Option<TcpOutcome>) -> Option<TcpOutcome> {
         let deadline = Instant::now() + self.timeout;
-        let index = self.addresses.iter().position(|one| *one == address)?;
+        let address = self.addresses[index];
         let before = self.threads.tcp_queue(index);
         let mut stream = None;
         let error = match self.ask(address, deadline, &mut stream) {
             Ok(()) => {
-                if *last != TcpOutcome::Well {
+                if last.is_some_and(|last| last != TcpOutcome::Well) {
                     tracing::info!(%address, "TCP answers again");
                 }
                 return Some(TcpOutcome::Well);
@@ -269,7 +310,7 @@ impl TcpProbeContext {
         let queues = before.zip(self.threads.tcp_queue(index));
         let is_overloaded = queues.is_some_and(|(before, after)| after.is_overload_since(before, stream.is_some()));
         let outcome = if is_overloaded { TcpOutcome::Overloaded } else { TcpOutcome::Ill };
-        if *last != outcome {
+        if last != Some(outcome) {
             match outcome {
                 TcpOutcome::Overloaded => {
                     tracing::warn!(%address, %error, "others take up the queue of the TCP listener: overload");
@@ -363,6 +404,10 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 /// No query ended since the last look.
 const NONE: u8 = 0;
 
+/// About so many addresses are asked over TCP at a time while all are well. A connection costs ten times what a
+/// datagram does.
+const ASKED_MAX: usize = 16;
+
 /// After so many intervals in which no query ended the thread hangs.
 const SILENT_INTERVALS_MAX: u32 = 3;
 
@@ -410,6 +455,52 @@ mod tests {
                 is_overload,
                 "{before:?} {after:?}"
             );
+        }
+    }
+
+    /// So many addresses of each family.
+    fn addresses(v4: u8, v6: u8) -> Vec<SocketAddr> {
+        let v4 = (0..v4).map(|last| SocketAddr::from(([192, 0, 2, last], 53)));
+        v4.chain((0..v6).map(|last| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()], 53)))).collect()
+    }
+
+    /// Asks whose turn it is, and all of them are well.
+    fn asked(turns: &mut Turns) -> Vec<usize> {
+        let asked = turns.next();
+        asked.iter().for_each(|index| turns.last[*index] = Some(TcpOutcome::Well));
+        asked
+    }
+
+    #[test]
+    fn many_addresses_take_turns_in_which_both_families_are_asked() {
+        for (v4, v6) in [(1, 0), (8, 8), (9, 8), (32, 32), (1, 63), (62, 2), (0, 64), (17, 0)] {
+            let addresses = addresses(v4, v6);
+            let mut turns = Turns::new(&addresses);
+            assert_eq!(asked(&mut turns).len(), addresses.len(), "nothing is known of any");
+            let mut counts = vec![0; addresses.len()];
+            for _ in 0..addresses.len().div_ceil(ASKED_MAX) {
+                let asked = asked(&mut turns);
+                assert!(asked.len() <= ASKED_MAX + 2, "{v4} {v6}: {asked:?}");
+                let has = |is_ipv4| asked.iter().any(|index| addresses[*index].is_ipv4() == is_ipv4);
+                assert_eq!((has(true), has(false)), (v4 > 0, v6 > 0), "{v4} {v6}: {asked:?}");
+                asked.iter().for_each(|index| counts[*index] += 1);
+            }
+            assert!(counts.iter().all(|count| *count > 0), "{v4} {v6}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn all_are_asked_every_time_until_whoever_failed_is_well() {
+        let mut turns = Turns::new(&addresses(32, 32));
+        asked(&mut turns);
+        for outcome in [TcpOutcome::Ill, TcpOutcome::Overloaded] {
+            let first = asked(&mut turns)[0];
+            turns.last[first] = Some(outcome);
+            for _ in 0..5 {
+                assert_eq!(asked(&mut turns).len(), 64);
+                turns.last[first] = Some(outcome);
+            }
+            assert_eq!((asked(&mut turns).len(), asked(&mut turns).len()), (64, 16));
         }
     }
 

@@ -71,7 +71,8 @@ impl TcpWatch {
             let elapsed = elapsed.unwrap_or_default();
             let silence = Silence {
                 is_moving: false,
-                is_starved: tid.is_some_and(|tid| cpu::is_starved(elapsed, grown, cpu::is_runnable(tid))),
+                is_starved: seen == Seen::Late
+                    && tid.is_some_and(|tid| cpu::is_starved(elapsed, grown, cpu::is_runnable(tid))),
                 ran: grown.ran,
                 has_queued: None,
             };

@@ -146,6 +146,20 @@ fn address(index: usize) -> SocketAddr {
     ADDRESSES[index].parse().expect("an address")
 }
 
+/// What is proven of `addresses`.
+fn settings(addresses: Vec<SocketAddr>) -> ProverSettings {
+    ProverSettings {
+        interval: ms(50),
+        timeout: TIMEOUT,
+        fall: 2,
+        min_workers: 2,
+        nonce: NONCE,
+        identity: Some(b"fra1".to_vec()),
+        addresses,
+        tcp_interval: TCP_INTERVAL,
+    }
+}
+
 /// What answers one query, or does not.
 type Script<'s> = dyn Fn(&mut Message, SocketAddr) + 's;
 
@@ -160,20 +174,10 @@ impl World {
         let threads = Arc::new(FakeThreads { worker_count, ..FakeThreads::default() });
         let zones = Arc::new(FakeZones(AtomicU32::new(7)));
         let (proof, tcp) = (Arc::new(Proof::new(addresses.len())), Arc::new(TcpOutcomes::new(addresses.len())));
-        let settings = ProverSettings {
-            interval: ms(50),
-            timeout: TIMEOUT,
-            fall: 2,
-            min_workers: 2,
-            nonce: NONCE,
-            identity: Some(b"fra1".to_vec()),
-            addresses,
-            tcp_interval: TCP_INTERVAL,
-        };
         let transport =
             FakeTransport { sent: Arc::clone(&sent), around: Arc::clone(&around), refused: Arc::clone(&refused) };
         let prober = Prober::new(
-            settings,
+            settings(addresses),
             Box::new(transport),
             Arc::clone(&threads) as Arc<dyn ServerThreads>,
             Arc::clone(&zones) as Arc<dyn Zones>,
@@ -302,7 +306,7 @@ fn right_answers_prove_both_addresses_with_the_moment_of_the_questions() {
     for (index, (to, query)) in queries.iter().enumerate() {
         world.answer(*to, query, &as_it_is);
         let proven = [0, 1].map(|address| world.proof.last(address));
-        let expected = if index < 1 { [None; 2] } else { [Some(ms(1000)), (index >= 3).then_some(ms(1000))] };
+        let expected = if index < 2 { [None; 2] } else { [Some(ms(1000)), (index >= 3).then_some(ms(1000))] };
         assert_eq!(proven, expected, "after {} answers", index + 1);
     }
     assert!(world.prober.is_complete());

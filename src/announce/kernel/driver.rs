@@ -500,8 +500,8 @@ impl RouteThread {
         }
     }
 
-    /// Takes a notification of the kernel and those that came with it, so that what renewals lead to is looked at once. The error
-    /// is that there will be no more.
+    /// Takes a notification of the kernel and those that came with it, so that what renewals lead to is looked at once.
+    /// The error is that there will be no more.
     fn take_events(&mut self, first: Event) -> Result<(), String> {
         self.take_event(first)?;
         for _ in 0..EVENTS_MAX {

@@ -1,13 +1,18 @@
 //! Many workers and addresses: a sample stands for all while all is well, and a fault is found as soon as with few.
 
 use super::*;
+use crate::health::judge::CALM_ROUNDS;
 
 /// Workers and addresses of these tests.
 const WORKERS: usize = 8;
 const MANY: u8 = 16;
 
 fn many() -> Vec<SocketAddr> {
-    (1..=MANY).map(|last| SocketAddr::from(([192, 0, 2, last], 53))).collect()
+    addresses(MANY)
+}
+
+fn addresses(count: u8) -> Vec<SocketAddr> {
+    (1..=count).map(|last| SocketAddr::from(([192, 0, 2, last], 53))).collect()
 }
 
 /// Makes a round as the thread does, in which each query is answered after 1 ms unless `is_silent`; returns its end.
@@ -37,7 +42,7 @@ fn round(world: &mut World, is_silent: &dyn Fn(SocketAddr, u16) -> bool) -> Dura
     world.prober.end(world.now, true);
     world.prober.act(world.now);
     let end = world.now;
-    world.now = end.max(start + ms(50));
+    world.now = end.max(start + world.prober.interval());
     end
 }
 
@@ -143,4 +148,77 @@ fn queries_that_are_dropped_are_found_in_turn_and_then_looked_for_in_every_round
     (0..2).for_each(|_| _ = round(&mut world, &|_, _| false));
     world.begin();
     assert_eq!(canaries(&world.queries()), many().len(), "a sample is enough again");
+}
+
+/// More addresses than a round asks every interval while all is well.
+const VERY_MANY: u8 = 64;
+
+/// A world of these that has been well for long: rounds are further apart. The last one has just been asked.
+fn calm() -> World {
+    let mut world = World::of(WORKERS, addresses(VERY_MANY));
+    (0..=CALM_ROUNDS).for_each(|_| {
+        assert_eq!(world.prober.interval(), ms(50), "what is new is proven as often as anywhere");
+        round(&mut world, &|_, _| false);
+    });
+    assert_eq!(world.prober.interval(), ms(125));
+    world
+}
+
+#[test]
+fn very_many_questions_are_asked_less_often_while_all_has_been_well_for_long() {
+    let mut world = calm();
+    for _ in 0..20 {
+        let sent = world.now;
+        round(&mut world, &|_, _| false);
+        let proven = (0..VERY_MANY.into()).map(|address| world.proof.last(address)).collect::<Vec<_>>();
+        assert_eq!(proven, vec![Some(sent); VERY_MANY.into()], "a proof is as old as its questions");
+        assert_eq!(world.now - sent, ms(125));
+    }
+    let is_bad = |to: SocketAddr, worker| to == addresses(VERY_MANY)[9] && worker == 3;
+    let late = (1..).find(|_| {
+        round(&mut world, &is_bad);
+        world.prober.interval() == ms(50)
+    });
+    assert!(late.is_some_and(|rounds| rounds <= WORKERS), "the first fault ends it: {late:?}");
+    for _ in 0..CALM_ROUNDS {
+        round(&mut world, &|_, _| false);
+        assert_eq!(world.prober.interval(), ms(50), "and it begins anew");
+    }
+    round(&mut world, &|_, _| false);
+    assert_eq!(world.prober.interval(), ms(125));
+    let mut world = World::of(WORKERS, many());
+    for _ in 0..3 * CALM_ROUNDS {
+        round(&mut world, &|_, _| false);
+        assert_eq!(world.prober.interval(), ms(50), "{MANY} addresses are not that many");
+    }
+}
+
+#[test]
+fn rounds_that_are_further_apart_find_a_wedged_worker_and_a_muted_address_within_300_ms_all_the_same() {
+    // At the worst moment: when it had just answered.
+    for wedged in 0..WORKERS as u16 {
+        let mut world = calm();
+        let fault = world.now - ms(125);
+        let mut end = fault;
+        while world.threads.replaced.lock().expect("nobody panicked").is_empty() {
+            end = round(&mut world, &|_, worker| worker == wedged);
+            assert!(is_seen(&world, |_| WORKERS as u16 - 1), "it is found in the first round");
+        }
+        assert!(end - fault <= ms(250), "worker {wedged} is replaced after {:?}", end - fault);
+    }
+    for muted in addresses(VERY_MANY) {
+        let mut world = calm();
+        let fault = world.now - ms(125);
+        let ends = [0; 2].map(|_| round(&mut world, &|to, _| to == muted));
+        assert!(is_seen(&world, |address| if addresses(VERY_MANY)[address] == muted { 0 } else { WORKERS as u16 }));
+        assert!(ends[1] - fault <= ms(250), "{muted} has failed twice after {:?}", ends[1] - fault);
+    }
+}
+
+#[test]
+fn no_interval_grows_beyond_an_eighth_of_a_second_for_being_well() {
+    for (interval, calm) in [(10, 25), (50, 125), (80, 125), (125, 125), (200, 200)] {
+        let settings = ProverSettings { interval: ms(interval), ..settings(addresses(1)) };
+        assert_eq!(settings.calm_interval(), ms(calm), "{interval} ms");
+    }
 }

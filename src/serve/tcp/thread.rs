@@ -190,7 +190,8 @@ impl TcpThread {
         self.look_at_urgent();
     }
 
-    /// Sees to the prover and to whoever waits to be accepted. Where it cannot be looked at, all is seen to in its turn.
+    /// Sees to the prover and to whoever waits to be accepted. Where it cannot be looked at, all is seen to in its
+    /// turn.
     fn look_at_urgent(&mut self) {
         self.urgent_at = self.now;
         for index in 0..self.urgent.wait(Some(Duration::ZERO)).unwrap_or(0) {
