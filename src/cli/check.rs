@@ -3,19 +3,20 @@
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::output::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, fail};
 use crate::admin::Request;
 use crate::admin::client::Client;
 use crate::admin::reply::Status;
-use crate::config::Config;
+use crate::config::{Config, Secondary, ZoneSources};
 use crate::daemon::{self, ConfigSource, DaemonError, firewall, host};
 use crate::fault::report::Style;
 use crate::load::{Loader, Registry, Report};
 
 /// Checks, reports, and prints the good zones if that is wanted. If `is_strict`, warnings about zones are errors.
 pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> u8 {
-    let (loader, report, warnings) = match read(&source, is_strict) {
+    let (loader, report, sources, warnings) = match read(&source, is_strict) {
         Ok(read) => read,
         Err(error) => return fail(&error, if error.is_usage() { EXIT_USAGE } else { EXIT_FAILED }),
     };
@@ -28,7 +29,7 @@ pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> 
     let mut out = BufWriter::new(io::stdout().lock());
     let written = match is_printed {
         true => print_zones(&mut out, loader.registry()),
-        false => summarize(&mut out, loader.registry()),
+        false => summarize(&mut out, loader.registry(), &sources.secondaries),
     };
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -41,7 +42,10 @@ pub(super) fn check(source: ConfigSource, is_printed: bool, is_strict: bool) -> 
 }
 
 /// Reads configuration and zones, and looks at what on this host breaks anycast where that is configured.
-fn read(source: &ConfigSource, is_strict: bool) -> Result<(Loader, Report, Vec<String>), DaemonError> {
+fn read(
+    source: &ConfigSource,
+    is_strict: bool,
+) -> Result<(Loader, Report, Arc<ZoneSources>, Vec<String>), DaemonError> {
     let config = source.load()?;
     let mut warnings = config.warnings.clone();
     if let Some(anycast) = &config.anycast {
@@ -61,7 +65,7 @@ fn read(source: &ConfigSource, is_strict: bool) -> Result<(Loader, Report, Vec<S
         loader = loader.strictly();
     }
     let report = daemon::read_zones(&mut loader, &config.zones)?;
-    Ok((loader, report, warnings))
+    Ok((loader, report, config.zones, warnings))
 }
 
 /// What a server that runs with this configuration says of the paths of its probes: it tries them all the time.
@@ -83,8 +87,8 @@ fn tried(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Says in one line for each zone file what it is.
-fn summarize(out: &mut impl Write, registry: &Registry) -> io::Result<()> {
+/// Says in one line for each zone file what it is, and for each zone without one where it comes from.
+fn summarize(out: &mut impl Write, registry: &Registry, secondaries: &[Secondary]) -> io::Result<()> {
     for record in registry.iter() {
         let (name, path) = (record.name(), &record.source);
         let faults = match (record.error_count, record.warning_count) {
@@ -99,6 +103,10 @@ fn summarize(out: &mut impl Write, registry: &Registry) -> io::Result<()> {
             }
             None => writeln!(out, "{name} ({path}): can't be served; {faults}")?,
         }
+    }
+    for Secondary { name, transfers, .. } in secondaries {
+        let primaries: Vec<String> = transfers.primaries.iter().map(|peer| peer.address.to_string()).collect();
+        writeln!(out, "{name}: not looked at; comes from {}", primaries.join(", "))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::output::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, age, fail, pr
 use crate::admin::client::{AskError, Client};
 use crate::admin::reply::{Reload, State, Status, Stopping, Zone, ZoneCounts, ZonePage};
 use crate::admin::{self, Request};
-use crate::config::{self, Overrides};
+use crate::config;
 use crate::wire::shown::lines;
 use crate::wire::{Name, Shown};
 
@@ -105,9 +105,8 @@ pub(super) fn connect(args: &ControlArgs) -> Result<Client, u8> {
 
 /// The control socket that a configuration names.
 fn configured(file: &std::path::Path) -> Result<PathBuf, u8> {
-    let config = config::load(Some(file), &Overrides::default()).map_err(|error| fail(&error, EXIT_USAGE))?;
-    config
-        .control
+    config::control(file)
+        .map_err(|error| fail(&error, EXIT_USAGE))?
         .ok_or_else(|| fail(&format!("{} says that there is no control socket", Shown::path(file)), EXIT_USAGE))
 }
 

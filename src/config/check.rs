@@ -83,7 +83,7 @@ struct LineCursor {
 /// # Errors
 /// All faults together.
 pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let mut check = Check { written, faults: Vec::new(), origin, left_out: Vec::new(), warnings: Vec::new() };
+    let mut check = Check::new(written, origin);
     let is_strict = overrides.is_strict || check.flag(&rows::STRICT);
     let tcp = check.tcp();
     let listen = check.listen(overrides, is_strict);
@@ -115,6 +115,11 @@ pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Over
     }
 }
 
+/// The control socket alone.
+pub(super) fn control(written: &Document<'_>, origin: Origin<'_>) -> Option<PathBuf> {
+    Check::new(written, origin).control(&Overrides::default())
+}
+
 /// The check under way.
 struct Check<'a> {
     written: &'a Document<'a>,
@@ -131,6 +136,13 @@ struct Check<'a> {
 struct Names {
     said_at: HashMap<Name, String>,
     cursor: LineCursor,
+}
+
+impl<'a> Check<'a> {
+    /// Nothing is looked at yet.
+    fn new(written: &'a Document<'a>, origin: Origin<'a>) -> Self {
+        Self { written, faults: Vec::new(), origin, left_out: Vec::new(), warnings: Vec::new() }
+    }
 }
 
 impl Check<'_> {

@@ -40,15 +40,13 @@ impl ConfigError {
 
     /// Faults that no file has.
     pub(super) fn outside(faults: Vec<ConfigFault>) -> Self {
-        let shown = faults.iter().map(|fault| show(fault, None)).collect::<Vec<_>>().join("\n");
-        Self { faults, shown }
+        Self { shown: show_all(&faults, None), faults }
     }
 
     /// Faults of a file.
     pub(super) fn in_file(path: &Path, text: &str, faults: Vec<ConfigFault>) -> Self {
         let (file, text) = (Shown::path(path).to_string(), without_secrets(text));
-        let shown = faults.iter().map(|fault| show(fault, Some((&file, &text)))).collect::<Vec<_>>().join("\n");
-        Self { faults, shown }
+        Self { shown: show_all(&faults, Some((&file, &text))), faults }
     }
 }
 
@@ -59,6 +57,17 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Renders the first faults: each costs a look at the whole file, and one slip may make very many.
+fn show_all(faults: &[ConfigFault], source: Option<(&str, &str)>) -> String {
+    /// The most faults that are shown.
+    const FAULTS_MAX: usize = 100;
+    let mut shown: Vec<String> = faults.iter().take(FAULTS_MAX).map(|fault| show(fault, source)).collect();
+    if let more @ 1.. = faults.len().saturating_sub(FAULTS_MAX) {
+        shown.push(format!("faults besides these: {more}"));
+    }
+    shown.join("\n")
+}
 
 /// The text of a file with each value that may be a secret blotted out, every octet staying in its place. It need be no
 /// TOML, and its keys may be misspelt.

@@ -11,7 +11,7 @@ mod reference;
 mod rows;
 mod values;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use check::{AddressError, control_default, identity_default, parse_address, version_default};
 use document::Document;
@@ -44,6 +44,17 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Config
 pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
     let document = Document::parse(text).map_err(|faults| ConfigError::in_file(path, text, faults))?;
     check::check(&document, check::Origin::file(path, text), overrides)
+}
+
+/// The control socket that a file names; nothing else of the file is looked at. Who may ask a server need not be
+/// somebody who may read its secrets.
+///
+/// # Errors
+/// [`ConfigError`] where the file can't be read, or has unknown keys or values of wrong types.
+pub fn control(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let text = read(path).map_err(|cause| ConfigError::unreadable(path, &cause))?;
+    let document = Document::parse(&text).map_err(|faults| ConfigError::in_file(path, &text, faults))?;
+    Ok(check::control(&document, check::Origin::file(path, &text)))
 }
 
 /// Reads a file that must be UTF-8 and not absurdly long.

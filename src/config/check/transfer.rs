@@ -81,7 +81,7 @@ impl Check<'_> {
             let algorithm = self.algorithm(section).unwrap_or(Algorithm::Sha256);
             let secret = self.secret(section, &name);
             if secret.as_ref().is_some_and(|secret| secret.len() < algorithm.mac_bytes()) {
-                short.push(format!("{name} ({} octets)", algorithm.mac_bytes()));
+                short.push(format!("{name} (less than {} octets)", algorithm.mac_bytes()));
             }
             keys.push(Arc::new(Key::new(name.as_ref(), algorithm, &secret.unwrap_or_default())));
         }
