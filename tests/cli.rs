@@ -5,9 +5,10 @@
 #[path = "common/command.rs"]
 mod command;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -198,10 +199,9 @@ fn bad_zone_files_fail_the_check_and_a_strict_start() {
 
 #[test]
 fn an_unreadable_zone_file_is_reported() {
-    use std::os::unix::fs::PermissionsExt;
     let site = Site::new();
     site.write("secret.zone", zone(1));
-    fs::set_permissions(site.path("secret.zone"), fs::Permissions::from_mode(0o0)).expect("sets the mode");
+    fs::set_permissions(site.path("secret.zone"), Permissions::from_mode(0o0)).expect("sets the mode");
     if fs::read(site.path("secret.zone")).is_ok() {
         eprintln!("SKIPPED: an_unreadable_zone_file_is_reported: this user reads files of any mode");
         return;
@@ -267,6 +267,26 @@ fn a_zone_is_named_by_its_file_or_by_the_configuration_and_never_by_its_soa() {
     drop(server);
     site.write("zones/whatever.zone", other);
     site.run(&["check", "--zones", "zones"]).expect(1, &["soa-not-at-apex", "real.test.", "whatever."]);
+}
+
+#[test]
+fn a_zone_with_primaries_is_checked_without_a_file_and_a_secret_is_read_from_one() {
+    let site = Site::new();
+    let config = "[server]\nzones-dir = \"zones\"\n\
+        [[key]]\nname = \"k\"\nalgorithm = \"hmac-sha256\"\nsecret-file = \"k.secret\"\n\
+        [[zone]]\nname = \"far.test\"\nprimaries = [{ address = \"192.0.2.1\", key = \"k\" }]\n";
+    site.write("fated.toml", config);
+    site.write("k.secret", "c2VjcmV0\n");
+    let set_mode =
+        |mode| fs::set_permissions(site.path("k.secret"), Permissions::from_mode(mode)).expect("sets the mode");
+    set_mode(0o644);
+    let refused = site.run(&["check", "--config", "fated.toml"]);
+    refused.expect(2, &["fated.toml:6:15", "k.secret: its mode is 0644"]);
+    set_mode(0o600);
+    let said = site.run(&["check", "--config", "fated.toml"]);
+    said.expect(0, &["warning: zones with `primaries`: 1, but no `server.state-dir`", "k. (less than 32 octets)"]);
+    assert_eq!(said.out, "far.test.: not looked at; comes from 192.0.2.1:53\n");
+    assert!(!said.err.contains("c2Vj") && !refused.err.contains("c2Vj"), "{said:?} {refused:?}");
 }
 
 #[test]
