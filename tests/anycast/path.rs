@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::common::message::{Edns, Query};
 use crate::common::name;
+use crate::common::site::strangers::send_in_name_of;
 use crate::common::site::subject::Fated;
-use crate::common::site::{Family, Plan, Routing, Subject, clock};
+use crate::common::site::{Family, NodeNumber, Plan, Routing, Subject, clock};
 use crate::scene::{PATIENCE, PROGRAM, Scene, WITHDRAWN, measured};
 
 /// For how long a fault that must not withdraw is watched.
@@ -18,8 +19,12 @@ const WATCHED: Duration = Duration::from_secs(4);
 const SOURCES: [&str; 2] = ["192.0.0.100", "100::64"];
 /// The port that they come from.
 const PORT: u16 = 61_053;
+/// Another port, from which the prover never asks.
+const OTHER_PORT: u16 = 40_000;
 /// How many forged queries are sent of each family.
 const FORGED: u32 = 150_000;
+/// How many rounds of all that a host would answer are sent of each family.
+const FORGED_ROUNDS: usize = 500;
 
 /// Fated whose zones' faults withdraw, and whose every fault of the path is logged.
 fn strict() -> Plan {
@@ -50,6 +55,16 @@ impl Scene {
         assert_eq!(self.repairs(), 0, "{fault}: no worker is wedged: {}", self.status());
     }
 
+    /// Gives the replies of node1's service addresses a way out of their own, as on a host with two uplinks.
+    fn route_replies_out(&mut self) {
+        let node = NodeNumber::FIRST;
+        let routers = [("-4", IpAddr::from(node.router4())), ("-6", IpAddr::from(node.router6()))];
+        for (family, (option, router)) in Family::ALL.into_iter().zip(routers) {
+            self.node().space.ip(&format!("{option} route add default via {router} table 100"));
+            self.node().space.ip(&format!("{option} rule add from {} lookup 100", family.service()));
+        }
+    }
+
     /// What `fated check` says on node1.
     fn check(&self) -> String {
         let node = &self.site.nodes[0];
@@ -72,12 +87,8 @@ impl Scene {
 fn a_routing_rule_for_replies_leaves_probes_their_way() {
     let test = "a_routing_rule_for_replies_leaves_probes_their_way";
     let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
-    let (since, node) = (clock::now(), crate::common::site::NodeNumber::FIRST);
-    for (family, router) in [(Family::V4, IpAddr::from(node.router4())), (Family::V6, IpAddr::from(node.router6()))] {
-        let option = if family == Family::V4 { "-4" } else { "-6" };
-        scene.node().space.ip(&format!("{option} route add default via {router} table 100"));
-        scene.node().space.ip(&format!("{option} rule add from {} lookup 100", family.service()));
-    }
+    let since = clock::now();
+    scene.route_replies_out();
     scene.assert_harmless("policy routing", since);
     assert_eq!(scene.paths(), ["trusted", "trusted"]);
     // Nor at a start.
@@ -193,6 +204,63 @@ fn forged_probes_move_nothing() {
     assert!(scene.metric("fated_udp_forged_total") > u64::from(FORGED) / 10, "they did arrive");
     scene.until_well();
     scene.assert_route_untouched(since);
+}
+
+#[test]
+fn what_is_forged_in_the_probes_name_is_answered_on_their_own_device_alone() {
+    let test = "what_is_forged_in_the_probes_name_is_answered_on_their_own_device_alone";
+    let Some(mut scene) = Scene::build_from(test, &strict()) else { return };
+    scene.route_replies_out();
+    let mut rules = String::new();
+    let icmp = [("ip", "icmp type echo-reply"), ("ip6", "icmpv6 type echo-reply")];
+    for ((family, echo), source) in icmp.into_iter().zip(SOURCES) {
+        let to = format!("{family} daddr {source}");
+        for (matched, counter) in [
+            (format!("{to} oifname != fated0rx"), "elsewhere"),
+            (format!("{to} udp sport 53 udp dport {OTHER_PORT}"), "answered"),
+            (format!("{to} tcp sport 53 tcp dport {OTHER_PORT} tcp flags & (syn | ack) == syn | ack"), "syn_ack"),
+            (format!("{to} {echo}"), "echo_reply"),
+        ] {
+            rules.push_str(&format!("{matched} counter name {counter}; "));
+        }
+    }
+    let counters = ["elsewhere", "answered", "syn_ack", "echo_reply"].map(|name| format!("counter {name} {{ }}; "));
+    scene.table(&format!("{} chain output {{ type filter hook output priority 0; {rules} }};", counters.concat()));
+    let since = clock::now();
+    for (family, source) in Family::ALL.into_iter().zip(SOURCES) {
+        let source: IpAddr = source.parse().expect("an address");
+        scene.site.client.run(|| {
+            for round in 0..FORGED_ROUNDS {
+                // A millisecond between, so that no queue on the way is full.
+                let due = since + Duration::from_millis(round as u64);
+                clock::wait_until(PATIENCE, || clock::now() >= due);
+                send_in_name_of(source, [PORT, OTHER_PORT], family.service());
+            }
+        });
+    }
+    scene.assert_harmless("forged packets", since);
+    let counted = |name: &str| {
+        let text = scene.site.nodes[0].space.output(std::process::Command::new("nft").args([
+            "-j",
+            "list",
+            "counter",
+            "inet",
+            "anycast_test",
+            name,
+        ]));
+        let value: Value = serde_json::from_str(&text).expect("it is JSON");
+        value["nftables"][1]["counter"]["packets"].as_u64().unwrap_or_else(|| panic!("no count in {text}"))
+    };
+    // The kernel did answer what is the kernel's, and to the prover.
+    assert!(counted("syn_ack") > 0 && counted("echo_reply") > 0, "they did arrive");
+    assert_eq!((counted("elsewhere"), counted("answered")), (0, 0));
+    assert!(scene.metric("fated_udp_forged_total") > FORGED_ROUNDS as u64, "queries did arrive");
+    let status = scene.status();
+    assert_eq!(status["anycast"]["prover"]["wrong"], 0, "{status}");
+    assert_eq!(
+        (scene.paths(), scene.stances()),
+        (["trusted".into(), "trusted".into()], ["announce".into(), "announce".into()])
+    );
 }
 
 #[test]

@@ -167,6 +167,36 @@ pub(crate) fn send_forged_syns(family: Family, from: u16, to: u16) {
 /// How many forged SYNs there are.
 pub(crate) const FORGED_SYNS: usize = 20;
 
+/// Sends once, in somebody else's name, all that makes a host answer: queries from two ports, a datagram and a SYN for a port
+/// where nobody listens, a SYN and half a handshake for one where somebody does, and an echo request; in the namespace of
+/// the calling thread.
+pub(crate) fn send_in_name_of(from: IpAddr, ports: [u16; 2], to: IpAddr) {
+    let ip = || match (from, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => PacketBuilder::ipv4(from.octets(), to.octets(), 64),
+        (IpAddr::V6(from), IpAddr::V6(to)) => PacketBuilder::ipv6(from.octets(), to.octets(), 64),
+        _ => unreachable!("both are of one family"),
+    };
+    let query = Query::new(&name::name("site.test."), 6).encode(7);
+    let udp = |port, to_port| {
+        let mut packet = Vec::new();
+        ip().udp(port, to_port).write(&mut packet, &query).expect("memory takes it");
+        packet
+    };
+    let (mut ack, mut echo) = (Vec::new(), Vec::new());
+    ip().tcp(ports[1], 53, 4711, 64_000).ack(4711).write(&mut ack, &query).expect("memory takes it");
+    match from {
+        IpAddr::V4(_) => ip().icmpv4_echo_request(7, 7).write(&mut echo, &query),
+        IpAddr::V6(_) => ip().icmpv6_echo_request(7, 7).write(&mut echo, &query),
+    }
+    .expect("memory takes it");
+    let syns = [53, CLOSED_PORT].map(|port| syn(ip(), ports[1], port));
+    let others = [udp(ports[0], 53), udp(ports[1], 53), udp(ports[1], CLOSED_PORT), ack, echo];
+    send(others.into_iter().chain(syns), to);
+}
+
+/// A port where nobody listens.
+const CLOSED_PORT: u16 = 9;
+
 /// A packet with a SYN.
 fn syn(ip: PacketBuilderStep<IpHeaders>, from: u16, to: u16) -> Vec<u8> {
     let mut packet = Vec::new();
