@@ -222,12 +222,24 @@ fn signatures_and_keys_are_reported() {
     };
     let other = signed(Denial::Nsec);
     let key = |flags: &str, signed: &Signed| without(&signed.text, |w| w.get(3) != Some(&"DNSKEY") || w[4] != flags);
+    let no_ksk = without(&good.text, |w| w.get(3) == Some(&"DNSKEY") && w[4] == "257");
+    // A key of another algorithm. That it is no such key is not looked at: no signature needs it.
+    let of_rsa = |flags: &str| key("256", &other).replace("256 3 13 ", &format!("{flags} 3 8 "));
+    let signs_keys = |words: &[&str]| words.get(3) == Some(&"RRSIG") && words[4] == "DNSKEY";
+    // A key that is published ahead (RFC 6781 §4.1.1.1) or kept for the worst (RFC 5011 §6) means no trouble, and one that is
+    // none of a zone signs nothing (RFC 4034 §2.1.1).
+    for more in [key("256", &other), key("257", &other), of_rsa("0")] {
+        let (found, code) = told(&format!("{}{more}", good.text), &["--strict"]);
+        assert_eq!((found, code), (codes(&[]), 0), "{more}");
+    }
     for (what, text, meant) in [
         ("expired", timed("*", "20200202020202", "20200101010101"), &["rrsig-expired"][..]),
         ("one expired", timed("TXT", "20200202020202", "20200101010101"), &["rrsig-expired"]),
         ("early", timed("TXT", "20500202020202", "20500101010101"), &["rrsig-not-yet-valid"]),
-        ("a foreign key", format!("{}{}", good.text, key("256", &other)), &["dnskey-signs-nothing"]),
+        ("one algorithm of two", format!("{}{}", good.text, of_rsa("256")), &["dnskey-signs-nothing"]),
+        ("no signature of the keys", without(&good.text, signs_keys), &["unsigned"]),
         ("no key", without(&good.text, |w| w.get(3) == Some(&"DNSKEY") && w[4] == "256"), &["rrsig-without-key"]),
+        ("none that signs keys", format!("{}{}", no_ksk, key("257", &other)), &["rrsig-without-key"]),
     ] {
         let (found, code) = reported(&text, &[]);
         assert_eq!((found, code), (codes(meant), 0), "{what}");
@@ -248,20 +260,24 @@ fn parent_and_child_on_one_server_agree() {
     let wrong = child.ds.replace(&digest, &"0".repeat(digest.len()));
     let head = "$TTL 300\n@ SOA ns h 1 7200 3600 1209600 300\n@ NS ns\nns A 192.0.2.1\n";
     let cut = "d NS ns.d\nns.d A 192.0.2.1\n";
-    for (what, parent, meant) in [
-        ("well", format!("{head}{cut}{}", child.ds), &[][..]),
-        ("insecure", format!("{head}{cut}"), &[]),
-        ("another key", format!("{head}{cut}{wrong}"), &["ds-without-key"]),
-        ("one of two", format!("{head}{cut}{}{wrong}", child.ds), &["ds-without-key"]),
-        ("no cut", head.to_owned(), &["child-not-delegated"]),
+    for (what, parent, meant, place) in [
+        ("well", format!("{head}{cut}{}", child.ds), &[][..], ""),
+        ("insecure", format!("{head}{cut}"), &[], ""),
+        ("another key", format!("{head}{cut}{wrong}"), &["ds-without-key"], "test.zone:7:1\n"),
+        ("one of two", format!("{head}{cut}{}{wrong}", child.ds), &["ds-without-key"], "test.zone:8:1\n"),
+        ("included", format!("{head}{cut}$INCLUDE ds.inc\n"), &["ds-without-key"], "ds.inc:2:1\n"),
+        ("no cut", head.to_owned(), &["child-not-delegated"], "test.zone\n"),
+        ("an address", format!("{head}ns.d A 192.0.2.1\nd A 192.0.2.1\n"), &["child-not-delegated"], "test.zone:6:1\n"),
     ] {
         let site = Site::new();
         site.write("zones/d.test.zone", &child.text);
         site.write("zones/test.zone", parent);
+        site.write("zones/ds.inc", format!("; of a key that is gone\n{wrong}"));
         let said = site.run(&["check", "--zones", "zones"]);
         let found: Vec<&str> =
             ["ds-without-key", "child-not-delegated"].into_iter().filter(|code| said.err.contains(code)).collect();
         assert_eq!((found.as_slice(), said.code), (meant, 0), "{what}: {}", said.err);
+        assert!(said.err.contains(&format!("zones/{place}")) || place.is_empty(), "{what}: {}", said.err);
         assert_eq!(site.run(&["check", "--zones", "zones", "--strict"]).code, i32::from(!meant.is_empty()), "{what}");
         // A reload that reads only one of the two reports the same.
         let server = site.serve(&["--zones", "zones"]);

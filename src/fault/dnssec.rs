@@ -149,12 +149,12 @@ pub enum DnssecFault {
         /// How many there are.
         count: usize,
     },
-    /// A key that no signature is of.
-    #[error("the DNSKEY {tag}, algorithm {algorithm}, signs nothing")]
+    /// An algorithm that a key has and no signature.
+    #[error("nothing is signed with algorithm {algorithm}, which the DNSKEY {tag} has")]
     DnskeySignsNothing {
-        /// Its algorithm.
+        /// The algorithm.
         algorithm: u8,
-        /// Its tag.
+        /// The tag of the first key that has it.
         tag: u16,
     },
     /// A DS that is of no key of the child.
@@ -221,7 +221,9 @@ impl DnssecFault {
             Self::RrsigExpired { .. } | Self::RrsigNotYetValid { .. } => {
                 "sign the zone again, or set the clock: validators do not believe these records"
             }
-            Self::DnskeySignsNothing { .. } => "a key that is only published ahead may stand there",
+            Self::DnskeySignsNothing { .. } => {
+                "sign the zone with that algorithm before its keys are published: validators may want all of them"
+            }
             Self::DsWithoutKey { .. } => {
                 "take it out, unless the key is still to come: without a DS that fits, the child is bogus"
             }

@@ -1,4 +1,4 @@
-//! Signatures and the keys that made them: times, keys without signatures, signatures without keys, and which key a DS
+//! Signatures and the keys that made them: times, algorithms without signatures, signatures without keys, and which key a DS
 //! is of (RFC 4034 §2, §3, §5). Verifies nothing: that needs no more than a validator, and takes longer than all the
 //! rest.
 
@@ -104,9 +104,15 @@ impl Signing {
         if is_signed {
             self.report_signatures(zone, faults);
         }
-        let is_idle = |key: &Signer| self.signers.iter().all(|(signer, _)| signer != key);
-        let has_all = self.signers.len() < SIGNERS_MAX;
-        for Signer { algorithm, tag } in zone_keys(zone).map(Signer::of).filter(|key| has_all && is_idle(key)) {
+        // Each algorithm among the keys has to sign (RFC 4035 §2.2, RFC 6840 §5.11); not each key: some are published ahead.
+        let signs = |key: &Signer| self.signers.iter().any(|(signer, _)| signer.algorithm == key.algorithm);
+        let mut idle: Vec<Signer> = Vec::new();
+        for key in zone_keys(zone).filter(|key| is_zone_key(key)).map(Signer::of).filter(|key| !signs(key)) {
+            if self.signers.len() < SIGNERS_MAX && idle.iter().all(|known| known.algorithm != key.algorithm) {
+                idle.push(key);
+            }
+        }
+        for Signer { algorithm, tag } in idle {
             faults.add(DnssecFault::DnskeySignsNothing { algorithm, tag }, Position::of_file(0), 0);
         }
     }
@@ -145,6 +151,11 @@ fn is_before(time: u32, other: u32) -> bool {
 fn zone_keys(zone: &Zone) -> impl Iterator<Item = &[u8]> {
     let keys = zone.apex_node().rrset(Type::DNSKEY);
     keys.into_iter().flat_map(|keys| keys.records()).map(|record| record.rdata)
+}
+
+/// Whether the RDATA of a DNSKEY is of a key that may sign zones (RFC 4034 §2.1.1).
+fn is_zone_key(rdata: &[u8]) -> bool {
+    rdata.first().is_some_and(|flags| flags & 1 == 1)
 }
 
 /// The key tag of the RDATA of a DNSKEY (RFC 4034, appendix B; RSA/MD5 is long gone).
