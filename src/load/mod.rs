@@ -23,7 +23,6 @@ use crate::fault::report::Style;
 use crate::wire::{Name, NameRef, SharedName};
 use crate::zone::hash::Seed;
 use crate::zonefile::Limits;
-use delegation::Manner;
 use files::FileStamps;
 pub use list::ListError;
 use list::{Listed, Lister};
@@ -137,8 +136,7 @@ impl Loader {
         self.bound_loss(&next, &plan.removed, if is_forced { LossMax::ALL } else { sources.loss_max })?;
         let changed = plan.read.iter().map(|(listed, _)| &listed.name);
         let changed = changed.chain(plan.removed.iter().map(|record| &record.listed_name)).map(SharedName::as_ref);
-        let manner = Manner { style: self.style, is_strict: self.is_strict };
-        delegation::compare_again(&mut next, changed, manner);
+        delegation::compare_again(&mut next, changed, means);
         let report = report(&next, plan, scope);
         self.registry = next;
         if scope == Scope::All {

@@ -166,8 +166,14 @@ fn key_tag(rdata: &[u8]) -> u16 {
 }
 
 /// Reports the DS records in `parent` that are of no key of `child`, a zone right below one of its names, and of a
-/// child that the parent does not delegate.
-pub fn check_child(parent: &Zone, child: &Zone, faults: &mut Faults) {
+/// child that the parent does not delegate. A zone knows no lines: `position_of` says where the parent has the DS with
+/// that RDATA for the child, or else its first record at that name.
+pub fn check_child(
+    parent: &Zone,
+    child: &Zone,
+    position_of: &dyn Fn(NameRef<'_>, Option<&[u8]>) -> Position,
+    faults: &mut Faults,
+) {
     let apex = child.apex();
     let name = LookupName::new(apex);
     let node_of =
@@ -179,7 +185,7 @@ pub fn check_child(parent: &Zone, child: &Zone, faults: &mut Faults) {
     let node = node_of(name.label_count());
     let Some(node) = node.filter(|node| node.rrset(Type::NS).is_some()) else {
         let kind = DnssecFault::ChildNotDelegated { parent: parent.apex().to_name(), child: apex.to_name() };
-        return faults.add(kind, Position::of_file(0), 0);
+        return faults.add(kind, position_of(apex, None), 0);
     };
     let keys: Vec<&[u8]> = zone_keys(child).collect();
     for record in node.rrset(Type::DS).into_iter().flat_map(|set| set.records()) {
@@ -189,7 +195,7 @@ pub fn check_child(parent: &Zone, child: &Zone, faults: &mut Faults) {
         let is_of = |key: &&[u8]| Signer::of(key) == signer && is_digest(*digest_type, digest, apex, key);
         if !keys.iter().any(is_of) {
             let kind = DnssecFault::DsWithoutKey { child: apex.to_name(), algorithm: *algorithm, tag };
-            faults.add(kind, Position::of_file(0), 0);
+            faults.add(kind, position_of(apex, Some(record.rdata)), 0);
         }
     }
 }
