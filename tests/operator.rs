@@ -7,8 +7,9 @@ mod command;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::Command;
 
-use command::{PATIENCE, Server, Site, page, zone};
+use command::{PATIENCE, Server, Site, alone, page, zone};
 use serde_json::Value;
 
 /// A site with one zone, a state folder and pages on a port that the kernel chooses.
@@ -125,22 +126,57 @@ fn a_dry_run_without_anycast_is_wrong_usage() {
 fn the_service_manager_learns_of_the_start_the_life_and_the_end() {
     let site = Site::new();
     site.write("zones/example.test.zone", zone(1));
-    let socket = UnixDatagram::bind(site.path("notify.sock")).expect("binds");
-    socket.set_read_timeout(Some(PATIENCE)).expect("the option is there");
+    let receive = service_manager(&site);
     let control = site.control();
     let mut command =
         site.command(&["serve", "--listen", "127.0.0.1:0", "--control", control.to_str().expect("UTF-8")]);
     command.env("NOTIFY_SOCKET", site.path("notify.sock")).env("WATCHDOG_USEC", "100000").env_remove("WATCHDOG_PID");
     let server = Server::start(command);
-    let receive = || {
+    assert_eq!([receive(), receive(), receive(), receive()], [MORE_TIME, "READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    server.signal("-TERM");
+    let rest: Vec<String> = std::iter::repeat_with(receive).skip_while(|line| line == "WATCHDOG=1").take(2).collect();
+    assert_eq!(rest, ["STOPPING=1", MORE_TIME]);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// What is asked for while something takes long.
+const MORE_TIME: &str = "EXTEND_TIMEOUT_USEC=30000000";
+
+/// A socket that stands for that of the service manager, `notify.sock`; gives what it is told, one message after the other.
+fn service_manager(site: &Site) -> impl Fn() -> String + use<> {
+    let socket = UnixDatagram::bind(site.path("notify.sock")).expect("binds");
+    socket.set_read_timeout(Some(PATIENCE)).expect("the option is there");
+    move || {
         let mut octets = [0; 256];
         let length = socket.recv(&mut octets).expect("something is sent");
         String::from_utf8_lossy(&octets[..length]).trim().to_owned()
-    };
-    assert_eq!([receive(), receive(), receive()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    }
+}
+
+/// What keeps the start here is a device that somebody else has: it takes as long as the test wants.
+#[test]
+fn a_start_that_takes_long_asks_for_time_again_and_again() {
+    let test = "a_start_that_takes_long_asks_for_time_again_and_again";
+    let site = Site::new();
+    site.write("fated.toml", "[server]\nzones-dir = \"zones\"\n[anycast]\naddresses = [\"192.0.2.53\"]\n");
+    site.write("zones/example.test.zone", zone(1));
+    let mut command = site.command(&["serve", "--config", "fated.toml", "--control", "control.sock"]);
+    command.env("NOTIFY_SOCKET", site.path("notify.sock"));
+    let setup = "ip link set lo up\nip tuntap add dev fated0 mode tun";
+    let Some(command) = alone(test, &command, setup) else { return };
+    let receive = service_manager(&site);
+    let server = Server::spawn(command);
+    server.wait_for_line("`fated0` exists already");
+    // One for the zones, one for the device, and two because it is not there yet.
+    for _ in 0..4 {
+        assert_eq!(receive(), MORE_TIME);
+    }
+    let pid = server.child.id().to_string();
+    let freed = Command::new("nsenter").args(["-t", &pid, "-n", "ip", "link", "del", "fated0"]).status();
+    assert!(freed.expect("nsenter runs").success());
+    assert_eq!(std::iter::repeat_with(&receive).find(|line| line != MORE_TIME).as_deref(), Some("READY=1"));
     server.signal("-TERM");
-    let last = std::iter::repeat_with(receive).find(|line| line != "WATCHDOG=1");
-    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    assert_eq!(receive(), "STOPPING=1");
     assert_eq!(server.wait().code(), Some(0));
 }
 

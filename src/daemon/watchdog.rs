@@ -44,24 +44,27 @@ impl Watchdog {
     }
 }
 
-/// Asks the service manager for more time, again and again until what comes back is dropped. Nothing comes of it where
-/// there is no service manager, or no thread.
+/// Asks the service manager for more time, at once and again and again until what comes back is dropped. Nothing comes
+/// of it where there is no service manager, or no thread.
 #[must_use]
 pub(super) fn ask_for_time() -> Option<Sender<()>> {
     std::env::var_os("NOTIFY_SOCKET")?;
     let (stop, stopped) = channel();
-    let ask = move || {
+    let ask = || notify(&[NotifyState::ExtendTimeoutUsec(MORE_TIME_US)]);
+    ask();
+    let ask_again = move || {
         while stopped.recv_timeout(ASK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            notify(&[NotifyState::ExtendTimeoutUsec(
-                u32::try_from((2 * ASK_INTERVAL).as_micros()).unwrap_or(u32::MAX),
-            )]);
+            ask();
         }
     };
-    thread::Builder::new().name("patience".into()).spawn(ask).ok().map(|_| stop)
+    thread::Builder::new().name("patience".into()).spawn(ask_again).ok().map(|_| stop)
 }
 
-/// How often more time is asked for, twice as much each time; well below the 90 s that systemd waits by default.
-const ASK_INTERVAL: Duration = Duration::from_secs(20);
+/// How often more time is asked for.
+const ASK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How much is asked for each time, in microseconds: 30 s, so that a host that is short of CPU may miss some.
+const MORE_TIME_US: u32 = 30_000_000;
 
 /// Says that the server is ending, which may take some time.
 pub(super) fn notify_stopping() {
