@@ -51,6 +51,10 @@ insecure IN NS ns.insecure
 ns.insecure IN A 127.0.0.1
 child IN NS ns.child
 ns.child IN A 127.0.0.1
+deep.hollow IN NS ns.insecure
+deep.sub.hollower IN NS ns.insecure
+to-hollow IN CNAME x.hollow
+*.h-wild IN CNAME x.sub.hollower
 $GENERATE 1-120 big IN A 198.51.100.$
 CHILD-DS";
 
@@ -119,6 +123,22 @@ const ROWS: [Row; 27] = [
     ("x.w.child.valid.test.", 1, 0, true, 0),
 ];
 
+/// Names at and below empty ones above insecure delegations alone, and aliases that lead there: name, type, RCODE, answers.
+const HOLLOW: [(&str, u16, u16, usize); 12] = [
+    ("hollow.valid.test.", 1, 0, 0),
+    ("hollow.valid.test.", 43, 0, 0),
+    ("hollower.valid.test.", 43, 0, 0),
+    ("sub.hollower.valid.test.", 1, 0, 0),
+    ("deep.hollow.valid.test.", 43, 0, 0),
+    ("deep.sub.hollower.valid.test.", 43, 0, 0),
+    ("x.hollow.valid.test.", 1, 3, 0),
+    ("x.y.hollow.valid.test.", 43, 3, 0),
+    ("x.hollower.valid.test.", 1, 3, 0),
+    ("x.sub.hollower.valid.test.", 43, 3, 0),
+    ("to-hollow.valid.test.", 1, 3, 1),
+    ("x.h-wild.valid.test.", 1, 3, 1),
+];
+
 #[test]
 fn unbound_validates_zones_with_nsec() {
     validated(Denial::Nsec);
@@ -165,7 +185,12 @@ fn validated(denial: Denial) {
     site.check(&mut faults, ("www.insecure.valid.test.", 1, 0, false, 1));
     site.check(&mut faults, ("no.insecure.valid.test.", 1, 3, false, 0));
     // Under opt-out the span that covers the child proves nothing for sure.
-    site.check(&mut faults, ("insecure.valid.test.", 43, 0, denial != Denial::OptOut, 0));
+    let is_closed = denial != Denial::OptOut;
+    site.check(&mut faults, ("insecure.valid.test.", 43, 0, is_closed, 0));
+    // Nor for names that are there only because of an insecure delegation below them: they have no NSEC3 record then.
+    for (qname, qtype, rcode, count) in HOLLOW {
+        site.check(&mut faults, (qname, qtype, rcode, is_closed, count));
+    }
     assert!(faults.is_empty(), "{denial:?}: {} faults\n{}", faults.len(), faults.join("\n"));
 }
 
