@@ -4,6 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use nix::unistd::Pid;
+use socket2::{Domain, Socket, Type};
+
 use crate::common::site::fault::Wedge;
 use crate::common::site::subject::{Fated, threads_of};
 use crate::common::site::{Family, Routing, clock};
@@ -101,4 +104,49 @@ fn tcp_threads_that_hang_are_replaced_before_anything_is_withdrawn() {
     scene.assert_route_untouched(from);
     let report = scene.report_since(from);
     assert_eq!(report.lost, 0, "UDP has nothing to do with it: {report:?}");
+}
+
+#[test]
+fn a_listener_whose_queue_stands_still_withdraws_however_full_it_is() {
+    let Some(mut scene) = build("a_listener_whose_queue_stands_still_withdraws_however_full_it_is") else { return };
+    // The queue of the listeners is short from the next start on, so that few connections fill it.
+    scene.node().space.set(&[("net/core/somaxconn", QUEUE_LENGTH)]);
+    scene.restart();
+    let process = scene.process();
+    let mut wedged: Vec<(Pid, Wedge)> = Vec::new();
+    let mut strangers: Vec<Socket> = Vec::new();
+    // Who takes over hangs too, until nobody may take over any more.
+    let took = scene.until("it is withdrawn", PATIENCE, |scene| {
+        for thread in threads_of(process, "tcp-") {
+            if wedged.iter().all(|(known, _)| *known != thread) {
+                wedged.push((thread, Wedge::put(thread)));
+            }
+        }
+        // Others come all the time: the queue is full, and the kernel drops who comes on top.
+        scene.site.client.run(|| strangers.extend(Family::ALL.map(knock)));
+        Family::ALL.into_iter().all(|family| scene.is_away(family))
+    });
+    measured("nobody takes connections off the queue: route", took);
+    for family in Family::ALL {
+        let address = scene.address(family);
+        assert!(address["reason"].as_str().is_some_and(|reason| reason.contains("TCP")), "{address}");
+    }
+    let log = scene.log();
+    assert!(log.contains("no answer over TCP") && !log.contains("overload"), "{log}");
+    drop((wedged, strangers));
+    scene.until_well();
+    assert!(Family::ALL.into_iter().all(|family| answers_tcp(&scene, family)), "{}", scene.site.logs());
+}
+
+/// How many connections may wait at a listener.
+const QUEUE_LENGTH: &str = "8";
+
+/// Begins to connect to a service address, in the namespace of the calling thread, and waits for nothing.
+fn knock(family: Family) -> Socket {
+    let to = SocketAddr::from((family.service(), 53));
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("there are sockets");
+    socket.set_nonblocking(true).expect("the option is there");
+    // It is under way, or there is no port left: one less.
+    let _under_way = socket.connect(&to.into());
+    socket
 }
