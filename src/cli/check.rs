@@ -52,9 +52,7 @@ fn read(
         let root = Path::new("/");
         let device = host::device(root, anycast)?;
         warnings.extend(host::warnings(&host::read(root), anycast, device));
-        if device == host::Device::Tun {
-            warnings.extend(firewall::warnings(anycast));
-        }
+        warnings.extend(firewall::warnings(anycast));
         warnings.extend(tried(&config));
     }
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

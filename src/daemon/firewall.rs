@@ -5,13 +5,14 @@
 //! written for people; what it does not know it does not judge, since only a running server knows for certain
 //! (`fated status`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
 
 use ipnet::IpNet;
 
 use crate::announce::kernel::RECEIVING_SUFFIX;
 use crate::config::Anycast;
+use crate::daemon::host::is_tun;
 
 /// The most octets of rules that are read.
 const RULES_BYTES_MAX: usize = 4 << 20;
@@ -43,10 +44,12 @@ pub fn warnings(anycast: &Anycast) -> Vec<String> {
 
 /// Does the same for rules that were read.
 fn judge(rules: &str, anycast: &Anycast) -> Vec<String> {
-    let device = format!("{}{RECEIVING_SUFFIX}", anycast.interface);
+    let (device, sources) = match is_tun(&anycast.interface) {
+        true => (format!("{}{RECEIVING_SUFFIX}", anycast.interface), anycast.health.sources.all()),
+        false => ("lo".to_owned(), [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]),
+    };
     let has = |is_v4: bool| anycast.addresses.iter().any(|address| address.is_ipv4() == is_v4);
-    let sources: Vec<IpAddr> =
-        anycast.health.sources.all().into_iter().filter(|source| has(source.is_ipv4())).collect();
+    let sources: Vec<IpAddr> = sources.into_iter().filter(|source| has(source.is_ipv4())).collect();
     chains(rules).iter().filter_map(|chain| chain.judge(&device, &sources)).collect()
 }
 
@@ -105,6 +108,12 @@ impl Chain<'_> {
                      {cure}"
                 ));
             }
+            let is_for_device = rule.contains(&format!("{word} \"{device}\"")) && !rule.contains("addr");
+            if is_dropping && is_for_device && (is_for_dns(rule, port) || !rule.contains(port)) {
+                return Some(format!(
+                    "the rule `{rule}` of chain `{name}` in table `{table}` drops probes, which come over {device};\n{cure}"
+                ));
+            }
             let is_limit = rule.contains("limit rate") || rule.contains("meter ") || rule.contains("add @");
             if is_dropping && is_limit && is_for_dns(rule, port) && !is_for_card {
                 return Some(format!(
@@ -149,8 +158,16 @@ mod tests {
 
     /// What is said of an input chain with these rules.
     fn advice(policy: &str, rules: &str) -> Vec<String> {
-        let text = "[server]\nzones-dir = \"z\"\n[anycast]\naddresses = [\"192.0.2.53\", \"2001:db8::53\"]";
-        let anycast = parse(std::path::Path::new("f"), text, &Overrides::default()).expect("good").anycast;
+        advice_on("fated0", policy, rules)
+    }
+
+    /// The same where the addresses stand on another device.
+    fn advice_on(interface: &str, policy: &str, rules: &str) -> Vec<String> {
+        let text = format!(
+            "[server]\nzones-dir = \"z\"\n[anycast]\naddresses = [\"192.0.2.53\", \"2001:db8::53\"]\n\
+             interface = \"{interface}\""
+        );
+        let anycast = parse(std::path::Path::new("f"), &text, &Overrides::default()).expect("good").anycast;
         let ruleset = format!(
             "table inet filter {{\n\tset office {{\n\t\ttype ipv4_addr\n\t}}\n\n\tchain input {{\n\
              \t\ttype filter hook input priority filter; policy {policy};\n\t\t{rules}\n\t}}\n\n\
@@ -181,6 +198,32 @@ mod tests {
             assert_eq!(advice.len(), 1, "{rules}: {advice:?}");
             assert!(advice[0].contains(named) && advice[0].ends_with(cure), "{}", advice[0]);
         }
+    }
+
+    #[test]
+    fn over_loopback_it_is_loopback_that_must_be_open() {
+        let by_port = "iifname \"lo\" meta l4proto { tcp, udp } th dport 53 drop";
+        for (policy, rules, named) in [
+            ("drop", "iifname \"eth0\" accept", "drops by default"),
+            ("accept", by_port, "which come over lo"),
+            ("accept", "iifname \"lo\" counter packets 7 bytes 8 drop", "which come over lo"),
+            ("accept", "ip saddr 127.0.0.0/8 udp dport 53 drop", "which come from 127.0.0.1"),
+        ] {
+            let advice = advice_on("lo", policy, rules);
+            assert_eq!(advice.len(), 1, "{rules}: {advice:?}");
+            let cure = "nft insert rule inet filter input iifname \"lo\" accept";
+            assert!(advice[0].contains(named) && advice[0].ends_with(cure), "{}", advice[0]);
+        }
+        for (policy, rules) in [
+            ("drop", "iifname \"lo\" accept"),
+            ("accept", "iifname != \"lo\" ip daddr 127.0.0.0/8 drop"),
+            ("accept", "iifname \"lo\" ip saddr != 127.0.0.0/8 drop"),
+            ("accept", "iifname \"lo\" tcp dport 8080 drop"),
+            ("accept", "ip saddr 192.0.0.0/24 drop"),
+        ] {
+            assert_eq!(advice_on("lo", policy, rules), Vec::<String>::new(), "{rules}");
+        }
+        assert_eq!(advice("accept", by_port), Vec::<String>::new(), "nobody probes there");
     }
 
     #[test]

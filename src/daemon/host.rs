@@ -57,7 +57,7 @@ pub enum HostError {
 /// [`HostError`] where the configuration does not go with that.
 pub fn device(root: &Path, anycast: &Anycast) -> Result<Device, HostError> {
     let name = &anycast.interface;
-    if name.starts_with(TUN_PREFIX) {
+    if is_tun(name) {
         let is_long = name.len() > TUN_NAME_BYTES_MAX;
         return if is_long { Err(HostError::TooLong(name.clone())) } else { Ok(Device::Tun) };
     }
@@ -71,6 +71,11 @@ pub fn device(root: &Path, anycast: &Anycast) -> Result<Device, HostError> {
         None => Err(HostError::LeaseOff(name.clone())),
         Some(_) => Ok(Device::Existing),
     }
+}
+
+/// Whether a device of that name is a tun device that the server makes.
+pub(super) fn is_tun(name: &str) -> bool {
+    name.starts_with(TUN_PREFIX)
 }
 
 /// Settings of the kernel as they are read: the path below `/proc/sys`, and the number.

@@ -85,8 +85,8 @@ struct AddressState {
     clients: u64,
     /// Whether a query over TCP failed, and it is still to be seen whether the way that it takes leads anywhere.
     is_tcp_doubted: bool,
-    /// Whether that way did in this round.
-    is_around_open: bool,
+    /// Whether that way did in this round: the one around the path, or the path itself where there is no other.
+    is_loopback_open: bool,
 }
 
 /// One worker's counters when the round began.
@@ -178,7 +178,7 @@ impl Prober {
         }
         self.past.push_back((self.first, now));
         self.is_open = true;
-        self.address_states.iter_mut().for_each(|line| line.is_around_open = false);
+        self.address_states.iter_mut().for_each(|line| line.is_loopback_open = false);
         self.ask();
         if is_doubted {
             self.ask_around();
@@ -284,7 +284,7 @@ impl Prober {
         };
         let worker = cell % self.watched.len();
         let address = cell / self.watched.len();
-        self.address_states[address].is_around_open |= is_around;
+        self.address_states[address].is_loopback_open |= is_around || !self.has_way_around;
         let taken = self.round.take(cell, now, verdict, is_around);
         match taken {
             AnswerEffect::Proof => self.proof.note(address, self.round.sent()),
@@ -532,13 +532,10 @@ impl Prober {
         // What others take up shows nothing about the listener.
         let outcome = self.tcp.take(address).filter(|outcome| *outcome != TcpOutcome::Overloaded);
         let (outcome, line) = (outcome.map(|outcome| outcome == TcpOutcome::Well), &mut self.address_states[address]);
-        if !self.has_way_around {
-            return outcome.or(std::mem::take(&mut line.is_tcp_doubted).then_some(false));
-        }
         let was_doubted = std::mem::replace(&mut line.is_tcp_doubted, outcome == Some(false));
         match outcome {
             Some(true) => Some(true),
-            Some(false) | None => (was_doubted && line.is_around_open).then_some(false),
+            Some(false) | None => (was_doubted && line.is_loopback_open).then_some(false),
         }
     }
 

@@ -151,6 +151,34 @@ fn what_drops_probes_alone_degrades_and_shouts_and_withdraws_nothing() {
 }
 
 #[test]
+fn over_loopback_too_what_drops_probes_alone_withdraws_nothing_while_clients_are_answered() {
+    let test = "over_loopback_too_what_drops_probes_alone_withdraws_nothing_while_clients_are_answered";
+    let lo = Fated { interface: "lo", ..Fated::new(PROGRAM) };
+    let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, lo) else { return };
+    for (fault, rules) in [
+        ("port", "iifname lo meta l4proto { udp, tcp } th dport 53 drop"),
+        ("by card alone", "policy drop; iifname eth0 accept"),
+    ] {
+        let since = clock::now();
+        scene.filter(rules);
+        // Long enough for as many queries over TCP as withdraw.
+        scene.assert_harmless(fault, since);
+        scene.assert_harmless(fault, since);
+        assert_eq!(
+            (scene.paths(), scene.stances()),
+            (["silent".into(), "silent".into()], ["degrade".into(), "degrade".into()])
+        );
+        let advice = scene.check();
+        for part in ["insert rule inet anycast_test input iifname \"lo\" accept", "192.0.2.53 silent"] {
+            assert!(advice.contains(part), "{fault}: {part:?} is missing in {advice}");
+        }
+        scene.until_trusted();
+        scene.assert_route_untouched(since);
+    }
+    assert!(scene.log().contains("PATH FAULT"), "{}", scene.log());
+}
+
+#[test]
 fn a_filter_that_names_the_card_withdraws_a_node_whose_clients_stop_with_it() {
     let test = "a_filter_that_names_the_card_withdraws_a_node_whose_clients_stop_with_it";
     let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
