@@ -70,6 +70,18 @@ pub enum FileError {
         /// How long it may be.
         max: u64,
     },
+    /// There is no memory for what it may take.
+    #[error(
+        "this is not read, for want of memory: the zone may take {needed} MiB more, and {left} MiB are left below {limit}"
+    )]
+    NoMemory {
+        /// How much is missing, in MiB.
+        needed: u64,
+        /// What is left, in MiB.
+        left: u64,
+        /// What sets the limit.
+        limit: &'static str,
+    },
     /// It is to be included and lies where nothing may be included from.
     #[error("this lies neither below the folder of the zone's file nor below one of `include-dirs`")]
     Outside,
@@ -87,7 +99,7 @@ impl FileError {
             Self::Pipe | Self::Socket | Self::Device => "file-special",
             Self::TooLong { .. } => "file-too-long",
             Self::Outside => "include-outside",
-            Self::LinkLoop | Self::Denied | Self::Other(_) => "file-unreadable",
+            Self::LinkLoop | Self::Denied | Self::NoMemory { .. } | Self::Other(_) => "file-unreadable",
         }
     }
 }

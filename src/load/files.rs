@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::memory::Reservation;
 use crate::fault::FileError;
 use crate::zonefile::Files;
 
@@ -79,12 +80,16 @@ impl FileStamps {
 }
 
 /// Reads from the file system and notes what was read.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DiskFiles<'a> {
     seen: Vec<Seen>,
     inclusion: Inclusion<'a>,
     /// The most octets of one file.
     bytes_max: u64,
+    /// What is set apart for the zone; `None` where nobody asked for memory.
+    memory: Option<Reservation<'a>>,
+    /// Octets of the files that were read.
+    text_bytes: u64,
 }
 
 /// Where files may be included from.
@@ -99,7 +104,13 @@ struct Inclusion<'a> {
 impl<'a> DiskFiles<'a> {
     /// For a zone in `zone_file` that may include from `include_dirs` too, with files of at most `bytes_max` octets.
     pub fn new(zone_file: &'a Path, include_dirs: &'a [PathBuf], bytes_max: u64) -> Self {
-        Self { seen: Vec::new(), inclusion: Inclusion { zone_file, include_dirs }, bytes_max }
+        let inclusion = Inclusion { zone_file, include_dirs };
+        Self { seen: Vec::new(), inclusion, bytes_max, memory: None, text_bytes: 0 }
+    }
+
+    /// Holds what was set apart for the zone, and asks for more before anything is read for which that is too little.
+    pub(super) fn within(self, memory: Option<Reservation<'a>>) -> Self {
+        Self { memory, ..self }
     }
 
     /// The octets of a file that was read, if it is what it was then.
@@ -117,16 +128,23 @@ impl<'a> DiskFiles<'a> {
     fn read_judged(
         &mut self,
         path: &Path,
-        judge: impl Fn(&Metadata) -> Result<(), FileError>,
+        judge: impl FnOnce(&Metadata) -> Result<(), FileError>,
     ) -> Result<Vec<u8>, FileError> {
         let now = SystemTime::now();
-        let result = read(path, self.bytes_max, judge);
+        let (memory, text_bytes) = (&mut self.memory, &mut self.text_bytes);
+        let result = read(path, self.bytes_max, |opened| {
+            judge(opened)?;
+            *text_bytes = text_bytes.saturating_add(opened.len());
+            Ok(memory.as_mut().map_or(Ok(()), |memory| memory.extend(*text_bytes))?)
+        });
         let stamp = match &result {
             Ok((stamp, _)) => Some(*stamp),
             // Remembered as it is, so that the next reload sees when it is repaired.
             Err(_) => fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata)),
         };
-        let is_settled = stamp.is_none_or(|stamp| is_at_rest(&stamp, now));
+        // Where there was no memory for it there may be some at the next reload.
+        let is_short = matches!(result, Err(FileError::NoMemory { .. }));
+        let is_settled = !is_short && stamp.is_none_or(|stamp| is_at_rest(&stamp, now));
         if !self.seen.iter().any(|seen| seen.path == path && seen.stamp == stamp) {
             self.seen.push(Seen { path: path.to_owned(), stamp, is_settled });
         }
@@ -174,7 +192,7 @@ fn is_at_rest(stamp: &Stamp, now: SystemTime) -> bool {
 fn read(
     path: &Path,
     bytes_max: u64,
-    judge: impl Fn(&Metadata) -> Result<(), FileError>,
+    judge: impl FnOnce(&Metadata) -> Result<(), FileError>,
 ) -> Result<(Stamp, Vec<u8>), FileError> {
     // Some devices do something when they are opened: so what is none is found before, and again where it was
     // exchanged.
@@ -224,6 +242,7 @@ fn file_error(error: io::Error) -> FileError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::memory::Budget;
 
     /// Files of a zone in that file.
     fn files_of(path: &Path) -> DiskFiles<'_> {
@@ -244,10 +263,14 @@ mod tests {
         let mut files = files_of(&path);
         assert_eq!(files.read(&path).expect("reads"), b"one");
         assert_eq!(files.read_again(&path).as_deref(), Some(&b"one"[..]));
-        let stamps = files.clone().into_stamps();
-        assert!(stamps.are_unchanged());
         fs::write(&path, "two").expect("writes");
         assert_eq!(files.read_again(&path), None);
+        let mut files = files_of(&path);
+        rested(&path);
+        assert_eq!(files.read(&path).expect("reads"), b"two");
+        let stamps = files.into_stamps();
+        assert!(stamps.are_unchanged());
+        fs::write(&path, "one").expect("writes");
         assert!(!stamps.are_unchanged());
     }
 
@@ -259,6 +282,26 @@ mod tests {
         let mut files = files_of(&path);
         files.read(&path).expect("reads");
         assert!(!files.into_stamps().are_unchanged());
+    }
+
+    #[test]
+    fn what_is_included_for_the_first_time_is_read_only_where_there_is_memory_for_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("proc")).expect("a folder");
+        fs::write(path("proc/meminfo"), format!("MemAvailable: {} kB\n", 64 << 10)).expect("writes");
+        for (name, bytes) in [("a.zone", 1), ("good", 1 << 20), ("big", 100 << 20)] {
+            File::create(path(name)).and_then(|file| file.set_len(bytes)).expect("writes");
+            rested(&path(name));
+        }
+        let (budget, zone_file) = (Budget::new(folder.path()), path("a.zone"));
+        let mut files = files_of(&zone_file).within(Some(budget.reserve(1).expect("there is some")));
+        files.read(&zone_file).expect("it was asked for");
+        assert_eq!(files.include(&path("good")).expect("there is memory for it").len(), 1 << 20);
+        let short = files.include(&path("big")).expect_err("there is none for that");
+        assert!(matches!(short, FileError::NoMemory { needed: 300.., left: 20..33, .. }), "{short}");
+        assert!(!files.into_stamps().are_unchanged(), "it is tried again at the next reload");
+        budget.reserve(8 << 20).expect("what was set apart came back");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::fault::FileError;
+
 /// What a zone takes at the most while it is read, for each octet of its text, in quarters: measured are 2.3 to 3.1
 /// (`docs/loading.md`).
 const QUARTERS_PER_OCTET: u64 = 13;
@@ -41,6 +43,7 @@ struct State {
 }
 
 /// Memory that is set apart for one zone until this is dropped.
+#[derive(Debug)]
 pub(super) struct Reservation<'a> {
     budget: &'a Budget,
     bytes: u64,
@@ -70,7 +73,13 @@ impl Budget {
     /// # Errors
     /// [`Short`].
     pub(super) fn reserve(&self, text_bytes: u64) -> Result<Reservation<'_>, Short> {
-        let needed = (text_bytes / 4).saturating_mul(QUARTERS_PER_OCTET).saturating_add(ZONE_BYTES);
+        let mut reservation = Reservation { budget: self, bytes: 0 };
+        reservation.extend(text_bytes)?;
+        Ok(reservation)
+    }
+
+    /// Takes so much more away from what is left.
+    fn take(&self, needed: u64) -> Result<(), Short> {
         // Whole after each step.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if needed > state.left {
@@ -84,7 +93,28 @@ impl Budget {
         }
         state.left = state.left.saturating_sub(needed);
         state.reserved += needed;
-        Ok(Reservation { budget: self, bytes: needed })
+        Ok(())
+    }
+}
+
+impl Reservation<'_> {
+    /// Makes it large enough for a zone of so many octets of text in all.
+    ///
+    /// # Errors
+    /// [`Short`]; then it stays as it was.
+    pub(super) fn extend(&mut self, text_bytes: u64) -> Result<(), Short> {
+        let needed = (text_bytes / 4).saturating_mul(QUARTERS_PER_OCTET).saturating_add(ZONE_BYTES);
+        if let Some(more) = needed.checked_sub(self.bytes).filter(|more| *more > 0) {
+            self.budget.take(more)?;
+            self.bytes = needed;
+        }
+        Ok(())
+    }
+}
+
+impl From<Short> for FileError {
+    fn from(Short { needed, left, limit }: Short) -> Self {
+        Self::NoMemory { needed: needed >> 20, left: left >> 20, limit }
     }
 }
 

@@ -58,12 +58,11 @@ pub(super) fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
     threads.run(files.len(), &|index| {
         let (listed, before) = &files[index];
         let before = before.as_deref();
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let _reserved = match reserve(&budget, listed.source.path(), before) {
-                Ok(reserved) => reserved,
-                Err(why) => return refused(listed, &why),
-            };
-            read(listed, before.and_then(|record| record.zone()).map(|zone| &**zone), &threads, means)
+        let outcome = catch_unwind(AssertUnwindSafe(|| match reserve(&budget, listed.source.path(), before) {
+            Ok(memory) => {
+                read(listed, before.and_then(|record| record.zone()).map(|zone| &**zone), memory, &threads, means)
+            }
+            Err(why) => refused(listed, &why),
         }));
         // Nobody else has the number.
         let _is_first = outcomes[index]
@@ -72,11 +71,17 @@ pub(super) fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
     outcomes.into_iter().map(|slot| slot.into_inner().expect("each number is worked on")).collect()
 }
 
-/// Reads one file.
-fn read(file: &Listed, previous: Option<&Zone>, threads: &dyn Executor, means: Means<'_>) -> Outcome {
+/// Reads one file, within what was set apart for it.
+fn read(
+    file: &Listed,
+    previous: Option<&Zone>,
+    memory: Option<Reservation<'_>>,
+    threads: &dyn Executor,
+    means: Means<'_>,
+) -> Outcome {
     let Means { seed, style, is_strict, sources: ZoneSources { include_dirs, limits, .. } } = means;
     let path = file.source.path();
-    let mut disk = DiskFiles::new(path, include_dirs, limits.octets_max);
+    let mut disk = DiskFiles::new(path, include_dirs, limits.octets_max).within(memory);
     let (mut sources, mut faults) = (Sources::default(), Faults::new(is_strict));
     let zone_file = ZoneFile { path, name: file.name.as_ref(), seed, previous, limits: *limits, now: seconds() };
     let zone = zonefile::load(&zone_file, &mut disk, threads, &mut sources, &mut faults);
@@ -99,9 +104,8 @@ fn seconds() -> u32 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
 
-/// Reserves memory for a file and for what was included at the last reading. For one that can't be looked at, none: to
-/// read it says why. What it includes for the first time is known only when it is read, and is not counted: the limit
-/// on the octets of one zone bounds it.
+/// Reserves memory for a file and for what was included at the last reading. For one that can't be looked at, none: to read it
+/// says why. What it includes for the first time is known only then, and more is reserved for that ([`DiskFiles::within`]).
 ///
 /// # Errors
 /// Why it is not to be read.
