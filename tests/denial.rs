@@ -226,10 +226,10 @@ fn signatures_and_keys_are_reported() {
     // A key of another algorithm. That it is no such key is not looked at: no signature needs it.
     let of_rsa = |flags: &str| key("256", &other).replace("256 3 13 ", &format!("{flags} 3 8 "));
     let signs_keys = |words: &[&str]| words.get(3) == Some(&"RRSIG") && words[4] == "DNSKEY";
-    // A key that is published ahead (RFC 6781 §4.1.1.1) or kept for the worst (RFC 5011 §6) means no trouble, and one that is
-    // none of a zone signs nothing (RFC 4034 §2.1.1).
+    // A key that is published ahead (RFC 6781 §4.1.1.1) or kept for the worst (RFC 5011 §6) means no trouble, and one
+    // that is none of a zone signs nothing (RFC 4034 §2.1.1).
     for more in [key("256", &other), key("257", &other), of_rsa("0")] {
-        let (found, code) = told(&format!("{}{more}", good.text), &["--strict"]);
+        let (found, code) = reported(&format!("{}{more}", good.text), &["--strict"]);
         assert_eq!((found, code), (codes(&[]), 0), "{more}");
     }
     for (what, text, meant) in [

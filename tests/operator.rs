@@ -142,7 +142,7 @@ fn the_service_manager_learns_of_the_start_the_life_and_the_end() {
 /// What is asked for while something takes long.
 const MORE_TIME: &str = "EXTEND_TIMEOUT_USEC=30000000";
 
-/// A socket that stands for that of the service manager, `notify.sock`; gives what it is told, one message after the other.
+/// A socket that stands for that of the service manager, `notify.sock`; gives one message after the other.
 fn service_manager(site: &Site) -> impl Fn() -> String + use<> {
     let socket = UnixDatagram::bind(site.path("notify.sock")).expect("binds");
     socket.set_read_timeout(Some(PATIENCE)).expect("the option is there");

@@ -123,7 +123,8 @@ const ROWS: [Row; 27] = [
     ("x.w.child.valid.test.", 1, 0, true, 0),
 ];
 
-/// Names at and below empty ones above insecure delegations alone, and aliases that lead there: name, type, RCODE, answers.
+/// Names at and below empty ones above insecure delegations alone, and aliases that lead there: name, type, RCODE,
+/// answers.
 const HOLLOW: [(&str, u16, u16, usize); 12] = [
     ("hollow.valid.test.", 1, 0, 0),
     ("hollow.valid.test.", 43, 0, 0),

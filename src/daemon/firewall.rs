@@ -110,9 +110,8 @@ impl Chain<'_> {
             }
             let is_for_device = rule.contains(&format!("{word} \"{device}\"")) && !rule.contains("addr");
             if is_dropping && is_for_device && (is_for_dns(rule, port) || !rule.contains(port)) {
-                return Some(format!(
-                    "the rule `{rule}` of chain `{name}` in table `{table}` drops probes, which come over {device};\n{cure}"
-                ));
+                let chain = format!("chain `{name}` in table `{table}`");
+                return Some(format!("the rule `{rule}` of {chain} drops probes, which come over {device};\n{cure}"));
             }
             let is_limit = rule.contains("limit rate") || rule.contains("meter ") || rule.contains("add @");
             if is_dropping && is_limit && is_for_dns(rule, port) && !is_for_card {

@@ -71,9 +71,7 @@ pub enum FileError {
         max: u64,
     },
     /// There is no memory for what it may take.
-    #[error(
-        "this is not read, for want of memory: the zone may take {needed} MiB more, and {left} MiB are left below {limit}"
-    )]
+    #[error("not read, for want of memory: the zone may take {needed} MiB more, and {left} MiB are left below {limit}")]
     NoMemory {
         /// How much is missing, in MiB.
         needed: u64,

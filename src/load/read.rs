@@ -104,8 +104,9 @@ fn seconds() -> u32 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32)
 }
 
-/// Reserves memory for a file and for what was included at the last reading. For one that can't be looked at, none: to read it
-/// says why. What it includes for the first time is known only then, and more is reserved for that ([`DiskFiles::within`]).
+/// Reserves memory for a file and for what was included at the last reading. For one that can't be looked at, none: to
+/// read it says why. What it includes for the first time is known only then, and more is reserved for that
+/// ([`DiskFiles::within`]).
 ///
 /// # Errors
 /// Why it is not to be read.

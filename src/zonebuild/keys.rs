@@ -1,6 +1,6 @@
-//! Signatures and the keys that made them: times, algorithms without signatures, signatures without keys, and which key a DS
-//! is of (RFC 4034 §2, §3, §5). Verifies nothing: that needs no more than a validator, and takes longer than all the
-//! rest.
+//! Signatures and the keys that made them: times, algorithms without signatures, signatures without keys, and which key
+//! a DS is of (RFC 4034 §2, §3, §5). Verifies nothing: that needs no more than a validator, and takes longer than all
+//! the rest.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384};
@@ -104,7 +104,7 @@ impl Signing {
         if is_signed {
             self.report_signatures(zone, faults);
         }
-        // Each algorithm among the keys has to sign (RFC 4035 §2.2, RFC 6840 §5.11); not each key: some are published ahead.
+        // Each algorithm among the keys has to sign (RFC 4035 §2.2, RFC 6840 §5.11); not each key: some stand by.
         let signs = |key: &Signer| self.signers.iter().any(|(signer, _)| signer.algorithm == key.algorithm);
         let mut idle: Vec<Signer> = Vec::new();
         for key in zone_keys(zone).filter(|key| is_zone_key(key)).map(Signer::of).filter(|key| !signs(key)) {

@@ -167,9 +167,9 @@ pub(crate) fn send_forged_syns(family: Family, from: u16, to: u16) {
 /// How many forged SYNs there are.
 pub(crate) const FORGED_SYNS: usize = 20;
 
-/// Sends once, in somebody else's name, all that makes a host answer: queries from two ports, a datagram and a SYN for a port
-/// where nobody listens, a SYN and half a handshake for one where somebody does, and an echo request; in the namespace of
-/// the calling thread.
+/// Sends once, in somebody else's name, all that makes a host answer: queries from two ports, a datagram and a SYN for
+/// a port where nobody listens, a SYN and half a handshake for one where somebody does, and an echo request; in the
+/// namespace of the calling thread.
 pub(crate) fn send_in_name_of(from: IpAddr, ports: [u16; 2], to: IpAddr) {
     let ip = || match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => PacketBuilder::ipv4(from.octets(), to.octets(), 64),
