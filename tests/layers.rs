@@ -34,7 +34,12 @@ const MODULES: &[Module] = &[
     Module { layer: 2, name: "fault", imports: &["wire"], is_pure: true },
     Module { layer: 3, name: "zonebuild", imports: &["wire", "zone", "fault"], is_pure: true },
     Module { layer: 3, name: "zonefile", imports: &["wire", "zone", "fault", "zonebuild"], is_pure: true },
-    Module { layer: 3, name: "transfer", imports: &["persistent", "wire", "zone", "zonebuild"], is_pure: true },
+    Module {
+        layer: 3,
+        name: "transfer",
+        imports: &["persistent", "wire", "zone", "fault", "zonebuild"],
+        is_pure: true,
+    },
     Module { layer: 3, name: "answer", imports: &["wire", "zone", "transfer"], is_pure: true },
     Module { layer: 4, name: "serve", imports: &["sys", "wire", "metrics", "answer"], is_pure: false },
     Module { layer: 4, name: "health", imports: &["sys", "wire", "policy"], is_pure: false },

@@ -4,15 +4,23 @@
 //! Pure: what comes and goes are messages and records, and time is an argument.
 
 mod access;
+mod apply;
 mod change;
+mod incoming;
 mod journal;
 mod outgoing;
+mod refresh;
+mod request;
 mod settings;
 mod table;
 
 pub use access::{AccessList, AccessRule};
+pub use apply::{ApplyError, apply};
 pub use change::{Change, Records, Soa, is_serial_before};
+pub use incoming::{Foreign, Incoming, Received, TransferError};
 pub use journal::{Journal, StepsFrom};
 pub use outgoing::{Envelope, Outgoing};
+pub use refresh::{Event, Refresh, Step, Times};
+pub use request::{Request, write_request};
 pub use settings::{KeyRing, Peer, TransferLimits, TransferSettings};
 pub use table::{TransferTable, ZoneTransfers};

@@ -86,6 +86,11 @@ impl Header {
         self.flags & flag::QR != 0
     }
 
+    /// Whether TC is set.
+    pub fn is_truncated(self) -> bool {
+        self.flags & flag::TC != 0
+    }
+
     /// The OPCODE, 0 to 15.
     pub fn opcode(self) -> u8 {
         ((self.flags & flag::OPCODE) >> 11) as u8
@@ -140,6 +145,8 @@ pub struct Edns {
     pub wants_keepalive: bool,
     /// The expiry of the zone was asked for (RFC 7314).
     pub wants_expire: bool,
+    /// In how many seconds the zone expires, where a response says so.
+    pub expire: Option<u32>,
 }
 
 /// What stands behind the question.
@@ -246,16 +253,20 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
         wants_nsid: false,
         wants_keepalive: false,
         wants_expire: false,
+        expire: None,
     };
     while !options.is_empty() {
         let ([code_high, code_low, length_high, length_low], tail) =
             options.split_first_chunk::<4>().ok_or(BadTrailer)?;
         let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
-        options = tail.get(length..).ok_or(BadTrailer)?;
+        let (data, behind) = tail.split_at_checked(length).ok_or(BadTrailer)?;
+        options = behind;
         match u16::from_be_bytes([*code_high, *code_low]) {
             option::NSID => edns.wants_nsid = true,
             option::TCP_KEEPALIVE => edns.wants_keepalive = true,
-            option::EXPIRE => edns.wants_expire = true,
+            option::EXPIRE => {
+                (edns.wants_expire, edns.expire) = (true, data.try_into().ok().map(u32::from_be_bytes));
+            }
             _ => {} // RFC 6891 §6.1.2: unknown options are ignored.
         }
     }
