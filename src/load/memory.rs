@@ -280,7 +280,7 @@ mod tests {
         let root = host(&[("proc/meminfo", format!("MemAvailable: {} kB\n", (MARGIN_BYTES + (100 << 20)) / 1024))]);
         let budget = Budget::new(root.path());
         let first = budget.reserve(16 << 20).expect("52 of 100 MiB");
-        let short = budget.reserve(16 << 20).err().expect("48 are left");
+        let short = budget.reserve(16 << 20).expect_err("48 are left");
         assert!(short.to_string().contains("may take 52 MiB, and 47 MiB are left below what the host has"), "{short}");
         budget.reserve(8 << 20).expect("26 of 48 MiB");
         drop(first);
