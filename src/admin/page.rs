@@ -131,6 +131,8 @@ impl Page {
                 State::Served => "served",
                 State::Kept => "BROKEN, the old zone is served",
                 State::Refused => "BROKEN, answered with SERVFAIL",
+                State::Awaited => "AWAITED from its primaries, answered with SERVFAIL",
+                State::Expired => "EXPIRED, answered with SERVFAIL",
             };
             let serial = zone.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string());
             [zone.name.clone(), serial, zone.records.to_string(), state.to_owned(), zone.file.clone()]

@@ -122,6 +122,10 @@ pub enum State {
     Kept,
     /// Nothing: the file never was good.
     Refused,
+    /// Nothing: no version has come from a primary yet.
+    Awaited,
+    /// Nothing: no primary has confirmed the last version in time.
+    Expired,
 }
 
 /// Whether the server is ready for queries.

@@ -186,6 +186,8 @@ fn zone_row(zone: &Zone) -> [String; 7] {
         State::Served => "served".to_owned(),
         State::Kept => "BROKEN, the old zone is served".to_owned(),
         State::Refused => "BROKEN, answered with SERVFAIL".to_owned(),
+        State::Awaited => "AWAITED from its primaries, answered with SERVFAIL".to_owned(),
+        State::Expired => "EXPIRED, answered with SERVFAIL".to_owned(),
     };
     [
         zone.name.clone(),

@@ -97,7 +97,7 @@ pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Over
         workers,
         control: check.control(overrides),
         zones: Arc::new(check.zones(&keys, state_dir.is_some(), overrides)),
-        keys,
+        keys: Arc::new(keys),
         state_dir,
         settings: check.settings(&tcp),
         tcp,

@@ -60,7 +60,7 @@ pub struct Config {
     /// Where zones come from.
     pub zones: Arc<ZoneSources>,
     /// The keys of transactions.
-    pub keys: KeyRing,
+    pub keys: Arc<KeyRing>,
     /// What is served without, since this host does not have it; each as it is logged.
     pub left_out: Vec<String>,
     /// What is carried out as it is written, and yet is likely not to be meant; each as it is logged.

@@ -181,7 +181,8 @@ impl Work {
 
 /// What is served of a registry.
 pub(super) fn snapshot(registry: &Registry, config: &Config, notices: Option<Arc<dyn NoticeSink>>) -> Arc<Snapshot> {
-    let (zones, transfers) = (registry.zones().clone(), registry.transfers().clone());
+    let (zones, mut transfers) = (registry.zones().clone(), registry.transfers().clone());
+    transfers.keys = Arc::clone(&config.keys);
     Arc::new(Snapshot { zones, settings: config.settings.clone(), transfers, notices })
 }
 

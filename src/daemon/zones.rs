@@ -68,6 +68,8 @@ fn zone(record: &ZoneRecord, faults: String) -> reply::Zone {
             ZoneState::Served(_) => reply::State::Served,
             ZoneState::Kept(_) => reply::State::Kept,
             ZoneState::Refused => reply::State::Refused,
+            ZoneState::Awaited => reply::State::Awaited,
+            ZoneState::Expired(_) => reply::State::Expired,
         },
         serial: zone.map(|zone| zone.serial()),
         records: zone.map_or(0, |zone| zone.record_count()),

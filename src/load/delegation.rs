@@ -86,7 +86,8 @@ impl Places {
     /// Reads the text of a parent again. What cannot be read has no places.
     fn read(parent: &ZoneRecord, children: HashSet<Name>, means: Means<'_>, sources: &mut Sources) -> Self {
         let mut places = Self { children: children.into(), found: Vec::new() };
-        let (path, limits) = (parent.source.path(), means.sources.limits);
+        let Some(path) = parent.source.path() else { return places };
+        let limits = means.sources.limits;
         if parent.stamps.size() <= TEXT_BYTES_MAX {
             let mut disk = DiskFiles::new(path, &means.sources.include_dirs, limits.octets_max.min(TEXT_BYTES_MAX));
             let master = MasterFile { path, origin: parent.listed_name.as_ref(), limits };

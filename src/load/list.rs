@@ -89,7 +89,7 @@ impl Lister {
     /// [`ListError`] where the folder can't be read.
     pub(super) fn list(&self) -> Result<Listing, ListError> {
         let mut listing = Listing {
-            zones: (0..self.sources.files.len()).map(|index| self.named(index)).collect(),
+            zones: (0..self.sources.files.len()).map(|index| self.named(index)).chain(self.secondaries()).collect(),
             misnamed: Vec::new(),
         };
         let Some(folder) = &self.sources.dir else { return Ok(listing) };
@@ -116,6 +116,7 @@ impl Lister {
     ) -> Result<Vec<Listed>, ListError> {
         let shared = SharedName::from(name);
         let mut found: Vec<Listed> = self.named.get(&shared).map(|index| self.named(*index)).into_iter().collect();
+        found.extend(self.secondaries().find(|listed| listed.name == shared));
         let Some(folder) = &self.sources.dir else { return Ok(found) };
         let failed = |cause| ListError { path: folder.clone(), cause };
         fs::read_dir(folder).map_err(failed)?;
@@ -133,6 +134,12 @@ impl Lister {
             }
         }
         Ok(found)
+    }
+
+    /// The zones that come from primaries.
+    fn secondaries(&self) -> impl Iterator<Item = Listed> {
+        let names = self.sources.secondaries.iter().map(|secondary| &secondary.name);
+        names.map(|name| Listed { name: name.clone(), source: Source::Transfer })
     }
 
     /// A file that is named one by one.

@@ -4,6 +4,7 @@
 //! errors leaves the zone as it was. Files that did not change are not read again, and a reload of one zone looks at
 //! the sources of that zone alone. Knows nothing of who serves.
 
+mod arrival;
 mod delegation;
 pub mod files;
 mod list;
@@ -23,6 +24,7 @@ use crate::fault::report::Style;
 use crate::wire::{Name, NameRef, SharedName};
 use crate::zone::hash::Seed;
 use crate::zonefile::Limits;
+pub use arrival::Arrival;
 use files::FileStamps;
 pub use list::ListError;
 use list::{Listed, Lister};
@@ -63,6 +65,9 @@ pub enum ReloadError {
     /// No zone has that name.
     #[error("no zone {0} is served, and no zone file has that name")]
     Unknown(Box<Name>),
+    /// The zone of that name comes from primaries.
+    #[error("{0} comes from primaries, not from a file; ask them: fated zone refresh {0}")]
+    Transferred(Box<Name>),
     /// Too many zones would be gone. That looks like files that were lost, and not like an order.
     #[error("{} of {served} zones would be gone ({}), and `server.reload-loss-max` lets one reload take away {may_go}\n\
         look whether a folder or files are lost; if they are to go: fated reload --force",
@@ -126,7 +131,15 @@ impl Loader {
         let outcomes = read::read_all(&plan.read, means);
         let mut next = self.registry.clone();
         plan.removed.iter().for_each(|record| next.remove(record));
+        if scope == Scope::All {
+            next.set_transfers(sources);
+        }
         let mut contested = Vec::new();
+        for name in &plan.awaited {
+            if next.put(Arc::new(ZoneRecord::awaited(name))) {
+                contested.push(name.as_ref());
+            }
+        }
         for ((listed, before), outcome) in plan.read.iter().zip(outcomes) {
             if next.put(Arc::new(ZoneRecord::read(listed, before.as_deref(), outcome))) {
                 contested.push(listed.name.as_ref());
@@ -137,6 +150,7 @@ impl Loader {
         let changed = plan.read.iter().map(|(listed, _)| &listed.name);
         let changed = changed.chain(plan.removed.iter().map(|record| &record.listed_name)).map(SharedName::as_ref);
         delegation::compare_again(&mut next, changed, means);
+        self.note_changes(&mut next, &plan);
         let report = report(&next, plan, scope);
         self.registry = next;
         if scope == Scope::All {
@@ -179,6 +193,8 @@ impl Loader {
 /// What a reload is going to do.
 #[derive(Default)]
 struct Plan {
+    /// To be had from primaries from now on.
+    awaited: Vec<SharedName>,
     /// Read, with what is known of them until then.
     read: Vec<Job>,
     /// Taken away.
@@ -195,6 +211,10 @@ fn plan_all(registry: &Registry, lister: &Lister, may_carry: bool) -> Result<Pla
     let mut plan = Plan::default();
     for listed in listing.zones {
         let record = old.remove(&listed);
+        if listed.source == Source::Transfer {
+            plan.awaited.extend(record.is_none().then_some(listed.name));
+            continue;
+        }
         if !record.is_some_and(|record| may_carry && record.stamps.are_unchanged()) {
             plan.read.push((listed, record.cloned()));
         }
@@ -207,7 +227,7 @@ fn plan_all(registry: &Registry, lister: &Lister, may_carry: bool) -> Result<Pla
 /// Plans a reload of one zone, which is read whether it changed or not.
 fn plan_one(registry: &Registry, lister: &Lister, name: Name) -> Result<Plan, ReloadError> {
     let known: Vec<&Arc<ZoneRecord>> = registry.named(name.as_ref()).collect();
-    let mut listed = lister.find(name.as_ref(), known.iter().map(|record| record.source.path()))?;
+    let mut listed = lister.find(name.as_ref(), known.iter().filter_map(|record| record.source.path()))?;
     if listed.is_empty() && known.is_empty() {
         // It may have a file whose name is written in another way.
         listed = lister.list()?.zones.into_iter().filter(|listed| listed.name == name).collect();
@@ -217,11 +237,14 @@ fn plan_one(registry: &Registry, lister: &Lister, name: Name) -> Result<Plan, Re
     if listed.is_empty() && removed.is_empty() {
         return Err(ReloadError::Unknown(Box::new(name)));
     }
+    if listed.iter().any(|listed| listed.source == Source::Transfer) {
+        return Err(ReloadError::Transferred(Box::new(name)));
+    }
     let read = listed.into_iter().map(|listed| {
         let record = registry.get(name.as_ref(), &listed.source).cloned();
         (listed, record)
     });
-    Ok(Plan { read: read.collect(), removed, misnamed: Vec::new() })
+    Ok(Plan { read: read.collect(), removed, ..Plan::default() })
 }
 
 /// What a reload did, in the order of the sources.

@@ -58,7 +58,7 @@ pub(super) fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
     threads.run(files.len(), &|index| {
         let (listed, before) = &files[index];
         let before = before.as_deref();
-        let outcome = catch_unwind(AssertUnwindSafe(|| match reserve(&budget, listed.source.path(), before) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| match reserve(&budget, path_of(listed), before) {
             Ok(memory) => {
                 read(listed, before.and_then(|record| record.zone()).map(|zone| &**zone), memory, &threads, means)
             }
@@ -71,6 +71,11 @@ pub(super) fn read_all(files: &[Job], means: Means<'_>) -> Vec<Outcome> {
     outcomes.into_iter().map(|slot| slot.into_inner().expect("each number is worked on")).collect()
 }
 
+/// The file that is read.
+fn path_of(listed: &Listed) -> &Path {
+    listed.source.path().expect("what comes from primaries is not read")
+}
+
 /// Reads one file, within what was set apart for it.
 fn read(
     file: &Listed,
@@ -80,7 +85,7 @@ fn read(
     means: Means<'_>,
 ) -> Outcome {
     let Means { seed, style, is_strict, sources: ZoneSources { include_dirs, limits, .. } } = means;
-    let path = file.source.path();
+    let path = path_of(file);
     let mut disk = DiskFiles::new(path, include_dirs, limits.octets_max).within(memory);
     let (mut sources, mut faults) = (Sources::default(), Faults::new(is_strict));
     let zone_file = ZoneFile { path, name: file.name.as_ref(), seed, previous, limits: *limits, now: seconds() };

@@ -21,13 +21,16 @@ use crate::zone::{Zone, ZoneSet};
 pub enum Source {
     /// A zone file.
     File(Arc<PathBuf>),
+    /// Primaries.
+    Transfer,
 }
 
 impl Source {
-    /// The file.
-    pub fn path(&self) -> &Path {
+    /// The file, if it is one.
+    pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path) => path,
+            Self::File(path) => Some(path),
+            Self::Transfer => None,
         }
     }
 }
@@ -41,7 +44,10 @@ impl From<PathBuf> for Source {
 impl fmt::Display for Source {
     /// Writes the path for terminals and logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Shown::path(self.path()).fmt(f)
+        match self {
+            Self::File(path) => Shown::path(path).fmt(f),
+            Self::Transfer => f.write_str("transfer"),
+        }
     }
 }
 
@@ -54,6 +60,10 @@ pub enum ZoneState {
     Kept(Arc<Zone>),
     /// Nothing: it never was good.
     Refused,
+    /// Nothing: no version has come from a primary yet.
+    Awaited,
+    /// Nothing: no primary has confirmed this version for longer than its EXPIRE (RFC 1035 §3.3.13).
+    Expired(Arc<Zone>),
 }
 
 /// One source of a zone, and what became of it. A name has one source; where it has more, they are refused but for the
@@ -94,8 +104,13 @@ impl ZoneRecord {
     pub fn zone(&self) -> Option<&Arc<Zone>> {
         match &self.state {
             ZoneState::Served(zone) | ZoneState::Kept(zone) => Some(zone),
-            ZoneState::Refused => None,
+            ZoneState::Refused | ZoneState::Awaited | ZoneState::Expired(_) => None,
         }
+    }
+
+    /// The last version, served or not.
+    pub fn last_version(&self) -> Option<&Arc<Zone>> {
+        if let ZoneState::Expired(zone) = &self.state { Some(zone) } else { self.zone() }
     }
 
     /// The zone's name as it is served, or else as it was listed: they differ in letter case at most.
@@ -109,7 +124,7 @@ impl ZoneRecord {
         if self.name().as_bytes() == listed.as_ref().as_bytes() { listed.clone() } else { self.name().into() }
     }
 
-    /// Whether the last reading failed.
+    /// Whether it is not as it should be: the last reading failed, or no version came, or came in time.
     pub fn is_broken(&self) -> bool {
         !matches!(self.state, ZoneState::Served(_))
     }
@@ -163,6 +178,11 @@ impl Registry {
     /// The zones that are served, and the names of those that should be and can't.
     pub fn zones(&self) -> &ZoneSet {
         &self.zones
+    }
+
+    /// The same to be changed.
+    pub(super) fn transfers_mut(&mut self) -> &mut TransferTable {
+        &mut self.transfers
     }
 
     /// Who may have which zone, and what changed in them.

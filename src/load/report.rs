@@ -70,6 +70,7 @@ impl Change {
             ZoneState::Served(_) => Self::Unchanged,
             ZoneState::Kept(_) => Self::Kept,
             ZoneState::Refused => Self::Refused,
+            ZoneState::Awaited | ZoneState::Expired(_) => Self::Unchanged,
         }
     }
 
@@ -80,6 +81,7 @@ impl Change {
             (ZoneState::Served(_), Some(_)) => Self::Changed,
             (ZoneState::Kept(_), _) => Self::Kept,
             (ZoneState::Refused, _) => Self::Refused,
+            (ZoneState::Awaited | ZoneState::Expired(_), _) => Self::Unchanged,
         }
     }
 }

@@ -19,8 +19,8 @@ pub enum Request<'a> {
     Notify(&'a Soa),
 }
 
-/// Writes a request, signed at `now` (seconds since the Unix epoch) where there is a signer. Those for zones have an OPT
-/// record that asks for the expiry (RFC 7314); notifications have none, as from most servers.
+/// Writes a request, signed at `now` (seconds since the Unix epoch) where there is a signer. Those for zones have an
+/// OPT record that asks for the expiry (RFC 7314); notifications have none, as from most servers.
 pub fn write_request(
     request: Request<'_>,
     zone: NameRef<'_>,

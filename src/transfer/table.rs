@@ -29,6 +29,16 @@ pub struct TransferTable {
 }
 
 impl TransferTable {
+    /// Takes keys, and what holds for every zone so far.
+    pub fn new(keys: Arc<KeyRing>, default: Arc<TransferSettings>) -> Self {
+        Self { keys, default, ..Self::default() }
+    }
+
+    /// The zones that differ from the default, or have a journal, in canonical order.
+    pub fn iter(&self) -> impl Iterator<Item = &(SharedName, Arc<ZoneTransfers>)> {
+        self.zones.iter()
+    }
+
     /// What is known about that zone; `None` where the default holds, and no change is kept.
     pub fn find(&self, name: NameRef<'_>) -> Option<&Arc<ZoneTransfers>> {
         let index = self.search(name).ok()?;
