@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod persistent;
 pub mod policy;
 pub mod serve;
+pub mod store;
 pub mod sys;
 pub mod transfer;
 pub mod wire;

@@ -56,6 +56,7 @@ const MODULES: &[Module] = &[
         imports: &["persistent", "wire", "zone", "fault", "zonebuild", "zonefile", "transfer", "config"],
         is_pure: false,
     },
+    Module { layer: 5, name: "store", imports: &["wire", "zone", "fault", "zonebuild", "transfer"], is_pure: false },
     Module { layer: 5, name: "admin", imports: &["sys", "wire", "metrics", "policy"], is_pure: false },
     Module {
         layer: 6,
