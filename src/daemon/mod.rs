@@ -21,6 +21,7 @@ mod error;
 pub mod firewall;
 mod hold_down;
 pub mod host;
+mod jobs;
 mod listen;
 mod logging;
 mod net_admin;
@@ -30,6 +31,7 @@ mod reloader;
 mod source;
 mod state;
 mod status;
+mod transfers;
 mod watchdog;
 mod zones;
 

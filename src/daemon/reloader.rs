@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   SIGHUP ──┐  jobs (at most JOBS_MAX wait)       ┌─ serve::publish ──▶ workers
-//!   admin ───┴──────────────▶ thread `reload` ─────┤
+//!   admin ───┼──────────────▶ thread `reload` ─────┤
+//!   transfers┘                                     │
 //!                  ◀── oneshot, for who asked ─────┴─ ZoneTable ──▶ status
 //! ```
 
@@ -15,15 +16,18 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
+use super::jobs::{Arrivals, Job, Outcome, Reload};
 use super::source::ConfigSource;
+use super::transfers::Transfers;
 use super::watchdog;
 use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
 use crate::admin::reply;
 use crate::answer::{NoticeSink, Snapshot};
 use crate::config::Config;
-use crate::load::{Change, Loader, Registry, Report, Scope, ZoneReport};
+use crate::load::{Arrival, Change, Loader, Registry, Report, Scope, ZoneReport};
 use crate::serve;
 use crate::sys::{memory, sched};
+use crate::wire::SharedName;
 
 /// How many steps of niceness the thread, and who reads zones for it, stand back behind those that answer: in a flood
 /// of queries that would take a whole CPU, workers have nine tenths of it, and a reload takes ten times as long, but
@@ -35,24 +39,14 @@ const PAGE_REST: Duration = Duration::from_millis(100);
 /// From so many records on that were read or freed, memory is given back and put into huge pages: that costs what the
 /// process holds, and not what a reload has changed.
 const SETTLE_RECORDS_MIN: usize = 10_000;
-/// The most reloads that wait; one more is refused.
-const JOBS_MAX: usize = 64;
+/// The most jobs that wait. One more reload is refused; the thread that asks primaries waits.
+const JOBS_MAX: usize = 512;
+/// The most versions from primaries that are published together.
+const ARRIVALS_AT_ONCE_MAX: usize = 1000;
 /// The most zones that one reply lists.
 const CHANGES_MAX: usize = 1000;
 /// The most broken zones whose faults are logged at one reload.
 const LOGGED_MAX: usize = 20;
-
-/// What came of a reload.
-pub(super) type Outcome = Result<reply::Reload, String>;
-
-/// One reload that is asked for.
-struct Job {
-    scope: Scope,
-    /// Whether zones may go, however many.
-    is_forced: bool,
-    /// Where the outcome goes; `None` for a signal.
-    reply: Option<oneshot::Sender<Outcome>>,
-}
 
 /// A handle on the thread.
 pub(super) struct Reloader {
@@ -70,7 +64,13 @@ impl Reloader {
     ) -> std::io::Result<Self> {
         let table = Arc::new(ArcSwap::from_pointee(ZoneTable { registry: loader.registry().clone(), last: None }));
         let (jobs, queue) = sync_channel(JOBS_MAX);
-        let work = Work { loader, source, config, current, table: Arc::clone(&table), unsettled: 0 };
+        let arrivals = Arrivals::new(jobs.clone());
+        let table_shown = Arc::clone(&table);
+        let mut work =
+            Work { loader, source, config, current, table: table_shown, arrivals, transfers: None, unsettled: 0 };
+        if work.configure_transfers() {
+            work.publish();
+        }
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
         Ok(Self { jobs, table })
     }
@@ -82,7 +82,7 @@ impl Reloader {
 
     /// Asks for a reload without waiting for it.
     pub(super) fn ask(&self, scope: Scope, is_forced: bool, reply: Option<oneshot::Sender<Outcome>>) {
-        let refused = match self.jobs.try_send(Job { scope, is_forced, reply }) {
+        let refused = match self.jobs.try_send(Job::Reload(Box::new(Reload { scope, is_forced, reply }))) {
             Ok(()) => return,
             // A job of the same kind that waits does what this one wants.
             Err(TrySendError::Full(job)) => (job, "too many reloads are waiting already"),
@@ -90,7 +90,9 @@ impl Reloader {
         };
         let (job, cause) = refused;
         tracing::warn!(cause, "a reload was not begun");
-        if let Some(reply) = job.reply {
+        if let Job::Reload(job) = job
+            && let Some(reply) = job.reply
+        {
             // Who asked may be gone.
             let _ = reply.send(Err(cause.to_owned()));
         }
@@ -104,6 +106,9 @@ struct Work {
     config: Config,
     current: Arc<ArcSwap<Snapshot>>,
     table: Arc<ArcSwap<ZoneTable>>,
+    arrivals: Arrivals,
+    /// Who asks primaries; nobody where no zone ever had any.
+    transfers: Option<Transfers>,
     /// Records that were read or freed since memory was given back and put into huge pages.
     unsettled: usize,
 }
@@ -115,25 +120,93 @@ impl Work {
         let _is_set = sched::lower_priority(STEPS_BACK);
         let mut next = queue.recv().ok();
         while let Some(job) = next {
-            let (start, time) = (Instant::now(), watchdog::ask_for_time());
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.reload(job.scope, job.is_forced)))
-                .unwrap_or_else(|_| Err("the reload failed inside fated; please report it".to_owned()));
-            drop(time);
-            log(&outcome);
-            let last = Some((Instant::now(), start.elapsed(), outcome.clone()));
-            self.table.store(Arc::new(ZoneTable { registry: self.loader.registry().clone(), last }));
-            let is_much = self.unsettled >= SETTLE_RECORDS_MIN;
-            if is_much {
-                // Now nobody has the zones of before.
-                memory::trim_heap();
-                self.unsettled = 0;
-            }
-            if let Some(reply) = job.reply {
-                // Who asked may be gone.
-                let _ = reply.send(outcome);
-            }
-            next = if is_much { next_job(queue) } else { queue.recv().ok() };
+            let (asked, is_much) = match job {
+                Job::Reload(reload) => (None, self.carry_out(*reload)),
+                Job::Arrive(name, arrival) => self.take_arrivals(queue, name, *arrival),
+            };
+            next = match asked {
+                Some(job) => Some(job),
+                None if is_much => next_job(queue),
+                None => queue.recv().ok(),
+            };
         }
+    }
+
+    /// Gives memory back where much was read or freed; whether it was.
+    fn settle(&mut self) -> bool {
+        let is_much = self.unsettled >= SETTLE_RECORDS_MIN;
+        if is_much {
+            // Now nobody has the zones of before.
+            memory::trim_heap();
+            self.unsettled = 0;
+        }
+        is_much
+    }
+
+    /// Carries out a reload, and says what came of it; whether it was about much.
+    fn carry_out(&mut self, job: Reload) -> bool {
+        let (start, time) = (Instant::now(), watchdog::ask_for_time());
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.reload(job.scope, job.is_forced)))
+            .unwrap_or_else(|_| Err("the reload failed inside fated; please report it".to_owned()));
+        drop(time);
+        log(&outcome);
+        let last = Some((Instant::now(), start.elapsed(), outcome.clone()));
+        self.show(last);
+        let is_much = self.settle();
+        if let Some(reply) = job.reply {
+            // Who asked may be gone.
+            let _ = reply.send(outcome);
+        }
+        is_much
+    }
+
+    /// Takes what came from primaries, all of it that waits, and publishes it together. Returns the job behind it, and
+    /// whether it was much.
+    fn take_arrivals(&mut self, queue: &Receiver<Job>, name: SharedName, arrival: Arrival) -> (Option<Job>, bool) {
+        let (mut next, mut is_change) = (Some(Job::Arrive(name, Box::new(arrival))), false);
+        for _ in 0..ARRIVALS_AT_ONCE_MAX {
+            let Some(Job::Arrive(name, arrival)) = next else { break };
+            if let Arrival::Version { zone, changes, .. } = &*arrival {
+                let records = changes.iter().map(|change| change.record_count()).sum();
+                self.unsettled += if changes.is_empty() { zone.record_count() } else { records };
+            }
+            is_change |= self.loader.arrive(name.as_ref(), *arrival);
+            next = queue.try_recv().ok();
+        }
+        if is_change {
+            self.publish();
+            let last = self.table.load().last.clone();
+            self.show(last);
+        }
+        (next, self.settle())
+    }
+
+    /// Lets whoever asks see what is loaded now.
+    fn show(&self, last: Option<(Instant, Duration, Outcome)>) {
+        self.table.store(Arc::new(ZoneTable { registry: self.loader.registry().clone(), last }));
+    }
+
+    /// Makes what is loaded what is served.
+    fn publish(&self) {
+        let notices = self.transfers.clone().map(|transfers| Arc::new(transfers) as Arc<dyn NoticeSink>);
+        serve::publish(&self.current, snapshot(self.loader.registry(), &self.config, notices));
+    }
+
+    /// Lets whoever asks primaries know which zones have some; whether that is somebody new.
+    fn configure_transfers(&mut self) -> bool {
+        let sources = Arc::clone(&self.config.zones);
+        match &self.transfers {
+            Some(transfers) => transfers.configure(sources),
+            None if sources.secondaries.is_empty() => {}
+            None => match Transfers::start(sources, self.loader.seed(), self.arrivals.clone()) {
+                Ok(transfers) => {
+                    self.transfers = Some(transfers);
+                    return true;
+                }
+                Err(error) => tracing::error!(%error, "no primary can be asked: there is no thread for it"),
+            },
+        }
+        false
     }
 
     /// Reads the zones again, and the configuration where that is about all of them, and publishes what is new.
@@ -149,8 +222,10 @@ impl Work {
             self.config = config;
         }
         if report.is_change() || scope == Scope::All {
-            let notices = self.current.load().notices.clone();
-            serve::publish(&self.current, snapshot(self.loader.registry(), &self.config, notices));
+            if scope == Scope::All {
+                self.configure_transfers();
+            }
+            self.publish();
         }
         let read = report.zones.iter().filter(|zone| zone.change != Change::Unchanged);
         self.unsettled += read.map(|zone| zone.record_count).sum::<usize>();

@@ -105,6 +105,11 @@ impl Loader {
         Self { is_strict: true, ..self }
     }
 
+    /// The key of the name hash.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
     /// All zones, where they come from and what is served of them.
     pub fn registry(&self) -> &Registry {
         &self.registry

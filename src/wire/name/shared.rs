@@ -1,5 +1,6 @@
 //! Names as they are kept where there are very many of them.
 
+use core::cmp::Ordering;
 use core::fmt;
 use std::sync::Arc;
 
@@ -29,6 +30,18 @@ impl PartialEq for SharedName {
 }
 
 impl Eq for SharedName {}
+
+impl PartialOrd for SharedName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SharedName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_ref().cmp(&other.as_ref())
+    }
+}
 
 impl core::hash::Hash for SharedName {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {

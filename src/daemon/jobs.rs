@@ -1,0 +1,47 @@
+//! What the thread that loads and publishes is asked to do.
+
+use std::sync::mpsc::SyncSender;
+
+use tokio::sync::oneshot;
+
+use crate::admin::reply;
+use crate::load::{Arrival, Scope};
+use crate::wire::SharedName;
+
+/// What came of a reload.
+pub(super) type Outcome = Result<reply::Reload, String>;
+
+/// What the thread is to do.
+pub(super) enum Job {
+    /// Read zones again.
+    Reload(Box<Reload>),
+    /// Take what came of asking the primaries of a zone.
+    Arrive(SharedName, Box<Arrival>),
+}
+
+/// One reload that is asked for.
+pub(super) struct Reload {
+    /// Which zones.
+    pub(super) scope: Scope,
+    /// Whether zones may go, however many.
+    pub(super) is_forced: bool,
+    /// Where the outcome goes; `None` for a signal.
+    pub(super) reply: Option<oneshot::Sender<Outcome>>,
+}
+
+/// Where what comes from primaries goes.
+#[derive(Clone, Debug)]
+pub(super) struct Arrivals(SyncSender<Job>);
+
+impl Arrivals {
+    /// Hands on to who takes these jobs.
+    pub(super) fn new(jobs: SyncSender<Job>) -> Self {
+        Self(jobs)
+    }
+
+    /// Hands on what came; waits where very much does.
+    pub(super) fn send(&self, name: SharedName, arrival: Arrival) {
+        // The thread ends with the process alone.
+        let _is_sent = self.0.send(Job::Arrive(name, Box::new(arrival)));
+    }
+}

@@ -1,0 +1,278 @@
+//! The thread that keeps secondary zones current: it asks primaries by time and by notification, and hands on what
+//! came.
+//!
+//! ```text
+//!   serve ──Notice──▶ ┌───────────────────────┐ one task an attempt  ┌─ fetch ──TCP──▶ primaries
+//!   configuration ──▶ │ thread `transfers`    │ ───────────────────▶ │  build, apply (blocking threads)
+//!   fated zone … ───▶ │ timers of each zone   │ ◀────── outcome ──── └─
+//!                     └───────────────────────┘ ──Arrival──▶ thread `reload` ──publish──▶ workers
+//! ```
+//!
+//! Between the timers of zones it does nothing, however many there are. At most [`ATTEMPTS_MAX`] zones are asked for at
+//! once, and [`ATTEMPTS_PER_PRIMARY_MAX`] at one primary, so that no slow one holds up the zones of others.
+
+mod entry;
+mod fetch;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::jobs::Arrivals;
+use crate::answer::{Notice, NoticeSink};
+use crate::config::ZoneSources;
+use crate::load::Arrival;
+use crate::sys::sched;
+use crate::transfer::Step;
+use crate::wire::SharedName;
+use crate::zone::hash::Seed;
+use entry::Entry;
+use fetch::{Fetched, Order, fetch, unix_now};
+
+/// The most zones that are asked for at once.
+const ATTEMPTS_MAX: usize = 512;
+/// The most of them at one primary.
+const ATTEMPTS_PER_PRIMARY_MAX: usize = 32;
+/// The most events that wait; a notification beyond that is dropped, for zones are asked for by time too.
+const EVENTS_MAX: usize = 4096;
+/// The longest that the thread sleeps: so a clock that was set is noticed.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// How many steps of niceness it stands back behind those that answer.
+const STEPS_BACK: u8 = 10;
+
+/// What the thread learns.
+enum Event {
+    /// A zone has changed elsewhere, somebody says.
+    Notice(SharedName, IpAddr),
+    /// What came of an attempt.
+    Done(SharedName, Result<Box<Fetched>, String>),
+    /// The configuration was read again.
+    Configure(Arc<ZoneSources>),
+}
+
+/// A handle on the thread. It ends with the process.
+#[derive(Clone, Debug)]
+pub(super) struct Transfers {
+    events: mpsc::Sender<Event>,
+}
+
+impl Transfers {
+    /// Starts the thread, which hands what comes to `arrivals`.
+    ///
+    /// # Errors
+    /// The system has no thread.
+    pub(super) fn start(sources: Arc<ZoneSources>, seed: Seed, arrivals: Arrivals) -> io::Result<Self> {
+        let (events, queue) = mpsc::channel(EVENTS_MAX);
+        let work = Work {
+            seed,
+            arrivals,
+            events: events.clone(),
+            entries: HashMap::new(),
+            due: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            attempts: 0,
+            attempts_by_primary: HashMap::new(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("transfer")
+            .max_blocking_threads(thread::available_parallelism().map_or(1, usize::from))
+            .on_thread_start(stand_back)
+            .build()?;
+        let run = move || {
+            stand_back();
+            runtime.block_on(work.run(queue, sources));
+        };
+        thread::Builder::new().name("transfers".into()).spawn(run)?;
+        Ok(Self { events })
+    }
+
+    /// Takes the configuration that holds from now on.
+    pub(super) fn configure(&self, sources: Arc<ZoneSources>) {
+        if self.events.blocking_send(Event::Configure(sources)).is_err() {
+            tracing::error!("the thread that asks primaries has ended; zones are not kept current");
+        }
+    }
+}
+
+/// Lets those that answer go first; where a sandbox forbids it, threads share the CPU as others do.
+fn stand_back() {
+    let _is_set = sched::lower_priority(STEPS_BACK);
+}
+
+impl NoticeSink for Transfers {
+    fn take(&self, notice: Notice) {
+        // What finds no room is asked for by time.
+        let _is_queued = self.events.try_send(Event::Notice(notice.zone.as_ref().into(), notice.source));
+    }
+}
+
+/// What the thread works with.
+struct Work {
+    seed: Seed,
+    arrivals: Arrivals,
+    /// For the tasks to say what came.
+    events: mpsc::Sender<Event>,
+    entries: HashMap<SharedName, Entry>,
+    /// When each zone's timers are looked at next.
+    due: BTreeSet<(Duration, SharedName)>,
+    /// Zones that wait for an attempt of others to end.
+    waiting: VecDeque<SharedName>,
+    attempts: usize,
+    attempts_by_primary: HashMap<IpAddr, usize>,
+}
+
+impl Work {
+    /// Works until nobody can tell it anything any more.
+    async fn run(mut self, mut queue: mpsc::Receiver<Event>, sources: Arc<ZoneSources>) {
+        self.configure(&sources);
+        loop {
+            self.attend_timers();
+            self.begin_waiting();
+            let next = self.due.first().map_or(SLEEP_MAX, |(due, _)| due.saturating_sub(unix_now()).min(SLEEP_MAX));
+            tokio::select! {
+                event = queue.recv() => match event {
+                    Some(event) => self.handle(event).await,
+                    None => return,
+                },
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+    }
+
+    /// Takes an event.
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Notice(name, source) => {
+                tracing::debug!(%source, "zone {name}: notified of a change");
+                self.step(&name, crate::transfer::Event::Asked);
+            }
+            Event::Done(name, outcome) => self.conclude(&name, outcome).await,
+            Event::Configure(sources) => self.configure(&sources),
+        }
+    }
+
+    /// Takes the zones that are configured: new ones are asked for, others go.
+    fn configure(&mut self, sources: &ZoneSources) {
+        let now = unix_now();
+        let mut old = std::mem::take(&mut self.entries);
+        for secondary in &sources.secondaries {
+            let entry = match old.remove(&secondary.name) {
+                Some(mut entry) => {
+                    entry.set_settings(&secondary.transfers);
+                    entry
+                }
+                None => Entry::new(&secondary.transfers, now),
+            };
+            self.entries.insert(secondary.name.clone(), entry);
+        }
+        for (name, entry) in old {
+            self.due.remove(&(entry.due(), name));
+        }
+        let names: Vec<SharedName> = self.entries.keys().cloned().collect();
+        names.iter().for_each(|name| self.schedule(name));
+    }
+
+    /// Looks at the timers that are due.
+    fn attend_timers(&mut self) {
+        let now = unix_now();
+        while let Some((due, name)) = self.due.first().cloned()
+            && due <= now
+        {
+            self.due.pop_first();
+            if self.entries.contains_key(&name) {
+                self.step(&name, crate::transfer::Event::Time);
+            }
+        }
+    }
+
+    /// Lets the timers of a zone take an event, and does what they say.
+    fn step(&mut self, name: &SharedName, event: crate::transfer::Event) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        match entry.handle(unix_now(), event) {
+            Some(Step::Ask) => self.waiting.push_back(name.clone()),
+            Some(Step::Expire) => {
+                tracing::error!(
+                    "zone {name}: no primary has confirmed it for longer than its EXPIRE; it is answered \
+                    with SERVFAIL"
+                );
+                self.arrivals.send(name.clone(), Arrival::Expiry);
+            }
+            None => {}
+        }
+        self.schedule(name);
+    }
+
+    /// Notes when the timers of a zone are looked at next.
+    fn schedule(&mut self, name: &SharedName) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        self.due.remove(&(entry.due(), name.clone()));
+        if let Some(due) = entry.reschedule() {
+            self.due.insert((due, name.clone()));
+        }
+    }
+
+    /// Begins attempts for zones that wait, as far as bounds allow. Each is looked at once.
+    fn begin_waiting(&mut self) {
+        for _ in 0..self.waiting.len() {
+            let Some(name) = self.waiting.pop_front().filter(|_| self.attempts < ATTEMPTS_MAX) else { return };
+            let Some(entry) = self.entries.get_mut(&name) else { continue };
+            let Some(primary) = entry.primary() else { continue };
+            let at_primary = self.attempts_by_primary.entry(primary.ip()).or_default();
+            if *at_primary >= ATTEMPTS_PER_PRIMARY_MAX {
+                self.waiting.push_back(name);
+                continue;
+            }
+            *at_primary += 1;
+            self.attempts += 1;
+            let order = entry.order(name.clone(), self.seed);
+            let events = self.events.clone();
+            entry.begin(primary.ip());
+            tokio::spawn(attempt(order, events));
+        }
+    }
+
+    /// Takes what came of an attempt.
+    async fn conclude(&mut self, name: &SharedName, outcome: Result<Box<Fetched>, String>) {
+        self.attempts = self.attempts.saturating_sub(1);
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        if let Some(primary) = entry.end()
+            && let Some(count) = self.attempts_by_primary.get_mut(&primary)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.attempts_by_primary.remove(&primary);
+            }
+        }
+        let event = match outcome {
+            Ok(fetched) => {
+                let event = crate::transfer::Event::Current { timers: fetched.soa.timers(), expire: fetched.expire };
+                if let Some(arrival) = entry.take(name, *fetched) {
+                    self.arrivals.send(name.clone(), arrival);
+                }
+                event
+            }
+            Err(error) => {
+                entry.fail(name, error);
+                crate::transfer::Event::Failed
+            }
+        };
+        self.step(name, event);
+    }
+}
+
+/// Asks for a zone, and says what came.
+async fn attempt(order: Order, events: mpsc::Sender<Event>) {
+    let name = order.name.clone();
+    let outcome = match tokio::spawn(fetch(order)).await {
+        Ok(outcome) => outcome.map(Box::new),
+        Err(_) => Err("asking for it failed inside fated; please report it".to_owned()),
+    };
+    // The thread ends with the process alone.
+    let _is_taken = events.send(Event::Done(name, outcome)).await;
+}
