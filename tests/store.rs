@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Dice, skip_loudly};
-use fated::store::{LoadPlan, NotStored, Store, StoreError, StoredZone, ZoneTimes};
+use fated::store::{LoadPlan, NotStored, Store, StoreError, StoredZone};
+use fated::transfer::Times;
 use fated::zonebuild::Inline;
 use versions::{SEED, name, steps, text, version};
 
@@ -54,18 +55,18 @@ fn serial(store: &Store, zone: &str, hosts: u32) -> Result<u32, NotStored> {
 }
 
 fn put(store: &Store, zone: &str, hosts: u32, serial: u32) -> Result<(), StoreError> {
-    wait(store.put_zone(Arc::new(version(zone, hosts, serial)), ZoneTimes::default()))
+    wait(store.put_zone(Arc::new(version(zone, hosts, serial)), Times::default()))
 }
 
 fn change(store: &Store, zone: &str, hosts: u32, from: u32, to: u32) -> Result<(), StoreError> {
     let (zone, changes) = steps(zone, hosts, from, to);
-    wait(store.put_changes(zone, changes, ZoneTimes::default()))
+    wait(store.put_changes(zone, changes, Times::default()))
 }
 
 #[test]
 fn what_was_stored_last_is_read_back() {
     let folder = tempfile::tempdir().expect("a folder");
-    let times = |at| ZoneTimes { succeeded: at, refresh_at: at + 1, expire_at: at + 2 };
+    let times = |at| Times { checked_at: Duration::from_secs(at), expires_at: Duration::from_secs(at + 9) };
     let store = open(folder.path());
     assert_eq!(load(&store, "a.test.").expect_err("nothing is there"), NotStored::Absent);
     put(&store, "a.test.", 100, 10).expect("it is stored");
@@ -100,10 +101,10 @@ fn steps_that_do_not_follow_are_refused_and_change_nothing() {
     assert_eq!(change(&store, "a.test.", 9, 11, 12), Err(StoreError::DoesNotFollow));
     let (zone, mut changes) = steps("a.test.", 9, 10, 13);
     changes.remove(1);
-    let outcome = wait(store.put_changes(Arc::clone(&zone), changes.clone(), ZoneTimes::default()));
+    let outcome = wait(store.put_changes(Arc::clone(&zone), changes.clone(), Times::default()));
     assert_eq!(outcome, Err(StoreError::DoesNotFollow), "a step is missing");
     changes.truncate(1);
-    assert_eq!(wait(store.put_changes(zone, changes, ZoneTimes::default())), Err(StoreError::DoesNotFollow));
+    assert_eq!(wait(store.put_changes(zone, changes, Times::default())), Err(StoreError::DoesNotFollow));
     assert_eq!(serial(&store, "a.test.", 9), Ok(10));
     change(&store, "a.test.", 9, 10, 12).expect("these follow");
     assert_eq!(serial(&store, "a.test.", 9), Ok(12));

@@ -3,21 +3,23 @@
 //! ```text
 //! heads    name, lower case          → Head: what there is of the zone, and where
 //! images   (image id, chunk index)   → records of one version, whole, in pieces
-//! changes  (zone id, step)           → one step from a version to the next
+//! changes  (zone id, number)         → the steps that came at once, in their order
 //!
 //! value:   content, SHA-256 over table, zone, key and content, cut to 16 octets
-//! change:  SOA, SOA, octets of the deleted records u32, deleted records, added records
-//! SOA:     TTL u32, RDATA octets u16, RDATA
+//! step:    SOA, SOA, octets of the deleted records u32, of the added records u32, deleted records, added records
+//! SOA:     TTL u32, RDATA octets u32, RDATA
 //! (integers in network order)
 //! ```
 //!
 //! The zone's name in each checksum keeps one zone's records from ever being read as another's.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use redb::TableDefinition;
 use sha2::{Digest, Sha256};
 
-use super::values::ZoneTimes;
-use crate::transfer::{Change, Records, Soa};
+use crate::transfer::{Change, Records, Soa, Times};
 use crate::wire::NameRef;
 use crate::zone::Zone;
 
@@ -31,9 +33,7 @@ pub(super) const CHANGES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::
 /// Octets of a checksum.
 const SUM_BYTES: usize = 16;
 /// Numbers in a head.
-const HEAD_NUMBERS: usize = 14;
-/// Octets of a change's fixed parts.
-const U16_BYTES: usize = 2;
+const HEAD_NUMBERS: usize = 13;
 
 /// What a checksum covers besides the content.
 #[derive(Clone, Copy)]
@@ -43,7 +43,7 @@ pub(super) enum Kind {
     /// A row of [`IMAGES`].
     Chunk(u64, u64),
     /// A row of [`CHANGES`].
-    Step(u64, u64),
+    Steps(u64, u64),
 }
 
 /// What there is of one zone.
@@ -59,20 +59,20 @@ pub(super) struct Head {
     pub(super) image_bytes: u64,
     /// The version that the image has.
     pub(super) image: Version,
-    /// The version that is current: the image with all steps from `image_at` on.
+    /// The version that is current: the image with all rows of steps from `image_at` on.
     pub(super) current: Version,
-    /// The oldest step that there is.
+    /// The oldest row of steps that there is.
     pub(super) first: u64,
-    /// The step that follows the image. Older ones are kept for secondaries.
+    /// The row of steps that follows the image. Older ones are kept for secondaries.
     pub(super) image_at: u64,
-    /// The step that is yet to come.
+    /// The row that is yet to come.
     pub(super) next: u64,
     /// Octets of all steps.
     pub(super) changes_bytes: u64,
     /// Octets of those that follow the image.
     pub(super) since_bytes: u64,
-    /// Times.
-    pub(super) times: ZoneTimes,
+    /// When it was last asked for and expires, to the second.
+    pub(super) times: Times,
 }
 
 /// By what a version is known again.
@@ -105,7 +105,7 @@ impl Head {
     /// As a value of [`HEADS`].
     pub(super) fn to_value(self, key: &[u8]) -> Vec<u8> {
         let Self { image_id, changes_id, chunk_count, image_bytes, image, current, first, image_at, next, .. } = self;
-        let ZoneTimes { succeeded, refresh_at, expire_at } = self.times;
+        let times = [self.times.checked_at, self.times.expires_at].map(|at| at.as_secs());
         let versions = [image, current].map(Version::packed);
         let numbers: [u64; HEAD_NUMBERS] = [
             image_id,
@@ -119,9 +119,8 @@ impl Head {
             next,
             self.changes_bytes,
             self.since_bytes,
-            succeeded,
-            refresh_at,
-            expire_at,
+            times[0],
+            times[1],
         ];
         seal(Kind::Head, key, numbers.map(u64::to_be_bytes).concat())
     }
@@ -143,9 +142,8 @@ impl Head {
             next,
             changes_bytes,
             since_bytes,
-            succeeded,
-            refresh_at,
-            expire_at,
+            checked_at,
+            expires_at,
         ] = numbers.map(u64::from_be_bytes);
         Some(Self {
             image_id,
@@ -159,7 +157,7 @@ impl Head {
             next,
             changes_bytes,
             since_bytes,
-            times: ZoneTimes { succeeded, refresh_at, expire_at },
+            times: Times { checked_at: Duration::from_secs(checked_at), expires_at: Duration::from_secs(expires_at) },
         })
     }
 }
@@ -169,32 +167,43 @@ pub(super) fn key_of(name: NameRef<'_>) -> Vec<u8> {
     name.to_lowercase().as_ref().as_bytes().to_vec()
 }
 
-/// A step as a value of [`CHANGES`].
-pub(super) fn change_to_value(kind: Kind, key: &[u8], change: &Change) -> Vec<u8> {
-    let mut content = Vec::with_capacity(change.bytes());
-    for soa in [&change.from, &change.to] {
-        content.extend_from_slice(&soa.ttl.to_be_bytes());
-        content.extend_from_slice(&(soa.rdata().len() as u16).to_be_bytes());
-        content.extend_from_slice(soa.rdata());
+/// Steps as a value of [`CHANGES`].
+pub(super) fn steps_to_value(kind: Kind, key: &[u8], steps: &[Arc<Change>]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(steps.iter().map(|step| step.bytes()).sum());
+    for step in steps {
+        for soa in [&step.from, &step.to] {
+            content.extend_from_slice(&soa.ttl.to_be_bytes());
+            content.extend_from_slice(&(soa.rdata().len() as u32).to_be_bytes());
+            content.extend_from_slice(soa.rdata());
+        }
+        let records = [&step.deleted, &step.added].map(Records::octets);
+        records.iter().for_each(|octets| content.extend_from_slice(&(octets.len() as u32).to_be_bytes()));
+        records.iter().for_each(|octets| content.extend_from_slice(octets));
     }
-    content.extend_from_slice(&(change.deleted.octets().len() as u32).to_be_bytes());
-    content.extend_from_slice(change.deleted.octets());
-    content.extend_from_slice(change.added.octets());
     seal(kind, key, content)
 }
 
 /// The reverse; `None` where it is damaged.
-pub(super) fn change_from_value(kind: Kind, key: &[u8], value: &[u8]) -> Option<Change> {
-    let mut rest = unseal(kind, key, value)?;
-    let mut soa = || {
-        let ttl = u32::from_be_bytes(*rest.split_off(..size_of::<u32>())?.first_chunk()?);
-        let bytes = u16::from_be_bytes(*rest.split_off(..U16_BYTES)?.first_chunk()?);
-        Soa::new(ttl, rest.split_off(..usize::from(bytes))?)
-    };
-    let (from, to) = (soa()?, soa()?);
-    let bytes = u32::from_be_bytes(*rest.split_off(..size_of::<u32>())?.first_chunk()?);
-    let deleted = Records::from_octets(rest.split_off(..bytes as usize)?.to_vec())?;
-    Some(Change { from, to, deleted, added: Records::from_octets(rest.to_vec())? })
+pub(super) fn steps_from_value(kind: Kind, key: &[u8], value: &[u8]) -> Option<Vec<Change>> {
+    let (mut rest, mut steps) = (unseal(kind, key, value)?, Vec::new());
+    while !rest.is_empty() {
+        let [from, to] = [take_soa(&mut rest)?, take_soa(&mut rest)?];
+        let [deleted, added] = [take_number(&mut rest)?, take_number(&mut rest)?];
+        let mut take = |bytes: u32| Records::from_octets(rest.split_off(..bytes as usize)?.to_vec());
+        steps.push(Change { from, to, deleted: take(deleted)?, added: take(added)? });
+    }
+    Some(steps)
+}
+
+/// Takes a SOA from the front.
+fn take_soa(rest: &mut &[u8]) -> Option<Soa> {
+    let (ttl, bytes) = (take_number(rest)?, take_number(rest)?);
+    Soa::new(ttl, rest.split_off(..bytes as usize)?)
+}
+
+/// Takes a number from the front.
+fn take_number(rest: &mut &[u8]) -> Option<u32> {
+    rest.split_off(..size_of::<u32>())?.first_chunk().copied().map(u32::from_be_bytes)
 }
 
 /// Puts a checksum behind a content.
@@ -215,7 +224,7 @@ fn sum(kind: Kind, key: &[u8], content: &[u8]) -> [u8; SUM_BYTES] {
     let (table, [first, second]) = match kind {
         Kind::Head => (0_u8, [0; 2]),
         Kind::Chunk(id, index) => (1, [id, index]),
-        Kind::Step(id, step) => (2, [id, step]),
+        Kind::Steps(id, number) => (2, [id, number]),
     };
     let mut hash = Sha256::new();
     // A name says itself where it ends.

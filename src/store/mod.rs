@@ -31,11 +31,11 @@ use std::{fmt, io};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::transfer::Change;
+use crate::transfer::{Change, Times};
 use crate::wire::{Name, NameRef};
 use crate::zone::Zone;
 use file::StoreFile;
-pub use values::{LoadPlan, NotStored, StoreError, StoredZone, ZoneTimes};
+pub use values::{LoadPlan, NotStored, StoreError, StoredZone};
 use write::{Request, Task, Writer};
 
 /// Requests that may wait. Who brings one more waits for a place: the disk is what everyone waits for.
@@ -69,12 +69,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Refused`] and [`StoreError::Closed`].
-    pub async fn put_zone(&self, zone: Arc<Zone>, times: ZoneTimes) -> Result<(), StoreError> {
+    pub async fn put_zone(&self, zone: Arc<Zone>, times: Times) -> Result<(), StoreError> {
         self.ask(Task::Zone(zone, times)).await
     }
 
-    /// Stores the steps that lead to a zone from the version that is stored, each exactly as [`Change::between`] would
-    /// find it. Waits until they are on the disk.
+    /// Stores the steps that lead to a zone from the version that is stored, so that [`crate::transfer::apply`] of them
+    /// all at once makes the zone. Waits until they are on the disk.
     ///
     /// # Errors
     /// All of [`StoreError`].
@@ -82,7 +82,7 @@ impl Store {
         &self,
         zone: Arc<Zone>,
         changes: Vec<Arc<Change>>,
-        times: ZoneTimes,
+        times: Times,
     ) -> Result<(), StoreError> {
         self.ask(Task::Changes(zone, changes, times)).await
     }
@@ -91,7 +91,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Closed`].
-    pub async fn put_times(&self, name: NameRef<'_>, times: ZoneTimes) -> Result<(), StoreError> {
+    pub async fn put_times(&self, name: NameRef<'_>, times: Times) -> Result<(), StoreError> {
         self.ask(Task::Times(name.to_name(), times)).await
     }
 

@@ -10,11 +10,11 @@ use super::file::{State, StoreFile};
 use super::format::{self, CHANGES, HEADS, Head, IMAGES, Kind, Version};
 use super::values::{LoadPlan, NotStored, StoredZone};
 use crate::fault::Faults;
-use crate::transfer::{Change, Journal, Records};
+use crate::transfer::{Change, Journal, Records, apply};
 use crate::wire::{Name, NameRef};
 use crate::zone::Zone;
 use crate::zonebuild::executor::map;
-use crate::zonebuild::{Builder, Delta, Plan, Sink};
+use crate::zonebuild::{Builder, Plan, Sink};
 
 /// Reads zones, one outcome for each name.
 pub(super) fn load(file: &StoreFile, names: &[Name], plan: LoadPlan<'_>) -> Vec<Result<StoredZone, NotStored>> {
@@ -65,12 +65,13 @@ impl<'a> Reader<'a> {
         let head = Head::from_value(&self.key, value.value()).ok_or_else(|| damaged("the zone's head"))?;
         let mut zone = self.image(&head)?;
         let mut journal = Journal::default();
-        for step in head.first..head.next {
-            let change = self.step(head.changes_id, step)?;
-            if step >= head.image_at {
-                zone = self.apply(&zone, &change)?;
+        for number in head.first..head.next {
+            let steps = self.steps(head.changes_id, number)?;
+            if number >= head.image_at {
+                let made = apply(&zone, &steps, self.plan.now, self.plan.executor, &mut Faults::new(false));
+                zone = made.map_err(|why| Trouble::Damaged(why.to_string()))?;
             }
-            journal.push(change.into(), journal_bytes_max);
+            steps.into_iter().for_each(|step| journal.push(step.into(), journal_bytes_max));
         }
         self.compare(&zone, head.current)?;
         if journal.last_serial().is_some_and(|last| last != zone.serial()) {
@@ -111,23 +112,11 @@ impl<'a> Reader<'a> {
         Ok(part)
     }
 
-    /// Reads one step.
-    fn step(&self, id: u64, step: u64) -> Result<Change, Trouble> {
-        let value = self.changes.get((id, step))?.ok_or_else(|| damaged("a step is missing"))?;
-        let change = format::change_from_value(Kind::Step(id, step), &self.key, value.value());
-        change.ok_or_else(|| damaged("a step"))
-    }
-
-    /// Takes a step.
-    fn apply(&self, zone: &Zone, change: &Change) -> Result<Zone, Trouble> {
-        let Change { from, to, deleted, added } = change;
-        let mut delta = Delta::new(zone);
-        let mut is_right = delta.delete(&from.record(self.name)).is_ok();
-        is_right &= deleted.iter().all(|record| delta.delete(&record).is_ok());
-        is_right &= added.iter().all(|record| delta.add(&record).is_ok());
-        is_right &= delta.add(&to.record(self.name)).is_ok();
-        let next = is_right.then(|| delta.finish(self.plan.now, self.plan.executor, &mut Faults::new(false)));
-        next.flatten().ok_or_else(|| damaged("a step does not follow"))
+    /// Reads the steps that came at once.
+    fn steps(&self, id: u64, number: u64) -> Result<Vec<Change>, Trouble> {
+        let value = self.changes.get((id, number))?.ok_or_else(|| damaged("steps are missing"))?;
+        let steps = format::steps_from_value(Kind::Steps(id, number), &self.key, value.value());
+        steps.ok_or_else(|| damaged("some steps"))
     }
 
     /// Whether a zone is the version that it should be.

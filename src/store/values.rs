@@ -1,22 +1,11 @@
-//! What is stored besides records, what is read back, and why something is not.
+//! What is read back, and why something is not stored or not there.
 
 use std::sync::Arc;
 
-use crate::transfer::Journal;
+use crate::transfer::{Journal, Times};
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
 use crate::zonebuild::Executor;
-
-/// When a zone was and will be asked for, in seconds since 1970.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ZoneTimes {
-    /// The last time that a primary said what is current.
-    pub succeeded: u64,
-    /// When a primary is to be asked again.
-    pub refresh_at: u64,
-    /// From when on the zone is not to be served.
-    pub expire_at: u64,
-}
 
 /// Why a request was not carried out. What was stored before still is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,8 +42,8 @@ pub struct StoredZone {
     pub zone: Zone,
     /// The last steps to this version.
     pub journal: Journal,
-    /// When it was and will be asked for.
-    pub times: ZoneTimes,
+    /// When it was last asked for and expires, to the second.
+    pub times: Times,
 }
 
 /// How zones are put together again.

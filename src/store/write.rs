@@ -11,8 +11,8 @@ use tokio::time::timeout_at;
 use super::database::{Tables, Trouble, contained};
 use super::file::{State, StoreFile};
 use super::format::{self, Head, Kind, Version};
-use super::values::{StoreError, ZoneTimes};
-use crate::transfer::{Change, Records};
+use super::values::StoreError;
+use crate::transfer::{Change, Records, Times};
 use crate::wire::{Name, NameRef};
 use crate::zone::{NodeCursor, Zone};
 use crate::zonebuild::Record;
@@ -44,11 +44,11 @@ pub(super) struct Request {
 /// What is asked of the thread.
 pub(super) enum Task {
     /// Stores a zone whole.
-    Zone(Arc<Zone>, ZoneTimes),
+    Zone(Arc<Zone>, Times),
     /// Stores the steps to a zone's version.
-    Changes(Arc<Zone>, Vec<Arc<Change>>, ZoneTimes),
+    Changes(Arc<Zone>, Vec<Arc<Change>>, Times),
     /// Stores times, at leisure.
-    Times(Name, ZoneTimes),
+    Times(Name, Times),
     /// Forgets a zone.
     Remove(Name),
 }
@@ -57,7 +57,7 @@ pub(super) enum Task {
 pub(super) struct Writer {
     file: Arc<StoreFile>,
     /// Times that are yet to be written, by key.
-    times: HashMap<Vec<u8>, ZoneTimes>,
+    times: HashMap<Vec<u8>, Times>,
     /// When they have to be, where there are any.
     times_due: Option<Instant>,
 }
@@ -220,7 +220,7 @@ impl Tables<'_> {
     }
 
     /// Stores a zone instead of what there is of it.
-    fn put_zone(&mut self, key: &[u8], zone: &Zone, times: ZoneTimes) -> Result<(), Trouble> {
+    fn put_zone(&mut self, key: &[u8], zone: &Zone, times: Times) -> Result<(), Trouble> {
         self.remove(key)?;
         let current = Version::of(zone);
         let head = Head {
@@ -247,7 +247,7 @@ impl Tables<'_> {
         key: &[u8],
         zone: &Zone,
         changes: &[Arc<Change>],
-        times: ZoneTimes,
+        times: Times,
         journal_bytes_max: u64,
     ) -> Result<bool, Trouble> {
         let Some(head) = self.head(key)? else { return Ok(false) };
@@ -261,8 +261,8 @@ impl Tables<'_> {
             return Ok(false);
         }
         let mut head = Head { current: Version::of(zone), times, ..head };
-        for change in changes {
-            let value = format::change_to_value(Kind::Step(head.changes_id, head.next), key, change);
+        if !changes.is_empty() {
+            let value = format::steps_to_value(Kind::Steps(head.changes_id, head.next), key, changes);
             self.changes.insert((head.changes_id, head.next), &*value)?;
             head.next += 1;
             head.changes_bytes += value.len() as u64;
@@ -310,9 +310,7 @@ impl Tables<'_> {
     fn remove(&mut self, key: &[u8]) -> Result<(), Trouble> {
         if let Some(head) = self.head(key)? {
             self.remove_image(&head)?;
-            for step in head.first..head.next {
-                self.changes.remove((head.changes_id, step))?;
-            }
+            (head.first..head.next).try_for_each(|number| self.changes.remove((head.changes_id, number)).map(drop))?;
         }
         self.heads.remove(key)?;
         Ok(())
