@@ -31,7 +31,7 @@ pub fn apply(
     faults: &mut Faults,
 ) -> Result<Zone, ApplyError> {
     let first = changes.first().ok_or(ApplyError::OtherBase)?;
-    if first.from.rdata() != Soa::of(base).rdata() {
+    if !first.from.is_same_data(&Soa::of(base)) {
         return Err(ApplyError::OtherBase);
     }
     let mut delta = Delta::new(base);

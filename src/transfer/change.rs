@@ -62,6 +62,19 @@ impl Soa {
         [1, 2, 3].map(|index| self.number(index))
     }
 
+    /// Whether it says the same, letter case of its names ignored.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.ttl == other.ttl && self.is_same_data(other)
+    }
+
+    /// Whether its RDATA says the same, letter case of its names ignored.
+    pub fn is_same_data(&self, other: &Self) -> bool {
+        let [(names, numbers), (other_names, other_numbers)] =
+            [self, other].map(|soa| soa.rdata.split_at(soa.rdata.len() - SOA_TAIL_BYTES));
+        // Length octets are below `A`.
+        names.eq_ignore_ascii_case(other_names) && numbers == other_numbers
+    }
+
     /// The record.
     pub fn record<'a>(&'a self, apex: NameRef<'a>) -> Record<'a> {
         Record { owner: apex, rtype: Type::SOA, ttl: self.ttl, rdata: &self.rdata, position: None }

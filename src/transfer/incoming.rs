@@ -39,6 +39,9 @@ pub enum TransferError {
     /// A record's data is not what its type has.
     #[error("a record of type {0} has malformed data")]
     BadData(Type),
+    /// A record is of a type that stands in no zone.
+    #[error("a record of type {0}, which no zone has")]
+    NoData(Type),
     /// A record is of another class.
     #[error("a record of type {0} is not of class IN")]
     WrongClass(Type),
@@ -150,6 +153,8 @@ pub struct Incoming {
     soa: Option<Soa>,
     is_first_message: bool,
     octets: u64,
+    /// Octets of the records with all names written out, which is what they take in memory.
+    octets_expanded: u64,
     records: u64,
     empty_messages: usize,
     foreign: Foreign,
@@ -174,11 +179,12 @@ impl Incoming {
             serial,
             limits,
             verifier,
-            builder: Some(Box::new(builder)),
+            builder: Some(Box::new(builder.with_lowest_ttls())),
             stage: Stage::Begun,
             soa: None,
             is_first_message: true,
             octets: 0,
+            octets_expanded: 0,
             records: 0,
             empty_messages: 0,
             foreign: Foreign::default(),
@@ -216,25 +222,27 @@ impl Incoming {
     /// # Errors
     /// [`TransferError`]; then the connection is of no use any more.
     pub fn take(&mut self, message: &[u8], now: u64) -> Result<bool, TransferError> {
+        if matches!(self.stage, Stage::Ended(_)) {
+            return Err(TransferError::BehindEnd);
+        }
         self.octets += message.len() as u64;
         if self.octets > self.limits.octets_max {
             return Err(TransferError::TooManyOctets(self.limits.octets_max));
         }
         let (header, at, trailer) = self.read_head(message)?;
+        let refused = rcode_of(header, trailer);
         if let Some(verifier) = &mut self.verifier {
             let tsig = trailer.tsig(message).zip(trailer.tsig_at).map(|(tsig, at)| (usize::from(at.get()), tsig));
-            let refused = rcode_of(header);
             match verifier.take(message, tsig.as_ref().map(|(at, tsig)| (*at, tsig)), now) {
                 // What refuses without a signature says more by its RCODE than by what it lacks.
                 Err(TsigError::Missing) if refused != 0 => return Err(TransferError::Refused(refused)),
                 taken => taken?,
             }
-        } else if trailer.tsig_at.is_some() && rcode_of(header) == 0 {
+        } else if trailer.tsig_at.is_some() && refused == 0 {
             return Err(TransferError::NoResponse);
         }
-        match rcode_of(header) {
-            0 => {}
-            refused => return Err(TransferError::Refused(refused)),
+        if refused != 0 {
+            return Err(TransferError::Refused(refused));
         }
         self.expire = self.expire.or(trailer.edns.and_then(|edns| edns.expire));
         self.is_first_message = false;
@@ -251,7 +259,7 @@ impl Incoming {
             return Ok(false);
         }
         self.take_records(message, at, answers)?;
-        self.end_if_current();
+        self.end_if_current()?;
         Ok(matches!(self.stage, Stage::Ended(_)))
     }
 
@@ -279,7 +287,8 @@ impl Incoming {
             1 => {
                 let question = Question::read(message, |_| {}).ok_or(TransferError::Malformed)?;
                 // The type may be that of another form of the answer.
-                if question.name != self.zone.as_ref() || !matches!(question.qtype, Type::AXFR | Type::IXFR) {
+                let is_ours = question.name == self.zone.as_ref() && question.qclass == Class::IN;
+                if !is_ours || !matches!(question.qtype, Type::AXFR | Type::IXFR) {
                     return Err(TransferError::NoResponse);
                 }
                 question.end()
@@ -306,6 +315,9 @@ impl Incoming {
             if class != Class::IN {
                 return Err(TransferError::WrongClass(rtype));
             }
+            if rtype.is_meta() {
+                return Err(TransferError::NoData(rtype));
+            }
             self.records += 1;
             if self.records > self.limits.records_max {
                 return Err(TransferError::TooManyRecords(self.limits.records_max));
@@ -313,6 +325,10 @@ impl Incoming {
             plain.clear();
             let read = rdata::decompress(rtype, message, start, length, &mut plain);
             read.map_err(|_| TransferError::BadData(rtype))?;
+            self.octets_expanded += (owner.as_ref().len() + HEAD_BYTES + plain.len()) as u64;
+            if self.octets_expanded > self.limits.octets_max {
+                return Err(TransferError::TooManyOctets(self.limits.octets_max));
+            }
             let ttl = Some(u32::from_be_bytes([l0, l1, l2, l3])).filter(|ttl| *ttl <= TTL_MAX).unwrap_or(0);
             self.take_record(&Record { owner: owner.as_ref(), rtype, ttl, rdata: &plain, position: None })?;
         }
@@ -321,6 +337,9 @@ impl Incoming {
 
     /// Takes one record.
     fn take_record(&mut self, record: &Record<'_>) -> Result<(), TransferError> {
+        if matches!(self.stage, Stage::Ended(_)) {
+            return Err(TransferError::BehindEnd);
+        }
         if !record.owner.is_at_or_below(self.zone.as_ref()) {
             self.foreign.count += 1;
             self.foreign.first.get_or_insert(record.owner.to_name());
@@ -336,7 +355,6 @@ impl Incoming {
                 Stage::Undecided
             }
             (Stage::Begun, ..) => return Err(TransferError::NoSoa),
-            (Stage::Ended(_), ..) => return Err(TransferError::BehindEnd),
             (Stage::Undecided, Some(last), found) => self.decide(record, last.clone(), found)?,
             (Stage::Whole(builder), Some(last), Some(soa)) => end_of_whole(builder, last, soa)?,
             (Stage::Whole(mut builder), ..) => {
@@ -354,12 +372,16 @@ impl Incoming {
                 Stage::Changes(changes, part)
             }
             (Stage::Undecided | Stage::Changes(..), None, _) => return Err(TransferError::NoSoa),
+            (Stage::Ended(_), ..) => return Err(TransferError::BehindEnd),
         };
         Ok(())
     }
 
     /// Learns from the record behind the first SOA whether changes come.
     fn decide(&mut self, record: &Record<'_>, last: Soa, found: Option<Soa>) -> Result<Stage, TransferError> {
+        if self.serial.is_some_and(|serial| is_older(last.serial(), serial)) {
+            return Err(TransferError::Older(last.serial()));
+        }
         match (self.serial, found) {
             (Some(serial), Some(soa)) if soa.serial() != last.serial() => {
                 if soa.serial() != serial {
@@ -382,18 +404,25 @@ impl Incoming {
     }
 
     /// Ends a transfer of one SOA alone that says that there is nothing new.
-    fn end_if_current(&mut self) {
-        if let (Stage::Undecided, Some(serial), Some(soa)) = (&self.stage, self.serial, &self.soa)
-            && !is_serial_before(serial, soa.serial())
-        {
+    fn end_if_current(&mut self) -> Result<(), TransferError> {
+        let (Stage::Undecided, Some(serial), Some(soa)) = (&self.stage, self.serial, &self.soa) else { return Ok(()) };
+        if soa.serial() == serial {
             self.stage = Stage::Ended(Received::Current);
+        } else if is_older(soa.serial(), serial) {
+            return Err(TransferError::Older(soa.serial()));
         }
+        Ok(())
     }
 }
 
-/// The RCODE of the header.
-fn rcode_of(header: Header) -> u16 {
-    header.flags & 0xF
+/// Whether a serial is before ours, and not also behind it.
+fn is_older(serial: u32, ours: u32) -> bool {
+    serial != ours && !is_serial_before(ours, serial)
+}
+
+/// The RCODE of the header, and its upper bits in the OPT record.
+fn rcode_of(header: Header, trailer: Trailer) -> u16 {
+    header.flags & 0xF | trailer.edns.map_or(0, |edns| u16::from(edns.extended_rcode) << 4)
 }
 
 /// A change of which only the SOA before is known: the one behind stands for it until then.
@@ -403,7 +432,7 @@ fn begun(soa: Soa) -> Change {
 
 /// Ends a whole zone at its last SOA.
 fn end_of_whole(builder: Box<Builder>, first: &Soa, last: Soa) -> Result<Stage, TransferError> {
-    if *first != last {
+    if !first.is_same(&last) {
         return Err(TransferError::OtherSoa);
     }
     Ok(Stage::Ended(Received::Whole { builder, soa: last }))
@@ -426,7 +455,8 @@ fn turn(mut changes: Vec<Change>, part: Part, last: &Soa, soa: Soa) -> Result<St
     }
     // The last SOA stands where the next change would begin with it.
     if expected == last.serial() {
-        return if soa == *last { Ok(Stage::Ended(Received::Changes(changes))) } else { Err(TransferError::OtherSoa) };
+        let is_same = change.to.is_same(last) && soa.is_same(last);
+        return if is_same { Ok(Stage::Ended(Received::Changes(changes))) } else { Err(TransferError::OtherSoa) };
     }
     changes.push(begun(soa));
     Ok(Stage::Changes(changes, Part::Deleted))

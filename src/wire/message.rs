@@ -135,6 +135,8 @@ impl<'a> Question<'a> {
 pub struct Edns {
     /// The requestor's UDP payload size in octets, as written: values below 512 mean 512.
     pub payload_bytes_max: u16,
+    /// The upper bits of the RCODE of a response.
+    pub extended_rcode: u8,
     /// The EDNS version; only 0 is known.
     pub version: u8,
     /// DNSSEC OK.
@@ -248,6 +250,7 @@ fn read_records(
 fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
     let mut edns = Edns {
         payload_bytes_max: u16::from_be_bytes([head[2], head[3]]),
+        extended_rcode: head[4],
         version: head[5],
         is_dnssec_ok: head[6] & 0x80 != 0,
         wants_nsid: false,

@@ -18,6 +18,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const LABEL_BYTES_MAX: usize = 63;
 /// The most labels that a name holds, the root label not counted.
 pub const LABELS_MAX: usize = 127;
+/// The most compression pointers of one name: each but the last has a label in front of it, unless it is there to cost.
+const POINTERS_MAX: usize = LABELS_MAX + 1;
 
 /// What is wrong with a name. `Copy`, so that it may travel on the packet path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -390,11 +392,11 @@ impl Name {
     ///
     /// # Errors
     /// [`NameError::Short`] past the end, [`NameError::Pointer`] if a pointer does not point strictly before the
-    /// place where the run of labels it ends began, [`NameError::LabelType`], [`NameError::TooLong`].
+    /// place where the run of labels it ends began, or if there are more than [`POINTERS_MAX`], [`NameError::LabelType`], [`NameError::TooLong`].
     /// Source: RFC 1035 §4.1.4.
     pub fn read(message: &[u8], offset: usize) -> Result<(Self, usize), NameError> {
         let mut name = Self { len: 0, bytes: [0; NAME_BYTES_MAX] };
-        let (mut at, mut run_start, mut end) = (offset, offset, None);
+        let (mut at, mut run_start, mut end, mut pointers) = (offset, offset, None, 0);
         loop {
             let length = *message.get(at).ok_or(NameError::Short)?;
             match length {
@@ -411,7 +413,8 @@ impl Name {
                     let low = *message.get(at + 1).ok_or(NameError::Short)?;
                     let target = usize::from(u16::from_be_bytes([length & 0x3F, low]));
                     end = end.or(Some(at + 2));
-                    if target >= run_start {
+                    pointers += 1;
+                    if target >= run_start || pointers > POINTERS_MAX {
                         return Err(NameError::Pointer);
                     }
                     (at, run_start) = (target, target);

@@ -1,9 +1,9 @@
 //! A zone, and records that go and come → the next version, at a cost that follows the change and not the zone.
 //!
-//! The next version is what a [`Builder`] makes of all records: those of the zone that stay, in the order in which they
-//! are read back, then those that came. Only nodes that may differ are laid out; all else is shared with the version
-//! before. Nodes differ whose records do; empty non-terminals that come and go with them; parents of a wildcard that
-//! does; and what is below a delegation or a DNAME that does.
+//! The next version is what a [`Builder`] makes of all records: those of the zone that stay and those that came. Only
+//! nodes that may differ are laid out; all else is shared with the version before. Nodes differ whose records do; empty
+//! non-terminals that come and go with them; parents of a wildcard that does; and what is below a delegation or a DNAME
+//! that does.
 //!
 //! On some records more hangs than what is near: NSEC3 parameters, a DNAME at the apex, a chain that is replaced by one
 //! of another sort. Where such a one changes, or a map outgrows its buckets, the zone is built anew from its records.
@@ -12,6 +12,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::fault::{FaultKind, Faults, Position};
 use crate::wire::{Name, NameRef, Type};
@@ -26,14 +27,14 @@ use crate::zonebuild::collect::Stored;
 use crate::zonebuild::encode::{encode, negative_node};
 use crate::zonebuild::executor::Executor;
 use crate::zonebuild::record::{Record, Sink};
-use crate::zonebuild::rrsets::{RrsetMaker, canonical};
+use crate::zonebuild::rrsets::{RrsetMaker, TtlRule, canonical};
 use crate::zonebuild::tree::{State, Tree};
 use crate::zonebuild::{Builder, Plan};
 
 /// A change of a zone: records that go and come, one after another, as in an incremental transfer (RFC 1995 §4).
 ///
 /// A record is known by owner, type and RDATA, letter case ignored where DNS ignores it; its TTL says nothing. Of an
-/// RRset with several TTLs the first record's is used, as in a zone file: the records that were there come first.
+/// RRset with several TTLs the lowest is used.
 pub struct Delta<'z> {
     base: &'z Zone,
     /// The records of each owner that was touched, as they are now.
@@ -46,13 +47,16 @@ pub struct Delta<'z> {
 }
 
 /// Owners with their records.
-type Touched = BTreeMap<Name, Vec<Kept>>;
+type Touched = BTreeMap<Name, Records>;
+
+/// The records of an owner that was touched, by type and canonical RDATA, so that many cost what few do.
+type Records = BTreeMap<(Type, Box<[u8]>), Kept>;
 
 /// One record of an owner that was touched.
 struct Kept {
     rtype: Type,
     ttl: u32,
-    rdata: Vec<u8>,
+    rdata: Box<[u8]>,
 }
 
 /// Why a record can't go or come. The change is as it was before.
@@ -76,10 +80,18 @@ impl Kept {
     }
 }
 
+/// What records are known by.
+fn key(rtype: Type, rdata: &[u8]) -> (Type, Box<[u8]>) {
+    let stored = Stored { rtype, ttl: 0, position: Position::of_file(0), rdata };
+    (rtype, canonical(&stored).into())
+}
+
 /// The records of a node.
-fn read_back(node: Node<'_>) -> Vec<Kept> {
-    let mut records = Vec::new();
-    node.visit_records(|rtype, ttl, rdata| records.push(Kept { rtype, ttl, rdata: rdata.to_vec() }));
+fn read_back(node: Node<'_>) -> Records {
+    let mut records = Records::new();
+    node.visit_records(|rtype, ttl, rdata| {
+        records.insert(key(rtype, rdata), Kept { rtype, ttl, rdata: rdata.into() });
+    });
     records
 }
 
@@ -97,8 +109,7 @@ impl<'z> Delta<'z> {
     /// # Errors
     /// [`DeltaError::OutOfZone`], and [`DeltaError::Missing`] where there is no such record.
     pub fn delete(&mut self, record: &Record<'_>) -> Result<(), DeltaError> {
-        let (records, found) = self.look_for(record)?;
-        records.remove(found.ok_or(DeltaError::Missing)?);
+        self.records_of(record)?.remove(&key(record.rtype, record.rdata)).ok_or(DeltaError::Missing)?;
         self.is_wide |= record.rtype == Type::NSEC3PARAM;
         Ok(())
     }
@@ -108,11 +119,10 @@ impl<'z> Delta<'z> {
     /// # Errors
     /// [`DeltaError::OutOfZone`], and [`DeltaError::Present`] where there is such a record, whatever its TTL.
     pub fn add(&mut self, record: &Record<'_>) -> Result<(), DeltaError> {
-        let (records, found) = self.look_for(record)?;
-        if found.is_some() {
+        let Entry::Vacant(entry) = self.records_of(record)?.entry(key(record.rtype, record.rdata)) else {
             return Err(DeltaError::Present);
-        }
-        records.push(Kept { rtype: record.rtype, ttl: record.ttl, rdata: record.rdata.to_vec() });
+        };
+        entry.insert(Kept { rtype: record.rtype, ttl: record.ttl, rdata: record.rdata.into() });
         let is_by_hash = matches!(self.base.denial(), Denial::Nsec3(_));
         self.has_nsec |= record.rtype == Type::NSEC;
         self.is_wide |= match record.rtype {
@@ -124,24 +134,18 @@ impl<'z> Delta<'z> {
         Ok(())
     }
 
-    /// The records of an owner, and which of them is like `record`.
-    fn look_for(&mut self, record: &Record<'_>) -> Result<(&mut Vec<Kept>, Option<usize>), DeltaError> {
+    /// The records of the owner that a record has, or will have.
+    fn records_of(&mut self, record: &Record<'_>) -> Result<&mut Records, DeltaError> {
         if !record.owner.is_at_or_below(self.base.apex()) {
             return Err(DeltaError::OutOfZone);
         }
         let is_hashed = record.is_hashed();
         let touched = if is_hashed { &mut self.hashed } else { &mut self.plain };
-        let records = touched.entry(record.owner.to_name()).or_insert_with(|| {
+        Ok(touched.entry(record.owner.to_name()).or_insert_with(|| {
             let names = if is_hashed { self.base.hashed() } else { self.base.names() };
             let hash = LookupName::new(record.owner).hash(self.base.seed());
-            names.find(hash, record.owner.as_bytes()).map_or_else(Vec::new, read_back)
-        });
-        let sought =
-            Stored { rtype: record.rtype, ttl: record.ttl, position: Position::of_file(0), rdata: record.rdata };
-        let sought = canonical(&sought);
-        let is_it = |kept: &Kept| kept.rtype == record.rtype && canonical(&kept.stored()) == sought;
-        let found = records.iter().position(is_it);
-        Ok((records, found))
+            names.find(hash, record.owner.as_bytes()).map_or_else(Records::new, read_back)
+        }))
     }
 
     /// Makes the next version; `None` if it has errors. `now` is as in [`Plan`].
@@ -160,7 +164,7 @@ impl<'z> Delta<'z> {
 
     /// Makes the next version from all records.
     fn build_anew(&self, now: u32, executor: &dyn Executor, faults: &mut Faults) -> Option<Zone> {
-        let mut builder = Builder::new(self.base.seed());
+        let mut builder = Builder::new(self.base.seed()).with_lowest_ttls();
         for (node, _) in self.base.nodes_from(NodeCursor::default()) {
             let owner = node.name();
             node.visit_records(|rtype, ttl, rdata| {
@@ -172,7 +176,7 @@ impl<'z> Delta<'z> {
             });
         }
         for (owner, records) in self.plain.iter().chain(&self.hashed) {
-            for Kept { rtype, ttl, rdata } in records {
+            for Kept { rtype, ttl, rdata } in records.values() {
                 builder.take(&Record { owner: owner.as_ref(), rtype: *rtype, ttl: *ttl, rdata, position: None });
             }
         }
@@ -184,7 +188,7 @@ impl<'z> Delta<'z> {
         let base = self.base;
         let mut tree = Tree::new(base);
         for (name, records) in &self.plain {
-            let has = |rtype: Type| records.iter().any(|record| record.rtype == rtype);
+            let has = |rtype: Type| records.values().any(|record| record.rtype == rtype);
             // Without an SOA, or with one elsewhere, there is no zone; to build it says why.
             let is_apex = name.as_ref() == base.apex();
             if has(Type::SOA) != is_apex {
@@ -229,13 +233,13 @@ impl<'z> Delta<'z> {
             let mut node = None;
             if *exists {
                 let read = if touched.is_none() { before.map(read_back) } else { None };
-                let records = touched.or(read.as_ref()).map_or(&[][..], Vec::as_slice);
+                let records = touched.or(read.as_ref()).into_iter().flat_map(Records::values);
                 let owner = before.map_or(name.as_ref(), Node::name);
                 let mut reported = faults.fork();
                 let hider = tree.hider(owner);
                 if let Some((labels, Flags::HAS_DNAME)) = hider {
                     let (owner, dname) = (owner.to_name(), owner.suffix(labels).to_name());
-                    for Kept { rtype, .. } in records {
+                    for Kept { rtype, .. } in records.clone() {
                         reported.add(FaultKind::BelowDname { owner, rtype: *rtype, dname }, Position::of_file(0), 0);
                     }
                 }
@@ -262,7 +266,7 @@ impl<'z> Delta<'z> {
             let hash = LookupName::new(name.as_ref()).hash(seed);
             let before = names.find(hash, name.as_ref().as_bytes());
             let owner = before.map_or(name.as_ref(), Node::name);
-            let (octets, count) = self.lay_out(owner, Flags::default(), None, records, faults);
+            let (octets, count) = self.lay_out(owner, Flags::default(), None, records.values(), faults);
             *record_count = *record_count + count - before.map_or(0, count_records);
             edits.push(Edit { hash, name: name.as_ref(), node: (!records.is_empty()).then_some(octets) });
         }
@@ -271,16 +275,16 @@ impl<'z> Delta<'z> {
     }
 
     /// The octets of a node, and how many records it has.
-    fn lay_out(
+    fn lay_out<'k>(
         &self,
         owner: NameRef<'_>,
         flags: Flags,
         hashes: Option<[Hash; 2]>,
-        records: &[Kept],
+        records: impl Iterator<Item = &'k Kept>,
         faults: &mut Faults,
     ) -> (Vec<u8>, usize) {
-        let stored: Vec<Stored<'_>> = records.iter().map(Kept::stored).collect();
-        let mut rrsets = RrsetMaker::new(self.base.seed());
+        let stored: Vec<Stored<'_>> = records.map(Kept::stored).collect();
+        let mut rrsets = RrsetMaker::new(self.base.seed(), TtlRule::Lowest);
         rrsets.make(owner, self.base.apex(), &stored, faults);
         let mut octets = Vec::new();
         encode(&mut octets, self.base.seed(), owner, flags, hashes, rrsets.sources());

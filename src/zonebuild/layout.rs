@@ -12,7 +12,7 @@ use crate::zonebuild::encode::encode;
 use crate::zonebuild::executor::{self, Executor};
 use crate::zonebuild::index::{Empty, Index};
 use crate::zonebuild::keys::Signing;
-use crate::zonebuild::rrsets::RrsetMaker;
+use crate::zonebuild::rrsets::{RrsetMaker, TtlRule};
 use crate::zonebuild::shards::Hashes;
 
 /// Runs that are looked at before the first of them is laid out.
@@ -21,6 +21,7 @@ const AHEAD_RUNS: usize = 32;
 /// What is known about a zone when its nodes are written.
 pub(super) struct Layout<'a> {
     pub(super) seed: Seed,
+    pub(super) ttl_rule: TtlRule,
     pub(super) apex: NameRef<'a>,
     /// Parameters of the NSEC3 chain that is served.
     pub(super) params: Option<&'a Params>,
@@ -163,7 +164,7 @@ impl Layout<'_> {
     fn write_shard(&self, names: &Index, shard: usize, pieces: &Pieces, output: &mut ShardWriter<'_>) {
         let is_same = |a: Run, b: Run| pieces.owner(a) == pieces.owner(b);
         let is_zone = core::ptr::eq(names, self.index);
-        let (mut records, mut maker) = (Vec::new(), RrsetMaker::new(self.seed));
+        let (mut records, mut maker) = (Vec::new(), RrsetMaker::new(self.seed, self.ttl_rule));
         let mut ahead = names.runs(shard);
         let mut groups = Groups { runs: ahead, empties: names.empties(shard), is_same };
         while let Some(group) = groups.next() {

@@ -33,6 +33,7 @@ use check::Chains;
 use collect::Collector;
 use index::Index;
 use layout::{Laid, Layout};
+use rrsets::TtlRule;
 use shards::SortedShards;
 
 /// What the zone is to be that a [`Builder`] makes.
@@ -49,6 +50,7 @@ pub struct Plan<'a> {
 /// Takes the records of one zone, in any order, and makes the zone.
 pub struct Builder {
     seed: Seed,
+    ttl_rule: TtlRule,
     /// All but what is in `hashed`.
     plain: Collector,
     /// NSEC3 records and their signatures: their owners are no names of the zone (RFC 5155 §7.2.8).
@@ -77,7 +79,8 @@ impl Sink for Builder {
     }
 
     fn fork(&self, text_bytes: usize) -> Self {
-        Self { plain: self.plain.fork(text_bytes), hashed: self.hashed.fork(text_bytes), ..Self::new(self.seed) }
+        let (plain, hashed) = (self.plain.fork(text_bytes), self.hashed.fork(text_bytes));
+        Self { ttl_rule: self.ttl_rule, plain, hashed, ..Self::new(self.seed) }
     }
 
     fn close(&mut self) {
@@ -101,7 +104,14 @@ impl Builder {
     pub fn new(seed: Seed) -> Self {
         let (plain, hashed) = (Collector::new(seed), Collector::new(seed));
         let (soas, chains) = (Vec::with_capacity(1), Chains::default());
-        Self { seed, plain, hashed, soas, chains, has_nsec: false, has_signatures: false }
+        let ttl_rule = TtlRule::First;
+        Self { seed, ttl_rule, plain, hashed, soas, chains, has_nsec: false, has_signatures: false }
+    }
+
+    /// Gives each RRset the lowest TTL of its records, as is right for what was transferred; else it gets that of its
+    /// first, as in a zone file.
+    pub fn with_lowest_ttls(self) -> Self {
+        Self { ttl_rule: TtlRule::Lowest, ..self }
     }
 
     /// Makes the zone; `None` if it, or what was read before, has errors. It is the same with any executor.
@@ -120,6 +130,7 @@ impl Builder {
         let params = chain::best_of(self.chains.candidates(), hashed.as_ref(), faults);
         let layout = Layout {
             seed: self.seed,
+            ttl_rule: self.ttl_rule,
             apex: apex.as_ref(),
             params: params.as_ref(),
             index: &index,

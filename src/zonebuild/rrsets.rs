@@ -15,9 +15,19 @@ use crate::zonebuild::encode::RrsetSource;
 /// The most types of one name: a query looks through all of them, and there are about a hundred (BIND: 100).
 pub const TYPES_MAX: usize = 256;
 
+/// Which TTL an RRset has whose records differ in theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TtlRule {
+    /// That of its first record, as BIND has it of zone files.
+    First,
+    /// The lowest, as Knot has it of transfers (RFC 2181 §5.2).
+    Lowest,
+}
+
 /// Turns the records of one owner into RRsets; its buffers are used again for the next.
 pub(super) struct RrsetMaker<'a> {
     seed: Seed,
+    ttl_rule: TtlRule,
     parts: Vec<Part>,
     rdatas: Vec<&'a [u8]>,
     signatures: Vec<(u32, &'a [u8])>,
@@ -38,8 +48,8 @@ fn home(record: &Stored<'_>) -> Type {
 
 impl<'a> RrsetMaker<'a> {
     /// Starts with nothing; `seed` is that of the zone's name hash.
-    pub(super) fn new(seed: Seed) -> Self {
-        Self { seed, parts: Vec::new(), rdatas: Vec::new(), signatures: Vec::new() }
+    pub(super) fn new(seed: Seed, ttl_rule: TtlRule) -> Self {
+        Self { seed, ttl_rule, parts: Vec::new(), rdatas: Vec::new(), signatures: Vec::new() }
     }
 
     /// Makes the RRsets of `owner` from its records, which stand in the order of the file.
@@ -56,7 +66,7 @@ impl<'a> RrsetMaker<'a> {
         for group in sorted.chunk_by(|a, b| home(a) == home(b)) {
             let (own, signing) = group.split_at(group.partition_point(|record| record.rtype != Type::RRSIG));
             let (rdatas_start, signatures_start) = (self.rdatas.len(), self.signatures.len());
-            let ttl = one_ttl(owner, own, faults);
+            let ttl = one_ttl(owner, own, self.ttl_rule, faults);
             push_unique(owner, own, &mut self.rdatas, faults, |record| record.rdata);
             push_unique(owner, signing, &mut self.signatures, faults, |record| (record.ttl, record.rdata));
             let part = Part {
@@ -113,14 +123,19 @@ impl<'a> RrsetMaker<'a> {
     }
 }
 
-/// The TTL of an RRset: that of its first record in the file, as BIND has it. Reports where others differ.
-fn one_ttl(owner: NameRef<'_>, records: &[Stored<'_>], faults: &mut Faults) -> u32 {
-    let Some(first) = records.first() else { return 0 };
-    for record in records.iter().filter(|record| record.ttl != first.ttl) {
+/// The TTL of an RRset. Reports where others differ.
+fn one_ttl(owner: NameRef<'_>, records: &[Stored<'_>], rule: TtlRule, faults: &mut Faults) -> u32 {
+    let mut ttls = records.iter().map(|record| record.ttl);
+    let used = match rule {
+        TtlRule::First => ttls.next(),
+        TtlRule::Lowest => ttls.min(),
+    };
+    let Some(used) = used else { return 0 };
+    for record in records.iter().filter(|record| record.ttl != used) {
         let (owner, rtype) = (owner.to_name(), record.rtype);
-        faults.add(FaultKind::TtlsDiffer { owner, rtype, ttl: record.ttl, used: first.ttl }, record.position, 0);
+        faults.add(FaultKind::TtlsDiffer { owner, rtype, ttl: record.ttl, used }, record.position, 0);
     }
-    first.ttl
+    used
 }
 
 /// Appends what `pick` makes of each record, in canonical order and each once.
