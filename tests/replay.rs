@@ -51,6 +51,16 @@ fn rdata_of_the_corpus_holds_every_promise() {
 }
 
 #[test]
+fn transfers_of_the_corpus_hold_every_promise() {
+    assert!(replay("corpus/transfer", bodies::transfer) > 0);
+}
+
+#[test]
+fn signatures_of_the_corpus_hold_every_promise() {
+    assert!(replay("corpus/tsig", bodies::tsig) > 0);
+}
+
+#[test]
 fn zone_files_of_the_checks_are_read_without_a_panic_and_written_as_they_are() {
     assert!(replay("check/good", bodies::zone) > 0);
     assert!(replay("check/bad", bodies::zone) > 0);
@@ -72,6 +82,18 @@ fn mutated_zone_files_hold_every_promise() {
 #[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
 fn mutated_rdata_holds_every_promise() {
     fuzz("rdata", &["corpus/rdata"], 1024, bodies::rdata);
+}
+
+#[test]
+#[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
+fn mutated_transfers_hold_every_promise() {
+    fuzz("transfer", &["corpus/transfer"], 4096, bodies::transfer);
+}
+
+#[test]
+#[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
+fn mutated_signatures_hold_every_promise() {
+    fuzz("tsig", &["corpus/tsig"], 1024, bodies::tsig);
 }
 
 /// How long a target is fuzzed when nobody says otherwise.

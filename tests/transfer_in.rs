@@ -177,6 +177,15 @@ fn changes_are_taken_exactly_or_not_at_all() {
             ("another SOA at the end", "S6; S5; S6; @ SOA ns other 6 3600 600 86400 60", OTHER_SOA),
             ("another SOA of the last serial inside", "S6; S5; @ SOA ns other 6 3600 600 86400 60; S6", OTHER_SOA),
             ("behind the end", "S6; S5; S6; S6; a TXT x", BEHIND_END),
+        ],
+    );
+}
+
+#[test]
+fn records_of_changes_are_compared_with_those_of_the_zone() {
+    check(
+        Some(5),
+        &[
             (
                 "a record goes that is not there",
                 "S6; S5; a TXT x; S6; S6",

@@ -1,5 +1,5 @@
-//! What is promised of any octets: as queries, as zone files, as RDATA. Shared by the fuzz targets, by the replay of
-//! the corpus and by the property tests; each body panics where a promise is broken.
+//! What is promised of any octets: as queries, as zone files, as RDATA, as transfers, as signatures. Shared by the fuzz
+//! targets, by the replay of the corpus and by the property tests; each body panics where a promise is broken.
 //!
 //! Replies are read by `hickory-proto` and by a walk of our own here, not by the code under test.
 
@@ -13,10 +13,12 @@ use std::time::Duration;
 use fated::answer::{Canary, MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
 use fated::fault::{Faults, FileError, Sources};
 use fated::serve::ahead::{Read, read_ahead};
+use fated::transfer::{Change, Envelope, Incoming, Outgoing, Received, TransferLimits, apply, is_serial_before};
+use fated::wire::tsig::{Algorithm, Key, Signer, Tsig, Verifier, verify_request};
 use fated::wire::{Name, Type, rdata};
 use fated::zone::hash::Seed;
 use fated::zone::{Zone, ZoneSet};
-use fated::zonebuild::{Inline, Record, Sink};
+use fated::zonebuild::{Builder, Inline, Plan, Record, Sink};
 use fated::zonefile::{Files, Limits, MasterFile, ZoneFile, load, read_zone};
 use hickory_proto::op::Message;
 
@@ -296,4 +298,145 @@ fn read_line(rtype: Type, text: &[u8]) -> Option<Vec<u8>> {
         (0, Some((read, wire)), true) if read == rtype => Some(wire),
         _ => None,
     }
+}
+
+/// The time at which transfers are signed.
+const NOW: u64 = 1_800_000_000;
+/// The ID of transfers.
+const ID: u16 = 0x1234;
+
+/// The key of transfers.
+fn key() -> Arc<Key> {
+    let name: Name = "key.".parse().expect("a good name");
+    Arc::new(Key::new(name.as_ref(), Algorithm::Sha256, b"secret"))
+}
+
+/// Takes a stream as the transfer of `plain.test.`: the first octet says what was asked for and whether the messages
+/// are signed; behind it stand messages, each with its length in front.
+///
+/// # Panics
+/// Where what is taken is sent or put into changes as something else.
+pub(crate) fn transfer(input: &[u8]) {
+    static BASE: OnceLock<Zone> = OnceLock::new();
+    let Some((choice, mut rest)) = input.split_first() else { return };
+    let base = BASE.get_or_init(|| embedded_zone(ZONES[0].0, ZONES[0].1));
+    let (asked, mut request) = ((choice & 1 != 0).then(|| base.serial()), Signer::of_request(key()));
+    let mut octets = vec![0; 1024];
+    request.sign(&mut octets, HEADER_BYTES, NOW);
+    let verifier = (choice & 2 != 0).then(|| Verifier::of_reply(&request));
+    let mut server = request;
+    let mut incoming = incoming(base, asked, verifier);
+    let mut is_ended = false;
+    while let Some(([high, low], behind)) = rest.split_first_chunk::<2>()
+        && !is_ended
+    {
+        let (message, behind) = behind.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(behind.len()));
+        rest = behind;
+        let mut message = message.to_vec();
+        if choice & 2 != 0 && message.len() >= HEADER_BYTES && message[10..HEADER_BYTES] != [0xFF; 2] {
+            let length = message.len();
+            message.resize(length + server.record_bytes_max(), 0);
+            let length = server.sign(&mut message, length, NOW);
+            message.truncate(length);
+        }
+        match incoming.take(&message, NOW) {
+            Ok(ended) => is_ended = ended,
+            Err(_) => return,
+        }
+    }
+    let received = incoming.finish();
+    assert_eq!(received.is_ok(), is_ended, "the last message was signed, as all were");
+    if let Ok(received) = received {
+        check_received(base, received);
+    }
+}
+
+/// Waits for the transfer of a zone.
+fn incoming(zone: &Zone, asked: Option<u32>, verifier: Option<Verifier>) -> Incoming {
+    let limits = TransferLimits { octets_max: 1 << 20, records_max: 10_000, ..TransferLimits::DEFAULT };
+    Incoming::new(zone.apex(), ID, asked, limits, verifier, Builder::new(SEED))
+}
+
+/// Makes the zone of what came, and checks that it is sent as it is, whole and as a change.
+fn check_received(base: &Zone, received: Received) {
+    let mut faults = Faults::default();
+    let zone = match received {
+        Received::Current => return,
+        Received::Whole { builder, .. } => build(*builder, base, &mut faults),
+        Received::Changes(changes) => apply(base, &changes, 0, &Inline, &mut faults).ok(),
+    };
+    let Some(zone) = zone.map(Arc::new) else { return };
+    assert_eq!(faults.error_count(), 0, "a zone with errors is refused");
+    let (again, text) = (sent(Outgoing::whole(Arc::clone(&zone), envelope(None)), base), text_of(&zone));
+    let Received::Whole { builder, .. } = again else { panic!("a whole zone was sent") };
+    let again = build(*builder, base, &mut Faults::default()).expect("it was good before");
+    assert_eq!(text_of(&again), text, "what was sent is another zone");
+    let change = Change::between(base, &zone);
+    if is_serial_before(change.from.serial(), change.to.serial()) {
+        let next = apply(base, &[change], 0, &Inline, &mut Faults::default()).expect("it is what differs");
+        assert!(text_of(&next).eq_ignore_ascii_case(&text), "the change makes another zone");
+    }
+}
+
+/// Makes the zone.
+fn build(builder: Builder, base: &Zone, faults: &mut Faults) -> Option<Zone> {
+    builder.finish(Plan { name: base.apex(), previous: Some(base), now: 0 }, &Inline, faults)
+}
+
+/// What stands around the records of a transfer.
+fn envelope(signer: Option<Signer>) -> Envelope {
+    Envelope { id: ID, flags: 0x8400, question: Box::default(), opt: Box::default(), signer }
+}
+
+/// Sends messages and takes them.
+fn sent(mut outgoing: Outgoing, base: &Zone) -> Received {
+    let (mut incoming, mut message) = (incoming(base, None, None), vec![0; MESSAGE_BYTES_MAX]);
+    while let Some(length) = outgoing.write_next(NOW, &mut message) {
+        let _is_last = incoming.take(&message[..length], NOW).expect("we send what we take");
+    }
+    incoming.finish().expect("it was sent to its end")
+}
+
+/// Signs octets as a message, and reads octets as a TSIG record. The first three say which bit of the message changes
+/// under way.
+///
+/// # Panics
+/// Where a signature does not hold, holds for another message, or a record is not written as it was read.
+pub(crate) fn tsig(input: &[u8]) {
+    let Some(([high, low, bit], message)) = input.split_first_chunk::<3>() else { return };
+    if let Some(tsig) = Tsig::read(message, 0) {
+        let mut octets = vec![0; tsig.record_bytes()];
+        tsig.write(&mut octets);
+        let again = Tsig::read(&octets, 0).expect("it was written");
+        assert_eq!(format!("{again:?}"), format!("{tsig:?}"), "it is written as it was read");
+        assert!(verify_request(Some(&key()), message, 0, &tsig, NOW).is_err(), "there is no message to be signed");
+    }
+    if message.len() < HEADER_BYTES || message[10..HEADER_BYTES] == [0xFF; 2] {
+        return;
+    }
+    let (mut signer, length) = (Signer::of_request(key()), message.len());
+    let mut octets = [message, &vec![0; signer.record_bytes_max()]].concat();
+    let end = signer.sign(&mut octets, length, NOW);
+    octets.truncate(end);
+    let verify = |octets: &[u8]| {
+        let tsig = Tsig::read(octets, length)?;
+        verify_request(Some(&key()), octets, length, &tsig, NOW).ok()
+    };
+    let server = verify(&octets);
+    assert!(server.is_some(), "what was signed is right");
+    // All of it but the ID is signed: the record has the ID that was.
+    let at = 2 + usize::from(u16::from_be_bytes([*high, *low])) % (length - 2);
+    let mut changed = octets.clone();
+    changed[at] ^= 1 << (bit & 7);
+    assert!(verify(&changed).is_none(), "octet {at} of {length} is another");
+    // The reply is signed with the request, which is why another request's does not verify it.
+    let (mut server, mut reply) = (server.expect("seen above"), octets.clone());
+    reply.truncate(length);
+    reply.resize(length + server.record_bytes_max(), 0);
+    let end = server.sign(&mut reply, length, NOW);
+    reply.truncate(end);
+    let record = Tsig::read(&reply, length).expect("it was written");
+    assert!(Verifier::of_reply(&signer).take(&reply, Some((length, &record)), NOW).is_ok());
+    let other = Signer::of_request(key());
+    assert!(Verifier::of_reply(&other).take(&reply, Some((length, &record)), NOW).is_err());
 }
