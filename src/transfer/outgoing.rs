@@ -93,23 +93,26 @@ struct Full;
 struct Writer<'m> {
     packer: Packer<'m>,
     count: u16,
+    count_max: u16,
 }
 
 impl Writer<'_> {
     /// Puts a record, or leaves the message as it was.
     fn put(&mut self, record: &Record<'_>) -> Result<(), Full> {
+        if self.count == self.count_max {
+            return Err(Full);
+        }
         let before = self.packer.length();
         let mut head = [0; 8];
         head[..2].copy_from_slice(&record.rtype.0.to_be_bytes());
         head[2..4].copy_from_slice(&Class::IN.0.to_be_bytes());
         head[4..].copy_from_slice(&record.ttl.to_be_bytes());
-        let put =
-            self.count.checked_add(1).filter(|_| self.packer.push_record(record.owner, &head, record.rdata).is_some());
-        match put {
-            Some(count) => self.count = count,
-            None => self.packer.take_back(before),
+        if self.packer.push_record(record.owner, &head, record.rdata).is_none() {
+            self.packer.take_back(before);
+            return Err(Full);
         }
-        put.map(|_| ()).ok_or(Full)
+        self.count += 1;
+        Ok(())
     }
 }
 
@@ -142,12 +145,14 @@ impl Outgoing {
         message[HEADER_BYTES..start].copy_from_slice(question);
         let reserved = opt.len() + self.envelope.signer.as_ref().map_or(0, Signer::record_bytes_max);
         let question_count = u16::from(!question.is_empty());
-        let (mut end, count) = [MESSAGE_BYTES_GOOD, MESSAGE_BYTES_MAX].into_iter().find_map(|bytes_max| {
-            let room = &mut message[..bytes_max - reserved];
-            let written =
-                fill(&self.zone, &self.soa, &mut self.content, &mut self.stage, &mut self.suffixes, room, start);
-            (written.1 > 0).then_some(written)
-        })?;
+        let (mut end, count) = [(MESSAGE_BYTES_GOOD, u16::MAX), (MESSAGE_BYTES_MAX, 1)].into_iter().find_map(
+            |(bytes_max, count_max)| {
+                let packer = Packer::behind(&mut message[..bytes_max - reserved], start, &mut self.suffixes);
+                let mut writer = Writer { packer, count: 0, count_max };
+                fill(&self.zone, &self.soa, &mut self.content, &mut self.stage, &mut writer);
+                (writer.count > 0).then(|| (writer.packer.length(), writer.count))
+            },
+        )?;
         let opt = &self.envelope.opt[..opt.len()];
         message[end..end + opt.len()].copy_from_slice(opt);
         end += opt.len();
@@ -163,24 +168,13 @@ impl Outgoing {
     }
 }
 
-/// Puts as many records as there is room for behind `start` octets. Returns how long the message is then, and how many
-/// records were put: none where the next one alone is too long.
-fn fill(
-    zone: &Zone,
-    soa: &Soa,
-    content: &mut Content,
-    stage: &mut Stage,
-    suffixes: &mut Suffixes,
-    message: &mut [u8],
-    start: usize,
-) -> (usize, u16) {
-    suffixes.clear();
-    let mut writer = Writer { packer: Packer::behind(message, start, suffixes), count: 0 };
+/// Puts as many records as there is room for: none where the next one alone is too long.
+fn fill(zone: &Zone, soa: &Soa, content: &mut Content, stage: &mut Stage, writer: &mut Writer<'_>) {
     let soa = soa.record(zone.apex());
     while *stage != Stage::End {
         let (put, next) = match stage {
             Stage::First => (writer.put(&soa), Stage::Between),
-            Stage::Between => (content.put_all(zone, &mut writer), Stage::Last),
+            Stage::Between => (content.put_all(zone, writer), Stage::Last),
             Stage::Last => (writer.put(&soa), Stage::End),
             Stage::End => break,
         };
@@ -189,7 +183,6 @@ fn fill(
         }
         *stage = next;
     }
-    (writer.packer.length(), writer.count)
 }
 
 impl Content {

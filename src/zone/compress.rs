@@ -85,8 +85,9 @@ impl<'m> Packer<'m> {
     }
 
     /// Goes on behind a message's header and what `start` octets hold besides, of whose names none is pointed at but
-    /// the one of the question.
+    /// the one of the question. Forgets all names that `suffixes` knows.
     pub fn behind(message: &'m mut [u8], start: usize, suffixes: &'m mut Suffixes) -> Self {
+        suffixes.clear();
         let mut packer = Self { message, length: QNAME_OFFSET, suffixes };
         if start > QNAME_OFFSET {
             let (name, _) = Name::read(&packer.message[..start], QNAME_OFFSET).expect("the question has a name");

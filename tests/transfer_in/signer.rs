@@ -8,7 +8,7 @@ use crate::primary::{Message, NOW, encoded};
 /// The algorithm, as it stands in the record.
 const ALGORITHM: &[u8] = b"\x0bhmac-sha256\0";
 /// Octets of a MAC.
-const MAC_BYTES: usize = 32;
+pub(crate) const MAC_BYTES: usize = 32;
 
 /// What the record of one message says.
 #[derive(Clone)]
@@ -62,29 +62,43 @@ impl Signing {
 
     /// The message with a record as `odd` says.
     pub(crate) fn sign(&mut self, message: &Message, odd: &Odd) -> Vec<u8> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(odd.secret).expect("any length will do");
-        let sized = |octets: &[u8]| [&u16::try_from(octets.len()).expect("short").to_be_bytes(), octets].concat();
-        mac.update(&sized(&self.prior));
-        mac.update(&std::mem::take(&mut self.pending));
-        mac.update(&message.octets());
-        let times = [&odd.time.to_be_bytes()[2..], &300_u16.to_be_bytes()].concat();
-        let error = odd.error.to_be_bytes();
-        if std::mem::take(&mut self.is_first) {
-            let key = odd.key.to_ascii_lowercase();
-            mac.update(&[&key, &[0, 255, 0, 0, 0, 0][..], odd.algorithm].concat());
-            mac.update(&[&times[..], &error, &sized(odd.other)].concat());
-        } else {
-            mac.update(&times);
-        }
-        self.prior = mac.finalize().into_bytes().to_vec();
-        let mut sent = self.prior[..odd.mac_bytes].to_vec();
+        let mut sent = self.mac(&message.octets(), odd)[..odd.mac_bytes].to_vec();
         if odd.is_changed {
             sent[7] ^= 0x10;
         }
-        let rdata =
-            [odd.algorithm, &times, &sized(&sent), &message.id.to_be_bytes(), &error, &sized(odd.other)].concat();
+        let [sent, other] = [&sent, odd.other].map(sized);
+        let rdata = [odd.algorithm, &odd.times(), &sent, &message.id.to_be_bytes(), &odd.error.to_be_bytes(), &other];
         let mut signed = message.clone();
-        signed.additional.push(encoded(odd.key, 250, 255, 0, &rdata));
+        signed.additional.push(encoded(odd.key, 250, 255, 0, &rdata.concat()));
         signed.octets()
     }
+
+    /// The MAC of the next message, which stands without its record.
+    pub(crate) fn mac(&mut self, message: &[u8], odd: &Odd) -> Vec<u8> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(odd.secret).expect("any length will do");
+        mac.update(&sized(&self.prior));
+        mac.update(&std::mem::take(&mut self.pending));
+        mac.update(message);
+        if std::mem::take(&mut self.is_first) {
+            let key = odd.key.to_ascii_lowercase();
+            mac.update(&[&key, &[0, 255, 0, 0, 0, 0][..], odd.algorithm].concat());
+            mac.update(&[&odd.times()[..], &odd.error.to_be_bytes(), &sized(odd.other)].concat());
+        } else {
+            mac.update(&odd.times());
+        }
+        self.prior = mac.finalize().into_bytes().to_vec();
+        self.prior.clone()
+    }
+}
+
+impl Odd {
+    /// Time Signed and Fudge.
+    fn times(&self) -> Vec<u8> {
+        [&self.time.to_be_bytes()[2..], &300_u16.to_be_bytes()].concat()
+    }
+}
+
+/// Octets with their count in front.
+fn sized(octets: &[u8]) -> Vec<u8> {
+    [&u16::try_from(octets.len()).expect("short").to_be_bytes(), octets].concat()
 }
