@@ -73,12 +73,14 @@ pub struct Packer<'m> {
     message: &'m mut [u8],
     length: usize,
     suffixes: &'m mut Suffixes,
+    /// Where the owner of the last record stands, if a pointer reaches it; else 0.
+    owner_at: usize,
 }
 
 impl<'m> Packer<'m> {
     /// Begins a message with its question, of which type and class stand there already; `suffixes` knows no name yet.
     pub fn begin(message: &'m mut [u8], question: NameRef<'_>, suffixes: &'m mut Suffixes) -> Self {
-        let mut packer = Self { message, length: QNAME_OFFSET, suffixes };
+        let mut packer = Self { message, length: QNAME_OFFSET, suffixes, owner_at: 0 };
         packer.push_name(question).expect("there is room for the question");
         packer.length += QUESTION_TAIL_BYTES;
         packer
@@ -88,7 +90,7 @@ impl<'m> Packer<'m> {
     /// the one of the question. Forgets all names that `suffixes` knows.
     pub fn behind(message: &'m mut [u8], start: usize, suffixes: &'m mut Suffixes) -> Self {
         suffixes.clear();
-        let mut packer = Self { message, length: QNAME_OFFSET, suffixes };
+        let mut packer = Self { message, length: QNAME_OFFSET, suffixes, owner_at: 0 };
         if start > QNAME_OFFSET {
             let (name, _) = Name::read(&packer.message[..start], QNAME_OFFSET).expect("the question has a name");
             packer.push_name(name.as_ref()).expect("it stands there already");
@@ -98,12 +100,12 @@ impl<'m> Packer<'m> {
 
     /// Goes on behind `length` octets of a message.
     pub fn new(message: &'m mut [u8], length: usize, suffixes: &'m mut Suffixes) -> Self {
-        Self { message, length, suffixes }
+        Self { message, length, suffixes, owner_at: 0 }
     }
 
     /// Takes all octets back behind the first `length`.
     pub fn take_back(&mut self, length: usize) {
-        self.length = length;
+        (self.length, self.owner_at) = (length, 0);
     }
 
     /// Octets so far.
@@ -113,7 +115,7 @@ impl<'m> Packer<'m> {
 
     /// Appends a record with plain RDATA.
     pub fn push_record(&mut self, owner: NameRef<'_>, head: &RecordHead, rdata: &[u8]) -> Option<()> {
-        self.push_name(owner)?;
+        self.push_owner(owner)?;
         self.push(head)?;
         let length_at = self.length;
         self.push(&[0; 2])?;
@@ -127,6 +129,18 @@ impl<'m> Packer<'m> {
         self.push(&rdata[copied..])?;
         let length = (self.length - length_at - 2) as u16; // RDATA does not grow by compression.
         self.message[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        Some(())
+    }
+
+    /// Appends the owner of a record: often that of the record before, which needs no search.
+    fn push_owner(&mut self, owner: NameRef<'_>) -> Option<()> {
+        let (at, known) = (self.length, self.owner_at);
+        if known > 0 && !owner.is_root() && self.suffixes.is_at(&self.message[..at], known, owner.as_bytes()) {
+            return self.push(&(0xC000 | known as u16).to_be_bytes());
+        }
+        self.push_name(owner)?;
+        let is_pointer = self.message[at] >= 0xC0;
+        self.owner_at = if is_pointer || at > POINTER_MAX { 0 } else { at };
         Some(())
     }
 
