@@ -430,8 +430,7 @@ pub(crate) fn tsig(input: &[u8]) {
     changed[at] ^= 1 << (bit & 7);
     assert!(verify(&changed).is_none(), "octet {at} of {length} is another");
     // The reply is signed with the request, which is why another request's does not verify it.
-    let (mut server, mut reply) = (server.expect("seen above"), octets.clone());
-    reply.truncate(length);
+    let (mut server, mut reply) = (server.expect("seen above"), message.to_vec());
     reply.resize(length + server.record_bytes_max(), 0);
     let end = server.sign(&mut reply, length, NOW);
     reply.truncate(end);
