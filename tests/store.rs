@@ -18,7 +18,7 @@ use std::time::Duration;
 use common::{Dice, skip_loudly};
 use fated::store::{LoadPlan, NotStored, Store, StoreError, StoredZone};
 use fated::transfer::Times;
-use fated::zonebuild::Inline;
+use fated::zonebuild::{Executor, Inline};
 use versions::{SEED, name, steps, text, version};
 
 /// The database in its folder.
@@ -130,6 +130,35 @@ fn a_zone_that_changes_for_ever_takes_bounded_room_and_keeps_its_last_steps() {
     assert_eq!(serial(&store, "a.test.", 1000), Ok(1501));
     assert!(stored.journal.since(1495, 1501, usize::MAX).is_some(), "{} steps", stored.journal.len());
     assert!(stored.journal.bytes() <= 20_000, "{}", stored.journal.bytes());
+}
+
+/// An executor with threads of its own.
+struct Threads;
+
+impl Executor for Threads {
+    fn parallelism(&self) -> usize {
+        3
+    }
+
+    fn run(&self, count: usize, work: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| (0..count).for_each(|number| drop(scope.spawn(move || work(number)))));
+    }
+}
+
+#[test]
+fn zones_are_read_at_once_and_each_in_parts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let zones = [("a.test.", 20_000), ("b.test.", 9), ("c.test.", 0)];
+    let ask = zones.map(|(zone, hosts)| store.put_zone(Arc::new(version(zone, hosts, 4)), Times::default()));
+    assert!(wait(futures_util::future::join_all(ask)).iter().all(Result::is_ok));
+    let names = ["c.test.", "none.test.", "A.test.", "b.test."].map(name);
+    let found = store.load(&names, LoadPlan { seed: SEED, now: 0, executor: &Threads });
+    for (at, hosts) in [(0, 0), (2, 20_000), (3, 9)] {
+        let stored = found[at].as_ref().expect("it is there");
+        assert!(text(&stored.zone) == text(&version(&names[at].to_string().to_lowercase(), hosts, 4)));
+    }
+    assert_eq!(found[1].as_ref().expect_err("it never was"), &NotStored::Absent);
 }
 
 /// The folder of the store, in a process that a test started to be killed.

@@ -92,7 +92,7 @@ fn said(panic: &(dyn Any + Send)) -> String {
 /// any later step go wrong. A damaged file is put aside and a new one begun; one that can't be written is read.
 pub(super) fn open(folder: &Path) -> Result<Opened, Trouble> {
     let path = folder.join(FILE);
-    let why = match contained(|| prepare(builder().create(&path)?, None)) {
+    let why = match contained(|| create(folder)) {
         Ok(opened) => return Ok(opened),
         Err(Trouble::Damaged(why)) => return begin_anew(folder, &why),
         Err(Trouble::Refused(why)) => why,
@@ -101,6 +101,13 @@ pub(super) fn open(folder: &Path) -> Result<Opened, Trouble> {
         let file = File::open(&path).and_then(Overlay::new).map_err(|_| Trouble::Refused(why.clone()))?;
         prepare(builder().create_with_backend(file)?, Some(why))
     })
+}
+
+/// Opens the file to write it, or begins it. That it is there is on the disk as well.
+fn create(folder: &Path) -> Result<Opened, Trouble> {
+    let opened = prepare(builder().create(folder.join(FILE))?, None)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Trouble::of_io(&error))?;
+    Ok(opened)
 }
 
 /// How it is opened.
@@ -130,5 +137,5 @@ fn begin_anew(folder: &Path, why: &str) -> Result<Opened, Trouble> {
         path.display(),
         aside.display()
     );
-    contained(|| prepare(builder().create(&path)?, None))
+    contained(|| create(folder))
 }

@@ -116,3 +116,55 @@ impl StorageBackend for Overlay {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_what_a_file_is_and_the_file_stays_as_it_was(
+            length in 0_usize..20_000,
+            steps in proptest::collection::vec((0_u8..4, 0_u64..20_000, 0_usize..9_000), 0..60),
+        ) {
+            let mut file = tempfile::tempfile().expect("a file");
+            let mut model: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            file.write_all(&model).expect("there is room");
+            let before = model.clone();
+            let overlay = Overlay::new(file.try_clone().expect("a descriptor")).expect("a file");
+            for (number, (step, at, count)) in steps.into_iter().enumerate() {
+                let (start, end) = (at as usize, at as usize + count);
+                match step {
+                    0 => {
+                        overlay.set_len(at).expect("it takes any length");
+                        model.resize(start, 0);
+                    }
+                    1 => {
+                        let octets = vec![number as u8; count];
+                        let is_inside = end <= model.len();
+                        prop_assert_eq!(overlay.write(at, &octets).is_ok(), is_inside);
+                        if is_inside {
+                            model[start..end].copy_from_slice(&octets);
+                        }
+                    }
+                    _ => {
+                        let mut read = vec![0xEE; count];
+                        let found = overlay.read(at, &mut read).ok().map(|()| &read[..]);
+                        prop_assert_eq!(found, model.get(start..end));
+                    }
+                }
+                prop_assert_eq!(overlay.len().expect("it is known"), model.len() as u64);
+            }
+            let mut read = vec![0; model.len()];
+            overlay.read(0, &mut read).expect("all of it");
+            prop_assert_eq!(read, model);
+            let mut left = vec![0; before.len()];
+            file.read_exact_at(&mut left, 0).expect("it is there");
+            prop_assert!(left == before && file.metadata().expect("it is there").len() == length as u64);
+        }
+    }
+}
