@@ -7,6 +7,7 @@ mod check;
 mod control;
 mod drain;
 mod output;
+mod zone;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use control::ControlArgs;
 use output::{EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, print};
 
+use crate::admin::ZoneVerb;
 use crate::config::{self, Overrides};
 use crate::daemon::{self, ConfigSource, DaemonError};
 use crate::wire::Name;
@@ -70,6 +72,9 @@ enum Command {
     ///
     /// Files that did not change are not read, and a file with errors leaves its zone as it was.
     Reload(ReloadArgs),
+    /// Ask a running server about a zone's transfers, or for the zone
+    #[command(subcommand)]
+    Zone(ZoneCommand),
     /// Have a running server withdraw its anycast addresses, and wait until it has
     ///
     /// It goes on answering what still comes. It stays drained, over restarts too, until `fated resume`.
@@ -90,6 +95,34 @@ enum Command {
         /// The command; fated itself where none is named.
         command: Option<String>,
     },
+}
+
+/// What is to be done with zones.
+#[derive(Debug, Clone, Subcommand)]
+enum ZoneCommand {
+    /// Show every zone
+    List(DrainArgs),
+    /// Show how the transfers of a zone are: its serial, when it was and will be asked for, what is wrong
+    Status(ZoneArgs),
+    /// Ask the primaries of a zone whether it has changed, and wait for what comes
+    Refresh(ZoneArgs),
+    /// Have a zone whole from a primary, whatever is here, and wait for it
+    Retransfer(ZoneArgs),
+    /// Write a zone as a zone file, one full record a line, to standard output
+    Export(ZoneArgs),
+}
+
+/// Options of commands about one zone.
+#[derive(Debug, Clone, Args)]
+struct ZoneArgs {
+    /// The zone
+    zone: Name,
+    /// How to reach the server.
+    #[command(flatten)]
+    control: ControlArgs,
+    /// Print the reply as JSON, and do not wait
+    #[arg(long)]
+    json: bool,
 }
 
 /// Where zones come from.
@@ -228,6 +261,13 @@ pub fn main() -> ExitCode {
         Command::Status(args) if args.zones => control::zones(&args.control, args.json),
         Command::Status(args) => control::status(&args.control, args.json),
         Command::Reload(args) => control::reload(&args.control, args.zone, args.force, args.json),
+        Command::Zone(ZoneCommand::List(args)) => control::zones(&args.control, args.json),
+        Command::Zone(ZoneCommand::Status(args)) => zone::show(&args.control, ZoneVerb::Status, args.zone, args.json),
+        Command::Zone(ZoneCommand::Refresh(args)) => zone::show(&args.control, ZoneVerb::Refresh, args.zone, args.json),
+        Command::Zone(ZoneCommand::Retransfer(args)) => {
+            zone::show(&args.control, ZoneVerb::Retransfer, args.zone, args.json)
+        }
+        Command::Zone(ZoneCommand::Export(args)) => zone::export(&args.control, args.zone, args.json),
         Command::Drain(args) => drain::set(&args.control, true, args.json),
         Command::Resume(args) => drain::set(&args.control, false, args.json),
         Command::Stop(args) => control::stop(&args),

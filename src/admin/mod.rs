@@ -6,6 +6,8 @@
 //!   status          {"ok":true,"result":{…}}              [reply::Status]
 //!   zones [FROM]    {"ok":true,"result":{…}}              [reply::ZonePage]
 //!   reload [--force] [ZONE]  {"ok":true,"result":{…}}     [reply::Reload]
+//!   zone status|refresh|retransfer ZONE  {"ok":true,"result":{…}}  [reply::Secondary]
+//!   zone export ZONE         {"ok":true,"result":{…}}     [reply::Export]
 //!   drain           {"ok":true,"result":{…}}              [reply::Drained]
 //!   resume          {"ok":true,"result":{…}}              [reply::Drained]
 //!   stop            {"ok":true,"result":{…}}              [reply::Stopping]; the stream ends when all is closed
@@ -42,12 +44,37 @@ pub enum Request {
     Zones(usize),
     /// Look at the zone files again.
     Reload(Reload),
+    /// Something about one zone.
+    Zone(ZoneVerb, Box<Name>),
     /// Withdraw, and stay withdrawn, over restarts too, until [`Request::Resume`].
     Drain,
     /// Announce again when the node is well.
     Resume,
     /// End.
     Stop,
+}
+
+/// What is asked about one zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneVerb {
+    /// How its transfers are.
+    Status,
+    /// Ask its primaries whether it has changed.
+    Refresh,
+    /// Have all of it from a primary, whatever is here.
+    Retransfer,
+    /// Write it as a zone file.
+    Export,
+}
+
+impl ZoneVerb {
+    /// Each with its word.
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Status, "status"),
+        (Self::Refresh, "refresh"),
+        (Self::Retransfer, "retransfer"),
+        (Self::Export, "export"),
+    ];
 }
 
 /// Which zone files are looked at again, and what may come of it.
@@ -63,7 +90,10 @@ pub struct Reload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// No verb that is known.
-    #[error("unknown request; known are: status, zones [FROM], reload [--force] [ZONE], drain, resume, stop")]
+    #[error(
+        "unknown request; known are: status, zones [FROM], reload [--force] [ZONE], \
+        zone status|refresh|retransfer|export ZONE, drain, resume, stop"
+    )]
     Unknown,
     /// What stands behind the verb is no name.
     #[error("that is no zone name: {0}")]
@@ -84,6 +114,9 @@ impl Request {
         }
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).peekable();
         let verb = words.next();
+        if verb == Some(b"zone") {
+            return Self::parse_zone(words.next(), words.next(), words.next());
+        }
         let is_forced = verb == Some(b"reload") && words.next_if(|word| *word == b"--force").is_some();
         match (verb, words.next(), words.next()) {
             (Some(b"status"), None, _) => Ok(Self::Status),
@@ -101,6 +134,14 @@ impl Request {
             _ => Err(RequestError::Unknown),
         }
     }
+
+    /// Reads what stands behind `zone`.
+    fn parse_zone(verb: Option<&[u8]>, name: Option<&[u8]>, more: Option<&[u8]>) -> Result<Self, RequestError> {
+        let known = ZoneVerb::ALL.iter().find(|(_, word)| verb == Some(word.as_bytes()));
+        let (Some((verb, _)), Some(name), None) = (known, name, more) else { return Err(RequestError::Unknown) };
+        let name = Name::from_text(name, Some(crate::wire::NameRef::ROOT)).map_err(RequestError::Name)?;
+        Ok(Self::Zone(*verb, Box::new(name)))
+    }
 }
 
 impl std::fmt::Display for Request {
@@ -112,6 +153,10 @@ impl std::fmt::Display for Request {
             Self::Reload(Reload { zone, is_forced }) => {
                 f.write_str(if *is_forced { "reload --force" } else { "reload" })?;
                 zone.iter().try_for_each(|zone| write!(f, " {zone}"))
+            }
+            Self::Zone(verb, name) => {
+                let word = ZoneVerb::ALL.iter().find(|(known, _)| known == verb).map_or("", |(_, word)| word);
+                write!(f, "zone {word} {name}")
             }
             Self::Drain => f.write_str("drain"),
             Self::Resume => f.write_str("resume"),
@@ -131,6 +176,10 @@ pub enum Command {
     Reload(Reload, oneshot::Sender<Result<reply::Reload, String>>),
     /// Whether the server is ready for queries; cheaper than the whole status.
     Readiness(oneshot::Sender<reply::Readiness>),
+    /// How the transfers of a zone are, or that its primaries are to be asked.
+    Zone(ZoneVerb, Box<Name>, oneshot::Sender<Result<reply::Secondary, String>>),
+    /// Write a zone as a zone file.
+    Export(Box<Name>, oneshot::Sender<Result<reply::Export, String>>),
     /// Withdraw (`true`) or announce again (`false`).
     Drain(bool, oneshot::Sender<reply::Drained>),
     /// End. Who asked has the reply already: nobody may be left to send one afterwards.
@@ -148,7 +197,8 @@ mod tests {
         let plain =
             [Request::Status, Request::Zones(0), Request::Zones(500), Request::Drain, Request::Resume, Request::Stop];
         let reloads = [None, Some(zone)].map(|zone| [reload(zone, false), reload(zone, true)]);
-        for request in plain.into_iter().chain(reloads.into_iter().flatten()) {
+        let of_zone = ZoneVerb::ALL.map(|(verb, _)| Request::Zone(verb, Box::new(Name::ROOT)));
+        for request in plain.into_iter().chain(of_zone).chain(reloads.into_iter().flatten()) {
             assert_eq!(Request::parse(request.to_string().as_bytes()), Ok(request));
         }
         assert_eq!(Request::parse(b"zones"), Ok(Request::Zones(0)));

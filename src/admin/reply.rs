@@ -128,6 +128,42 @@ pub enum State {
     Expired,
 }
 
+/// How the transfers of a zone are that comes from primaries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secondary {
+    /// The zone's name.
+    pub name: String,
+    /// The serial of the last version here.
+    pub serial: Option<u32>,
+    /// The primary that is asked first.
+    pub primary: Option<String>,
+    /// Whether primaries are being asked, or wait for their turn.
+    pub asking: bool,
+    /// Records that have come of a transfer under way.
+    pub records: u64,
+    /// Octets that have come of it.
+    pub octets: u64,
+    /// How long ago a primary last said what is current.
+    pub checked_s: Option<u64>,
+    /// In how long primaries are asked next.
+    pub next_s: Option<u64>,
+    /// In how long the zone expires.
+    pub expires_s: Option<u64>,
+    /// Whether it has expired.
+    pub expired: bool,
+    /// Failures in a row.
+    pub failures: u32,
+    /// What was wrong with the last attempt.
+    pub trouble: Option<String>,
+}
+
+/// A zone as a zone file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// One full record a line, in canonical order.
+    pub text: String,
+}
+
 /// Whether the server is ready for queries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {

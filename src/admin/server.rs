@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::reply::{Envelope, PAGE_ZONES_MAX, Stopping};
-use super::{Command, REQUEST_BYTES_MAX, Request, RequestError};
+use super::{Command, REQUEST_BYTES_MAX, Request, RequestError, ZoneVerb};
 
 /// The most clients at once; one more is refused.
 const CLIENTS_MAX: usize = 64;
@@ -94,6 +94,14 @@ async fn serve_client(stream: UnixStream, commands: mpsc::Sender<Command>) -> io
                 let reload = ask(&commands, |reply| Command::Reload(reload, reply)).await;
                 write(&mut writer, &Envelope::from(reload.and_then(|reload| reload))).await?;
             }
+            Ok(Request::Zone(ZoneVerb::Export, name)) => {
+                let export = ask(&commands, |reply| Command::Export(name, reply)).await;
+                write(&mut writer, &Envelope::from(export.and_then(|export| export))).await?;
+            }
+            Ok(Request::Zone(verb, name)) => {
+                let secondary = ask(&commands, |reply| Command::Zone(verb, name, reply)).await;
+                write(&mut writer, &Envelope::from(secondary.and_then(|secondary| secondary))).await?;
+            }
             Ok(request @ (Request::Drain | Request::Resume)) => {
                 let drained = ask(&commands, |reply| Command::Drain(request == Request::Drain, reply)).await;
                 write(&mut writer, &Envelope::from(drained)).await?;
@@ -169,6 +177,8 @@ mod tests {
                     Command::Reload(reload, reply) => {
                         let _ = reply.send(Err(format!("no {:?}", reload.zone)));
                     }
+                    Command::Zone(.., reply) => drop(reply),
+                    Command::Export(_, reply) => drop(reply),
                     Command::Stop => {}
                 }
             }

@@ -48,7 +48,7 @@ impl PendingQuery<'_, '_> {
         }
         let limit = limit - signature_bytes;
         let key = signer.as_ref().map(Signer::key);
-        let expire = expire_of(snapshot, message);
+        let expire = expire_of(snapshot, message, context);
         let mut notice = None;
         let mut response = match &self.request {
             Request::Transfer(_) if has_known_version => {
@@ -161,10 +161,11 @@ impl PendingQuery<'_, '_> {
 }
 
 /// In how many seconds the zone expires whose SOA or transfer is asked for, if that is asked for too.
-fn expire_of(snapshot: &Snapshot, message: &Message<'_>) -> Option<u32> {
+fn expire_of(snapshot: &Snapshot, message: &Message<'_>, context: &RequestContext) -> Option<u32> {
     let is_asked = message.trailer.edns.is_some_and(|edns| edns.wants_expire);
     let is_fitting = matches!(message.qtype, Type::SOA | Type::AXFR | Type::IXFR);
     let apex = snapshot.zones.search(&message.name, usize::MAX).filter(|_| is_asked && is_fitting)?;
     let zone = apex.zone().filter(|zone| zone.apex() == message.name.name())?;
-    Some(Soa::of(zone).timers()[2])
+    let expiry = snapshot.transfers.find(zone.apex()).and_then(|transfers| transfers.expiry.as_ref());
+    Some(expiry.map_or_else(|| Soa::of(zone).timers()[2], |expiry| expiry.left(context.now)))
 }

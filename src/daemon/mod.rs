@@ -56,6 +56,7 @@ use crate::metrics::Metrics;
 use crate::serve::{Bound, Running};
 use crate::sys::lock::FileLock;
 use crate::sys::{limits, memory};
+use crate::wire::Name;
 use crate::zone::hash::Seed;
 pub use error::DaemonError;
 pub use source::ConfigSource;
@@ -69,6 +70,7 @@ use net_admin::NetAdminThread;
 use node::Node;
 use reloader::Reloader;
 use tracing_appender::non_blocking::NonBlocking;
+use transfers::KeptZones;
 use watchdog::Watchdog;
 use zones::ZoneTable;
 
@@ -154,10 +156,15 @@ async fn live(
     let seed = random_seed().map_err(DaemonError::system("no random numbers"))?;
     let zones = config.zones.clone();
     let writer = output.writer();
-    let loading = move || load(Loader::new(seed, Style::Plain), &zones, is_strict, &writer);
+    let folder = config.state_dir.clone();
+    let loading = move || {
+        let mut loader = load(Loader::new(seed, Style::Plain), &zones, is_strict, &writer)?;
+        let kept = KeptZones::restore(folder.as_deref(), &zones, &mut loader);
+        Ok((loader, kept))
+    };
     let mut startup = Startup { end: &mut end, commands: &mut commands, workers: config.workers.get(), drain: &drain };
     // Nothing is served yet, so there is nothing to finish.
-    let Some(loader) = startup.wait("zones are being loaded", loading).await? else { return Ok(()) };
+    let Some((loader, kept)) = startup.wait("zones are being loaded", loading).await? else { return Ok(()) };
 
     let current = Arc::new(ArcSwap::new(reloader::snapshot(loader.registry(), &config, None)));
     let bound = bind_all(&config, privileged.as_ref())?;
@@ -182,7 +189,7 @@ async fn live(
         workers: config.workers.get(),
         drain,
         node,
-        reloader: Reloader::start(loader, source, config, current)
+        reloader: Reloader::start(loader, source, config, current, kept)
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
         watchdog: ControlPlaneWatchdog::start().map_err(DaemonError::system("the control plane can't be watched"))?,
@@ -287,6 +294,8 @@ async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, work
             Command::Zones(.., reply) => drop(reply.send(reply::ZonePage::default())),
             Command::Readiness(reply) => drop(reply.send(ready())),
             Command::Reload(_, reply) => drop(reply.send(Err(what.to_owned()))),
+            Command::Zone(.., reply) => drop(reply.send(Err(what.to_owned()))),
+            Command::Export(_, reply) => drop(reply.send(Err(what.to_owned()))),
             // Nothing is done about it, and no reply says so.
             Command::Drain(_, reply) => drop(reply),
             Command::Stop => return,
@@ -419,6 +428,11 @@ impl Server {
                     }
                     Command::Readiness(reply) => {
                         let _ = reply.send(self.readiness(&self.reloader.table(), self.anycast().as_ref()));
+                    }
+                    Command::Zone(verb, name, reply) => self.reloader.ask_transfers(verb, Name::as_ref(&name).into(), reply),
+                    Command::Export(name, reply) => {
+                        let table = self.reloader.table();
+                        spawn_blocking(move || reply.send(zones::export(&table.registry, Name::as_ref(&name))));
                     }
                     Command::Drain(is_drained, reply) => {
                         let _ = reply.send(self.drain.set(is_drained, self.node.is_some()));

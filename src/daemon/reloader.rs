@@ -8,8 +8,8 @@
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,10 @@ use tokio::sync::oneshot;
 
 use super::jobs::{Arrivals, Job, Outcome, Reload};
 use super::source::ConfigSource;
-use super::transfers::Transfers;
+use super::transfers::{KeptZones, Transfers};
 use super::watchdog;
 use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
-use crate::admin::reply;
+use crate::admin::{ZoneVerb, reply};
 use crate::answer::{NoticeSink, Snapshot};
 use crate::config::Config;
 use crate::load::{Arrival, Change, Loader, Registry, Report, Scope, ZoneReport};
@@ -52,6 +52,8 @@ const LOGGED_MAX: usize = 20;
 pub(super) struct Reloader {
     jobs: SyncSender<Job>,
     table: Arc<ArcSwap<ZoneTable>>,
+    /// Who asks primaries; nobody where no zone ever had any.
+    transfers: Arc<OnceLock<Transfers>>,
 }
 
 impl Reloader {
@@ -61,18 +63,42 @@ impl Reloader {
         source: ConfigSource,
         config: Config,
         current: Arc<ArcSwap<Snapshot>>,
+        kept: KeptZones,
     ) -> std::io::Result<Self> {
         let table = Arc::new(ArcSwap::from_pointee(ZoneTable { registry: loader.registry().clone(), last: None }));
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let arrivals = Arrivals::new(jobs.clone());
         let table_shown = Arc::clone(&table);
-        let mut work =
-            Work { loader, source, config, current, table: table_shown, arrivals, transfers: None, unsettled: 0 };
-        if work.configure_transfers() {
+        let mut work = Work {
+            loader,
+            source,
+            config,
+            current,
+            table: table_shown,
+            arrivals,
+            transfers: Arc::default(),
+            unsettled: 0,
+        };
+        let transfers = Arc::clone(&work.transfers);
+        if work.configure_transfers(Some(kept)) {
             work.publish();
         }
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
-        Ok(Self { jobs, table })
+        Ok(Self { jobs, table, transfers })
+    }
+
+    /// Asks who asks primaries about a zone.
+    pub(super) fn ask_transfers(
+        &self,
+        verb: ZoneVerb,
+        name: SharedName,
+        reply: oneshot::Sender<Result<reply::Secondary, String>>,
+    ) {
+        match self.transfers.get() {
+            Some(transfers) => transfers.ask(verb, name, reply),
+            // Who asked may be gone.
+            None => drop(reply.send(Err("no zone comes from primaries".to_owned()))),
+        }
     }
 
     /// What is loaded now.
@@ -107,8 +133,8 @@ struct Work {
     current: Arc<ArcSwap<Snapshot>>,
     table: Arc<ArcSwap<ZoneTable>>,
     arrivals: Arrivals,
-    /// Who asks primaries; nobody where no zone ever had any.
-    transfers: Option<Transfers>,
+    /// The same as in the handle.
+    transfers: Arc<OnceLock<Transfers>>,
     /// Records that were read or freed since memory was given back and put into huge pages.
     unsettled: usize,
 }
@@ -188,23 +214,27 @@ impl Work {
 
     /// Makes what is loaded what is served.
     fn publish(&self) {
-        let notices = self.transfers.clone().map(|transfers| Arc::new(transfers) as Arc<dyn NoticeSink>);
+        let notices = self.transfers.get().cloned().map(|transfers| Arc::new(transfers) as Arc<dyn NoticeSink>);
         serve::publish(&self.current, snapshot(self.loader.registry(), &self.config, notices));
     }
 
     /// Lets whoever asks primaries know which zones have some; whether that is somebody new.
-    fn configure_transfers(&mut self) -> bool {
+    fn configure_transfers(&mut self, kept: Option<KeptZones>) -> bool {
         let sources = Arc::clone(&self.config.zones);
-        match &self.transfers {
+        let folder = self.config.state_dir.as_deref();
+        match self.transfers.get() {
             Some(transfers) => transfers.configure(sources),
             None if sources.secondaries.is_empty() => {}
-            None => match Transfers::start(sources, self.loader.seed(), self.arrivals.clone()) {
-                Ok(transfers) => {
-                    self.transfers = Some(transfers);
-                    return true;
+            None => {
+                let kept = kept.unwrap_or_else(|| KeptZones::restore(folder, &sources, &mut self.loader));
+                match Transfers::start(sources, self.loader.seed(), self.arrivals.clone(), kept) {
+                    Ok(transfers) => {
+                        self.transfers.get_or_init(|| transfers);
+                        return true;
+                    }
+                    Err(error) => tracing::error!(%error, "no primary can be asked: there is no thread for it"),
                 }
-                Err(error) => tracing::error!(%error, "no primary can be asked: there is no thread for it"),
-            },
+            }
         }
         false
     }
@@ -223,7 +253,7 @@ impl Work {
         }
         if report.is_change() || scope == Scope::All {
             if scope == Scope::All {
-                self.configure_transfers();
+                self.configure_transfers(None);
             }
             self.publish();
         }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::admin::reply;
 use crate::load::{Registry, ZoneRecord, ZoneState};
+use crate::wire::NameRef;
+use crate::zone::hash::LookupName;
 
 /// The most octets of one zone's faults that a reply holds.
 const FAULTS_BYTES_MAX: usize = 16 << 10;
@@ -81,6 +83,18 @@ fn zone(record: &ZoneRecord, faults: String) -> reply::Zone {
         warnings: record.warning_count,
         faults,
     }
+}
+
+/// A zone as a zone file.
+///
+/// # Errors
+/// Why there is none, for people.
+pub(super) fn export(registry: &Registry, name: NameRef<'_>) -> Result<reply::Export, String> {
+    let zone = registry.zones().find(&LookupName::new(name), usize::MAX).filter(|zone| zone.apex() == name);
+    let zone = zone.ok_or_else(|| format!("no zone {} is served", name.to_name()))?;
+    let mut text = String::new();
+    zone.write_text(&mut text).expect("a string takes everything");
+    Ok(reply::Export { text })
 }
 
 /// The beginning of a text that may be very long, whole lines only, and no more octets than are left, which it takes.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::registry::{Registry, Source, ZoneRecord, ZoneState};
 use super::{Loader, Plan};
 use crate::config::ZoneSources;
-use crate::transfer::{self, Journal, TransferTable, ZoneTransfers, is_serial_before};
+use crate::transfer::{self, Expiry, Journal, TransferTable, ZoneTransfers, is_serial_before};
 use crate::wire::{NameRef, SharedName};
 use crate::zone::Zone;
 
@@ -23,6 +23,8 @@ pub enum Arrival {
         faults: String,
         /// Warnings among that.
         warning_count: usize,
+        /// When it expires.
+        expiry: Arc<Expiry>,
     },
     /// Nothing for longer than EXPIRE.
     Expiry,
@@ -36,9 +38,15 @@ impl Loader {
     pub fn arrive(&mut self, name: NameRef<'_>, arrival: Arrival) -> bool {
         let Some(before) = self.registry.get(name, &Source::Transfer).cloned() else { return false };
         let record = match (arrival, before.last_version()) {
-            (Arrival::Version { zone, changes, faults, warning_count }, _) => {
-                let transfers = self.registry.transfers_mut();
-                changes.into_iter().for_each(|change| push(transfers, name, change));
+            (Arrival::Version { zone, changes, faults, warning_count, expiry }, _) => {
+                let table = self.registry.transfers_mut();
+                if changes.last().is_none_or(|last| last.to.serial() != zone.serial()) {
+                    forget(table, name);
+                }
+                let mut transfers = known(table, name);
+                changes.into_iter().for_each(|change| push(&mut transfers, change));
+                transfers.expiry = Some(expiry);
+                table.put(name.into(), Arc::new(transfers));
                 let loaded_at = SystemTime::now();
                 ZoneRecord { state: ZoneState::Served(zone), faults, warning_count, loaded_at, ..before.unread() }
             }
@@ -71,7 +79,9 @@ impl Loader {
             let change = transfer::Change::between(old, new);
             let [from, to] = [old, new].map(|zone| zone.serial());
             if is_serial_before(from, to) {
-                push(next.transfers_mut(), name, Arc::new(change));
+                let mut transfers = known(next.transfers(), name);
+                push(&mut transfers, Arc::new(change));
+                next.transfers_mut().put(name.into(), Arc::new(transfers));
             } else if from != to || !(change.deleted.is_empty() && change.added.is_empty()) {
                 forget(next.transfers_mut(), name);
                 let what = if from == to { "changed and its serial did not" } else { "has a serial before the last" };
@@ -92,15 +102,16 @@ impl Loader {
     }
 }
 
+/// What is known about a zone's transfers.
+fn known(table: &TransferTable, name: NameRef<'_>) -> ZoneTransfers {
+    let default = || ZoneTransfers { settings: Arc::clone(&table.default), ..ZoneTransfers::default() };
+    table.find(name).map_or_else(default, |known| ZoneTransfers::clone(known))
+}
+
 /// Appends a change to the journal of a zone.
-fn push(table: &mut TransferTable, name: NameRef<'_>, change: Arc<transfer::Change>) {
-    let mut transfers = table
-        .find(name)
-        .map(|known| ZoneTransfers::clone(known))
-        .unwrap_or_else(|| ZoneTransfers { settings: Arc::clone(&table.default), ..ZoneTransfers::default() });
+fn push(transfers: &mut ZoneTransfers, change: Arc<transfer::Change>) {
     let bytes_max = usize::try_from(transfers.settings.limits.journal_octets_max).unwrap_or(usize::MAX);
     transfers.journal.push(change, bytes_max);
-    table.put(name.into(), Arc::new(transfers));
 }
 
 /// Forgets the changes of a zone.
@@ -118,9 +129,9 @@ impl Registry {
     pub(super) fn set_transfers(&mut self, sources: &ZoneSources) {
         let old = self.transfers().clone();
         let mut table = TransferTable::new(Arc::clone(&old.keys), Arc::clone(&sources.default_transfers));
-        for (name, known) in old.iter().filter(|(_, known)| !known.journal.is_empty()) {
+        for (name, known) in old.iter().filter(|(_, known)| !known.journal.is_empty() || known.expiry.is_some()) {
             let settings = Arc::clone(sources.transfers_of(name.as_ref()));
-            table.put(name.clone(), Arc::new(ZoneTransfers { settings, journal: known.journal.clone() }));
+            table.put(name.clone(), Arc::new(ZoneTransfers { settings, ..ZoneTransfers::clone(known) }));
         }
         for (name, settings) in &sources.transfers {
             if table.find(name.as_ref()).is_none() {

@@ -47,6 +47,11 @@ impl Journal {
         self.steps.iter_from(self.steps.len().checked_sub(1)?).next().map(|step| step.to.serial())
     }
 
+    /// The steps, the oldest first.
+    pub fn steps(&self) -> impl Iterator<Item = &Arc<Change>> {
+        self.steps.iter()
+    }
+
     /// How many steps there are.
     pub fn len(&self) -> usize {
         self.steps.len()

@@ -23,4 +23,4 @@ pub use outgoing::{Envelope, Outgoing};
 pub use refresh::{Event, Refresh, Step, Times};
 pub use request::{Request, write_request};
 pub use settings::{KeyRing, Peer, TransferLimits, TransferSettings};
-pub use table::{TransferTable, ZoneTransfers};
+pub use table::{Expiry, TransferTable, ZoneTransfers};

@@ -1,6 +1,8 @@
 //! What is known about the transfers of each zone. Persistent: a copy costs a few pointers, a change what one zone
 //! costs.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use std::sync::Arc;
 
 use super::journal::Journal;
@@ -15,6 +17,24 @@ pub struct ZoneTransfers {
     pub settings: Arc<TransferSettings>,
     /// The last changes.
     pub journal: Journal,
+    /// When the zone expires, if it comes from primaries.
+    pub expiry: Option<Arc<Expiry>>,
+}
+
+/// When a zone expires, in seconds since the Unix epoch: it moves each time that a primary confirms the zone.
+#[derive(Debug, Default)]
+pub struct Expiry(AtomicU64);
+
+impl Expiry {
+    /// Moves it.
+    pub fn set(&self, at: Duration) {
+        self.0.store(at.as_secs(), Ordering::Relaxed);
+    }
+
+    /// In how many seconds it is, `now` since the epoch; 0 where it is past.
+    pub fn left(&self, now: Duration) -> u32 {
+        u32::try_from(self.0.load(Ordering::Relaxed).saturating_sub(now.as_secs())).unwrap_or(u32::MAX)
+    }
 }
 
 /// What is known about the transfers of all zones, and the keys of transactions.

@@ -4,9 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fetch::{Fetched, Order, Version};
+use super::fetch::{Fetched, Order, Progress, Version};
+use super::keep::{Kept, Unkept};
+use crate::admin::reply;
 use crate::load::Arrival;
-use crate::transfer::{Event, Refresh, Step, TransferSettings};
+use crate::store::ZoneTimes;
+use crate::transfer::{Event, Expiry, Refresh, Soa, Step, Times, TransferSettings};
 use crate::wire::SharedName;
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
@@ -27,20 +30,37 @@ pub(super) struct Entry {
     asking: Option<IpAddr>,
     /// What was wrong with the last attempt.
     trouble: Option<String>,
+    /// What is not kept over restarts yet.
+    unkept: Unkept,
+    /// Whether some of it is being written.
+    is_keeping: bool,
+    /// Whether the last time something could not be written.
+    is_unwritten: bool,
+    /// When the zone expires, for answers.
+    expiry: Arc<Expiry>,
+    /// How far the attempt under way is.
+    progress: Arc<Progress>,
 }
 
 impl Entry {
-    /// A zone of which nothing is known.
-    pub(super) fn new(settings: &Arc<TransferSettings>, now: Duration) -> Self {
+    /// A zone of which no more is known than what was kept.
+    pub(super) fn new(settings: &Arc<TransferSettings>, now: Duration, kept: Option<Kept>) -> Self {
+        let known = kept.as_ref().map(|kept| (kept.times, Soa::of(&kept.zone).timers()));
+        let (zone, expiry) = kept.map(|kept| (kept.zone, kept.expiry)).unzip();
         Self {
             settings: Arc::clone(settings),
-            refresh: Refresh::new(settings.limits, now, None),
-            zone: None,
+            refresh: Refresh::new(settings.limits, now, known),
+            zone,
             due: Duration::ZERO,
             first: 0,
             is_whole_wanted: false,
             asking: None,
             trouble: None,
+            unkept: Unkept::Nothing,
+            is_keeping: false,
+            is_unwritten: false,
+            expiry: expiry.unwrap_or_default(),
+            progress: Arc::default(),
         }
     }
 
@@ -53,7 +73,31 @@ impl Entry {
     /// Lets the timers take an event.
     pub(super) fn handle(&mut self, now: Duration, event: Event) -> Option<Step> {
         // Without random numbers all zones are asked for at the latest moment.
-        self.refresh.handle(now, event, getrandom::u32().unwrap_or_default())
+        let step = self.refresh.handle(now, event, getrandom::u32().unwrap_or_default());
+        if matches!(event, Event::Current { .. }) {
+            self.expiry.set(self.refresh.times().expires_at);
+            self.unkept.add_times();
+        }
+        step
+    }
+
+    /// Takes what is to be kept now; nothing where something is being written.
+    pub(super) fn begin_keeping(&mut self) -> Option<(Arc<Zone>, Unkept, ZoneTimes)> {
+        let zone = self.zone.clone().filter(|_| !self.is_keeping && !matches!(self.unkept, Unkept::Nothing))?;
+        self.is_keeping = true;
+        let Times { checked_at, expires_at } = self.refresh.times();
+        let times = ZoneTimes {
+            succeeded: checked_at.as_secs(),
+            refresh_at: self.refresh.next_at().unwrap_or(checked_at).as_secs(),
+            expire_at: expires_at.as_secs(),
+        };
+        Some((zone, std::mem::take(&mut self.unkept), times))
+    }
+
+    /// Notes that it was written, or could not be: then all of it is, with the next that comes.
+    pub(super) fn note_kept(&mut self, is_kept: bool) {
+        self.is_keeping = false;
+        self.is_unwritten = !is_kept;
     }
 
     /// When its timers were to be looked at.
@@ -82,7 +126,33 @@ impl Entry {
             settings: Arc::clone(&self.settings),
             first: self.first,
             is_whole: self.is_whole_wanted,
+            progress: Arc::clone(&self.progress),
             seed,
+        }
+    }
+
+    /// Wants the whole zone with the next attempt.
+    pub(super) fn want_whole(&mut self) {
+        self.is_whole_wanted = true;
+    }
+
+    /// How it is.
+    pub(super) fn show(&self, name: &SharedName, now: Duration) -> reply::Secondary {
+        let times = self.refresh.times();
+        let (records, octets) = if self.asking.is_some() { self.progress.seen() } else { (0, 0) };
+        reply::Secondary {
+            name: name.to_string(),
+            serial: self.zone.as_ref().map(|zone| zone.serial()),
+            primary: self.primary().map(|address| address.to_string()),
+            asking: self.refresh.next_at().is_none(),
+            records,
+            octets,
+            checked_s: (!times.checked_at.is_zero()).then(|| now.saturating_sub(times.checked_at).as_secs()),
+            next_s: self.refresh.next_at().map(|next| next.saturating_sub(now).as_secs()),
+            expires_s: self.zone.as_ref().map(|_| times.expires_at.saturating_sub(now).as_secs()),
+            expired: self.refresh.is_expired(),
+            failures: self.refresh.failures(),
+            trouble: self.trouble.clone(),
         }
     }
 
@@ -110,7 +180,8 @@ impl Entry {
         let before = self.zone.as_ref().map(|zone| zone.serial());
         tracing::info!(serial = soa.serial(), before, records, octets, ?time, ?from, "zone {name}: transferred");
         self.zone = Some(Arc::clone(&zone));
-        Some(Arrival::Version { zone, changes, faults, warning_count })
+        self.unkept.add_version(if self.is_unwritten { &[] } else { &changes });
+        Some(Arrival::Version { zone, changes, faults, warning_count, expiry: Arc::clone(&self.expiry) })
     }
 
     /// Takes down that no primary gave anything.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,8 +37,30 @@ pub(super) struct Order {
     pub(super) first: usize,
     /// Whether the whole zone is wanted, whatever we have.
     pub(super) is_whole: bool,
+    /// Where it is shown how much has come.
+    pub(super) progress: Arc<Progress>,
     /// The key of the name hash.
     pub(super) seed: Seed,
+}
+
+/// How much of a transfer has come, for who asks meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    records: AtomicU64,
+    octets: AtomicU64,
+}
+
+impl Progress {
+    /// Takes down how much has come.
+    fn set(&self, records: u64, octets: u64) {
+        self.records.store(records, Ordering::Relaxed);
+        self.octets.store(octets, Ordering::Relaxed);
+    }
+
+    /// Records and octets.
+    pub(super) fn seen(&self) -> (u64, u64) {
+        (self.records.load(Ordering::Relaxed), self.octets.load(Ordering::Relaxed))
+    }
 }
 
 /// What came of it.
@@ -182,6 +205,7 @@ async fn receive(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Result
     let mut framed = (message.len() as u16).to_be_bytes().to_vec();
     framed.extend_from_slice(&message);
     timeout(SILENCE_MAX, stream.write_all(&framed)).await??;
+    order.progress.set(0, 0);
     let mut incoming = Incoming::new(
         order.name.as_ref(),
         id,
@@ -198,6 +222,7 @@ async fn receive(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Result
         timeout(SILENCE_MAX, stream.read_exact(message)).await?.map_err(|error| cut(error, &incoming))?;
         let taken = incoming.take(message, unix_now().as_secs());
         let (records, octets) = (incoming.records(), incoming.octets());
+        order.progress.set(records, octets);
         if taken.map_err(|error| FetchError::Bad { error, records, octets })? {
             return Ok((incoming, start));
         }

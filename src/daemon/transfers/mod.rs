@@ -13,6 +13,7 @@
 
 mod entry;
 mod fetch;
+mod keep;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -21,18 +22,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::jobs::Arrivals;
+use crate::admin::{ZoneVerb, reply};
 use crate::answer::{Notice, NoticeSink};
 use crate::config::ZoneSources;
 use crate::load::Arrival;
+use crate::store::Store;
 use crate::sys::sched;
 use crate::transfer::Step;
 use crate::wire::SharedName;
 use crate::zone::hash::Seed;
 use entry::Entry;
 use fetch::{Fetched, Order, fetch, unix_now};
+pub(super) use keep::KeptZones;
+use keep::{Kept, keep};
 
 /// The most zones that are asked for at once.
 const ATTEMPTS_MAX: usize = 512;
@@ -51,6 +56,10 @@ enum Event {
     Notice(SharedName, IpAddr),
     /// What came of an attempt.
     Done(SharedName, Result<Box<Fetched>, String>),
+    /// An operator wants to know something, or to have it done.
+    Ask(ZoneVerb, SharedName, oneshot::Sender<Result<reply::Secondary, String>>),
+    /// Something of a zone was to be kept over restarts; whether it is.
+    Kept(SharedName, bool),
     /// The configuration was read again.
     Configure(Arc<ZoneSources>),
 }
@@ -62,16 +71,23 @@ pub(super) struct Transfers {
 }
 
 impl Transfers {
-    /// Starts the thread, which hands what comes to `arrivals`.
+    /// Starts the thread, which hands what comes to `arrivals`, and goes on with what was kept.
     ///
     /// # Errors
     /// The system has no thread.
-    pub(super) fn start(sources: Arc<ZoneSources>, seed: Seed, arrivals: Arrivals) -> io::Result<Self> {
+    pub(super) fn start(
+        sources: Arc<ZoneSources>,
+        seed: Seed,
+        arrivals: Arrivals,
+        kept: KeptZones,
+    ) -> io::Result<Self> {
         let (events, queue) = mpsc::channel(EVENTS_MAX);
         let work = Work {
             seed,
             arrivals,
             events: events.clone(),
+            store: kept.store,
+            kept: kept.zones,
             entries: HashMap::new(),
             due: BTreeSet::new(),
             waiting: VecDeque::new(),
@@ -90,6 +106,21 @@ impl Transfers {
         };
         thread::Builder::new().name("transfers".into()).spawn(run)?;
         Ok(Self { events })
+    }
+
+    /// Asks about a zone without waiting.
+    pub(super) fn ask(
+        &self,
+        verb: ZoneVerb,
+        name: SharedName,
+        reply: oneshot::Sender<Result<reply::Secondary, String>>,
+    ) {
+        if let Err(error) = self.events.try_send(Event::Ask(verb, name, reply))
+            && let Event::Ask(.., reply) = error.into_inner()
+        {
+            // Who asked may be gone; so below.
+            let _ = reply.send(Err("the thread that asks primaries has too much to do; try again".to_owned()));
+        }
     }
 
     /// Takes the configuration that holds from now on.
@@ -118,6 +149,10 @@ struct Work {
     arrivals: Arrivals,
     /// For the tasks to say what came.
     events: mpsc::Sender<Event>,
+    /// Where zones are kept over restarts.
+    store: Option<Arc<Store>>,
+    /// Zones that were read back, until they are configured.
+    kept: HashMap<SharedName, Kept>,
     entries: HashMap<SharedName, Entry>,
     /// When each zone's timers are looked at next.
     due: BTreeSet<(Duration, SharedName)>,
@@ -153,7 +188,42 @@ impl Work {
                 self.step(&name, crate::transfer::Event::Asked);
             }
             Event::Done(name, outcome) => self.conclude(&name, outcome).await,
+            Event::Ask(verb, name, reply) => {
+                let _ = reply.send(self.answer(verb, &name));
+            }
+            Event::Kept(name, is_kept) => {
+                if let Some(entry) = self.entries.get_mut(&name) {
+                    entry.note_kept(is_kept);
+                }
+                self.keep(&name);
+            }
             Event::Configure(sources) => self.configure(&sources),
+        }
+    }
+
+    /// Answers an operator, and does what is asked.
+    fn answer(&mut self, verb: ZoneVerb, name: &SharedName) -> Result<reply::Secondary, String> {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return Err(format!("no zone {name} comes from primaries (`primaries` in its [[zone]])"));
+        };
+        match verb {
+            ZoneVerb::Status | ZoneVerb::Export => {}
+            ZoneVerb::Refresh => self.step(name, crate::transfer::Event::Asked),
+            ZoneVerb::Retransfer => {
+                entry.want_whole();
+                self.step(name, crate::transfer::Event::Asked);
+            }
+        }
+        let shown = self.entries.get(name).map(|entry| entry.show(name, unix_now()));
+        shown.ok_or_else(|| format!("the zone {name} is gone"))
+    }
+
+    /// Begins to keep what is not kept of a zone, unless that is under way.
+    fn keep(&mut self, name: &SharedName) {
+        if let (Some(store), Some(entry)) = (&self.store, self.entries.get_mut(name))
+            && let Some((zone, unkept, times)) = entry.begin_keeping()
+        {
+            tokio::spawn(keep(Arc::clone(store), name.clone(), zone, unkept, times, self.events.clone()));
         }
     }
 
@@ -167,12 +237,19 @@ impl Work {
                     entry.set_settings(&secondary.transfers);
                     entry
                 }
-                None => Entry::new(&secondary.transfers, now),
+                None => Entry::new(&secondary.transfers, now, self.kept.remove(&secondary.name)),
             };
             self.entries.insert(secondary.name.clone(), entry);
         }
+        self.kept.clear();
         for (name, entry) in old {
-            self.due.remove(&(entry.due(), name));
+            self.due.remove(&(entry.due(), name.clone()));
+            if let Some(store) = self.store.clone() {
+                tokio::spawn(async move {
+                    let forgotten = store.remove(name.as_ref()).await;
+                    forgotten.unwrap_or_else(|error| tracing::error!("zone {name}: it can't be forgotten: {error}"));
+                });
+            }
         }
         let names: Vec<SharedName> = self.entries.keys().cloned().collect();
         names.iter().for_each(|name| self.schedule(name));
@@ -263,6 +340,7 @@ impl Work {
             }
         };
         self.step(name, event);
+        self.keep(name);
     }
 }
 

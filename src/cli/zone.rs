@@ -1,0 +1,86 @@
+//! `fated zone`: how the transfers of one zone are, that its primaries are to be asked, and the zone as a file.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::control::{ControlArgs, connect, no_reply};
+use super::output::{EXIT_FAILED, EXIT_OK, age, print};
+use crate::admin::reply::{Export, Secondary};
+use crate::admin::{Request, ZoneVerb};
+use crate::wire::Name;
+use crate::wire::shown::lines;
+
+/// How long what primaries give is waited for; a longer transfer goes on by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Asks about a zone, and shows it; what is asked of primaries is waited for, unless JSON is wanted.
+pub(super) fn show(control: &ControlArgs, verb: ZoneVerb, name: Name, is_json: bool) -> u8 {
+    let mut client = match connect(control) {
+        Ok(client) => client,
+        Err(code) => return code,
+    };
+    let start = Instant::now();
+    let mut verb = verb;
+    loop {
+        let (line, zone) = match client.ask::<Secondary>(&Request::Zone(verb, Box::new(name))) {
+            Ok(asked) => asked,
+            Err(error) => return no_reply(&error),
+        };
+        let is_waited_for = verb != ZoneVerb::Status || start.elapsed() > PAUSE / 2;
+        if zone.asking && is_waited_for && !is_json && start.elapsed() < PATIENCE {
+            verb = ZoneVerb::Status;
+            thread::sleep(PAUSE);
+            continue;
+        }
+        let code = if zone.failures > 0 || zone.expired { EXIT_FAILED } else { EXIT_OK };
+        let shown = if is_json { line } else { lines(&describe(&zone)) };
+        return print(shown.as_bytes(), code);
+    }
+}
+
+/// Writes a zone as a zone file.
+pub(super) fn export(control: &ControlArgs, name: Name, is_json: bool) -> u8 {
+    let request = Request::Zone(ZoneVerb::Export, Box::new(name));
+    let asked =
+        connect(control).and_then(|mut client| client.ask::<Export>(&request).map_err(|error| no_reply(&error)));
+    match asked {
+        Ok((line, _)) if is_json => print(line.as_bytes(), EXIT_OK),
+        Ok((_, export)) => print(export.text.as_bytes(), EXIT_OK),
+        Err(code) => code,
+    }
+}
+
+/// A zone's transfers as people read them.
+fn describe(zone: &Secondary) -> String {
+    let mut out = format!("{}  ", zone.name);
+    match zone.serial {
+        Some(serial) if zone.expired => {
+            out.push_str(&format!("EXPIRED with serial {serial}, answered with SERVFAIL\n"))
+        }
+        Some(serial) => out.push_str(&format!("serial {serial}\n")),
+        None => out.push_str("no version has come yet, answered with SERVFAIL\n"),
+    }
+    let mut put = |label: &str, text: String| out.push_str(&format!("  {label:<9}{text}\n"));
+    if let Some(primary) = &zone.primary {
+        put("primary", primary.clone());
+    }
+    if let Some(checked) = zone.checked_s {
+        put("current", format!("{} ago", age(checked)));
+    }
+    match zone.next_s {
+        Some(next) => put("asks", format!("in {}", age(next))),
+        None => put("asks", format!("now: {} records, {} octets so far", zone.records, zone.octets)),
+    }
+    if let Some(expires) = zone.expires_s.filter(|_| !zone.expired) {
+        put("expires", format!("in {}", age(expires)));
+    }
+    if let Some(trouble) = &zone.trouble {
+        put(
+            "trouble",
+            if zone.failures > 1 { format!("{trouble} ({} times)", zone.failures) } else { trouble.clone() },
+        );
+    }
+    out
+}

@@ -1,0 +1,150 @@
+//! Servers behind each other: a primary that reads a file, a node between, and leaves. What the first has, all have soon,
+//! record for record; what they had outlives a kill and the primary's death; and operators see and ask for it.
+
+#[path = "common/command.rs"]
+mod command;
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use command::{PATIENCE, Server, Site};
+
+/// The key of all transfers.
+const KEY: &str =
+    "[[key]]\nname = \"xfr\"\nalgorithm = \"hmac-sha256\"\nsecret = \"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=\"\n";
+
+/// A pause between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// One server of the chain.
+struct Node {
+    site: Site,
+    server: Option<Server>,
+    address: SocketAddr,
+}
+
+impl Node {
+    /// A server with these lines of configuration.
+    fn start(site: Site, zone: &str) -> Self {
+        site.write("fated.toml", format!("[server]\nstate-dir = \"state\"\n{KEY}{zone}"));
+        let server = site.serve(&["--config", "fated.toml"]);
+        Self { address: server.address, site, server: Some(server) }
+    }
+
+    /// A primary with a file.
+    fn primary() -> Self {
+        let site = Site::new();
+        site.write("zones/tier.test.zone", version(1));
+        let allow = "allow-transfer = [{ prefix = \"127.0.0.1\", key = \"xfr\" }]\n";
+        Self::start(site, &format!("[[zone]]\nname = \"tier.test\"\nfile = \"zones/tier.test.zone\"\n{allow}"))
+    }
+
+    /// A secondary of another.
+    fn secondary(of: SocketAddr) -> Self {
+        let allow = "allow-transfer = [{ prefix = \"127.0.0.1\", key = \"xfr\" }]\n";
+        let primaries = format!("primaries = [{{ address = \"{of}\", key = \"xfr\" }}]\n");
+        Self::start(Site::new(), &format!("[[zone]]\nname = \"tier.test\"\n{primaries}{allow}"))
+    }
+
+    /// What `fated zone export` writes, SOA and all.
+    fn export(&self) -> String {
+        let said = self.site.ask(&["zone", "export", "tier.test"]);
+        if said.code == 0 { said.out } else { said.err }
+    }
+
+    /// Waits until the zone is what `wanted` is.
+    fn wait_for(&self, wanted: &str) {
+        let start = Instant::now();
+        let mut seen = self.export();
+        while seen != wanted {
+            assert!(start.elapsed() < PATIENCE, "not the primary's:\n{seen}\nbut:\n{wanted}");
+            thread::sleep(PAUSE);
+            seen = self.export();
+        }
+    }
+
+    /// Ends it at once.
+    fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.child.kill().expect("ours");
+            server.child.wait().expect("ours");
+        }
+    }
+}
+
+/// A version of the zone: records come, go and change, the apex and TTLs too. It is asked for every two seconds.
+fn version(serial: u32) -> String {
+    let mut text = format!(
+        "$TTL {}\n@ SOA ns hostmaster {serial} 2 2 86400 300\n@ NS ns\n@ TXT \"version {serial}\"\nns A 192.0.2.1\n",
+        300 + serial % 3
+    );
+    for host in (0..30).filter(|host| (host + serial) % 7 != 0) {
+        text.push_str(&format!("host{host} A 192.0.2.{}\nhost{host} TXT \"{}\"\n", host + 1, serial / 5));
+    }
+    if serial % 4 == 0 {
+        text.push_str("deep.empty.below A 192.0.2.9\n*.wild MX 10 Host1\n");
+    }
+    text
+}
+
+#[test]
+fn three_tiers_have_each_version_and_keep_it() {
+    let mut primary = Node::primary();
+    let mut middle = Node::secondary(primary.address);
+    let mut leaf = Node::secondary(middle.address);
+    leaf.wait_for(&primary.export());
+
+    for serial in 2..=30 {
+        primary.site.write("zones/tier.test.zone", version(serial));
+        primary.site.ask(&["reload", "tier.test"]).expect(0, &[]);
+        middle.site.ask(&["zone", "refresh", "tier.test"]).expect(0, &[]);
+        leaf.site.ask(&["zone", "refresh", "tier.test"]).expect(0, &[]);
+        let wanted = primary.export();
+        middle.wait_for(&wanted);
+        leaf.wait_for(&wanted);
+    }
+    // Without being told, by REFRESH.
+    primary.site.write("zones/tier.test.zone", version(31));
+    primary.site.ask(&["reload"]).expect(0, &[]);
+    let last = primary.export();
+    leaf.wait_for(&last);
+
+    // Killed, and the primary is dead: the last version is served at once, and is sent on.
+    let again = leaf.site.ask(&["zone", "status", "tier.test"]);
+    again.expect(0, &[]);
+    assert!(again.out.starts_with("tier.test.  serial 31\n"), "{}", again.out);
+    [&mut primary, &mut middle, &mut leaf].into_iter().for_each(Node::kill);
+    let server = leaf.site.serve(&["--config", "fated.toml"]);
+    assert!(server.seen.iter().any(|line| line.contains("serial 31")), "{:?}", server.seen);
+    leaf.server = Some(server);
+    assert_eq!(leaf.export(), last);
+    let refused = leaf.site.ask(&["zone", "refresh", "tier.test"]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(refused.out.contains("Connection refused"), "{refused:?}");
+}
+
+#[test]
+fn a_zone_comes_whole_again_where_that_is_asked_for() {
+    let primary = Node::primary();
+    let secondary = Node::secondary(primary.address);
+    secondary.wait_for(&primary.export());
+    // The primary went back, which nobody follows but by order.
+    primary.site.write("zones/tier.test.zone", version(0));
+    primary.site.ask(&["reload", "tier.test"]).expect(0, &[]);
+    let refused = secondary.site.ask(&["zone", "refresh", "tier.test"]);
+    assert!(refused.out.contains("has serial 0, which is before ours"), "{refused:?}");
+    secondary.site.ask(&["zone", "retransfer", "tier.test"]).expect(0, &[]);
+    secondary.wait_for(&primary.export());
+}
+
+#[test]
+fn what_is_no_secondary_zone_is_told() {
+    let primary = Node::primary();
+    let said = primary.site.ask(&["zone", "refresh", "tier.test"]);
+    said.expect(3, &["no zone comes from primaries"]);
+    let secondary = Node::secondary(primary.address);
+    secondary.site.ask(&["zone", "refresh", "other.test"]).expect(3, &["no zone other.test. comes from primaries"]);
+    secondary.site.ask(&["zone", "export", "other.test"]).expect(3, &["no zone other.test. is served"]);
+    secondary.site.ask(&["reload", "tier.test"]).expect(3, &["comes from primaries, not from a file"]);
+}
