@@ -79,10 +79,10 @@ fn version(serial: u32) -> String {
         "$TTL {}\n@ SOA ns hostmaster {serial} 2 2 86400 300\n@ NS ns\n@ TXT \"version {serial}\"\nns A 192.0.2.1\n",
         300 + serial % 3
     );
-    for host in (0..30).filter(|host| (host + serial) % 7 != 0) {
+    for host in (0..30).filter(|host| !(host + serial).is_multiple_of(7)) {
         text.push_str(&format!("host{host} A 192.0.2.{}\nhost{host} TXT \"{}\"\n", host + 1, serial / 5));
     }
-    if serial % 4 == 0 {
+    if serial.is_multiple_of(4) {
         text.push_str("deep.empty.below A 192.0.2.9\n*.wild MX 10 Host1\n");
     }
     text

@@ -8,7 +8,6 @@ use super::fetch::{Fetched, Order, Progress, Version};
 use super::keep::{Kept, Unkept};
 use crate::admin::reply;
 use crate::load::Arrival;
-use crate::store::ZoneTimes;
 use crate::transfer::{Event, Expiry, Refresh, Soa, Step, Times, TransferSettings};
 use crate::wire::SharedName;
 use crate::zone::Zone;
@@ -82,16 +81,10 @@ impl Entry {
     }
 
     /// Takes what is to be kept now; nothing where something is being written.
-    pub(super) fn begin_keeping(&mut self) -> Option<(Arc<Zone>, Unkept, ZoneTimes)> {
+    pub(super) fn begin_keeping(&mut self) -> Option<(Arc<Zone>, Unkept, Times)> {
         let zone = self.zone.clone().filter(|_| !self.is_keeping && !matches!(self.unkept, Unkept::Nothing))?;
         self.is_keeping = true;
-        let Times { checked_at, expires_at } = self.refresh.times();
-        let times = ZoneTimes {
-            succeeded: checked_at.as_secs(),
-            refresh_at: self.refresh.next_at().unwrap_or(checked_at).as_secs(),
-            expire_at: expires_at.as_secs(),
-        };
-        Some((zone, std::mem::take(&mut self.unkept), times))
+        Some((zone, std::mem::take(&mut self.unkept), self.refresh.times()))
     }
 
     /// Notes that it was written, or could not be: then all of it is, with the next that comes.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -11,7 +10,7 @@ use super::Event;
 use super::fetch::unix_now;
 use crate::config::ZoneSources;
 use crate::load::{Arrival, Loader};
-use crate::store::{LoadPlan, NotStored, Store, StoreError, StoredZone, ZoneTimes};
+use crate::store::{LoadPlan, NotStored, Store, StoreError, StoredZone};
 use crate::transfer::{Change, Expiry, Times, TransferLimits};
 use crate::wire::{Name, SharedName};
 use crate::zone::Zone;
@@ -70,8 +69,7 @@ impl KeptZones {
 
 /// Puts a zone that was read back into what is served.
 fn adopt(name: &SharedName, stored: StoredZone, loader: &mut Loader) -> Kept {
-    let StoredZone { zone, journal, times: ZoneTimes { succeeded, expire_at, .. } } = stored;
-    let times = Times { checked_at: Duration::from_secs(succeeded), expires_at: Duration::from_secs(expire_at) };
+    let StoredZone { zone, journal, times } = stored;
     let (zone, expiry) = (Arc::new(zone), Arc::new(Expiry::default()));
     expiry.set(times.expires_at);
     let (changes, faults) = (journal.steps().cloned().collect(), String::new());
@@ -127,7 +125,7 @@ pub(super) async fn keep(
     name: SharedName,
     zone: Arc<Zone>,
     unkept: Unkept,
-    times: ZoneTimes,
+    times: Times,
     events: mpsc::Sender<Event>,
 ) {
     let kept = match unkept {
