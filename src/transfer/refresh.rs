@@ -10,6 +10,9 @@ use super::settings::TransferLimits;
 const RETRY_EMPTY: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const RETRY_EMPTY_MAX: Duration = Duration::from_secs(300);
+/// The pause behind an attempt that brought nothing before a notification leads to the next: so that whoever sends many
+/// cannot have the primaries asked without a pause.
+const NOTIFIED_PAUSE: Duration = Duration::from_secs(1);
 /// How much of a pause is left to chance: its last tenth.
 const JITTER_PARTS: u32 = 10;
 
@@ -27,14 +30,18 @@ pub struct Times {
 pub enum Event {
     /// Time went on.
     Time,
-    /// Somebody who may says that the zone has changed, or an operator wants to know.
+    /// An operator wants to know.
     Asked,
+    /// Somebody who may says that the zone has changed.
+    Notified,
     /// A primary said what is current: with these REFRESH, RETRY and EXPIRE in seconds, and the expiry of its own.
     Current {
         /// REFRESH, RETRY and EXPIRE of the SOA.
         timers: [u32; 3],
         /// In how many seconds the primary's own version expires.
         expire: Option<u32>,
+        /// Whether ours was another.
+        is_new: bool,
     },
     /// No primary did.
     Failed,
@@ -67,6 +74,8 @@ pub struct Refresh {
     timers: Option<[Duration; 3]>,
     times: Times,
     is_expired: bool,
+    /// When a notification may lead to the next attempt.
+    rests_until: Duration,
     /// Failures in a row.
     failures: u32,
 }
@@ -81,7 +90,8 @@ impl Refresh {
         if let Some([_, _, expire]) = timers {
             times.expires_at = times.expires_at.min(now + expire);
         }
-        Self { limits, state: State::Waiting(now), timers, times, is_expired: false, failures: 0 }
+        let (state, rests_until) = (State::Waiting(now), Duration::ZERO);
+        Self { limits, state, timers, times, is_expired: false, rests_until, failures: 0 }
     }
 
     /// Takes the bounds that hold from now on.
@@ -128,20 +138,30 @@ impl Refresh {
             (Event::Time, State::Waiting(due)) if due <= now => self.ask(),
             (Event::Time, _) => None,
             (Event::Asked, State::Waiting(_)) => self.ask(),
-            (Event::Asked, State::Asking { .. }) => {
+            (Event::Notified, State::Waiting(_)) if self.rests_until <= now => self.ask(),
+            (Event::Notified, State::Waiting(due)) => {
+                self.state = State::Waiting(due.min(self.rests_until));
+                None
+            }
+            (Event::Asked | Event::Notified, State::Asking { .. }) => {
                 self.state = State::Asking { is_asked_again: true };
                 None
             }
-            (Event::Current { timers, expire }, state) => {
+            (Event::Current { timers, expire, is_new }, state) => {
                 let [refresh, retry, soa_expire] = bounded(&self.limits, timers);
                 let left = expire.map_or(soa_expire, |expire| Duration::from_secs(expire.into()).min(soa_expire));
-                self.times = Times { checked_at: now, expires_at: now + left };
+                // A secondary that has not heard of its primary for long takes nothing from what others confirmed
+                // (RFC 7314 §4).
+                let known = if is_new { Duration::ZERO } else { self.times.expires_at.min(now + soa_expire) };
+                self.times = Times { checked_at: now, expires_at: known.max(now + left) };
+                self.rests_until = if is_new { Duration::ZERO } else { now + NOTIFIED_PAUSE };
                 (self.timers, self.is_expired, self.failures) = (Some([refresh, retry, soa_expire]), false, 0);
                 self.wait(state, now + jittered(refresh, random));
                 None
             }
             (Event::Failed, state) => {
                 self.failures = self.failures.saturating_add(1);
+                self.rests_until = now + NOTIFIED_PAUSE;
                 let doubled = 2_u32.saturating_pow(self.failures.saturating_sub(1).min(16));
                 let pause = match self.timers {
                     Some([refresh, retry, _]) => retry.saturating_mul(doubled).min(refresh.max(retry)),
@@ -163,10 +183,10 @@ impl Refresh {
         Some(Step::Ask)
     }
 
-    /// Waits until `due`, or not at all where somebody asked meanwhile.
+    /// Waits until `due`, or no longer than it rests where somebody asked meanwhile.
     fn wait(&mut self, state: State, due: Duration) {
         let is_asked_again = matches!(state, State::Asking { is_asked_again: true });
-        self.state = State::Waiting(if is_asked_again { Duration::ZERO } else { due });
+        self.state = State::Waiting(if is_asked_again { self.rests_until } else { due });
     }
 }
 
@@ -195,7 +215,7 @@ mod tests {
     }
 
     fn current(expire: Option<u32>) -> Event {
-        Event::Current { timers: TIMERS, expire }
+        Event::Current { timers: TIMERS, expire, is_new: true }
     }
 
     #[test]
@@ -256,9 +276,39 @@ mod tests {
     fn what_is_notified_meanwhile_is_asked_for_again_at_once() {
         let mut refresh = Refresh::new(TransferLimits::DEFAULT, NOW, None);
         refresh.handle(NOW, Event::Time, 0);
-        assert_eq!(refresh.handle(NOW, Event::Asked, 0), None);
+        assert_eq!(refresh.handle(NOW, Event::Notified, 0), None);
         refresh.handle(NOW, current(None), 0);
         assert_eq!(refresh.handle(NOW, Event::Time, 0), Some(Step::Ask));
+    }
+
+    #[test]
+    fn notifications_without_a_new_version_lead_to_one_attempt_a_second() {
+        for ends in [Event::Failed, Event::Current { timers: TIMERS, expire: None, is_new: false }] {
+            let mut refresh = Refresh::new(TransferLimits::DEFAULT, NOW, Some((Times::default(), TIMERS)));
+            let mut attempts = 0;
+            for millis in 0..10_000 {
+                let now = NOW + Duration::from_millis(millis);
+                for event in [Event::Notified, Event::Time, Event::Notified] {
+                    if refresh.handle(now, event, 0) == Some(Step::Ask) {
+                        attempts += 1;
+                        refresh.handle(now, Event::Notified, 0);
+                        refresh.handle(now, ends, 0);
+                    }
+                }
+            }
+            assert_eq!(attempts, 10, "{ends:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_version_from_a_secondary_takes_nothing_from_the_expiry() {
+        let mut refresh = Refresh::new(TransferLimits::DEFAULT, NOW, None);
+        let same = |expire| Event::Current { timers: TIMERS, expire: Some(expire), is_new: false };
+        refresh.handle(NOW, current(Some(1000)), 0);
+        refresh.handle(NOW + seconds(10), same(100), 0);
+        assert_eq!(refresh.times().expires_at, NOW + seconds(1000), "less is left elsewhere");
+        refresh.handle(NOW + seconds(10), same(5000), 0);
+        assert_eq!(refresh.times().expires_at, NOW + seconds(5010));
     }
 
     #[test]
@@ -277,10 +327,10 @@ mod tests {
     #[test]
     fn odd_timers_are_bounded() {
         let mut refresh = Refresh::new(TransferLimits::DEFAULT, NOW, None);
-        refresh.handle(NOW, Event::Current { timers: [0, 0, 0], expire: Some(u32::MAX) }, 0);
+        refresh.handle(NOW, Event::Current { timers: [0, 0, 0], expire: Some(u32::MAX), is_new: true }, 0);
         assert_eq!(refresh.deadline(), Some(NOW + seconds(2)));
         assert_eq!(refresh.times().expires_at, NOW + seconds(60));
-        refresh.handle(NOW, Event::Current { timers: [u32::MAX; 3], expire: None }, 0);
+        refresh.handle(NOW, Event::Current { timers: [u32::MAX; 3], expire: None, is_new: true }, 0);
         assert_eq!(refresh.next_at(), Some(NOW + seconds(28 * 86_400)));
     }
 }

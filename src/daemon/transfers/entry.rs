@@ -25,8 +25,8 @@ pub(super) struct Entry {
     first: usize,
     /// Whether the whole zone is wanted next.
     is_whole_wanted: bool,
-    /// The primary that the attempt under way began with.
-    asking: Option<IpAddr>,
+    /// Who notified of a change last, since the last attempt began.
+    notifier: Option<IpAddr>,
     /// What was wrong with the last attempt.
     trouble: Option<String>,
     /// What is not kept over restarts yet.
@@ -53,7 +53,7 @@ impl Entry {
             due: Duration::ZERO,
             first: 0,
             is_whole_wanted: false,
-            asking: None,
+            notifier: None,
             trouble: None,
             unkept: Unkept::Nothing,
             is_keeping: false,
@@ -63,10 +63,10 @@ impl Entry {
         }
     }
 
-    /// Takes the settings that hold from now on.
-    pub(super) fn set_settings(&mut self, settings: &Arc<TransferSettings>) {
+    /// Takes the settings that hold from now on; whether they differ from those before.
+    pub(super) fn set_settings(&mut self, settings: &Arc<TransferSettings>) -> bool {
         self.refresh.set_limits(settings.limits);
-        self.settings = Arc::clone(settings);
+        *std::mem::replace(&mut self.settings, Arc::clone(settings)) != **settings
     }
 
     /// Lets the timers take an event.
@@ -105,19 +105,26 @@ impl Entry {
         deadline
     }
 
-    /// The primary that is asked first.
-    pub(super) fn primary(&self) -> Option<SocketAddr> {
-        let primaries = &self.settings.primaries;
-        primaries.get(self.first).or_else(|| primaries.first()).map(|peer| peer.address)
+    /// Notes who says that the zone has changed: that primary is asked first.
+    pub(super) fn set_notifier(&mut self, notifier: IpAddr) {
+        self.notifier = Some(notifier);
     }
 
-    /// What is asked for.
-    pub(super) fn order(&self, name: SharedName, seed: Seed) -> Order {
+    /// Which primary is asked first, and its address: the one that notified, or the one that answered last.
+    pub(super) fn primary(&self) -> Option<(usize, SocketAddr)> {
+        let addresses = || self.settings.primaries.iter().map(|peer| peer.address).enumerate();
+        let notifier = addresses().find(|(_, address)| self.notifier == Some(address.ip()));
+        notifier.or_else(|| addresses().nth(self.first)).or_else(|| addresses().next())
+    }
+
+    /// What is asked for, beginning at that primary.
+    pub(super) fn order(&mut self, name: SharedName, first: usize, seed: Seed) -> Order {
+        self.notifier = None;
         Order {
             name,
             base: self.zone.clone(),
             settings: Arc::clone(&self.settings),
-            first: self.first,
+            first,
             is_whole: self.is_whole_wanted,
             progress: Arc::clone(&self.progress),
             seed,
@@ -132,11 +139,11 @@ impl Entry {
     /// How it is.
     pub(super) fn show(&self, name: &SharedName, now: Duration) -> reply::Secondary {
         let times = self.refresh.times();
-        let (records, octets) = if self.asking.is_some() { self.progress.seen() } else { (0, 0) };
+        let (records, octets) = if self.refresh.next_at().is_none() { self.progress.seen() } else { (0, 0) };
         reply::Secondary {
             name: name.to_string(),
             serial: self.zone.as_ref().map(|zone| zone.serial()),
-            primary: self.primary().map(|address| address.to_string()),
+            primary: self.primary().map(|(_, address)| address.to_string()),
             asking: self.refresh.next_at().is_none(),
             records,
             octets,
@@ -149,29 +156,20 @@ impl Entry {
         }
     }
 
-    /// Notes that an attempt begins.
-    pub(super) fn begin(&mut self, primary: IpAddr) {
-        self.asking = Some(primary);
-    }
-
-    /// Notes that it ended; returns the primary that it began with.
-    pub(super) fn end(&mut self) -> Option<IpAddr> {
-        self.asking.take()
-    }
-
     /// Takes what a primary gave; returns what is to be made known.
     pub(super) fn take(&mut self, name: &SharedName, fetched: Fetched) -> Option<Arrival> {
         let Fetched { version, soa, primary, troubles, .. } = fetched;
-        let from = self.settings.primaries.get(primary).map(|peer| peer.address);
+        let from = self.settings.primaries.get(primary).map(|peer| tracing::field::display(peer.address));
         self.first = primary;
         self.log_trouble(name, (!troubles.is_empty()).then(|| troubles.join("; ")));
         let Some(version) = version else {
             return self.refresh.is_expired().then_some(Arrival::Confirmed);
         };
-        let Version { zone, changes, faults, warning_count, records, octets, time } = version;
+        let Version { zone, changes, is_whole, faults, warning_count, records, octets, time } = version;
         self.is_whole_wanted = false;
         let before = self.zone.as_ref().map(|zone| zone.serial());
-        tracing::info!(serial = soa.serial(), before, records, octets, ?time, ?from, "zone {name}: transferred");
+        let what = if is_whole { "the whole zone" } else { "changes" };
+        tracing::info!(serial = soa.serial(), before, records, octets, ?time, from, "zone {name}: {what} transferred");
         self.zone = Some(Arc::clone(&zone));
         self.unkept.add_version(if self.is_unwritten { &[] } else { &changes });
         Some(Arrival::Version { zone, changes, faults, warning_count, expiry: Arc::clone(&self.expiry) })
@@ -183,13 +181,55 @@ impl Entry {
         self.log_trouble(name, Some(error));
     }
 
-    /// Logs what is wrong, once as long as it stays the same.
+    /// Logs what is wrong, once as long as it stays the same, and when nothing is any more.
     fn log_trouble(&mut self, name: &SharedName, trouble: Option<String>) {
-        if let Some(new) = &trouble
-            && self.trouble != trouble
-        {
-            tracing::warn!("zone {name}: {new}");
+        match (&self.trouble, &trouble) {
+            (Some(old), Some(new)) if is_same(old, new) => {}
+            (_, Some(new)) => tracing::warn!("zone {name}: {new}"),
+            (Some(_), None) => tracing::info!("zone {name}: its primary answers as it should again"),
+            (None, None) => {}
         }
         self.trouble = trouble;
+    }
+}
+
+/// Whether two reasons differ at most in numbers, as after how many octets something was wrong.
+fn is_same(a: &str, b: &str) -> bool {
+    let words = |text| str::chars(text).filter(|letter| !letter.is_ascii_digit());
+    words(a).eq(words(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::Peer;
+    use crate::wire::Name;
+
+    #[test]
+    fn who_notified_is_asked_first_and_once() {
+        let addresses = ["192.0.2.1:53", "192.0.2.2:53", "[2001:db8::1]:53"].map(|text| text.parse().expect("one"));
+        let primaries = addresses.map(|address| Peer { address, key: None }).to_vec();
+        let settings = Arc::new(TransferSettings { primaries, ..TransferSettings::default() });
+        let mut entry = Entry::new(&settings, Duration::ZERO, None);
+        let name = "example.".parse::<Name>().expect("a name").as_ref().into();
+        let first = |entry: &Entry| entry.primary().map(|(index, address)| (index, address.to_string()));
+        assert_eq!(first(&entry), Some((0, "192.0.2.1:53".to_owned())));
+        entry.set_notifier("2001:db8::1".parse().expect("an address"));
+        assert_eq!(first(&entry), Some((2, "[2001:db8::1]:53".to_owned())));
+        assert_eq!(entry.order(name, 2, Seed([1, 2])).first, 2);
+        assert_eq!(first(&entry), Some((0, "192.0.2.1:53".to_owned())));
+        entry.set_notifier("192.0.2.9".parse().expect("an address"));
+        entry.fail(&"example.".parse::<Name>().expect("a name").as_ref().into(), "silent".to_owned());
+        assert_eq!(
+            first(&entry),
+            Some((1, "192.0.2.2:53".to_owned())),
+            "a stranger is no primary, and the first failed"
+        );
+    }
+
+    #[test]
+    fn a_reason_is_the_same_where_only_numbers_differ() {
+        assert!(is_same("cut after 12 records, 345 octets", "cut after 7 records, 1200 octets"));
+        assert!(!is_same("the primary answers REFUSED", "the primary answers NOTAUTH"));
     }
 }

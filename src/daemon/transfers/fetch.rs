@@ -81,8 +81,10 @@ pub(super) struct Fetched {
 pub(super) struct Version {
     /// It.
     pub(super) zone: Arc<Zone>,
-    /// The steps that led to it, if it did not come whole.
+    /// The steps that lead to it from ours.
     pub(super) changes: Vec<Arc<Change>>,
+    /// Whether it came whole.
+    pub(super) is_whole: bool,
     /// What is odd about it, as people read it.
     pub(super) faults: String,
     /// Warnings among that.
@@ -98,9 +100,15 @@ pub(super) struct Version {
 /// Why a primary gave nothing.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    /// It can't be reached, or the connection broke.
-    #[error("{0}")]
+    /// It takes no connection.
+    #[error("can't connect: {0}")]
+    Connect(io::Error),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
+    /// It closed the connection and said nothing.
+    #[error("it closed the connection without an answer")]
+    Closed,
     /// It was silent for [`SILENCE_MAX`].
     #[error("nothing came for {SILENCE_MAX:?}")]
     Silent(#[from] Elapsed),
@@ -119,14 +127,13 @@ enum FetchError {
 }
 
 impl FetchError {
-    /// Whether the whole zone may come where changes did not (RFC 1995 §4): not where the primary can't be reached, or
-    /// the key is wrong.
+    /// Whether the whole zone may come where changes did not (RFC 1995 §4): not where the primary can't be reached, the
+    /// key is wrong or time has run out.
     fn may_come_whole(&self) -> bool {
         match self {
             Self::Bad { error, .. } => !matches!(error, TransferError::Signature(_) | TransferError::Older(_)),
-            Self::Apply(_) | Self::Faulty(_) => true,
-            Self::Io(error) => error.kind() == io::ErrorKind::UnexpectedEof,
-            Self::Silent(_) | Self::TooLong(_) => false,
+            Self::Io(_) | Self::Closed | Self::Silent(_) | Self::Apply(_) | Self::Faulty(_) => true,
+            Self::Connect(_) | Self::TooLong(_) => false,
         }
     }
 }
@@ -196,7 +203,8 @@ async fn fetch_from(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Res
 /// Asks, and takes messages until the last.
 async fn receive(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Result<(Incoming, Instant), FetchError> {
     let start = Instant::now();
-    let mut stream = timeout(SILENCE_MAX, TcpStream::connect(peer.address)).await??;
+    let connected = timeout(SILENCE_MAX, TcpStream::connect(peer.address)).await;
+    let mut stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(FetchError::Connect)?;
     let id = getrandom::u32().map_err(io::Error::other)? as u16;
     let mut signer = peer.key.clone().map(Signer::of_request);
     let soa = base.map(|base| Soa::of(base));
@@ -236,6 +244,7 @@ fn cut(error: io::Error, incoming: &Incoming) -> FetchError {
             let (records, octets) = (incoming.records(), incoming.octets());
             FetchError::Bad { error: TransferError::Unfinished, records, octets }
         }
+        io::ErrorKind::UnexpectedEof => FetchError::Closed,
         _ => error.into(),
     }
 }
@@ -244,6 +253,7 @@ fn cut(error: io::Error, incoming: &Incoming) -> FetchError {
 fn make(order: &Order, base: Option<&Zone>, received: Received) -> Result<Version, FetchError> {
     let mut faults = Faults::new(false);
     let now = unix_now().as_secs() as u32; // Modulo 2^32, as signatures count.
+    let is_whole = matches!(received, Received::Whole { .. });
     let (zone, changes) = match (received, base) {
         (Received::Whole { builder, .. }, _) => {
             let plan = Plan { name: order.name.as_ref(), previous: order.base.as_deref(), now };
@@ -264,6 +274,7 @@ fn make(order: &Order, base: Option<&Zone>, received: Received) -> Result<Versio
     Ok(Version {
         zone: Arc::new(zone),
         changes: changes.into_iter().map(Arc::new).collect(),
+        is_whole,
         faults: shown(&faults),
         warning_count: faults.warning_count(),
         records: 0,

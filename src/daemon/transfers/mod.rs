@@ -41,8 +41,8 @@ use keep::{Kept, keep};
 
 /// The most zones that are asked for at once.
 const ATTEMPTS_MAX: usize = 512;
-/// The most of them at one primary.
-const ATTEMPTS_PER_PRIMARY_MAX: usize = 32;
+/// The most of them at one primary: BIND answers what is more with SERVFAIL (`transfers-out`, 10 by default).
+const ATTEMPTS_PER_PRIMARY_MAX: usize = 10;
 /// The most events that wait; a notification beyond that is dropped, for zones are asked for by time too.
 const EVENTS_MAX: usize = 4096;
 /// The longest that the thread sleeps: so a clock that was set is noticed.
@@ -54,8 +54,8 @@ const STEPS_BACK: u8 = 10;
 enum Event {
     /// A zone has changed elsewhere, somebody says.
     Notice(SharedName, IpAddr),
-    /// What came of an attempt.
-    Done(SharedName, Result<Box<Fetched>, String>),
+    /// What came of an attempt that began with that primary.
+    Done(SharedName, IpAddr, Result<Box<Fetched>, String>),
     /// An operator wants to know something, or to have it done.
     Ask(ZoneVerb, SharedName, oneshot::Sender<Result<reply::Secondary, String>>),
     /// Something of a zone was to be kept over restarts; whether it is.
@@ -185,9 +185,12 @@ impl Work {
         match event {
             Event::Notice(name, source) => {
                 tracing::debug!(%source, "zone {name}: notified of a change");
-                self.step(&name, crate::transfer::Event::Asked);
+                if let Some(entry) = self.entries.get_mut(&name) {
+                    entry.set_notifier(source);
+                }
+                self.step(&name, crate::transfer::Event::Notified);
             }
-            Event::Done(name, outcome) => self.conclude(&name, outcome).await,
+            Event::Done(name, primary, outcome) => self.conclude(&name, primary, outcome),
             Event::Ask(verb, name, reply) => {
                 let _ = reply.send(self.answer(verb, &name));
             }
@@ -227,14 +230,17 @@ impl Work {
         }
     }
 
-    /// Takes the zones that are configured: new ones are asked for, others go.
+    /// Takes the zones that are configured: those that are new or set otherwise are asked for, others go.
     fn configure(&mut self, sources: &ZoneSources) {
         let now = unix_now();
         let mut old = std::mem::take(&mut self.entries);
+        let mut changed = Vec::new();
         for secondary in &sources.secondaries {
             let entry = match old.remove(&secondary.name) {
                 Some(mut entry) => {
-                    entry.set_settings(&secondary.transfers);
+                    if entry.set_settings(&secondary.transfers) {
+                        changed.push(secondary.name.clone());
+                    }
                     entry
                 }
                 None => Entry::new(&secondary.transfers, now, self.kept.remove(&secondary.name)),
@@ -253,6 +259,8 @@ impl Work {
         }
         let names: Vec<SharedName> = self.entries.keys().cloned().collect();
         names.iter().for_each(|name| self.schedule(name));
+        // What did not work may work now.
+        changed.iter().for_each(|name| self.step(name, crate::transfer::Event::Asked));
     }
 
     /// Looks at the timers that are due.
@@ -299,36 +307,35 @@ impl Work {
         for _ in 0..self.waiting.len() {
             let Some(name) = self.waiting.pop_front().filter(|_| self.attempts < ATTEMPTS_MAX) else { return };
             let Some(entry) = self.entries.get_mut(&name) else { continue };
-            let Some(primary) = entry.primary() else { continue };
-            let at_primary = self.attempts_by_primary.entry(primary.ip()).or_default();
+            let Some((first, primary)) = entry.primary().map(|(first, address)| (first, address.ip())) else {
+                continue;
+            };
+            let at_primary = self.attempts_by_primary.entry(primary).or_default();
             if *at_primary >= ATTEMPTS_PER_PRIMARY_MAX {
                 self.waiting.push_back(name);
                 continue;
             }
             *at_primary += 1;
             self.attempts += 1;
-            let order = entry.order(name.clone(), self.seed);
-            let events = self.events.clone();
-            entry.begin(primary.ip());
-            tokio::spawn(attempt(order, events));
+            let order = entry.order(name, first, self.seed);
+            tokio::spawn(attempt(order, primary, self.events.clone()));
         }
     }
 
     /// Takes what came of an attempt.
-    async fn conclude(&mut self, name: &SharedName, outcome: Result<Box<Fetched>, String>) {
+    fn conclude(&mut self, name: &SharedName, primary: IpAddr, outcome: Result<Box<Fetched>, String>) {
         self.attempts = self.attempts.saturating_sub(1);
-        let Some(entry) = self.entries.get_mut(name) else { return };
-        if let Some(primary) = entry.end()
-            && let Some(count) = self.attempts_by_primary.get_mut(&primary)
-        {
+        if let Some(count) = self.attempts_by_primary.get_mut(&primary) {
             *count = count.saturating_sub(1);
             if *count == 0 {
                 self.attempts_by_primary.remove(&primary);
             }
         }
+        let Some(entry) = self.entries.get_mut(name) else { return };
         let event = match outcome {
             Ok(fetched) => {
-                let event = crate::transfer::Event::Current { timers: fetched.soa.timers(), expire: fetched.expire };
+                let (timers, expire, is_new) = (fetched.soa.timers(), fetched.expire, fetched.version.is_some());
+                let event = crate::transfer::Event::Current { timers, expire, is_new };
                 if let Some(arrival) = entry.take(name, *fetched) {
                     self.arrivals.send(name.clone(), arrival);
                 }
@@ -345,12 +352,12 @@ impl Work {
 }
 
 /// Asks for a zone, and says what came.
-async fn attempt(order: Order, events: mpsc::Sender<Event>) {
+async fn attempt(order: Order, primary: IpAddr, events: mpsc::Sender<Event>) {
     let name = order.name.clone();
     let outcome = match tokio::spawn(fetch(order)).await {
         Ok(outcome) => outcome.map(Box::new),
         Err(_) => Err("asking for it failed inside fated; please report it".to_owned()),
     };
     // The thread ends with the process alone.
-    let _is_taken = events.send(Event::Done(name, outcome)).await;
+    let _is_taken = events.send(Event::Done(name, primary, outcome)).await;
 }
