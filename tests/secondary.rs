@@ -1,7 +1,7 @@
 //! fated as a secondary of NSD, Knot DNS, BIND and PowerDNS: zones that come whole, as changes and by notification are
 //! the same record for record, and what happens where primaries fail.
 //!
-//! `FATED_SECONDARY_NAMES` is how many names the large zone has, 50,000 otherwise. `FATED_ROOT_ZONES` is the folder
+//! `FATED_SECONDARY_NAMES` is how many names the large zone has, 500,000 otherwise. `FATED_ROOT_ZONES` is the folder
 //! with the two root zones.
 
 #[path = "common/command.rs"]
