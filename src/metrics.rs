@@ -15,6 +15,8 @@ pub struct Metrics {
     udp: Mutex<Vec<Line<UdpBlock>>>,
     /// The same of each TCP thread.
     tcp: Mutex<Vec<Line<TcpBlock>>>,
+    /// What became of notifications.
+    pub notify: NotifyBlock,
 }
 
 /// The blocks of one worker, oldest first: the sum of the threads that have ended, those of replaced threads that may
@@ -34,6 +36,7 @@ impl Metrics {
         Self {
             udp: Mutex::new((0..udp_worker_count).map(|_| vec![Arc::default(), Arc::default()]).collect()),
             tcp: Mutex::new((0..tcp_thread_count).map(|_| vec![Arc::default(), Arc::default()]).collect()),
+            notify: NotifyBlock::default(),
         }
     }
 
@@ -94,6 +97,9 @@ impl Metrics {
         // A client that comes or goes while this is read must not make the difference negative.
         let open = tcp_blocks().map(|block| block.opened.value().saturating_sub(block.closed.value())).sum();
         push(&mut samples, "fated_tcp_connections_open", &[], open);
+        for (name, counter) in NOTIFY_FAMILIES {
+            push(&mut samples, name, &[], counter(&self.notify).value());
+        }
         for (index, line) in lines.iter().enumerate() {
             let labels = [("worker", Cow::Owned(index.to_string()))];
             let sum = |counter: fn(&UdpBlock) -> &Counter| line.iter().map(|block| counter(block).value()).sum();
@@ -237,6 +243,34 @@ impl Absorb for TcpBlock {
     }
 }
 
+/// What is counted about notifications to other servers.
+#[derive(Debug, Default)]
+pub struct NotifyBlock {
+    /// Messages that were sent.
+    pub sent: Counter,
+    /// Notifications that were acknowledged.
+    pub acknowledged: Counter,
+    /// Notifications that were refused.
+    pub refused: Counter,
+    /// Notifications that nobody answered, however often they were sent.
+    pub given_up: Counter,
+    /// Notifications that were not sent, since too many waited.
+    pub dropped: Counter,
+}
+
+/// How a transfer is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferKind {
+    /// With the whole zone.
+    Whole,
+    /// With changes.
+    Changes,
+    /// With the SOA alone.
+    Current,
+    /// Not at all.
+    Refused,
+}
+
 /// What is counted about queries on either transport.
 #[derive(Debug, Default)]
 pub struct Answers {
@@ -252,6 +286,8 @@ pub struct Answers {
     pub octets_in: Counter,
     /// Octets of the replies that were sent.
     pub octets_out: Counter,
+    /// Transfers by [`TransferKind`].
+    transfers: [Counter; TRANSFER_KINDS.len()],
     /// Replies by RCODE; the last one is for all others.
     rcodes: [Counter; RCODES.len() + 1],
     /// Replies by QTYPE as [`QTYPES`] has them; the last one is for all others.
@@ -269,13 +305,18 @@ impl Answers {
         }
     }
 
+    /// Counts a transfer.
+    pub fn count_transfer(&self, kind: TransferKind) {
+        self.transfers[kind as usize].add(1);
+    }
+
     /// Adds all that `other` has counted.
     fn absorb(&self, other: &Self) {
         for (_, counter) in ANSWER_FAMILIES {
             counter(self).add(counter(other).value());
         }
-        let own = self.rcodes.iter().chain(&self.qtypes);
-        for (counter, other) in own.zip(other.rcodes.iter().chain(&other.qtypes)) {
+        let own = self.rcodes.iter().chain(&self.qtypes).chain(&self.transfers);
+        for (counter, other) in own.zip(other.rcodes.iter().chain(&other.qtypes).chain(&other.transfers)) {
             counter.add(other.value());
         }
     }
@@ -307,6 +348,10 @@ fn sample_answers(transport: &'static str, blocks: &[&Answers], samples: &mut Ve
         if value > 0 || !name.starts_with("RCODE") {
             push(samples, "fated_replies_total", &[label.clone(), ("rcode", Cow::Borrowed(name))], value);
         }
+    }
+    for (index, kind) in TRANSFER_KINDS.iter().copied().enumerate() {
+        let value = blocks.iter().map(|block| block.transfers[index].value()).sum();
+        push(samples, "fated_transfers_total", &[label.clone(), ("kind", Cow::Borrowed(kind))], value);
     }
     for (index, name) in QTYPES.iter().map(|&(_, name)| name).chain(["other"]).enumerate() {
         let value = blocks.iter().map(|block| block.qtypes[index].value()).sum();
@@ -355,6 +400,18 @@ const TCP_FAMILIES: [Family<TcpBlock>; 9] = [
     ("fated_tcp_broken_total", |block| &block.broken),
     ("fated_tcp_accept_errors_total", |block| &block.accept_errors),
 ];
+
+/// What is shown of [`NotifyBlock`].
+const NOTIFY_FAMILIES: [Family<NotifyBlock>; 5] = [
+    ("fated_notify_sent_total", |block| &block.sent),
+    ("fated_notify_acknowledged_total", |block| &block.acknowledged),
+    ("fated_notify_refused_total", |block| &block.refused),
+    ("fated_notify_given_up_total", |block| &block.given_up),
+    ("fated_notify_dropped_total", |block| &block.dropped),
+];
+
+/// The names of each [`TransferKind`].
+const TRANSFER_KINDS: [&str; 4] = ["whole", "changes", "current", "refused"];
 
 /// The RCODEs with a counter of their own, by number (RFC 6895 §2.3); the unassigned ones have their number as name.
 const RCODES: [&str; 24] = [
@@ -481,7 +538,8 @@ mod tests {
         for (_, counter) in ANSWER_FAMILIES {
             counter(&block.answers).add(1);
         }
-        for counter in block.answers.rcodes.iter().chain(&block.answers.qtypes) {
+        let answers = &block.answers;
+        for counter in answers.rcodes.iter().chain(&answers.qtypes).chain(&answers.transfers) {
             counter.add(1);
         }
     }

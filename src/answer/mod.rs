@@ -36,7 +36,7 @@ pub use context::{Notice, NoticeSink, RequestContext, Response, Transport};
 pub use query::PendingQuery;
 pub use refusal::{Refusal, refuse};
 pub use snapshot::{Settings, Snapshot, UDP_PAYLOAD_BYTES_DEFAULT};
-pub use stream::ReplyStream;
+pub use stream::{ReplyStream, StreamedTransfer};
 
 /// Answers one message.
 ///

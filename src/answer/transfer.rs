@@ -12,7 +12,7 @@ use crate::answer::reply::{NamePosition, Reply, Section};
 use crate::answer::request::Message;
 use crate::answer::snapshot::Snapshot;
 use crate::answer::status::Status;
-use crate::answer::stream::ReplyStream;
+use crate::answer::stream::{ReplyStream, StreamedTransfer};
 use crate::transfer::{Outgoing, StepsFrom, is_serial_before};
 use crate::wire::message::{HEADER_BYTES, Header};
 use crate::wire::tsig::Key;
@@ -103,6 +103,11 @@ struct TransferStream(Outgoing);
 impl ReplyStream for TransferStream {
     fn write_next(&mut self, now: Duration, message: &mut [u8]) -> Option<usize> {
         self.0.write_next(now.as_secs(), message)
+    }
+
+    fn transfer(&self) -> Option<StreamedTransfer> {
+        let zone = self.0.zone();
+        Some(StreamedTransfer { zone: zone.apex().to_name(), serial: zone.serial(), is_whole: self.0.is_whole() })
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::throttle::Throttle;
 use crate::answer::{self, Notice, PendingQuery, Refusal, ReplyStream, RequestContext, Response, Snapshot, refuse};
-use crate::metrics::Answers;
+use crate::metrics::{Answers, TransferKind};
 use crate::wire::Type;
 
 /// Answers `query` into `reply`, counts what happened and returns it.
@@ -39,6 +39,9 @@ pub(super) fn exchange<'z>(
         notices.take(Notice::clone(notice));
     }
     count(&response, counters);
+    if let Response::Stream { messages, .. } = &response {
+        note_stream(&**messages, context, counters);
+    }
     response
 }
 
@@ -91,6 +94,27 @@ fn log_panic(query_bytes: usize, now: Instant) {
     }
 }
 
+/// Counts and logs a transfer that begins. Out of line, as above; a stream has a cost anyway.
+#[cold]
+fn note_stream(messages: &dyn ReplyStream, context: &RequestContext, counters: &Answers) {
+    let Some(transfer) = messages.transfer() else { return };
+    let (kind, word) = match transfer.is_whole {
+        true => (TransferKind::Whole, "all of it"),
+        false => (TransferKind::Changes, "changes"),
+    };
+    counters.count_transfer(kind);
+    if let Some(unlogged) = TRANSFER_LINES.admit(Instant::now()) {
+        let client = context.source.to_canonical();
+        tracing::info!(%client, serial = transfer.serial, unlogged, "zone {} is transferred: {word}", transfer.zone);
+    }
+}
+
+/// Counts the lines about transfers, of all threads.
+static TRANSFER_LINES: Throttle = Throttle::new(TRANSFER_LINES_MAX);
+
+/// The most lines about transfers in a second.
+const TRANSFER_LINES_MAX: u32 = 100;
+
 /// Counts the lines about panics, of all threads.
 static PANIC_LINES: Throttle = Throttle::new(PANIC_LINES_MAX);
 
@@ -111,7 +135,12 @@ pub(super) fn refuse_cut_short(query: &[u8], reply: &mut [u8], counters: &Answer
 /// Counts a response. A stream is one reply, however many messages it has.
 fn count(response: &Response, counters: &Answers) {
     match *response {
-        Response::Reply { rcode, qtype, is_truncated, .. } => counters.count_reply(rcode, qtype, is_truncated),
+        Response::Reply { rcode, qtype, is_truncated, .. } => {
+            counters.count_reply(rcode, qtype, is_truncated);
+            if matches!(Type(qtype), Type::IXFR | Type::AXFR) {
+                counters.count_transfer(if rcode == 0 { TransferKind::Current } else { TransferKind::Refused });
+            }
+        }
         Response::Notified { .. } => counters.count_reply(0, Type::SOA.0, false),
         Response::Stream { rcode, qtype, .. } => counters.count_reply(rcode, qtype, false),
         Response::Drop => counters.drops.add(1),

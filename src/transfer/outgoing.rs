@@ -127,6 +127,16 @@ impl Outgoing {
         Self::new(zone, envelope, Content::Changes { steps, under_way: None })
     }
 
+    /// The version that is sent.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Whether all of it is sent, and not changes.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.content, Content::Whole(_))
+    }
+
     fn new(zone: Arc<Zone>, envelope: Envelope, content: Content) -> Self {
         let (soa, suffixes) = (Soa::of(&zone), Suffixes::exact(zone.seed()));
         Self { zone, soa, envelope, content, stage: Stage::First, is_first_message: true, suffixes: Box::new(suffixes) }
