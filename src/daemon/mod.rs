@@ -6,6 +6,7 @@
 //!   net-admin holds CAP_NET_ADMIN until it has bound sockets and started `route` (see net_admin)
 //!   reload    reads zones and publishes snapshots (see reloader)
 //!   udp-N     the workers, tcp-N the streams (see serve)
+//!   notify, a task of main: tells other servers of changes (see notifier)
 //!   prover    asks the workers and judges (see node, health); route: makes the kernel follow (see announce)
 //!   log       writes lines; log-counts: says how often they came
 //!   hold-down writes what outlives a restart (see hold_down)
@@ -26,6 +27,7 @@ mod listen;
 mod logging;
 mod net_admin;
 mod node;
+mod notifier;
 mod panics;
 mod reloader;
 mod source;
@@ -189,7 +191,7 @@ async fn live(
         workers: config.workers.get(),
         drain,
         node,
-        reloader: Reloader::start(loader, source, config, current, kept)
+        reloader: Reloader::start(loader, source, config, current, kept, running.metrics())
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
         watchdog: ControlPlaneWatchdog::start().map_err(DaemonError::system("the control plane can't be watched"))?,

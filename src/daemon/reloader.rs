@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use super::jobs::{Arrivals, Job, Outcome, Reload};
+use super::notifier::{Notifications, served};
 use super::source::ConfigSource;
 use super::transfers::{KeptZones, Transfers};
 use super::watchdog;
@@ -25,9 +26,11 @@ use crate::admin::{ZoneVerb, reply};
 use crate::answer::{NoticeSink, Snapshot};
 use crate::config::Config;
 use crate::load::{Arrival, Change, Loader, Registry, Report, Scope, ZoneReport};
+use crate::metrics::Metrics;
 use crate::serve;
 use crate::sys::{memory, sched};
-use crate::wire::SharedName;
+use crate::transfer::Occasion;
+use crate::wire::{NameRef, SharedName};
 
 /// How many steps of niceness the thread, and who reads zones for it, stand back behind those that answer: in a flood
 /// of queries that would take a whole CPU, workers have nine tenths of it, and a reload takes ten times as long, but
@@ -57,14 +60,18 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Starts the thread with what is loaded already.
+    /// Starts the thread with what is loaded already, on the runtime whose task tells others of changes.
     pub(super) fn start(
         loader: Loader,
         source: ConfigSource,
         config: Config,
         current: Arc<ArcSwap<Snapshot>>,
         kept: KeptZones,
+        metrics: &Arc<Metrics>,
     ) -> std::io::Result<Self> {
+        let notifications = Notifications::start(Arc::clone(metrics));
+        let all = loader.registry().iter().map(|record| record.name());
+        notifications.tell(&current.load(), all, Occasion::Start);
         let table = Arc::new(ArcSwap::from_pointee(ZoneTable { registry: loader.registry().clone(), last: None }));
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let arrivals = Arrivals::new(jobs.clone());
@@ -77,11 +84,12 @@ impl Reloader {
             table: table_shown,
             arrivals,
             transfers: Arc::default(),
+            notifications,
             unsettled: 0,
         };
         let transfers = Arc::clone(&work.transfers);
         if work.configure_transfers(Some(kept)) {
-            work.publish();
+            work.publish([].into_iter());
         }
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
         Ok(Self { jobs, table, transfers })
@@ -135,6 +143,8 @@ struct Work {
     arrivals: Arrivals,
     /// The same as in the handle.
     transfers: Arc<OnceLock<Transfers>>,
+    /// Who is told of changes.
+    notifications: Notifications,
     /// Records that were read or freed since memory was given back and put into huge pages.
     unsettled: usize,
 }
@@ -190,6 +200,7 @@ impl Work {
     /// whether it was much.
     fn take_arrivals(&mut self, queue: &Receiver<Job>, name: SharedName, arrival: Arrival) -> (Option<Job>, bool) {
         let (mut next, mut is_change) = (Some(Job::Arrive(name, Box::new(arrival))), false);
+        let mut names = Vec::new();
         for _ in 0..ARRIVALS_AT_ONCE_MAX {
             let Some(Job::Arrive(name, arrival)) = next else { break };
             if let Arrival::Version { zone, changes, .. } = &*arrival {
@@ -197,10 +208,11 @@ impl Work {
                 self.unsettled += if changes.is_empty() { zone.record_count() } else { records };
             }
             is_change |= self.loader.arrive(name.as_ref(), *arrival);
+            names.push(name);
             next = queue.try_recv().ok();
         }
         if is_change {
-            self.publish();
+            self.publish(names.iter().map(SharedName::as_ref));
             let last = self.table.load().last.clone();
             self.show(last);
         }
@@ -212,10 +224,17 @@ impl Work {
         self.table.store(Arc::new(ZoneTable { registry: self.loader.registry().clone(), last }));
     }
 
-    /// Makes what is loaded what is served.
-    fn publish(&self) {
+    /// Makes what is loaded what is served, and has those told who want to know which of `zones` have another serial
+    /// then.
+    fn publish<'a>(&self, zones: impl Iterator<Item = NameRef<'a>>) {
         let notices = self.transfers.get().cloned().map(|transfers| Arc::new(transfers) as Arc<dyn NoticeSink>);
-        serve::publish(&self.current, snapshot(self.loader.registry(), &self.config, notices));
+        let published = snapshot(self.loader.registry(), &self.config, notices);
+        let before = self.current.load();
+        let serial = |snapshot, name| served(snapshot, name).map(|zone| zone.serial());
+        let changed: Vec<_> = zones.filter(|name| serial(&published, *name) != serial(&before, *name)).collect();
+        drop(before); // Publishing waits for those who hold it.
+        serve::publish(&self.current, Arc::clone(&published));
+        self.notifications.tell(&published, changed.into_iter(), Occasion::Change);
     }
 
     /// Lets whoever asks primaries know which zones have some; whether that is somebody new.
@@ -255,7 +274,7 @@ impl Work {
             if scope == Scope::All {
                 self.configure_transfers(None);
             }
-            self.publish();
+            self.publish(report.zones.iter().map(|zone| zone.name.as_ref()));
         }
         let read = report.zones.iter().filter(|zone| zone.change != Change::Unchanged);
         self.unsettled += read.map(|zone| zone.record_count).sum::<usize>();

@@ -80,7 +80,7 @@ pub enum TransferError {
 }
 
 /// An RCODE for people.
-fn rcode_word(rcode: u16) -> String {
+pub(super) fn rcode_word(rcode: u16) -> String {
     let word = match rcode {
         1 => "FORMERR",
         2 => "SERVFAIL",

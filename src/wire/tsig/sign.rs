@@ -14,7 +14,7 @@ use crate::wire::message::HEADER_BYTES;
 pub const UNSIGNED_MAX: usize = 99;
 
 /// Why a signature is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum TsigError {
     /// There is none where one must be.
     #[error("the message is not signed")]

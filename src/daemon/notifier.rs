@@ -1,0 +1,190 @@
+//! The task that tells other servers of changes, over UDP. Sockets are open, on ports of the kernel's choice, only
+//! while an answer is waited for.
+//!
+//! Whoever publishes a version calls [`Notifications::tell`], which never waits. What is sent, how often, and which
+//! replies count is decided by [`Notifier`].
+
+use std::collections::HashSet;
+use std::future::pending;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+
+use crate::answer::Snapshot;
+use crate::metrics::Metrics;
+use crate::transfer::{Notified, Notifier, NotifyFault, NotifyOutcome, NotifyStep, Occasion, Soa};
+use crate::wire::{NameRef, SharedName};
+use crate::zone::Zone;
+use crate::zone::hash::LookupName;
+
+/// Room for a reply: the question, OPT and TSIG.
+const REPLY_BYTES_MAX: usize = 4096;
+/// The most faults that are remembered so that they are told once.
+const TOLD_MAX: usize = 1000;
+
+/// A handle on the task.
+#[derive(Clone)]
+pub(super) struct Notifications(Arc<Shared>);
+
+/// What the task and those who publish share.
+struct Shared {
+    notifier: Mutex<Notifier>,
+    /// Something is to be sent.
+    wake: Notify,
+    metrics: Arc<Metrics>,
+}
+
+impl Notifications {
+    /// Starts the task on the runtime that this is called from.
+    pub(super) fn start(metrics: Arc<Metrics>) -> Self {
+        let shared = Arc::new(Shared { notifier: Mutex::default(), wake: Notify::new(), metrics });
+        tokio::spawn(run(Arc::clone(&shared)));
+        Self(shared)
+    }
+
+    /// Tells those who want to know which versions of these zones are served in `published`.
+    pub(super) fn tell<'a>(&self, published: &Snapshot, zones: impl Iterator<Item = NameRef<'a>>, occasion: Occasion) {
+        for name in zones {
+            let servers = &published.transfers.settings(name).notify;
+            if let Some(zone) = served(published, name).filter(|_| !servers.is_empty()) {
+                let (name, soa) = (SharedName::from(zone.apex()), Arc::new(Soa::of(zone)));
+                // Locked for each: the task must not wait for a thread that stands back while it tells of very many.
+                let dropped = self.0.lock().tell(&name, &soa, servers, occasion);
+                self.0.metrics.notify.dropped.add(dropped as u64);
+                self.0.wake.notify_one();
+            }
+        }
+    }
+}
+
+/// The zone of that name, if it is served.
+pub(super) fn served<'a>(snapshot: &'a Snapshot, name: NameRef<'_>) -> Option<&'a Arc<Zone>> {
+    let apex = snapshot.zones.search(&LookupName::new(name), usize::MAX)?;
+    apex.zone().filter(|zone| zone.apex() == name)
+}
+
+impl Shared {
+    /// The notifier, which is whole after every step.
+    fn lock(&self) -> MutexGuard<'_, Notifier> {
+        self.notifier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The sockets, as far as they are needed.
+#[derive(Default)]
+struct Sockets {
+    v4: Option<UdpSocket>,
+    v6: Option<UdpSocket>,
+}
+
+impl Sockets {
+    /// Sends a datagram.
+    async fn send(&mut self, server: SocketAddr, message: &[u8]) -> io::Result<()> {
+        let (socket, any): (_, SocketAddr) = match server {
+            SocketAddr::V4(_) => (&mut self.v4, (Ipv4Addr::UNSPECIFIED, 0).into()),
+            SocketAddr::V6(_) => (&mut self.v6, (Ipv6Addr::UNSPECIFIED, 0).into()),
+        };
+        let socket = match socket {
+            Some(socket) => socket,
+            None => socket.insert(UdpSocket::bind(any).await?),
+        };
+        socket.send_to(message, server).await.map(|_| ())
+    }
+}
+
+/// Waits for a datagram; for ever, where there is no socket. One that fails is closed, and opened again when needed.
+async fn receive(socket: &mut Option<UdpSocket>, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    let Some(open) = socket else { return pending().await };
+    let received = open.recv_from(buffer).await;
+    if received.is_err() {
+        *socket = None;
+    }
+    received.ok()
+}
+
+/// Sends and receives until the process ends.
+async fn run(shared: Arc<Shared>) {
+    let (start, mut told) = (Instant::now(), Told::default());
+    let (mut buffer_v4, mut buffer_v6) = (vec![0; REPLY_BYTES_MAX], vec![0; REPLY_BYTES_MAX]);
+    loop {
+        shared.wake.notified().await;
+        let mut sockets = Sockets::default();
+        loop {
+            send_due(&shared, start.elapsed(), &mut sockets, &mut told).await;
+            let Some(deadline) = shared.lock().deadline() else { break };
+            let received = tokio::select! {
+                received = receive(&mut sockets.v4, &mut buffer_v4) => received.map(|from| (&buffer_v4, from)),
+                received = receive(&mut sockets.v6, &mut buffer_v6) => received.map(|from| (&buffer_v6, from)),
+                () = shared.wake.notified() => None,
+                () = sleep_until((start + deadline).into()) => None,
+            };
+            if let Some((buffer, (length, from))) = received {
+                // A scope or flow label says nothing about who it is.
+                let from = SocketAddr::new(from.ip(), from.port());
+                let over = shared.lock().take_reply(from, &buffer[..length], unix_s());
+                if let Some(notified) = over {
+                    told.note(&notified, &shared.metrics);
+                }
+            }
+        }
+    }
+}
+
+/// Sends what is due.
+async fn send_due(shared: &Shared, now: Duration, sockets: &mut Sockets, told: &mut Told) {
+    loop {
+        // Without random numbers the ID is what can be guessed, and the port is not.
+        let random = getrandom::u32().unwrap_or_default() as u16;
+        let step = shared.lock().next_step(now, unix_s(), random);
+        match step {
+            None => return,
+            Some(NotifyStep::End(notified)) => told.note(&notified, &shared.metrics),
+            Some(NotifyStep::Send(server, message)) => {
+                shared.metrics.notify.sent.add(1);
+                // It is sent again, and given up in the end.
+                if let Err(error) = sockets.send(server, &message).await {
+                    tracing::debug!(%server, %error, "a notification can't be sent");
+                }
+            }
+        }
+    }
+}
+
+/// The seconds since the Unix epoch.
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Which faults of which servers were told since they last acknowledged anything.
+#[derive(Default)]
+struct Told(HashSet<(SocketAddr, Option<NotifyFault>)>);
+
+impl Told {
+    /// Counts the end of a notification, and logs it where that is news.
+    fn note(&mut self, notified: &Notified, metrics: &Metrics) {
+        let Notified { zone, server, outcome } = notified;
+        let (counter, fault) = match *outcome {
+            NotifyOutcome::Acknowledged => {
+                metrics.notify.acknowledged.add(1);
+                self.0.retain(|(told, _)| told != server);
+                return tracing::debug!(%zone, %server, "a notification was acknowledged");
+            }
+            NotifyOutcome::Refused(fault) => (&metrics.notify.refused, Some(fault)),
+            NotifyOutcome::GivenUp(fault) => (&metrics.notify.given_up, fault),
+        };
+        counter.add(1);
+        if self.0.len() >= TOLD_MAX || !self.0.insert((*server, fault)) {
+            return;
+        }
+        let fault = fault.map_or_else(|| "there is no reply".to_owned(), |fault| fault.to_string());
+        tracing::warn!(
+            "{server} does not learn by NOTIFY that zone {zone} has changed: {fault}; it will when it next asks for \
+             the SOA. Not told again before it acknowledges one"
+        );
+    }
+}
