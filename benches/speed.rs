@@ -153,7 +153,7 @@ impl Options {
         contenders.retain(|who| {
             let mut missing = who.programs().iter().filter(|program| !common::has_program(program));
             missing.next().is_none_or(|program| {
-                results.note(format!("{who} is left out: {program} is not installed; run tests/needs.sh --speed"));
+                results.note(format!("{who} is left out: {program} is not installed; run tests/needs.sh"));
                 false
             })
         });

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the tests compare with: NSD, Knot DNS, BIND, unbound, dnsperf and their tools, and what routes anycast:
-# BIRD, FRR, ExaBGP and the tools of the kernel's network, from Debian's packages.
+# Installs what the tests compare with: NSD, Knot DNS, BIND, PowerDNS, unbound, dnsperf and their tools, and what routes
+# anycast: BIRD, FRR, ExaBGP and the tools of the kernel's network, from Debian's packages.
 # Does nothing where all is there. Services that a package would start are kept from starting.
-# With --speed also PowerDNS, which only the whole table of speed compares with.
 set -euo pipefail
 
 declare -A package_of=(
     [nsd]=nsd [knotd]=knot [kdig]=knot-dnsutils [kzonesign]=knot-dnssecutils [named]=bind9
     [named-checkzone]=bind9-utils [dig]=bind9-dnsutils [unbound]=unbound [dnsperf]=dnsperf [ldns-read-zone]=ldnsutils
     [bird]=bird2 [bgpd]=frr [exabgp]=exabgp [nft]=nftables [ip]=iproute2
-    [valgrind]=valgrind
+    [valgrind]=valgrind [pdns_server]=pdns-server
 )
 PATH=$PATH:/usr/sbin:/sbin:/usr/lib/frr
 
@@ -17,10 +16,7 @@ packages=()
 for command in "${!package_of[@]}"; do
     command -v "$command" > /dev/null || packages+=("${package_of[$command]}")
 done
-if [ "${1:-}" = --speed ]; then
-    command -v pdns_server > /dev/null || packages+=(pdns-server)
-    compgen -G '/usr/lib/*/pdns/libbindbackend.so' > /dev/null || packages+=(pdns-backend-bind)
-fi
+compgen -G '/usr/lib/*/pdns/libbindbackend.so' > /dev/null || packages+=(pdns-backend-bind)
 if [ ${#packages[@]} -eq 0 ]; then
     exit 0
 fi
