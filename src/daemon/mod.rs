@@ -156,14 +156,8 @@ async fn live(
         shown.map_err(DaemonError::system("the pages over HTTP"))?;
     }
     let seed = random_seed().map_err(DaemonError::system("no random numbers"))?;
-    let zones = config.zones.clone();
-    let writer = output.writer();
-    let folder = config.state_dir.clone();
-    let loading = move || {
-        let mut loader = load(Loader::new(seed, Style::Plain), &zones, is_strict, &writer)?;
-        let kept = KeptZones::restore(folder.as_deref(), &zones, &mut loader);
-        Ok((loader, kept))
-    };
+    let (read, writer) = (config.clone(), output.writer());
+    let loading = move || load_all(Loader::new(seed, Style::Plain), &read, &writer);
     let mut startup = Startup { end: &mut end, commands: &mut commands, workers: config.workers.get(), drain: &drain };
     // Nothing is served yet, so there is nothing to finish.
     let Some((loader, kept)) = startup.wait("zones are being loaded", loading).await? else { return Ok(()) };
@@ -305,6 +299,13 @@ async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, work
     }
 }
 
+/// Reads all zone files, and what was kept of zones from primaries.
+fn load_all(loader: Loader, config: &Config, output: &NonBlocking) -> Result<(Loader, KeptZones), DaemonError> {
+    let mut loader = load(loader, &config.zones, config.is_strict, output)?;
+    let kept = KeptZones::restore(config.state_dir.as_deref(), &config.zones, &mut loader);
+    Ok((loader, kept))
+}
+
 /// Reads all zones and shows their faults. Refuses to go on with errors only where that is wanted: else one broken file
 /// of many would keep a node dark after a power cut.
 fn load(
@@ -431,7 +432,9 @@ impl Server {
                     Command::Readiness(reply) => {
                         let _ = reply.send(self.readiness(&self.reloader.table(), self.anycast().as_ref()));
                     }
-                    Command::Zone(verb, name, reply) => self.reloader.ask_transfers(verb, Name::as_ref(&name).into(), reply),
+                    Command::Zone(verb, name, reply) => {
+                        self.reloader.ask_transfers(verb, Name::as_ref(&name).into(), reply);
+                    }
                     Command::Export(name, reply) => {
                         let table = self.reloader.table();
                         spawn_blocking(move || reply.send(zones::export(&table.registry, Name::as_ref(&name))));

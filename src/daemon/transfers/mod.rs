@@ -12,6 +12,7 @@
 //! once, and [`ATTEMPTS_PER_PRIMARY_MAX`] at one primary, so that no slow one holds up the zones of others.
 
 mod entry;
+mod event;
 mod fetch;
 mod keep;
 
@@ -35,6 +36,7 @@ use crate::transfer::Step;
 use crate::wire::SharedName;
 use crate::zone::hash::Seed;
 use entry::Entry;
+use event::Event;
 use fetch::{Fetched, Order, fetch, unix_now};
 pub(super) use keep::KeptZones;
 use keep::{Kept, keep};
@@ -49,20 +51,6 @@ const EVENTS_MAX: usize = 4096;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How many steps of niceness it stands back behind those that answer.
 const STEPS_BACK: u8 = 10;
-
-/// What the thread learns.
-enum Event {
-    /// A zone has changed elsewhere, somebody says.
-    Notice(SharedName, IpAddr),
-    /// What came of an attempt that began with that primary.
-    Done(SharedName, IpAddr, Result<Box<Fetched>, String>),
-    /// An operator wants to know something, or to have it done.
-    Ask(ZoneVerb, SharedName, oneshot::Sender<Result<reply::Secondary, String>>),
-    /// Something of a zone was to be kept over restarts; whether it is.
-    Kept(SharedName, bool),
-    /// The configuration was read again.
-    Configure(Arc<ZoneSources>),
-}
 
 /// A handle on the thread. It ends with the process.
 #[derive(Clone, Debug)]
