@@ -28,7 +28,7 @@ use clap::Parser;
 use common::message::{Edns, Query};
 use common::name::name;
 use common::server::ZoneFile;
-use fated::answer::{RequestContext, Response, Settings, Snapshot, Transport, respond};
+use fated::answer::{RequestContext, Response, Snapshot, Transport, respond};
 use fated::metrics::{Metrics, UdpBlock};
 use fated::serve::ahead::{GROUP, Read, read_ahead};
 use fated::sys::cpu::{self, Cpu};

@@ -74,6 +74,7 @@ const MODULES: &[Module] = &[
             "announce",
             "config",
             "load",
+            "store",
             "admin",
             "zonebuild",
             "transfer",

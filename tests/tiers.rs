@@ -1,5 +1,5 @@
-//! Servers behind each other: a primary that reads a file, a node between, and leaves. What the first has, all have soon,
-//! record for record; what they had outlives a kill and the primary's death; and operators see and ask for it.
+//! Servers behind each other: a primary that reads a file, a node between, and leaves. What the first has, all have
+//! soon, record for record; what they had outlives a kill and the primary's death; and operators see and ask for it.
 
 #[path = "common/command.rs"]
 mod command;

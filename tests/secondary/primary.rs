@@ -208,7 +208,8 @@ impl Primary {
     fn nsd(&self, notified: SocketAddr) -> String {
         let (folder, port) = (self.folder.path().display(), self.address.port());
         let mut text = format!(
-            "server:\n ip-address: 127.0.0.1@{port}\n server-count: 1\n username: \"\"\n chroot: \"\"\n database: \"\"\n \
+            "server:\n ip-address: 127.0.0.1@{port}\n server-count: 1\n \
+             username: \"\"\n chroot: \"\"\n database: \"\"\n \
              zonesdir: \"{folder}\"\n pidfile: \"{folder}/pid\"\n xfrdfile: \"{folder}/xfrd\"\n \
              zonelistfile: \"{folder}/list\"\n xfrdir: \"{folder}\"\n rrl-ratelimit: 0\n tcp-count: 200\n \
              xfrd-reload-timeout: 0\nremote-control:\n control-enable: yes\n control-interface: \"{folder}/control\"\n"
@@ -254,7 +255,8 @@ impl Primary {
             let key = zone.key.as_ref().map_or("none", |key| &key.name);
             text.push_str(&format!(
                 "  - domain: {}\n    file: {}\n    notify: to-{key}\n    acl: by-{key}\n    zonefile-sync: -1\n    \
-                 zonefile-load: {}\n    journal-content: changes\n    journal-max-depth: 100\n    dnssec-signing: {}\n    dnssec-policy: short\n",
+                 zonefile-load: {}\n    journal-content: changes\n    journal-max-depth: 100\n\
+                 \x20   dnssec-signing: {}\n    dnssec-policy: short\n",
                 zone.origin,
                 self.file(&zone.origin).display(),
                 if lines.is_empty() { "whole" } else { "none" },

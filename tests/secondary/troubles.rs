@@ -258,7 +258,8 @@ fn many_names_come_while_others_are_answered() {
     from_file.wait_for_serial("many.test.", 1, PATIENCE);
     let [file_peak, file_resident] = ["VmHWM", "VmRSS"].map(|what| memory(&from_file, what));
     eprintln!(
-        "{count} names in {time:?}: {resident} KiB resident, {peak} at most; from the file {file_resident}, {file_peak}; \
+        "{count} names in {time:?}: {resident} KiB resident, {peak} at most; \
+         from the file {file_resident}, {file_peak}; \
          {asked} queries meanwhile, the slowest in {slowest:?}"
     );
     // The system's own share weighs more with few names.

@@ -20,7 +20,7 @@ use crate::zonebuild::Inline;
 const READ_AT_ONCE: usize = 256;
 
 /// A zone that was read back.
-pub(in super::super) struct Kept {
+pub(crate) struct Kept {
     /// The last version.
     pub(super) zone: Arc<Zone>,
     /// When it was asked for, and expires.
@@ -31,7 +31,7 @@ pub(in super::super) struct Kept {
 
 /// The store, and what was in it.
 #[derive(Default)]
-pub(in super::super) struct KeptZones {
+pub(crate) struct KeptZones {
     /// Where zones are kept; nowhere without a state folder.
     pub(super) store: Option<Arc<Store>>,
     /// Those that were there.
@@ -41,7 +41,7 @@ pub(in super::super) struct KeptZones {
 impl KeptZones {
     /// Reads back the secondary zones that are configured, and puts them into what is served. Those that expired are
     /// not served, and those that can't be read are transferred anew.
-    pub(in super::super) fn restore(folder: Option<&Path>, sources: &ZoneSources, loader: &mut Loader) -> Self {
+    pub(crate) fn restore(folder: Option<&Path>, sources: &ZoneSources, loader: &mut Loader) -> Self {
         let Some(folder) = folder.filter(|_| !sources.secondaries.is_empty()) else { return Self::default() };
         let journal_bytes_max = usize::try_from(TransferLimits::DEFAULT.journal_octets_max).unwrap_or(usize::MAX);
         let store = match Store::open(folder, journal_bytes_max) {

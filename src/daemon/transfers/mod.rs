@@ -11,10 +11,10 @@
 //! Between the timers of zones it does nothing, however many there are. At most [`ATTEMPTS_MAX`] zones are asked for at
 //! once, and [`ATTEMPTS_PER_PRIMARY_MAX`] at one primary, so that no slow one holds up the zones of others.
 
-mod entry;
 mod event;
 mod fetch;
 mod keep;
+mod secondary;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -35,11 +35,11 @@ use crate::sys::sched;
 use crate::transfer::Step;
 use crate::wire::SharedName;
 use crate::zone::hash::Seed;
-use entry::Entry;
 use event::Event;
 use fetch::{Fetched, Order, fetch, unix_now};
 pub(super) use keep::KeptZones;
 use keep::{Kept, keep};
+use secondary::SecondaryZone;
 
 /// The most zones that are asked for at once.
 const ATTEMPTS_MAX: usize = 512;
@@ -141,7 +141,7 @@ struct Work {
     store: Option<Arc<Store>>,
     /// Zones that were read back, until they are configured.
     kept: HashMap<SharedName, Kept>,
-    entries: HashMap<SharedName, Entry>,
+    entries: HashMap<SharedName, SecondaryZone>,
     /// When each zone's timers are looked at next.
     due: BTreeSet<(Duration, SharedName)>,
     /// Zones that wait for an attempt of others to end.
@@ -231,7 +231,7 @@ impl Work {
                     }
                     entry
                 }
-                None => Entry::new(&secondary.transfers, now, self.kept.remove(&secondary.name)),
+                None => SecondaryZone::new(&secondary.transfers, now, self.kept.remove(&secondary.name)),
             };
             self.entries.insert(secondary.name.clone(), entry);
         }

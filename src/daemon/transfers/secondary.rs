@@ -14,7 +14,7 @@ use crate::zone::Zone;
 use crate::zone::hash::Seed;
 
 /// One secondary zone.
-pub(super) struct Entry {
+pub(super) struct SecondaryZone {
     settings: Arc<TransferSettings>,
     refresh: Refresh,
     /// The last version.
@@ -41,7 +41,7 @@ pub(super) struct Entry {
     progress: Arc<Progress>,
 }
 
-impl Entry {
+impl SecondaryZone {
     /// A zone of which no more is known than what was kept.
     pub(super) fn new(settings: &Arc<TransferSettings>, now: Duration, kept: Option<Kept>) -> Self {
         let known = kept.as_ref().map(|kept| (kept.times, Soa::of(&kept.zone).timers()));
@@ -210,9 +210,9 @@ mod tests {
         let addresses = ["192.0.2.1:53", "192.0.2.2:53", "[2001:db8::1]:53"].map(|text| text.parse().expect("one"));
         let primaries = addresses.map(|address| Peer { address, key: None }).to_vec();
         let settings = Arc::new(TransferSettings { primaries, ..TransferSettings::default() });
-        let mut entry = Entry::new(&settings, Duration::ZERO, None);
+        let mut entry = SecondaryZone::new(&settings, Duration::ZERO, None);
         let name = "example.".parse::<Name>().expect("a name").as_ref().into();
-        let first = |entry: &Entry| entry.primary().map(|(index, address)| (index, address.to_string()));
+        let first = |entry: &SecondaryZone| entry.primary().map(|(index, address)| (index, address.to_string()));
         assert_eq!(first(&entry), Some((0, "192.0.2.1:53".to_owned())));
         entry.set_notifier("2001:db8::1".parse().expect("an address"));
         assert_eq!(first(&entry), Some((2, "[2001:db8::1]:53".to_owned())));
