@@ -131,7 +131,9 @@ impl Registry {
         let mut table = TransferTable::new(Arc::clone(&old.keys), Arc::clone(&sources.default_transfers));
         for (name, known) in old.iter().filter(|(_, known)| !known.journal.is_empty() || known.expiry.is_some()) {
             let settings = Arc::clone(sources.transfers_of(name.as_ref()));
-            table.put(name.clone(), Arc::new(ZoneTransfers { settings, ..ZoneTransfers::clone(known) }));
+            // Its own file says when a zone expires that has one now.
+            let expiry = known.expiry.clone().filter(|_| !settings.primaries.is_empty());
+            table.put(name.clone(), Arc::new(ZoneTransfers { settings, journal: known.journal.clone(), expiry }));
         }
         for (name, settings) in &sources.transfers {
             if table.find(name.as_ref()).is_none() {

@@ -1,5 +1,7 @@
 //! Reloads: what is read, what is kept, what is reported.
 
+mod arrivals;
+
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
