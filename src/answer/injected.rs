@@ -19,6 +19,34 @@ pub const PANIC_NAME: &[u8] = b"\x05panic\x05fated\x04test\0";
 /// `stream.fated.test.`: asked for TXT over TCP, it is answered with [`STREAM_MESSAGES`] messages.
 pub const STREAM_NAME: &[u8] = b"\x06stream\x05fated\x04test\0";
 
+/// `slow.fated.test.`: a query with it takes long, as one does that needs many hashes.
+pub const SLOW_NAME: &[u8] = b"\x04slow\x05fated\x04test\0";
+
+/// What the names begin with at which threads hang.
+const WEDGE_NAME: &[u8] = b"\x05wedge\x05fated\x04test";
+
+/// What the thread that answers is to suffer first. It is for whoever has threads and a clock to carry out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadFault {
+    /// It hangs until the wedge of that number is released.
+    Wedge(u8),
+    /// It takes long.
+    Slow,
+}
+
+/// A name at which threads hang, in wire form.
+pub fn wedge_name(index: u8) -> Vec<u8> {
+    [WEDGE_NAME, &[1, b'0' + index, 0]].concat()
+}
+
+/// What a query asks for by one of these names, anywhere in it.
+pub fn thread_fault(query: &[u8]) -> Option<ThreadFault> {
+    let behind = |name: &[u8]| query.windows(name.len()).position(|part| part == name).map(|at| at + name.len());
+    let wedge = behind(WEDGE_NAME).and_then(|at| query.get(at + 1));
+    let slow = behind(SLOW_NAME).map(|_| ThreadFault::Slow);
+    wedge.map(|digit| ThreadFault::Wedge(digit.wrapping_sub(b'0'))).or(slow)
+}
+
 /// How many messages that stream has: with their size, more than the buffers of both ends of a connection take.
 pub const STREAM_MESSAGES: u32 = 1_000;
 

@@ -156,9 +156,7 @@ fn respond<'z>(
     reply: &mut [u8],
 ) -> Response {
     #[cfg(test)]
-    super::injected::wedge_if_asked(query);
-    #[cfg(test)]
-    super::injected::spin_if_asked(query);
+    answer::injected::thread_fault(query).into_iter().for_each(super::wedges::suffer);
     match pending {
         Some(pending) => pending.respond(snapshot, context, reply),
         None => answer::respond(snapshot, query, context, reply),

@@ -14,8 +14,6 @@ mod admission;
 pub mod ahead;
 mod bind;
 mod exchange;
-#[cfg(test)]
-mod injected;
 mod limits;
 mod publish;
 mod running;
@@ -24,6 +22,8 @@ mod tcp;
 mod thread;
 mod throttle;
 mod udp;
+#[cfg(test)]
+mod wedges;
 
 pub use bind::{BindCause, BindError, Bound, ListenAddress, bind, listen_at};
 pub use limits::TcpLimits;

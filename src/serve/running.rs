@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::answer::injected::PANIC_NAME;
     use crate::serve::bind;
-    use crate::serve::injected::{framed, query};
+    use crate::serve::wedges::{framed, query};
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
 

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use super::*;
 use crate::answer::Snapshot;
+use crate::answer::injected::wedge_name;
 use crate::answer::{Canary, Settings};
 use crate::serve::ReplaceError;
-use crate::serve::injected::{self, WAIT_MAX, WEDGES, wait_until};
+use crate::serve::wedges::{WAIT_MAX, WEDGES, wait_until};
 use crate::serve::{Running, STOP_TIME_MAX, TcpLimits, bind};
 use crate::wire::NameRef;
 use crate::wire::probe::{CANARY_NAME_BYTES, Probe, Steer};
@@ -48,7 +49,7 @@ impl TestServer {
 
     /// Wedges the thread in charge of `worker` and waits until it hangs.
     fn wedge(&self, worker: u16, index: u8) {
-        let name = injected::name(index);
+        let name = wedge_name(index);
         let name = NameRef::parse(&name).expect("a good name");
         let stuck = WEDGES[usize::from(index)].stuck();
         let mut probe = Probe::soa(name, Some(self.steer(worker)));

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::state::TcpThreadState;
 use super::thread::{HELD_TIME_MAX, TcpThread, TcpThreadContext};
+use crate::answer::injected::{SLOW_NAME, wedge_name};
 use crate::serve::admission::{Admission, EVICTED_MIN};
-use crate::serve::injected::{self, WAIT_MAX, WEDGES, framed, wait_until};
 use crate::serve::thread::ThreadHandle;
+use crate::serve::wedges::{WAIT_MAX, WEDGES, framed, wait_until};
 use crate::serve::{ReplaceError, Running, STOP_TIME_MAX, TcpLimits, ThreadSupervisor, bind};
 
 /// A server with two TCP threads.
@@ -46,7 +47,7 @@ fn assert_answers(address: SocketAddr) {
 /// Hangs a thread with a query over a connection of its own, and says which one it is.
 fn hang(supervisor: &ThreadSupervisor, address: SocketAddr, index: u8) -> (TcpStream, usize) {
     let stuck = WEDGES[usize::from(index)].stuck();
-    let stream = ask(address, &injected::name(index));
+    let stream = ask(address, &wedge_name(index));
     wait_until("a thread hangs", || WEDGES[usize::from(index)].stuck() > stuck);
     // Its progress stand still, while the other one's move with each wake.
     let before = [0, 1].map(|thread| supervisor.tcp_progress(thread));
@@ -84,7 +85,7 @@ fn a_thread_that_hangs_is_replaced_and_holds_up_no_new_connection() {
     // It finished the message that it was at, and then its connections ended.
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).expect("it is closed");
-    assert_eq!(rest.len(), framed(1, &injected::name(4)).len());
+    assert_eq!(rest.len(), framed(1, &wedge_name(4)).len());
     let samples = running.metrics().samples();
     let total =
         |name: &str| samples.iter().filter(|sample| sample.name == name).map(|sample| sample.value).sum::<u64>();
@@ -134,7 +135,7 @@ fn time_of_prover(supervisor: &ThreadSupervisor, address: SocketAddr) -> Duratio
 fn pipelined_queries_that_take_long_delay_neither_the_prover_nor_each_other() {
     const CLIENTS: usize = 60;
     let (running, supervisor, address) = open();
-    let queries = framed(1, injected::SLOW_NAME).repeat(400);
+    let queries = framed(1, SLOW_NAME).repeat(400);
     let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| TcpStream::connect(address).expect("it listens")).collect();
     for client in &mut clients {
         client.set_read_timeout(Some(WAIT_MAX)).expect("a timeout can be set");
@@ -154,7 +155,7 @@ fn pipelined_queries_that_take_long_delay_neither_the_prover_nor_each_other() {
     assert!(times[10] < Duration::from_millis(25), "{times:?}");
     // Each has had its turn: nobody has all answers before another one has any.
     for client in &mut clients {
-        client.read_exact(&mut vec![0; framed(1, injected::SLOW_NAME).len()]).expect("an answer comes");
+        client.read_exact(&mut vec![0; framed(1, SLOW_NAME).len()]).expect("an answer comes");
     }
     assert!(!queries_counted((CLIENTS * 400) as u64), "they are at work still");
     drop(clients);

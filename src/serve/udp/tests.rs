@@ -12,8 +12,8 @@ use super::io::{DatagramIo, Queries, Received, Replies};
 use super::worker::UdpWorker;
 use crate::answer::{Canary, Settings, Snapshot};
 use crate::metrics::UdpBlock;
-use crate::serve::injected;
 use crate::serve::thread::ThreadHandle;
+use crate::serve::wedges;
 use crate::sys::mmsg::{Datagram, REPLY_BYTES_MAX, Wait};
 use crate::wire::probe::{Probe, Steer};
 
@@ -175,7 +175,7 @@ fn canary() -> Canary {
 
 /// A client's query with an ID, which is also the port that it comes from.
 fn query(id: u16) -> Packet {
-    Packet { octets: injected::query(id, &[0]), source: SocketAddr::from(([198, 51, 100, 1], id)), is_cut_short: false }
+    Packet { octets: wedges::query(id, &[0]), source: SocketAddr::from(([198, 51, 100, 1], id)), is_cut_short: false }
 }
 
 /// Queries with the IDs of a range.

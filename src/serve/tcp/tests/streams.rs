@@ -11,7 +11,7 @@ use super::{ask, assert_answers};
 use crate::answer::Snapshot;
 use crate::answer::injected::{STREAM_MESSAGE_BYTES, STREAM_MESSAGES, STREAM_NAME};
 use crate::metrics::TcpBlock;
-use crate::serve::injected::{WAIT_MAX, framed, wait_until};
+use crate::serve::wedges::{WAIT_MAX, framed, wait_until};
 use crate::serve::{Running, TcpLimits, bind, publish};
 use crate::zone::tests::zone_set;
 

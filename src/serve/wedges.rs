@@ -1,10 +1,11 @@
-//! What the tests of this module ask: queries, and names that make a thread hang, or take long.
-//!
-//! What needs neither threads nor a clock is injected by [`answer::injected`](crate::answer::injected), which is pure.
+//! What the tests of this module share: queries, and threads that hang or take long where a query asks for it by one of
+//! the names of [`answer::injected`](crate::answer::injected).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::answer::injected::ThreadFault;
 
 /// A query for the address of a name in wire form.
 pub(super) fn query(id: u16, name: &[u8]) -> Vec<u8> {
@@ -60,40 +61,27 @@ pub(super) fn wait_until(what: &str, mut claim: impl FnMut() -> bool) {
     }
 }
 
-/// Returns the name of a wedge, in wire form.
-pub(super) fn name(index: u8) -> Vec<u8> {
-    [NAME, &[1, b'0' + index, 0]].concat()
-}
-
-/// A name that takes long to answer, in wire form, as one does that needs many hashes.
-pub(super) const SLOW_NAME: &[u8] = b"\x04slow\x05fated\x04test\x00";
-
-/// How long that takes.
+/// How long a query takes that is to be slow.
 const SLOW: Duration = Duration::from_micros(500);
 
-/// Spins for [`SLOW`] where `query` asks for [`SLOW_NAME`].
-pub(super) fn spin_if_asked(query: &[u8]) {
+/// Suffers what a query asks for: spins for [`SLOW`], or until its wedge is released, for [`PATIENCE`] at most.
+pub(super) fn suffer(fault: ThreadFault) {
     let start = Instant::now();
-    while query.windows(SLOW_NAME.len()).any(|part| part == SLOW_NAME) && start.elapsed() < SLOW {
-        std::hint::spin_loop();
+    let spin_while = |claim: &dyn Fn() -> bool| {
+        while claim() {
+            std::hint::spin_loop();
+        }
+    };
+    match fault {
+        ThreadFault::Slow => spin_while(&|| start.elapsed() < SLOW),
+        ThreadFault::Wedge(index) => {
+            let Some(wedge) = WEDGES.get(usize::from(index)) else { return };
+            wedge.arrived.fetch_add(1, Ordering::SeqCst);
+            spin_while(&|| !wedge.is_released.load(Ordering::SeqCst) && start.elapsed() < PATIENCE);
+            wedge.left.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
-
-/// Spins where `query` has the name of a wedge that is not released, for [`PATIENCE`] at most.
-pub(super) fn wedge_if_asked(query: &[u8]) {
-    let Some(at) = query.windows(NAME.len()).position(|part| part == NAME) else { return };
-    let Some(digit) = query.get(at + NAME.len() + 1) else { return };
-    let Some(wedge) = WEDGES.get(usize::from(digit.wrapping_sub(b'0'))) else { return };
-    wedge.arrived.fetch_add(1, Ordering::SeqCst);
-    let start = Instant::now();
-    while !wedge.is_released.load(Ordering::SeqCst) && start.elapsed() < PATIENCE {
-        std::hint::spin_loop();
-    }
-    wedge.left.fetch_add(1, Ordering::SeqCst);
-}
-
-/// What the names of wedges begin with.
-const NAME: &[u8] = b"\x05wedge\x05fated\x04test";
 
 /// How long a thread spins at most, so that a test that fails does not burn a CPU for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
