@@ -392,7 +392,7 @@ impl Name {
     ///
     /// # Errors
     /// [`NameError::Short`] past the end, [`NameError::Pointer`] if a pointer does not point strictly before the
-    /// place where the run of labels it ends began, or if there are more than [`POINTERS_MAX`],
+    /// place where the run of labels it ends began, or if there are more than `POINTERS_MAX`,
     /// [`NameError::LabelType`], [`NameError::TooLong`].
     /// Source: RFC 1035 §4.1.4.
     pub fn read(message: &[u8], offset: usize) -> Result<(Self, usize), NameError> {
