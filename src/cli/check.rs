@@ -87,7 +87,7 @@ fn tried(config: &Config) -> Vec<String> {
 
 /// Says in one line for each zone file what it is, and for each zone without one where it comes from.
 fn summarize(out: &mut impl Write, registry: &Registry, secondaries: &[Secondary]) -> io::Result<()> {
-    for record in registry.iter() {
+    for record in registry.iter().filter(|record| record.source.path().is_some()) {
         let (name, path) = (record.name(), &record.source);
         let faults = match (record.error_count, record.warning_count) {
             (0, 0) => "no faults".to_owned(),

@@ -13,6 +13,8 @@ pub(crate) const FORMERR: u16 = 1;
 pub(crate) const NXDOMAIN: u16 = 3;
 /// NOTIMP.
 pub(crate) const NOTIMP: u16 = 4;
+/// NOTAUTH.
+pub(crate) const NOTAUTH: u16 = 9;
 /// REFUSED.
 pub(crate) const REFUSED: u16 = 5;
 /// BADVERS.
@@ -39,20 +41,27 @@ pub(crate) struct Row {
     pub(crate) title: &'static str,
     /// The message.
     pub(crate) packet: Vec<u8>,
-    /// What must come back, over UDP and over TCP.
+    /// What must come back over UDP.
     pub(crate) expected: Expected,
+    /// What must come back over TCP.
+    expected_over_tcp: Expected,
 }
 
 impl Row {
     /// A row.
     pub(crate) fn new(title: &'static str, packet: Vec<u8>, expected: Expected) -> Self {
-        Self { title, packet, expected }
+        Self { title, packet, expected, expected_over_tcp: expected }
+    }
+
+    /// The same with something else over TCP.
+    pub(crate) fn over_tcp(self, expected_over_tcp: Expected) -> Self {
+        Self { expected_over_tcp, ..self }
     }
 
     /// What is wrong with what came back, if anything.
-    pub(crate) fn fault(&self, replies: &[Vec<u8>]) -> Option<String> {
+    pub(crate) fn fault(&self, expected: Expected, replies: &[Vec<u8>]) -> Option<String> {
         let [reply] = replies else {
-            return match (self.expected, replies.len()) {
+            return match (expected, replies.len()) {
                 (Expected::Silence, 0) => None,
                 (expected, count) => Some(format!("{count} replies, expected {expected:?}")),
             };
@@ -73,7 +82,7 @@ impl Row {
             return Some(format!("flags, {said}"));
         }
         let [answers, authorities] = [message.sections[0].len(), message.sections[1].len()];
-        let is_well = match self.expected {
+        let is_well = match expected {
             Expected::Silence => false,
             Expected::Header(rcode) => message.rcode() == rcode && reply.len() == 12 && message.questions.is_empty(),
             Expected::Bare(rcode) => {
@@ -85,7 +94,7 @@ impl Row {
             }
             Expected::Answers(count) => message.rcode() == NOERROR && answers == count && authorities == 0,
         };
-        (!is_well).then(|| format!("expected {:?}, {said}", self.expected))
+        (!is_well).then(|| format!("expected {expected:?}, {said}"))
     }
 }
 
@@ -95,10 +104,11 @@ pub(crate) fn run(test: &str, rows: &[Row]) {
     let mut faults = Vec::new();
     for row in rows {
         let replies = ask::udp_before(site.server.address, &row.packet, &sentinel());
-        if let Some(fault) = row.fault(&replies) {
+        if let Some(fault) = row.fault(row.expected, &replies) {
             faults.push(format!("{} over UDP: {fault}", row.title));
         }
-        if let Some(fault) = row.fault(&ask::tcp_before(site.server.address, &row.packet, &sentinel())) {
+        let replies = ask::tcp_before(site.server.address, &row.packet, &sentinel());
+        if let Some(fault) = row.fault(row.expected_over_tcp, &replies) {
             faults.push(format!("{} over TCP: {fault}", row.title));
         }
     }
