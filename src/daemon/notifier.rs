@@ -24,7 +24,7 @@ use crate::zone::hash::LookupName;
 
 /// Room for a reply: the question, OPT and TSIG.
 const REPLY_BYTES_MAX: usize = 4096;
-/// The most faults that are remembered so that they are told once.
+/// The most faults that are remembered so that they are reported once.
 const TOLD_MAX: usize = 1000;
 
 /// A handle on the task.
@@ -109,13 +109,13 @@ async fn receive(socket: &mut Option<UdpSocket>, buffer: &mut [u8]) -> Option<(u
 
 /// Sends and receives until the process ends.
 async fn run(shared: Arc<Shared>) {
-    let (start, mut told) = (Instant::now(), Told::default());
+    let (start, mut reported) = (Instant::now(), Reported::default());
     let (mut buffer_v4, mut buffer_v6) = (vec![0; REPLY_BYTES_MAX], vec![0; REPLY_BYTES_MAX]);
     loop {
         shared.wake.notified().await;
         let mut sockets = Sockets::default();
         loop {
-            send_due(&shared, start.elapsed(), &mut sockets, &mut told).await;
+            send_due(&shared, start.elapsed(), &mut sockets, &mut reported).await;
             let Some(deadline) = shared.lock().deadline() else { break };
             let received = tokio::select! {
                 received = receive(&mut sockets.v4, &mut buffer_v4) => received.map(|from| (&buffer_v4, from)),
@@ -128,7 +128,7 @@ async fn run(shared: Arc<Shared>) {
                 let from = SocketAddr::new(from.ip(), from.port());
                 let over = shared.lock().take_reply(from, &buffer[..length], unix_s());
                 if let Some(notified) = over {
-                    told.note(&notified, &shared.metrics);
+                    reported.note(&notified, &shared.metrics);
                 }
             }
         }
@@ -136,14 +136,14 @@ async fn run(shared: Arc<Shared>) {
 }
 
 /// Sends what is due.
-async fn send_due(shared: &Shared, now: Duration, sockets: &mut Sockets, told: &mut Told) {
+async fn send_due(shared: &Shared, now: Duration, sockets: &mut Sockets, reported: &mut Reported) {
     loop {
         // Without random numbers the ID is what can be guessed, and the port is not.
         let random = getrandom::u32().unwrap_or_default() as u16;
         let step = shared.lock().next_step(now, unix_s(), random);
         match step {
             None => return,
-            Some(NotifyStep::End(notified)) => told.note(&notified, &shared.metrics),
+            Some(NotifyStep::End(notified)) => reported.note(&notified, &shared.metrics),
             Some(NotifyStep::Send(server, message)) => {
                 shared.metrics.notify.sent.add(1);
                 // It is sent again, and given up in the end.
@@ -160,18 +160,18 @@ fn unix_s() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Which faults of which servers were told since they last acknowledged anything.
+/// Which faults of which servers were reported since they last acknowledged anything.
 #[derive(Default)]
-struct Told(HashSet<(SocketAddr, Option<NotifyFault>)>);
+struct Reported(HashSet<(SocketAddr, Option<NotifyFault>)>);
 
-impl Told {
+impl Reported {
     /// Counts the end of a notification, and logs it where that is news.
     fn note(&mut self, notified: &Notified, metrics: &Metrics) {
         let Notified { zone, server, outcome } = notified;
         let (counter, fault) = match *outcome {
             NotifyOutcome::Acknowledged => {
                 metrics.notify.acknowledged.add(1);
-                self.0.retain(|(told, _)| told != server);
+                self.0.retain(|(reported, _)| reported != server);
                 return tracing::debug!(%zone, %server, "a notification was acknowledged");
             }
             NotifyOutcome::Refused(fault) => (&metrics.notify.refused, Some(fault)),
@@ -184,7 +184,7 @@ impl Told {
         let fault = fault.map_or_else(|| "there is no reply".to_owned(), |fault| fault.to_string());
         tracing::warn!(
             "{server} does not learn by NOTIFY that zone {zone} has changed: {fault}; it will when it next asks for \
-             the SOA. Not told again before it acknowledges one"
+             the SOA. Not reported again before it acknowledges one"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! `[[key]]`, `[[template]]` and what `[[zone]]` says about transfers, as written → checked.
 //!
-//! No fault shows a secret: what is wrong with one is told at the name of its key.
+//! No fault shows a secret: what is wrong with one is reported at the name of its key.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
