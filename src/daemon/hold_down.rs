@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
 use super::state;
 use crate::policy::{LastStance, PolicyMemory};
+use crate::serve::unix_now;
 
 /// The file in the state folder.
 const FILE: &str = "hold-down.json";
@@ -104,7 +105,7 @@ impl Moment {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
         let seconds: f64 = uptime.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = unix_now();
         Self { boot: boot.trim().to_owned(), uptime_ms: (seconds * 1000.0) as u64, wall_s: wall.as_secs() }
     }
 }

@@ -9,7 +9,7 @@ use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
@@ -17,6 +17,7 @@ use tokio::time::sleep_until;
 
 use crate::answer::Snapshot;
 use crate::metrics::Metrics;
+use crate::serve::unix_now;
 use crate::transfer::{Notified, Notifier, NotifyFault, NotifyOutcome, NotifyStep, Occasion, Soa};
 use crate::wire::{NameRef, SharedName};
 use crate::zone::Zone;
@@ -126,7 +127,7 @@ async fn run(shared: Arc<Shared>) {
             if let Some((buffer, (length, from))) = received {
                 // A scope or flow label says nothing about who it is.
                 let from = SocketAddr::new(from.ip(), from.port());
-                let over = shared.lock().take_reply(from, &buffer[..length], unix_s());
+                let over = shared.lock().take_reply(from, &buffer[..length], unix_now().as_secs());
                 if let Some(notified) = over {
                     reported.note(&notified, &shared.metrics);
                 }
@@ -140,7 +141,7 @@ async fn send_due(shared: &Shared, now: Duration, sockets: &mut Sockets, reporte
     loop {
         // Without random numbers the ID is what can be guessed, and the port is not.
         let random = getrandom::u32().unwrap_or_default() as u16;
-        let step = shared.lock().next_step(now, unix_s(), random);
+        let step = shared.lock().next_step(now, unix_now().as_secs(), random);
         match step {
             None => return,
             Some(NotifyStep::End(notified)) => reported.note(&notified, &shared.metrics),
@@ -153,11 +154,6 @@ async fn send_due(shared: &Shared, now: Duration, sockets: &mut Sockets, reporte
             }
         }
     }
-}
-
-/// The seconds since the Unix epoch.
-fn unix_s() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Which faults of which servers were reported since they last acknowledged anything.

@@ -78,8 +78,8 @@ fn log_stream_panic(now: Instant) {
     }
 }
 
-/// The time since the Unix epoch, for [`RequestContext::now`].
-pub(super) fn unix_now() -> Duration {
+/// The time since the Unix epoch, such as [`RequestContext::now`].
+pub fn unix_now() -> Duration {
     // Before the epoch time counts as 0.
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

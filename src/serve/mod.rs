@@ -26,6 +26,7 @@ mod udp;
 mod wedges;
 
 pub use bind::{BindCause, BindError, Bound, ListenAddress, bind, listen_at};
+pub use exchange::unix_now;
 pub use limits::TcpLimits;
 pub use publish::publish;
 pub use running::{Running, STOP_TIME_MAX};

@@ -151,7 +151,6 @@ pub struct Incoming {
     builder: Option<Box<Builder>>,
     stage: Stage,
     soa: Option<Soa>,
-    is_first_message: bool,
     octets: u64,
     /// Octets of the records with all names written out, which is what they take in memory.
     octets_expanded: u64,
@@ -182,7 +181,6 @@ impl Incoming {
             builder: Some(Box::new(builder.with_lowest_ttls())),
             stage: Stage::Begun,
             soa: None,
-            is_first_message: true,
             octets: 0,
             octets_expanded: 0,
             records: 0,
@@ -245,18 +243,14 @@ impl Incoming {
             return Err(TransferError::Refused(refused));
         }
         self.expire = self.expire.or(trailer.edns.and_then(|edns| edns.expire));
-        self.is_first_message = false;
         let answers = header.counts[1];
         if answers == 0 {
             self.empty_messages += 1;
-            if self.empty_messages > EMPTY_MESSAGES_MAX || matches!(self.stage, Stage::Begun) {
-                return Err(if matches!(self.stage, Stage::Begun) {
-                    TransferError::NoSoa
-                } else {
-                    TransferError::Empty
-                });
-            }
-            return Ok(false);
+            return match self.stage {
+                Stage::Begun => Err(TransferError::NoSoa),
+                _ if self.empty_messages > EMPTY_MESSAGES_MAX => Err(TransferError::Empty),
+                _ => Ok(false),
+            };
         }
         self.take_records(message, at, answers)?;
         self.end_if_current()?;

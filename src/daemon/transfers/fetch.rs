@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -11,6 +11,7 @@ use tokio::time::{error::Elapsed, timeout};
 
 use crate::fault::report::{self, Style};
 use crate::fault::{Faults, Sources};
+use crate::serve::unix_now;
 use crate::transfer::{
     ApplyError, Change, Incoming, Peer, Received, Request, Soa, TransferError, TransferSettings, apply,
     is_serial_before, write_request,
@@ -290,9 +291,4 @@ fn shown(faults: &Faults) -> String {
         report::write(faults, &Sources::default(), Style::Plain, &mut text);
     }
     text
-}
-
-/// The time since the Unix epoch; before it, time counts as 0.
-pub(super) fn unix_now() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::event::Event;
-use super::fetch::unix_now;
 use crate::config::ZoneSources;
 use crate::load::{Arrival, Loader};
+use crate::serve::unix_now;
 use crate::store::{LoadPlan, NotStored, Store, StoreError, StoredZone};
 use crate::transfer::{Change, Expiry, Times, TransferLimits};
 use crate::wire::{Name, SharedName};
