@@ -4,6 +4,7 @@
 //! plain load and store, which is cheaper than an atomic addition and right because nobody else writes to its block.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,10 +34,17 @@ impl Metrics {
     /// Makes blocks for so many threads, all zero.
     #[must_use]
     pub fn new(udp_worker_count: usize, tcp_thread_count: usize) -> Self {
-        Self {
-            udp: Mutex::new((0..udp_worker_count).map(|_| vec![Arc::default(), Arc::default()]).collect()),
-            tcp: Mutex::new((0..tcp_thread_count).map(|_| vec![Arc::default(), Arc::default()]).collect()),
-            notify: NotifyBlock::default(),
+        let metrics = Self { udp: Mutex::default(), tcp: Mutex::default(), notify: NotifyBlock::default() };
+        let _all = metrics.extend(udp_worker_count, tcp_thread_count);
+        metrics
+    }
+
+    /// Makes blocks for so many more threads, all zero, and says which they are.
+    #[must_use]
+    pub fn extend(&self, udp_worker_count: usize, tcp_thread_count: usize) -> BlockRange {
+        BlockRange {
+            udp: with_lines(&self.udp, |lines| push_lines(lines, udp_worker_count)),
+            tcp: with_lines(&self.tcp, |lines| push_lines(lines, tcp_thread_count)),
         }
     }
 
@@ -108,6 +116,22 @@ impl Metrics {
         }
         samples
     }
+}
+
+/// The blocks of some threads among all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockRange {
+    /// The indices of the UDP workers.
+    pub udp: Range<usize>,
+    /// Those of the TCP threads.
+    pub tcp: Range<usize>,
+}
+
+/// Appends lines for so many threads, and says where they are.
+fn push_lines<Block: Default>(lines: &mut Vec<Line<Block>>, count: usize) -> Range<usize> {
+    let first = lines.len();
+    lines.resize_with(first + count, || vec![Arc::default(), Arc::default()]);
+    first..lines.len()
 }
 
 /// Works on blocks; they are whole after every step, so that a poisoned lock can be used.

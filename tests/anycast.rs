@@ -2,7 +2,8 @@
 //! client sees. One test for each row of the fault table that needs neither BGP nor BFD of our own.
 //!
 //! Behaviour is proved here, with bounds that a busy machine keeps; milliseconds are the lab's
-//! (`cargo bench --bench lab`). Needs root and the programs of `tests/needs.sh`. Sites are built one after the other.
+//! (`cargo bench --bench lab`). Needs root and the programs of `tests/needs.sh`. At most two tests at a
+//! time have a site, and one where it keeps the CPUs busy.
 
 mod common;
 #[path = "anycast/host_changes.rs"]

@@ -17,7 +17,9 @@ use super::document::Document;
 use super::error::{ConfigError, ConfigFault};
 use super::key::{Flag, Key, Number, Own, Row, Time, Words};
 use super::rows;
-use super::values::{Absence, Config, LISTEN_MAX, Listen, Log, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED};
+use super::values::{
+    Absence, Config, LISTEN_MAX, Listen, Log, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ScopedListen,
+};
 use crate::answer::Settings;
 use crate::serve::TcpLimits;
 use crate::sys::tun::index_of;
@@ -104,7 +106,7 @@ pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Over
         may_dump_core: check.flag(&rows::CORE_DUMP),
         is_strict,
         log: Log { level: check.word(&rows::LOG_LEVEL), format: check.word(&rows::LOG_FORMAT) },
-        left_out: std::mem::take(&mut check.left_out),
+        scoped: std::mem::take(&mut check.scoped),
         warnings: std::mem::take(&mut check.warnings),
     };
     let Check { faults, origin, .. } = check;
@@ -125,8 +127,8 @@ struct Check<'a> {
     written: &'a Document<'a>,
     faults: Vec<ConfigFault>,
     origin: Origin<'a>,
-    /// What is served without, each as it is logged.
-    left_out: Vec<String>,
+    /// The addresses to listen on that name a device.
+    scoped: Vec<ScopedListen>,
     /// What is likely not to be meant, each as it is logged.
     warnings: Vec<String>,
 }
@@ -141,7 +143,7 @@ struct Names {
 impl<'a> Check<'a> {
     /// Nothing is looked at yet.
     fn new(written: &'a Document<'a>, origin: Origin<'a>) -> Self {
-        Self { written, faults: Vec::new(), origin, left_out: Vec::new(), warnings: Vec::new() }
+        Self { written, faults: Vec::new(), origin, scoped: Vec::new(), warnings: Vec::new() }
     }
 }
 
@@ -269,6 +271,8 @@ impl Check<'_> {
             if addresses.is_empty() {
                 absence = if is_strict { Absence::Refuse } else { Absence::Await };
                 addresses = parsed;
+            } else {
+                self.scoped.clear();
             }
         }
         let mut listen: Vec<Listen> = Vec::new();
@@ -278,7 +282,7 @@ impl Check<'_> {
                 listen.push(Listen { address, absence });
             }
         }
-        if listen.is_empty() && !is_anycast && self.left_out.is_empty() {
+        if listen.is_empty() && !is_anycast && self.scoped.is_empty() {
             let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             let default = |address| SocketAddr::new(address, PORT_UNPRIVILEGED);
             listen.extend(loopback.map(|address| Listen { address: default(address), absence: Absence::LeaveOut }));
@@ -286,13 +290,17 @@ impl Check<'_> {
         listen
     }
 
-    /// One address to listen on. One whose device is not there is left out, unless all must be there.
+    /// One address to listen on. One whose device is not there comes with it, unless all must be there.
     fn address(&mut self, written: &Spanned<String>, is_strict: bool) -> Option<SocketAddr> {
+        if let Ok(Scoped { address, port, device }) = parse_scoped(written.get_ref(), PORT_DEFAULT)
+            && device.parse::<u32>().is_err()
+            && !self.scoped.iter().any(|known| (known.address, known.port, &*known.device) == (address, port, device))
+        {
+            self.scoped.push(ScopedListen { address, port, device: device.to_owned(), index: index_of(device) });
+        }
         match parse_address(written.get_ref()) {
             Ok(address) => return Some(address),
-            Err(error @ AddressError::NoDevice(_)) if !is_strict => {
-                self.left_out.push(format!("`server.listen` {}: {error}", written.get_ref()));
-            }
+            Err(AddressError::NoDevice(_)) if !is_strict => {}
             Err(error @ AddressError::NoDevice(_)) => {
                 let message = format!("`server.listen` names {}", written.get_ref());
                 self.fault(written.span(), message, error.to_string(), None);
@@ -405,11 +413,25 @@ pub enum AddressError {
 fn parse_address_at(text: &str, port: u16) -> Result<SocketAddr, AddressError> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let plain = text.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port)));
-    plain.map_or_else(|| parse_scoped(text, port), Ok)
+    if let Some(plain) = plain {
+        return Ok(plain);
+    }
+    let Scoped { address, port, device } = parse_scoped(text, port)?;
+    let index = device.parse().ok().or_else(|| index_of(device));
+    let index = index.ok_or_else(|| AddressError::NoDevice(device.to_owned()))?;
+    Ok(SocketAddrV6::new(address, port, 0, index).into())
+}
+
+/// A link-local address as it is written.
+struct Scoped<'t> {
+    address: Ipv6Addr,
+    port: u16,
+    /// The name of a device, or its number.
+    device: &'t str,
 }
 
 /// Reads a link-local address with its device: `fe80::1%eth0`, in brackets where a port stands behind (RFC 4007 §11.2).
-fn parse_scoped(text: &str, port: u16) -> Result<SocketAddr, AddressError> {
+fn parse_scoped(text: &str, port: u16) -> Result<Scoped<'_>, AddressError> {
     let (inner, behind) = match text.strip_prefix('[') {
         Some(rest) => rest.split_once(']').ok_or(AddressError::Malformed)?,
         None => (text, ""),
@@ -421,9 +443,10 @@ fn parse_scoped(text: &str, port: u16) -> Result<SocketAddr, AddressError> {
     };
     let (address, device) = inner.split_once('%').ok_or(AddressError::Malformed)?;
     let address = address.parse().ok().filter(Ipv6Addr::is_unicast_link_local).ok_or(AddressError::Malformed)?;
-    let index = device.parse().ok().or_else(|| index_of(device));
-    let index = index.ok_or_else(|| AddressError::NoDevice(device.to_owned()))?;
-    Ok(SocketAddrV6::new(address, port, 0, index).into())
+    if device.is_empty() {
+        return Err(AddressError::Malformed);
+    }
+    Ok(Scoped { address, port, device })
 }
 
 /// Reads a whole number with its unit: `ms`, `s`, `m` or `h`.

@@ -1,7 +1,7 @@
 //! The checked configuration: plain values, with nothing left open.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ pub struct Config {
     pub zones: Arc<ZoneSources>,
     /// The keys of transactions.
     pub keys: Arc<KeyRing>,
-    /// What is served without, since this host does not have it; each as it is logged.
-    pub left_out: Vec<String>,
+    /// Those of the addresses to listen on that name a device, which may come, go, and come back with another number.
+    pub scoped: Vec<ScopedListen>,
     /// What is carried out as it is written, and yet is likely not to be meant; each as it is logged.
     pub warnings: Vec<String>,
 }
@@ -74,6 +74,19 @@ pub struct Listen {
     pub address: SocketAddr,
     /// What is done where the host does not have the address.
     pub absence: Absence,
+}
+
+/// A link-local address to listen on, with its device (RFC 4007 §11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopedListen {
+    /// The address.
+    pub address: Ipv6Addr,
+    /// The port.
+    pub port: u16,
+    /// The name of the device.
+    pub device: String,
+    /// The number that the device had when the configuration was read; `None` where it was not there.
+    pub index: Option<u32>,
 }
 
 /// What is done about an address to listen on that the host does not have.

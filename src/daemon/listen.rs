@@ -14,7 +14,6 @@ use crate::wire::Shown;
 pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
     let services = service_addresses(config);
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    config.left_out.iter().for_each(|what| tracing::error!("{what}; the rest is served without it"));
     let mut listen: Vec<(ListenAddress, Absence)> =
         config.listen.iter().map(|listen| (listen.address.into(), listen.absence)).collect();
     // Each turn binds all, takes one address out or awaits one more, so there are at most twice as many turns as
@@ -48,7 +47,9 @@ pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
             (Absence::LeaveOut | Absence::Await | Absence::Refuse, _) => return Err(error.into()),
         }
     }
-    Err(DaemonError::NoAddress)
+    // What is awaited comes later; see `scoped`.
+    let is_awaited = !config.scoped.is_empty();
+    serve::bind::<SocketAddr>(&[], 0, &config.tcp).ok().filter(|_| is_awaited).ok_or(DaemonError::NoAddress)
 }
 
 /// Binds the address of the pages over HTTP, if there is one. An address that is not there yet is bound all the same;

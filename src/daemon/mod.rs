@@ -30,6 +30,7 @@ mod node;
 mod notifier;
 mod panics;
 mod reloader;
+mod scoped;
 mod source;
 mod state;
 mod status;
@@ -71,6 +72,7 @@ use logging::Output;
 use net_admin::NetAdminThread;
 use node::Node;
 use reloader::Reloader;
+use scoped::ScopedListeners;
 use tracing_appender::non_blocking::NonBlocking;
 use transfers::KeptZones;
 use watchdog::Watchdog;
@@ -179,6 +181,7 @@ async fn live(
     banner::show(output, &config, &addresses, loader.registry());
     let _watchdog = Watchdog::start(node.as_ref()).map_err(DaemonError::system("the watchdog can't be started"))?;
 
+    let scoped = ScopedListeners::new(&config, Arc::clone(&current), Arc::clone(running.metrics()));
     let mut server = Server {
         started: Instant::now(),
         listen: addresses.iter().map(ToString::to_string).collect(),
@@ -188,6 +191,7 @@ async fn live(
         reloader: Reloader::start(loader, source, config, current, kept, running.metrics())
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
+        scoped,
         watchdog: ControlPlaneWatchdog::start().map_err(DaemonError::system("the control plane can't be watched"))?,
     };
     listen_for_commands(control.as_ref(), sender).map_err(DaemonError::system("the control socket"))?;
@@ -406,6 +410,8 @@ struct Server {
     node: Option<Node>,
     reloader: Reloader,
     running: Running,
+    /// What listens at addresses whose devices came later.
+    scoped: ScopedListeners,
     /// Whether the loop below has its turn.
     watchdog: ControlPlaneWatchdog,
 }
@@ -417,6 +423,7 @@ impl Server {
             tokio::select! {
                 Some(()) = hangup.recv() => self.reloader.ask(Scope::All, false, None),
                 () = end.recv() => return,
+                () = self.scoped.due() => self.scoped.follow(),
                 Some(command) = commands.recv() => match command {
                     Command::Status(reply) => {
                         // Who asked may be gone; so below.
@@ -470,7 +477,7 @@ impl Server {
         reply::Status {
             zone_counts: table.counts(),
             uptime_s: self.started.elapsed().as_secs(),
-            listen: self.listen.clone(),
+            listen: self.listen.iter().cloned().chain(self.scoped.addresses()).collect(),
             zones: table.some_zones(),
             ready: self.readiness(&table, anycast.as_ref()),
             anycast,
@@ -483,12 +490,13 @@ impl Server {
 
     /// Withdraws, answers what still comes, closes everything; a second signal ends the waiting.
     async fn end(self, mut end: EndSignals) -> Result<(), DaemonError> {
-        let Self { node, running, .. } = self;
+        let Self { node, running, scoped, .. } = self;
         let _time = watchdog::ask_for_time();
         let stopping = spawn_blocking(move || {
             if let Some(node) = &node {
                 node.leave();
             }
+            drop(scoped);
             running.stop();
         });
         tokio::select! {

@@ -19,7 +19,7 @@ use super::supervisor::ThreadSupervisor;
 use super::tcp::{Listener, TcpPool};
 use super::udp::UdpPool;
 use crate::answer::Snapshot;
-use crate::metrics::Metrics;
+use crate::metrics::{BlockRange, Metrics};
 use crate::sys::{limits, socket, steer};
 
 /// The threads at work. Dropping it stops them like [`Running::stop`].
@@ -75,11 +75,30 @@ impl Bound {
     /// The system has no thread, descriptor or memory for it, or does not take the filter; what was started until then
     /// is stopped again.
     pub fn start(self, snapshot: Arc<ArcSwap<Snapshot>>) -> io::Result<Running> {
+        let metrics = Arc::new(Metrics::new(self.workers.len(), self.tcp_thread_count()));
+        let blocks = BlockRange { udp: 0..self.workers.len(), tcp: 0..self.tcp_thread_count() };
+        self.start_counting(snapshot, metrics, blocks)
+    }
+
+    /// Returns how many TCP threads there will be.
+    #[must_use]
+    pub fn tcp_thread_count(&self) -> usize {
+        if self.listeners.is_empty() { 0 } else { self.workers.len().clamp(1, TCP_THREADS_MAX) }
+    }
+
+    /// Does what [`Bound::start`] does, where the threads count in `blocks` of `metrics`, beside others.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_counting(
+        self,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        metrics: Arc<Metrics>,
+        blocks: BlockRange,
+    ) -> io::Result<Running> {
         if let Some(canary) = &snapshot.load().settings.canary {
             self.steer(canary.nonce)?;
         }
-        let tcp_thread_count = if self.listeners.is_empty() { 0 } else { self.workers.len().clamp(1, TCP_THREADS_MAX) };
-        let metrics = Arc::new(Metrics::new(self.workers.len(), tcp_thread_count));
         let workers: Vec<Vec<Arc<UdpSocket>>> =
             self.workers.into_iter().map(|sockets| sockets.into_iter().map(Arc::new).collect()).collect();
         let spares: Arc<[Option<UdpSocket>]> = self.spares.into();
@@ -88,9 +107,9 @@ impl Bound {
         let listeners: Arc<[Listener]> = self.listeners.into_iter().map(Listener::from).collect();
         let tcp_pool = Arc::new(TcpPool::new(
             &listeners,
-            TcpLimits { clients_max: clients_max(&self.limits, metrics.udp().len()), ..self.limits },
+            TcpLimits { clients_max: clients_max(&self.limits, blocks.udp.len()), ..self.limits },
             Arc::clone(&snapshot),
-            Arc::clone(&metrics),
+            (Arc::clone(&metrics), blocks.tcp),
             Arc::clone(&is_stopping),
             ending.clone(),
         )?);
@@ -99,7 +118,7 @@ impl Bound {
             &workers,
             &spares,
             snapshot,
-            Arc::clone(&metrics),
+            (Arc::clone(&metrics), blocks.udp),
             Arc::clone(&signals.is_stopping),
             ending,
         ));

@@ -11,7 +11,7 @@ use crate::common::name;
 use crate::common::site::strangers::send_in_name_of;
 use crate::common::site::subject::Fated;
 use crate::common::site::{Family, NodeNumber, Plan, Routing, Subject, clock};
-use crate::scene::{PATIENCE, PROGRAM, Scene, WITHDRAWN, measured};
+use crate::scene::{PATIENCE, PROGRAM, Scene, Share, WITHDRAWN, measured};
 
 /// For how long a fault that must not withdraw is watched.
 const WATCHED: Duration = Duration::from_secs(4);
@@ -200,7 +200,7 @@ fn a_filter_that_names_the_card_withdraws_a_node_whose_clients_stop_with_it() {
 
 #[test]
 fn forged_probes_move_nothing() {
-    let Some(mut scene) = Scene::build_from("forged_probes_move_nothing", &strict()) else { return };
+    let Some(mut scene) = Scene::build_from("forged_probes_move_nothing", &strict(), Share::Half) else { return };
     let since = clock::now();
     for (family, source) in Family::ALL.into_iter().zip(SOURCES) {
         scene.site.client.ip(&format!("addr add {source} dev lo"));
@@ -237,7 +237,7 @@ fn forged_probes_move_nothing() {
 #[test]
 fn what_is_forged_in_the_probes_name_is_answered_on_their_own_device_alone() {
     let test = "what_is_forged_in_the_probes_name_is_answered_on_their_own_device_alone";
-    let Some(mut scene) = Scene::build_from(test, &strict()) else { return };
+    let Some(mut scene) = Scene::build_from(test, &strict(), Share::Half) else { return };
     scene.route_replies_out();
     let mut rules = String::new();
     let icmp = [("ip", "icmp type echo-reply"), ("ip6", "icmpv6 type echo-reply")];

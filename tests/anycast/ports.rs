@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::common::message::Query;
 use crate::common::name;
+use crate::common::site::subject::Fated;
 use crate::common::site::{Family, Fault, NodeNumber, Routing, clock};
 use crate::scene::{LAPSED, PATIENCE, PROGRAM, Scene, WITHDRAWN, assert_taken_over, measured};
 
@@ -115,7 +116,7 @@ fn another_server_that_answers_in_its_place_withdraws() {
 #[test]
 fn a_flood_over_the_capacity_of_the_sockets_is_absorbed() {
     let test = "a_flood_over_the_capacity_of_the_sockets_is_absorbed";
-    let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
+    let Some(mut scene) = Scene::build_alone(test, Fated::new(PROGRAM)) else { return };
     let process = scene.process();
     let dropped = || {
         // The kernel counts for each socket of the namespace what found it full, in the last column.

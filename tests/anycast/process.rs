@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::site::fault::Wedge;
 use crate::common::site::subject::Fated;
 use crate::common::site::{Family, Fault, Plan, Routing, Subject, clock};
-use crate::scene::{LAPSED, PATIENCE, PROGRAM, Scene, WITHDRAWN, assert_stayed, assert_taken_over, measured};
+use crate::scene::{LAPSED, PATIENCE, PROGRAM, Scene, Share, WITHDRAWN, assert_stayed, assert_taken_over, measured};
 
 /// A killed process: the kernel closes the tun in milliseconds. What a busy machine may take.
 const KILLED: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ fn a_killed_or_stopped_process_loses_its_route_and_comes_back_by_proof() {
 fn one_wedged_worker_of_two_is_repaired_without_a_withdrawal() {
     let test = "one_wedged_worker_of_two_is_repaired_without_a_withdrawal";
     let plan = Plan { rate: 2000, ..Plan::new(Subject::Fated(Fated::new(PROGRAM)), Routing::BirdBgp) };
-    let Some(mut scene) = Scene::build_from(test, &plan) else { return };
+    let Some(mut scene) = Scene::build_from(test, &plan, Share::Half) else { return };
     let round = scene.site.round(Fault::WedgeOne, BOUND);
     assert_stayed(&scene, &round);
     assert!(round.during.sent >= 20_000, "{:?}", round.during);
@@ -86,9 +86,7 @@ fn with_too_few_workers_left_the_node_withdraws_until_they_wake() {
 fn other_work_on_all_cpus_withdraws_nothing_while_answers_come() {
     let test = "other_work_on_all_cpus_withdraws_nothing_while_answers_come";
     let more = "[admin]\nlisten = \"127.0.0.1:9153\"".to_owned();
-    let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, Fated { more, ..Fated::new(PROGRAM) }) else {
-        return;
-    };
+    let Some(mut scene) = Scene::build_alone(test, Fated { more, ..Fated::new(PROGRAM) }) else { return };
     let before = scene.metric("fated_prover_rounds_total");
     let round = scene.site.round(Fault::Saturate, BOUND);
     assert_stayed(&scene, &round);
@@ -109,7 +107,7 @@ fn other_work_on_all_cpus_withdraws_nothing_while_answers_come() {
 #[test]
 fn workers_that_get_no_cpu_lose_the_lease_and_are_not_taken_for_wedged() {
     let test = "workers_that_get_no_cpu_lose_the_lease_and_are_not_taken_for_wedged";
-    let Some(mut scene) = Scene::build(test, Routing::BirdBgp) else { return };
+    let Some(mut scene) = Scene::build_alone(test, Fated::new(PROGRAM)) else { return };
     let workers = scene.workers();
     let schedule = |class: &str| {
         for worker in &workers {

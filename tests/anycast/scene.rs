@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -28,17 +28,68 @@ const TABLE: &str = "anycast_test";
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fated");
 
-/// Waits for its turn: tests that pull plugs take a whole machine, so there is one at a time.
-pub(crate) fn take_turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    // A test that failed has left nothing behind that the next one would see.
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// How much of the machine a test takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Share {
+    /// Half: it waits more than it works.
+    Half,
+    /// All: it keeps the CPUs busy, and would be another test's fault.
+    All,
 }
 
-/// A site with fated on both nodes, while no other test has one.
+impl Share {
+    /// In halves.
+    fn halves(self) -> usize {
+        self as usize + 1
+    }
+}
+
+/// Who has what of the machine. Whoever comes first is next, so that those who want all of it get it.
+struct Turns {
+    /// The number of who comes next, and of whose turn it is.
+    numbers: (u64, u64),
+    /// Halves that nobody has.
+    free: usize,
+}
+
+static TURNS: Mutex<Turns> = Mutex::new(Turns { numbers: (0, 0), free: 2 });
+static TURN_OVER: Condvar = Condvar::new();
+
+/// A test's share of the machine, until it is dropped.
+pub(crate) struct Turn(Share);
+
+impl Turn {
+    /// Waits for it.
+    pub(crate) fn take(share: Share) -> Self {
+        let mut turns = Self::turns();
+        let number = turns.numbers.0;
+        turns.numbers.0 += 1;
+        while turns.numbers.1 != number || turns.free < share.halves() {
+            turns = TURN_OVER.wait(turns).unwrap_or_else(PoisonError::into_inner);
+        }
+        turns.numbers.1 += 1;
+        turns.free -= share.halves();
+        TURN_OVER.notify_all();
+        Self(share)
+    }
+
+    /// A test that failed has left nothing behind that the next one would see.
+    fn turns() -> MutexGuard<'static, Turns> {
+        TURNS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        Self::turns().free += self.0.halves();
+        TURN_OVER.notify_all();
+    }
+}
+
+/// A site with fated on both nodes.
 pub(crate) struct Scene {
     pub(crate) site: Site,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Scene {
@@ -49,15 +100,20 @@ impl Scene {
 
     /// Builds a site with fated set in a special way.
     pub(crate) fn build_with(test: &str, routing: Routing, fated: Fated) -> Option<Self> {
-        Self::build_from(test, &Plan::new(Subject::Fated(fated), routing))
+        Self::build_from(test, &Plan::new(Subject::Fated(fated), routing), Share::Half)
+    }
+
+    /// The same for a test that keeps the CPUs busy.
+    pub(crate) fn build_alone(test: &str, fated: Fated) -> Option<Self> {
+        Self::build_from(test, &Plan::new(Subject::Fated(fated), Routing::BirdBgp), Share::All)
     }
 
     /// Builds a site from a plan.
-    pub(crate) fn build_from(test: &str, plan: &Plan) -> Option<Self> {
+    pub(crate) fn build_from(test: &str, plan: &Plan, share: Share) -> Option<Self> {
         if plan.must_skip(test) {
             return None;
         }
-        let turn = take_turn();
+        let turn = Turn::take(share);
         Some(Self { site: Site::build(plan), _turn: turn })
     }
 

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tempfile::TempDir;
 use crate::common::site::namespace::{self, Daemon, Namespace};
 use crate::common::site::{clock, is_root};
 use crate::common::{must_skip, skip_loudly};
-use crate::scene::{PATIENCE, PROGRAM, take_turn};
+use crate::scene::{PATIENCE, PROGRAM, Share, Turn};
 
 /// CAP_NET_ADMIN in the bit masks of /proc (linux/capability.h).
 const CAP_NET_ADMIN: u64 = 1 << 12;
@@ -29,7 +28,7 @@ const SERVICE: [&str; 2] = ["192.0.2.53/32", "2001:db8:53::53/128"];
 pub(crate) struct Host {
     pub(crate) space: Namespace,
     folder: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Host {
@@ -46,7 +45,7 @@ impl Host {
         if must_skip(test, &["ip", "unshare", "setpriv"]) {
             return None;
         }
-        let turn = take_turn();
+        let turn = Turn::take(Share::Half);
         namespace::guard();
         let space = Namespace::new(COUNT.fetch_add(1, Ordering::Relaxed), "host");
         let folder = tempfile::tempdir().expect("a folder");

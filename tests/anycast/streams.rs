@@ -80,10 +80,8 @@ fn closed(streams: &mut [TcpStream]) -> usize {
 
 #[test]
 fn silent_clients_that_take_every_connection_withdraw_nothing() {
-    let Some(mut scene) = Scene::build("silent_clients_that_take_every_connection_withdraw_nothing", Routing::BirdBgp)
-    else {
-        return;
-    };
+    let test = "silent_clients_that_take_every_connection_withdraw_nothing";
+    let Some(mut scene) = Scene::build_alone(test, Fated::new(PROGRAM)) else { return };
     route_strangers(&scene.site);
     let plain = fs::read_to_string(scene.node().folder.join("fated.toml")).expect("it was written");
     let _limit = fated::sys::limits::raise_open_files();
@@ -120,7 +118,7 @@ fn clients_that_take_every_descriptor_withdraw_nothing() {
     let script = folder.path().join("fated-1024");
     fs::write(&script, format!("#!/bin/sh\nulimit -n 1024\nexec {PROGRAM} \"$@\"\n")).expect("it can be written to");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, Fated::new(&script)) else { return };
+    let Some(mut scene) = Scene::build_alone(test, Fated::new(&script)) else { return };
     route_strangers(&scene.site);
     assert!(scene.log().contains("lowers the number of TCP clients"), "{}", scene.log());
     let from = clock::now();
@@ -151,9 +149,7 @@ fn clients_that_keep_tcp_busy_withdraw_nothing() {
     let zone = folder.path().join("heavy.test.zone");
     fs::write(&zone, sign(folder.path(), "heavy.test.", text, Denial::ManyHashes).text).expect("it can be written to");
     let more = format!("[[zone]]\nname = \"heavy.test\"\nfile = \"{}\"", zone.display());
-    let Some(mut scene) = Scene::build_with(test, Routing::BirdBgp, Fated { more, ..Fated::new(PROGRAM) }) else {
-        return;
-    };
+    let Some(mut scene) = Scene::build_alone(test, Fated { more, ..Fated::new(PROGRAM) }) else { return };
     route_strangers(&scene.site);
     let from = clock::now();
     // Each asks for names that are not there, far more than one turn can answer, and reads what comes.

@@ -123,14 +123,15 @@ fn a_link_local_address_stands_with_its_device() {
     ] {
         assert_eq!(parse_address(text), Err(AddressError::Malformed), "{text}");
     }
-    // A device that is not there is left out, or an error where all must be there.
-    let text = "[server]\nzones-dir = \"z\"\nlisten = [\"[fe80::1%none0]:53\", \"127.0.0.1\"]\n";
+    // A device that is not there is awaited, or an error where all must be there.
+    let text = "[server]\nzones-dir = \"z\"\nlisten = [\"[fe80::1%none0]:53\", \"fe80::2%lo\", \"127.0.0.1\"]\n";
     let config = config(text).expect("the rest is good");
-    assert!(
-        config.listen.len() == 1 && config.left_out.len() == 1 && config.left_out[0].contains("`none0`"),
-        "{:?}",
-        config.left_out
-    );
+    let scoped = |address: &str, device: &str, index| {
+        let address = address.parse().expect("an address");
+        ScopedListen { address, port: 53, device: device.to_owned(), index }
+    };
+    assert_eq!(config.scoped, [scoped("fe80::1", "none0", None), scoped("fe80::2", "lo", Some(lo))]);
+    assert_eq!(config.listen.len(), 2);
     let shown = error(&format!("{text}strict = true\n"));
     assert!(shown.contains("fated.toml:3:11") && shown.contains("no device `none0`"), "{shown}");
 }

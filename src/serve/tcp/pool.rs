@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread;
@@ -35,6 +36,8 @@ pub(in crate::serve) struct TcpPool {
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Where the threads' blocks are summed.
     metrics: Arc<Metrics>,
+    /// The index of the first thread there.
+    block_first: usize,
     /// Read by every thread whenever it wakes.
     is_stopping: Arc<AtomicBool>,
     /// What changes when threads are made and replaced.
@@ -42,7 +45,7 @@ pub(in crate::serve) struct TcpPool {
 }
 
 impl TcpPool {
-    /// Lists the threads, one for each TCP block of `metrics`, without making them yet. `ending` is what they drop at
+    /// Lists the threads, one for each of `blocks` in `metrics`, without making them yet. `ending` is what they drop at
     /// the end.
     ///
     /// # Errors
@@ -51,13 +54,16 @@ impl TcpPool {
         listeners: &Arc<[Listener]>,
         limits: TcpLimits,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        metrics: Arc<Metrics>,
+        (metrics, blocks): (Arc<Metrics>, Range<usize>),
         is_stopping: Arc<AtomicBool>,
         ending: mpsc::Sender<()>,
     ) -> io::Result<Self> {
-        let slots = metrics.tcp().into_iter().map(|block| TcpThreadState::new(block).map(ArcSwap::from_pointee));
+        let block_first = blocks.start;
+        let mut all = metrics.tcp();
+        let slots = all.drain(blocks).map(|block| TcpThreadState::new(block).map(ArcSwap::from_pointee));
         Ok(Self {
             slots: slots.collect::<io::Result<_>>()?,
+            block_first,
             listeners: Arc::downgrade(listeners),
             limits,
             admission: Arc::new(Admission::new(&limits)),
@@ -129,7 +135,7 @@ impl TcpPool {
         let ending = replaced.reserve(count, |lost| ReplaceError::TooManyTcpLost { lost })?;
         let state = Arc::new(TcpThreadState::new(Arc::default())?);
         self.spawn_thread(thread, Arc::clone(&state), ending)?;
-        self.metrics.hand_over_tcp(thread, state.handle.shared_block());
+        self.metrics.hand_over_tcp(self.block_first + thread, state.handle.shared_block());
         let old = slot.swap(state);
         // The waker besides the signal that `mark_replaced` sends: one that is just about to wait would miss that.
         if let Err(error) = old.handle.mark_replaced().and(old.waker.wake()) {
@@ -152,7 +158,7 @@ impl TcpPool {
         })?;
         // Also dropped where no thread can be made.
         let guard = ThreadGuard::new(Arc::clone(&state.handle), ending);
-        thread::Builder::new().name(format!("tcp-{thread}")).spawn(move || {
+        thread::Builder::new().name(format!("tcp-{}", self.block_first + thread)).spawn(move || {
             guard.begin();
             tcp_thread.run();
             drop(guard);

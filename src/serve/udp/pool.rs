@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
@@ -30,6 +31,8 @@ pub(in crate::serve) struct UdpPool {
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Where the threads' blocks are summed.
     metrics: Arc<Metrics>,
+    /// The index of the first worker there.
+    block_first: usize,
     /// Read by every thread after each batch.
     is_stopping: Arc<AtomicBool>,
     /// What changes when threads are made and replaced.
@@ -50,13 +53,13 @@ struct WorkerSlot {
 }
 
 impl UdpPool {
-    /// Lists the workers, without threads yet. `workers` are their sockets, `ending` is what their threads drop at the
-    /// end.
+    /// Lists the workers, without threads yet. `workers` are their sockets, `blocks` are theirs in `metrics`, `ending`
+    /// is what their threads drop at the end.
     pub(in crate::serve) fn new(
         workers: &[Vec<Arc<UdpSocket>>],
         spares: &Arc<[Option<UdpSocket>]>,
         snapshot: Arc<ArcSwap<Snapshot>>,
-        metrics: Arc<Metrics>,
+        (metrics, blocks): (Arc<Metrics>, Range<usize>),
         is_stopping: Arc<AtomicBool>,
         ending: mpsc::Sender<()>,
     ) -> Self {
@@ -67,9 +70,10 @@ impl UdpPool {
             cpu: (!cpus.is_empty()).then(|| cpus[index % cpus.len()]),
             handle: ArcSwap::from_pointee(ThreadHandle::new(block)),
         };
-        let slots = workers.iter().zip(metrics.udp()).enumerate().map(slot).collect();
+        let block_first = blocks.start;
+        let slots = workers.iter().zip(metrics.udp().drain(blocks)).enumerate().map(slot).collect();
         let replaced = Mutex::new(ReplacedThreads::new(ending));
-        Self { slots, spares: Arc::downgrade(spares), snapshot, metrics, is_stopping, replaced }
+        Self { slots, spares: Arc::downgrade(spares), snapshot, metrics, block_first, is_stopping, replaced }
     }
 
     /// Makes the first thread of every worker.
@@ -141,7 +145,7 @@ impl UdpPool {
         let ending = replaced.reserve(count, |lost| ReplaceError::TooManyLost { lost })?;
         let handle = Arc::new(ThreadHandle::new(Arc::default()));
         self.spawn_thread(worker, slot, Arc::clone(&handle), ending)?;
-        self.metrics.hand_over(worker, handle.shared_block());
+        self.metrics.hand_over(self.block_first + worker, handle.shared_block());
         let old = slot.handle.swap(handle);
         if let Err(error) = old.mark_replaced() {
             tracing::warn!(worker, %error, "the replaced thread cannot be woken, or keeps its share of the CPU");
@@ -174,7 +178,7 @@ impl UdpPool {
         let cpu = slot.cpu;
         // Also dropped where no thread can be made.
         let guard = ThreadGuard::new(handle, ending);
-        thread::Builder::new().name(format!("udp-{worker}")).spawn(move || {
+        thread::Builder::new().name(format!("udp-{}", self.block_first + worker)).spawn(move || {
             guard.begin();
             pin(worker, cpu);
             udp_worker.run();
