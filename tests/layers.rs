@@ -47,7 +47,18 @@ const MODULES: &[Module] = &[
     Module {
         layer: 5,
         name: "config",
-        imports: &["sys", "wire", "zonefile", "transfer", "policy", "answer", "serve", "health", "announce"],
+        imports: &[
+            "sys",
+            "wire",
+            "zonebuild",
+            "zonefile",
+            "transfer",
+            "policy",
+            "answer",
+            "serve",
+            "health",
+            "announce",
+        ],
         is_pure: false,
     },
     Module {

@@ -225,11 +225,17 @@ impl Check<'_> {
 
     /// One of the words of a row.
     fn word<T: Copy + PartialEq>(&mut self, key: &Row<Words<T>>) -> T {
-        let Some(value) = self.written.get::<String>(key) else { return key.values.default };
-        key.values.meaning(value.get_ref()).unwrap_or_else(|| {
-            self.refuse(key.path, &quoted(&value), &key.values.choice());
-            key.values.default
-        })
+        self.word_in(self.written, key).unwrap_or(key.values.default)
+    }
+
+    /// One of the words of a row, where a section has it.
+    fn word_in<T: Copy + PartialEq>(&mut self, section: &Document<'_>, key: &Row<Words<T>>) -> Option<T> {
+        let value = section.get::<String>(key)?;
+        let meaning = key.values.meaning(value.get_ref());
+        if meaning.is_none() {
+            self.refuse(&section.path_of(key), &quoted(&value), &key.values.choice());
+        }
+        meaning
     }
 
     /// Yes or no.

@@ -9,6 +9,7 @@ use crate::answer::UDP_PAYLOAD_BYTES_DEFAULT;
 use crate::policy::{PolicySettings, Reaction};
 use crate::serve::TcpLimits;
 use crate::transfer::TransferLimits;
+use crate::zonebuild::ZonemdRule;
 use crate::zonefile::Limits;
 
 /// Makes a constant of each row, and [`ALL`], which has them in order.
@@ -143,6 +144,9 @@ rows! {
         "Who may say that the zone has changed.";
     ALLOW_TRANSFER: Own = "template.allow-transfer", rules("`[]`"), "Who may have the zone.";
     NOTIFY: Own = "template.notify", peers("`[]`"), "Who is told that the zone has changed.";
+    ZONEMD: Words<ZonemdRule> = "template.zonemd", Words { words: ZONEMD_RULES, default: ZonemdRule::Verify },
+        "What is asked of the zone's ZONEMD records (RFC 8976): that one verifies where there are some, that one is \
+         there and verifies, or nothing.";
     TRANSFER_OCTETS_MAX: Number = "template.transfer-octets-max",
         number(1, ZONE_SIZE_MAX, TransferLimits::DEFAULT.octets_max as i64, "octets"),
         "Of the messages of one incoming transfer.";
@@ -207,6 +211,10 @@ const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", 
 /// What may be done about a condition that is not clearly this node's own fault.
 const REACTIONS: &[(&str, Reaction)] =
     &[("absorb", Reaction::Absorb), ("degrade", Reaction::Degrade), ("withdraw", Reaction::Withdraw)];
+
+/// What may be asked of ZONEMD records.
+const ZONEMD_RULES: &[(&str, ZonemdRule)] =
+    &[("verify", ZonemdRule::Verify), ("require", ZonemdRule::Require), ("ignore", ZonemdRule::Ignore)];
 
 /// A number from `least` to `most`.
 const fn number(least: i64, most: i64, default: i64, unit: &'static str) -> Number {

@@ -53,6 +53,7 @@ impl FaultKind {
     fn general_help(&self) -> Option<&'static str> {
         Some(match self {
             Self::Dnssec(fault) => return fault.help(),
+            Self::Zonemd(fault) => return fault.help(),
             Self::FileUnreadable { cause: FileError::Outside, .. } => {
                 "name the folder in the configuration (`[server] include-dirs`) or with `--include-dir`"
             }

@@ -14,6 +14,7 @@ mod nearest;
 mod position;
 pub mod report;
 mod sources;
+mod zonemd;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,7 @@ pub use hint::Hint;
 pub use kept::{Fault, Faults};
 pub use position::{Position, Severity};
 pub use sources::Sources;
+pub use zonemd::ZonemdFault;
 
 /// How many errors, and how many warnings, are kept for one file set; the rest are only counted.
 pub const FAULTS_MAX: usize = 200;
@@ -211,6 +213,9 @@ pub enum FaultKind {
     /// What is wrong with signatures, keys and denial.
     #[error(transparent)]
     Dnssec(#[from] DnssecFault),
+    /// What is wrong with ZONEMD records.
+    #[error(transparent)]
+    Zonemd(#[from] ZonemdFault),
 
     // The zone: errors.
     /// The SOA's owner is not the zone's name.

@@ -129,7 +129,7 @@ impl Loader {
         let lister = self.lister.insert(lister.unwrap_or_else(|| Lister::new(sources)));
         let conditions = (sources.include_dirs.clone(), sources.limits);
         let plan = match scope {
-            Scope::All => plan_all(&self.registry, lister, conditions == self.conditions)?,
+            Scope::All => plan_all(&self.registry, lister, sources, conditions == self.conditions)?,
             Scope::Zone(name) => plan_one(&self.registry, lister, name)?,
         };
         let means = Means { seed: self.seed, style: self.style, is_strict: self.is_strict, sources };
@@ -209,7 +209,7 @@ struct Plan {
 }
 
 /// Plans a reload of all zones: what is new or not what it was is read, all of it unless `may_carry`.
-fn plan_all(registry: &Registry, lister: &Lister, may_carry: bool) -> Result<Plan, ReloadError> {
+fn plan_all(registry: &Registry, lister: &Lister, sources: &ZoneSources, may_carry: bool) -> Result<Plan, ReloadError> {
     let listing = lister.list()?;
     let key = |record: &ZoneRecord| Listed { name: record.listed_name.clone(), source: record.source.clone() };
     let mut old: HashMap<Listed, &Arc<ZoneRecord>> = registry.iter().map(|record| (key(record), record)).collect();
@@ -220,6 +220,8 @@ fn plan_all(registry: &Registry, lister: &Lister, may_carry: bool) -> Result<Pla
             plan.awaited.extend(record.is_none().then_some(listed.name));
             continue;
         }
+        let name = listed.name.as_ref();
+        let may_carry = may_carry && registry.transfers().settings(name).zonemd == sources.transfers_of(name).zonemd;
         if !record.is_some_and(|record| may_carry && record.stamps.are_unchanged()) {
             plan.read.push((listed, record.cloned()));
         }

@@ -17,7 +17,7 @@ use crate::fault::report::{self, Style};
 use crate::fault::{Faults, Sources};
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
-use crate::zonebuild::Executor;
+use crate::zonebuild::{Executor, check_digest};
 use crate::zonefile::{self, ZoneFile};
 
 /// What became of one file.
@@ -84,12 +84,16 @@ fn read(
     threads: &dyn Executor,
     means: Means<'_>,
 ) -> Outcome {
-    let Means { seed, style, is_strict, sources: ZoneSources { include_dirs, limits, .. } } = means;
+    let Means { seed, style, is_strict, sources: zones } = means;
     let path = path_of(file);
-    let mut disk = DiskFiles::new(path, include_dirs, limits.octets_max).within(memory);
+    let mut disk = DiskFiles::new(path, &zones.include_dirs, zones.limits.octets_max).within(memory);
     let (mut sources, mut faults) = (Sources::default(), Faults::new(is_strict));
-    let zone_file = ZoneFile { path, name: file.name.as_ref(), seed, previous, limits: *limits, now: seconds() };
+    let zone_file = ZoneFile { path, name: file.name.as_ref(), seed, previous, limits: zones.limits, now: seconds() };
     let zone = zonefile::load(&zone_file, &mut disk, threads, &mut sources, &mut faults);
+    if let Some(zone) = &zone {
+        check_digest(zone, zones.transfers_of(file.name.as_ref()).zonemd, &mut faults);
+    }
+    let zone = zone.filter(|_| faults.error_count() == 0);
     let mut shown = String::new();
     if faults.error_count() + faults.warning_count() > 0 {
         sources.recall(|path| disk.read_again(path));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::access::AccessList;
 use crate::wire::NameRef;
 use crate::wire::tsig::Key;
+use crate::zonebuild::ZonemdRule;
 
 /// A server that is asked or told something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct TransferSettings {
     pub allow_transfer: AccessList,
     /// Who is told that the zone has changed.
     pub notify: Vec<Peer>,
+    /// What is asked of its ZONEMD records, wherever it comes from.
+    pub zonemd: ZonemdRule,
     /// What is taken from primaries, and how often they are asked.
     pub limits: TransferLimits,
 }
@@ -71,6 +74,7 @@ impl Default for TransferSettings {
             allow_notify: AccessList::default(),
             allow_transfer: AccessList::default(),
             notify: Vec::new(),
+            zonemd: ZonemdRule::default(),
             limits: TransferLimits::DEFAULT,
         }
     }

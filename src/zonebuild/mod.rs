@@ -8,6 +8,7 @@ mod chain;
 mod check;
 mod collect;
 mod delta;
+mod digest;
 mod encode;
 pub mod executor;
 mod index;
@@ -19,6 +20,7 @@ mod shards;
 mod tree;
 
 pub use delta::{Delta, DeltaError};
+pub use digest::{ZonemdRule, check_digest};
 pub use executor::{Executor, Inline};
 pub use keys::check_child;
 pub use record::{Record, Sink};

@@ -19,6 +19,24 @@ pub(crate) struct Difference {
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         peer: Peer::Bind,
+        because: "it does not verify ZONEMD (RFC 8976)",
+        files: &[
+            "bad/zonemd-of-another-serial.zone",
+            "bad/zonemd-of-other-records.zone",
+            "bad/zonemd-twice.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Knot,
+        because: "it verifies ZONEMD only where that is asked for (`-z`)",
+        files: &[
+            "bad/zonemd-of-another-serial.zone",
+            "bad/zonemd-of-other-records.zone",
+            "bad/zonemd-twice.zone",
+        ],
+    },
+    Difference {
+        peer: Peer::Bind,
         because: "it takes the mark for an owner; editors write it, and no name starts with it",
         files: &[
             "good/byte-order-mark.zone",

@@ -141,7 +141,7 @@ impl Primary {
         match self.kind {
             Kind::Nsd => {
                 self.write(origin, &zone.text());
-                self.command("nsd-control", &["-c", "server.conf", "reload", origin], "");
+                self.nsd_control(&["reload", origin]);
             }
             Kind::PowerDns => {
                 self.write(origin, &zone.text());
@@ -173,6 +173,11 @@ impl Primary {
                 self.command("nsupdate", &["-y", &key], &(script + "send\n"));
             }
         }
+    }
+
+    /// Tells NSD something over its control socket.
+    pub(crate) fn nsd_control(&self, arguments: &[&str]) {
+        self.command("nsd-control", &[&["-c", "server.conf"], arguments].concat(), "");
     }
 
     /// Tells Knot something over its control socket.
@@ -260,7 +265,7 @@ impl Primary {
                 zone.origin,
                 self.file(&zone.origin).display(),
                 if lines.is_empty() { "whole" } else { "none" },
-                if self.kind == Kind::KnotSigning { "on" } else { "off" },
+                if self.kind == Kind::KnotSigning { "on\n    zonemd-generate: zonemd-sha384" } else { "off" },
             ));
             if !lines.is_empty() {
                 text.push_str("    master: above\n");

@@ -212,6 +212,7 @@ impl Check<'_> {
         if let Some(peers) = self.peers(section, &rows::NOTIFY, keys) {
             settings.notify = peers;
         }
+        settings.zonemd = self.word_in(section, &rows::ZONEMD).unwrap_or(settings.zonemd);
         settings.limits = self.limits(section, settings.limits);
         let is_same = settings == *inherited.settings;
         let settings = if is_same { Arc::clone(&inherited.settings) } else { settings.into() };

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{error::Elapsed, timeout};
 
 use crate::fault::report::{self, Style};
-use crate::fault::{Faults, Sources};
+use crate::fault::{Faults, Severity, Sources};
 use crate::serve::unix_now;
 use crate::transfer::{
     ApplyError, Change, Incoming, Peer, Received, Request, Soa, TransferError, TransferSettings, apply,
@@ -20,7 +20,7 @@ use crate::wire::SharedName;
 use crate::wire::tsig::{Signer, Verifier};
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
-use crate::zonebuild::{Inline, Plan};
+use crate::zonebuild::{Inline, Plan, check_digest};
 
 /// How long a primary may take to take a connection, and to send the next message.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -122,6 +122,9 @@ enum FetchError {
     /// What it sent makes no version.
     #[error("bad changes: {0}")]
     Apply(#[from] ApplyError),
+    /// It is not what its ZONEMD says.
+    #[error("bad transfer: {0}")]
+    Digest(String),
     /// The zone that came has errors.
     #[error("the zone that came has errors:\n{0}")]
     Faulty(String),
@@ -133,7 +136,7 @@ impl FetchError {
     fn may_come_whole(&self) -> bool {
         match self {
             Self::Bad { error, .. } => !matches!(error, TransferError::Signature(_) | TransferError::Older(_)),
-            Self::Io(_) | Self::Closed | Self::Silent(_) | Self::Apply(_) | Self::Faulty(_) => true,
+            Self::Io(_) | Self::Closed | Self::Silent(_) | Self::Apply(_) | Self::Digest(_) | Self::Faulty(_) => true,
             Self::Connect(_) | Self::TooLong(_) => false,
         }
     }
@@ -272,6 +275,13 @@ fn make(order: &Order, base: Option<&Zone>, received: Received) -> Result<Versio
         },
         (Received::Changes(_) | Received::Current, _) => return Err(ApplyError::OtherBase.into()),
     };
+    let mut found = Faults::new(false);
+    check_digest(&zone, order.settings.zonemd, &mut found);
+    if found.error_count() > 0 {
+        let errors = found.iter().filter(|fault| fault.severity == Severity::Error);
+        return Err(FetchError::Digest(errors.map(|fault| fault.kind.to_string()).collect::<Vec<_>>().join(", ")));
+    }
+    faults.join([found]);
     Ok(Version {
         zone: Arc::new(zone),
         changes: changes.into_iter().map(Arc::new).collect(),

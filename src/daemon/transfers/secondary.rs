@@ -12,6 +12,7 @@ use crate::transfer::{Event, Expiry, Refresh, Soa, Step, Times, TransferSettings
 use crate::wire::SharedName;
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
+use crate::zonebuild::ZonemdRule;
 
 /// One secondary zone.
 pub(super) struct SecondaryZone {
@@ -66,6 +67,9 @@ impl SecondaryZone {
     /// Takes the settings that hold from now on; whether they differ from those before.
     pub(super) fn set_settings(&mut self, settings: &Arc<TransferSettings>) -> bool {
         self.refresh.set_limits(settings.limits);
+        let (old, new) = (self.settings.zonemd, settings.zonemd);
+        // What is here was not looked at so.
+        self.is_whole_wanted |= new != old && new != ZonemdRule::Ignore;
         *std::mem::replace(&mut self.settings, Arc::clone(settings)) != **settings
     }
 
