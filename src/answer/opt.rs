@@ -15,6 +15,36 @@ const SHORT_DATA_BYTES: usize = 2;
 
 /// Octets of data of the EXPIRE option.
 const EXPIRE_DATA_BYTES: usize = 4;
+/// Octets of data of the ZONEVERSION option.
+const ZONEVERSION_DATA_BYTES: usize = 6;
+/// The version type SOA-SERIAL (RFC 9660 §7.2).
+const SOA_SERIAL: u8 = 0;
+
+/// What was asked about the zone that answers, and is said in the OPT record.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ZoneFacts {
+    /// Seconds until it expires (RFC 7314).
+    pub(super) expire: Option<u32>,
+    /// Its version (RFC 9660).
+    pub(super) version: Option<ZoneVersion>,
+}
+
+/// The version of a zone.
+#[derive(Clone, Copy)]
+pub(super) struct ZoneVersion {
+    /// Labels of the zone's name, the root not counted.
+    pub(super) label_count: u8,
+    /// The serial of its SOA.
+    pub(super) serial: u32,
+}
+
+impl ZoneVersion {
+    /// The data of the option (RFC 9660 §2): LABELCOUNT, TYPE, VERSION.
+    fn octets(self) -> [u8; ZONEVERSION_DATA_BYTES] {
+        let [s0, s1, s2, s3] = self.serial.to_be_bytes();
+        [self.label_count, SOA_SERIAL, s0, s1, s2, s3]
+    }
+}
 
 /// The OPT record of a reply before it is written; none where the query had none.
 pub(super) struct Opt<'s> {
@@ -24,8 +54,7 @@ pub(super) struct Opt<'s> {
     extended_rcode: u8,
     nsid: Option<&'s [u8]>,
     keepalive: Option<u16>,
-    /// Seconds until the zone expires.
-    expire: Option<u32>,
+    facts: ZoneFacts,
     extended_error: Option<u16>,
     /// Octets of the record so far.
     length: usize,
@@ -40,7 +69,7 @@ impl<'s> Opt<'s> {
             extended_rcode: 0,
             nsid: None,
             keepalive: None,
-            expire: None,
+            facts: ZoneFacts::default(),
             extended_error: None,
             length: if edns.is_some() { OPT_BYTES } else { 0 },
         };
@@ -56,10 +85,12 @@ impl<'s> Opt<'s> {
         opt
     }
 
-    /// Says in how many seconds the zone expires, where that fits.
+    /// Says of the zone what fits.
     #[inline]
-    pub(super) fn set_expire(&mut self, expire: Option<u32>, space: usize) {
-        self.expire = expire.filter(|_| self.payload_bytes_max.is_some() && self.reserve(EXPIRE_DATA_BYTES, space));
+    pub(super) fn set_facts(&mut self, facts: ZoneFacts, space: usize) {
+        let has_opt = self.payload_bytes_max.is_some();
+        self.facts.expire = facts.expire.filter(|_| has_opt && self.reserve(EXPIRE_DATA_BYTES, space));
+        self.facts.version = facts.version.filter(|_| has_opt && self.reserve(ZONEVERSION_DATA_BYTES, space));
     }
 
     /// Makes the record longer by an option with so many octets of data, if it then still has at most `space` octets;
@@ -115,11 +146,13 @@ impl<'s> Opt<'s> {
     fn write_options(&self, mut out: &mut [u8]) {
         let (keepalive, extended_error) =
             (self.keepalive.map(u16::to_be_bytes), self.extended_error.map(u16::to_be_bytes));
-        let expire = self.expire.map(u32::to_be_bytes);
+        let expire = self.facts.expire.map(u32::to_be_bytes);
+        let version = self.facts.version.map(ZoneVersion::octets);
         let options = [
             (option::NSID, self.nsid),
             (option::EXPIRE, expire.as_ref().map(|data| &data[..])),
             (option::TCP_KEEPALIVE, keepalive.as_ref().map(|data| &data[..])),
+            (option::ZONEVERSION, version.as_ref().map(|data| &data[..])),
             (option::EXTENDED_ERROR, extended_error.as_ref().map(|data| &data[..])),
         ];
         for (code, data) in options.iter().filter_map(|(code, data)| Some((code, (*data)?))) {

@@ -7,7 +7,7 @@ use crate::answer::code::Rcode;
 use crate::answer::context::{RequestContext, Response, Transport};
 #[cfg(any(test, feature = "test-names"))]
 use crate::answer::injected;
-use crate::answer::opt::Opt;
+use crate::answer::opt::{Opt, ZoneFacts, ZoneVersion};
 use crate::answer::reply::Reply;
 use crate::answer::request::{Message, Request};
 use crate::answer::snapshot::{Settings, Snapshot};
@@ -112,7 +112,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
         let limit = reply_bytes_max(&snapshot.settings, message.trailer.edns.as_ref(), context.transport);
         if self.request.is_plain(message) {
-            self.compose(message, snapshot, context, (reply, limit), None, |draft| {
+            self.compose(message, snapshot, context, (reply, limit), ZoneFacts::default(), |draft| {
                 self.answer(snapshot, message, context, draft)
             })
         } else {
@@ -120,8 +120,8 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
     }
 
-    /// Writes a reply of at most so many octets, whose records `answer` puts; `expire` is what its OPT says of the
-    /// zone's expiry (RFC 7314).
+    /// Writes a reply of at most so many octets, whose records `answer` puts; `facts` are what its OPT says of the
+    /// zone.
     #[inline]
     pub(super) fn compose(
         &self,
@@ -129,12 +129,12 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         snapshot: &Snapshot,
         context: &RequestContext,
         (reply, limit): (&mut [u8], usize),
-        expire: Option<u32>,
+        facts: ZoneFacts,
         answer: impl FnOnce(&mut Reply<'_>) -> Status,
     ) -> Response {
         let (question, edns) = (message.question(), message.trailer.edns.as_ref());
         let mut opt = Opt::new(edns, &snapshot.settings, context.transport, limit - question.end());
-        opt.set_expire(expire, limit - question.end());
+        opt.set_facts(facts, limit - question.end());
         let mut draft = Reply::new(reply, self.octets, &question, limit - opt.len());
         let status = match edns {
             Some(edns) if !is_known_version(edns) => Status::error(Rcode::BADVERS),
@@ -170,6 +170,13 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
             (Class::IN | Class::ANY, Search::Broken) => Status::broken(),
             _ => Status::refused(),
         }
+    }
+
+    /// The version of the zone that answers (RFC 9660 §3.2), that which refers or denies too. `None` where none does.
+    pub(super) fn zone_version(&self) -> Option<ZoneVersion> {
+        let Search::Within(zone, _) = &self.search else { return None };
+        let label_count = u8::try_from(zone.apex().label_count()).ok()?;
+        Some(ZoneVersion { label_count, serial: zone.serial() })
     }
 
     /// The second word of a reply's header: QR set, OPCODE and RD as they came, all else clear (RFC 1035 §4.1.1).

@@ -1,7 +1,7 @@
 //! What a message asks for, by its OPCODE and its question: each kind of request has its own way to a response.
 
 use crate::answer::code::Rcode;
-use crate::wire::message::{HEADER_BYTES, Header, Question, Trailer, opcode, read_trailer};
+use crate::wire::message::{Edns, HEADER_BYTES, Header, Question, Trailer, opcode, read_trailer};
 use crate::wire::{Class, Type};
 use crate::zone::hash::{LookupName, Starts};
 
@@ -70,8 +70,8 @@ impl<'q> Request<'q> {
     /// Whether it is a query for records, and nothing is to be verified, signed or said about the zone besides.
     #[inline]
     pub(super) fn is_plain(&self, message: &Message<'_>) -> bool {
-        let is_special =
-            message.trailer.tsig_at.is_some() || message.trailer.edns.is_some_and(|edns| edns.wants_expire);
+        let wants_facts = |edns: Edns| edns.wants_expire || edns.wants_zone_version;
+        let is_special = message.trailer.tsig_at.is_some() || message.trailer.edns.is_some_and(wants_facts);
         matches!(self, Self::Query(_)) && !is_special
     }
 

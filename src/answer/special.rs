@@ -2,7 +2,7 @@
 
 use crate::answer::code::Rcode;
 use crate::answer::context::{RequestContext, Response};
-use crate::answer::opt::Opt;
+use crate::answer::opt::{Opt, ZoneFacts, ZoneVersion};
 use crate::answer::query::{PendingQuery, is_known_version};
 use crate::answer::request::{Message, Request};
 use crate::answer::snapshot::Snapshot;
@@ -40,24 +40,29 @@ impl PendingQuery<'_, '_> {
             Err(None) => return self.refuse(Rcode::FORMERR, reply),
         };
         let signature_bytes = signer.as_ref().map_or(0, Signer::record_bytes_max);
+        if message.trailer.edns.is_some_and(|edns| edns.has_zone_version) {
+            return self.refuse(Rcode::FORMERR, reply); // As NSD does.
+        }
         let question_end = message.question().end();
         if limit < question_end + OPT_BYTES + signature_bytes {
             // Over TCP there is room for everything (RFC 8945 §5.3).
             let truncated = Status { is_truncated: true, ..Status::error(Rcode::NOERROR) };
-            return self.compose(message, snapshot, context, (reply, limit), None, |_| truncated);
+            return self.compose(message, snapshot, context, (reply, limit), ZoneFacts::default(), |_| truncated);
         }
         let limit = limit - signature_bytes;
         let key = signer.as_ref().map(Signer::key);
-        let expire = expire_of(snapshot, message, context);
+        let facts = ZoneFacts { expire: expire_of(snapshot, message, context), version: self.version_of(message) };
         let mut notice = None;
         let mut response = match &self.request {
             Request::Transfer(_) if has_known_version => {
                 let decision = transfer::decide(snapshot, self.octets, message, context, key);
-                let envelope = |signer| self.envelope(message, snapshot, context, signer, expire);
+                let envelope = |signer| self.envelope(message, snapshot, context, signer, facts);
                 let room = (&mut *reply, limit);
                 match decision {
-                    Decision::Refused(status) => self.compose(message, snapshot, context, room, None, |_| status),
-                    Decision::Current(zone) => self.compose(message, snapshot, context, room, expire, |draft| {
+                    Decision::Refused(status) => {
+                        self.compose(message, snapshot, context, room, ZoneFacts::default(), |_| status)
+                    }
+                    Decision::Current(zone) => self.compose(message, snapshot, context, room, facts, |draft| {
                         transfer::put_soa(&zone, message.name.name(), draft)
                     }),
                     Decision::Whole(zone) => {
@@ -71,9 +76,9 @@ impl PendingQuery<'_, '_> {
             Request::Notify(_) if has_known_version => {
                 let (status, noticed) = notify::decide(snapshot, message, context, key);
                 notice = noticed;
-                self.compose(message, snapshot, context, (&mut *reply, limit), None, |_| status)
+                self.compose(message, snapshot, context, (&mut *reply, limit), ZoneFacts::default(), |_| status)
             }
-            _ => self.compose(message, snapshot, context, (&mut *reply, limit), expire, |draft| {
+            _ => self.compose(message, snapshot, context, (&mut *reply, limit), facts, |draft| {
                 self.answer(snapshot, message, context, draft)
             }),
         };
@@ -122,7 +127,7 @@ impl PendingQuery<'_, '_> {
         let left = limit.checked_sub(tsig_bytes).filter(|left| *left >= message.question().end() + OPT_BYTES);
         let status = Status { is_truncated: left.is_none(), ..Status::error(Rcode::NOTAUTH) };
         let room = (&mut *reply, left.unwrap_or(limit));
-        let mut response = self.compose(message, snapshot, context, room, None, |_| status);
+        let mut response = self.compose(message, snapshot, context, room, ZoneFacts::default(), |_| status);
         if let (Response::Reply { length, .. }, Some(_)) = (&mut response, left) {
             *length = match signer {
                 Some(mut signer) => signer.sign_bad_time(reply, *length, &tsig, context.now.as_secs()),
@@ -137,6 +142,12 @@ impl PendingQuery<'_, '_> {
         response
     }
 
+    /// The version of the zone that answers a query, if that is asked for.
+    fn version_of(&self, message: &Message<'_>) -> Option<ZoneVersion> {
+        let is_asked = message.trailer.edns.is_some_and(|edns| edns.wants_zone_version && is_known_version(&edns));
+        self.zone_version().filter(|_| is_asked)
+    }
+
     /// What stands around the records of a transfer.
     fn envelope(
         &self,
@@ -144,10 +155,10 @@ impl PendingQuery<'_, '_> {
         snapshot: &Snapshot,
         context: &RequestContext,
         signer: Option<Signer>,
-        expire: Option<u32>,
+        facts: ZoneFacts,
     ) -> Envelope {
         let mut opt = Opt::new(message.trailer.edns.as_ref(), &snapshot.settings, context.transport, usize::MAX);
-        opt.set_expire(expire, usize::MAX);
+        opt.set_facts(facts, usize::MAX);
         let mut octets = vec![0; opt.len()];
         opt.write(&mut octets);
         Envelope {

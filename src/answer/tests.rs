@@ -3,6 +3,7 @@
 mod fit;
 mod keys;
 mod streams;
+mod version;
 mod walks;
 
 use core::net::IpAddr;

@@ -58,6 +58,8 @@ pub mod option {
     pub const TCP_KEEPALIVE: u16 = 11;
     /// Extended DNS error (RFC 8914).
     pub const EXTENDED_ERROR: u16 = 15;
+    /// ZONEVERSION (RFC 9660 §2).
+    pub const ZONEVERSION: u16 = 19;
     /// Which worker is to answer a probe of our own: a code for local use (RFC 6891 §9). Ignored when it is read.
     pub const STEER: u16 = 65_001;
 }
@@ -147,6 +149,10 @@ pub struct Edns {
     pub wants_keepalive: bool,
     /// The expiry of the zone was asked for (RFC 7314).
     pub wants_expire: bool,
+    /// The version of the zone was asked for (RFC 9660).
+    pub wants_zone_version: bool,
+    /// It was asked for with data, which a question for it must not have.
+    pub has_zone_version: bool,
     /// In how many seconds the zone expires, where a response says so.
     pub expire: Option<u32>,
 }
@@ -256,6 +262,8 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
         wants_nsid: false,
         wants_keepalive: false,
         wants_expire: false,
+        wants_zone_version: false,
+        has_zone_version: false,
         expire: None,
     };
     while !options.is_empty() {
@@ -269,6 +277,9 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
             option::TCP_KEEPALIVE => edns.wants_keepalive = true,
             option::EXPIRE => {
                 (edns.wants_expire, edns.expire) = (true, data.try_into().ok().map(u32::from_be_bytes));
+            }
+            option::ZONEVERSION => {
+                (edns.wants_zone_version, edns.has_zone_version) = (true, edns.has_zone_version || !data.is_empty());
             }
             _ => {} // RFC 6891 §6.1.2: unknown options are ignored.
         }
