@@ -12,6 +12,8 @@ use crate::zone::ZoneSet;
 pub struct Snapshot {
     /// The zones that are served.
     pub zones: ZoneSet,
+    /// How many more have never come from their primaries.
+    pub awaited_zones: usize,
     /// What the operator set.
     pub settings: Settings,
     /// Who may have which zone, and what changed in them.

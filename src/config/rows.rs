@@ -96,6 +96,8 @@ rows! {
         "How long the kernel keeps an address that nobody renews; `\"off\"` only with a tun device of our own.";
     DRAIN: Time = "anycast.drain", time((Duration::ZERO, Duration::from_secs(600)), Duration::from_secs(5)),
         "How long what still comes is answered after the withdrawal, before the sockets are closed.";
+    ZONES_WAIT: Time = "anycast.zones-wait", time((Duration::ZERO, Duration::from_secs(3600)), Duration::from_secs(60)),
+        "How long the first announcement waits for zones that have never come from their primaries.";
 
     ROUTE_TABLE: Number = "anycast.kernel-route.table", number(1, ROUTE_NUMBER_MAX, TABLE_MAIN, ""),
         "The routing table, not 255. The section only goes with a tun device of our own and `lease = \"off\"`; \

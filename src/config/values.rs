@@ -256,6 +256,8 @@ pub struct Anycast {
     pub lease: Option<Duration>,
     /// How long what still comes is answered after the withdrawal, before the sockets are closed.
     pub drain: Duration,
+    /// How long the first announcement waits for zones that have never come from their primaries.
+    pub zones_wait: Duration,
     /// `[anycast.kernel-route]`: a kernel route for each prefix, over a tun device of our own. The table is neither 0
     /// nor 255, which is the kernel's table of local addresses; the metric is at least 1.
     pub kernel_route: Option<KernelRoute>,

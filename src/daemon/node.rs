@@ -35,7 +35,7 @@ use crate::config::{Anycast, Config};
 use crate::health::Prover;
 use crate::policy::{Proof, Stance};
 use crate::serve::Running;
-use policy_runner::{Orders, PolicyRunner, Published};
+use policy_runner::{Orders, PolicyRunner, Published, ZonesSeen};
 use probed::{ProbedThreads, ProbedZones};
 
 /// How long going away may take before it is left to the end of the process.
@@ -101,12 +101,16 @@ impl Node {
         let writer =
             writer.map_err(DaemonError::system("the thread that keeps hold-downs can't be started"))?.map(Arc::new);
         let served = Arc::clone(current);
+        let read = move || {
+            let served = served.load();
+            (served.zones.is_empty(), served.awaited_zones)
+        };
         let runner = PolicyRunner::new(
             &anycast.addresses,
             settings::policy_settings(anycast),
             (seed, &memory),
             (origin, announcers.clone()),
-            Box::new(move || served.load().zones.is_empty()),
+            ZonesSeen { read: Box::new(read), wait_until: origin.elapsed() + anycast.zones_wait },
             Arc::clone(&orders),
             writer.clone(),
         );

@@ -307,7 +307,8 @@ impl Work {
 pub(super) fn snapshot(registry: &Registry, config: &Config, notices: Option<Arc<dyn NoticeSink>>) -> Arc<Snapshot> {
     let (zones, mut transfers) = (registry.zones().clone(), registry.transfers().clone());
     transfers.keys = Arc::clone(&config.keys);
-    Arc::new(Snapshot { zones, settings: config.settings.clone(), transfers, notices })
+    let awaited_zones = registry.counts().awaited;
+    Arc::new(Snapshot { zones, awaited_zones, settings: config.settings.clone(), transfers, notices })
 }
 
 /// Waits for the next job; until then puts what is loaded into huge pages, with a rest after each. `None` at the end.

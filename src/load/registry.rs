@@ -129,6 +129,11 @@ impl ZoneRecord {
         !matches!(self.state, ZoneState::Served(_))
     }
 
+    /// Whether no version has ever come from its primaries.
+    fn is_awaited(&self) -> bool {
+        matches!(self.state, ZoneState::Awaited)
+    }
+
     /// Its position in the order of names, sources of one name behind each other.
     fn cmp_by_name(&self, name: NameRef<'_>, source: &Source) -> Ordering {
         self.listed_name.as_ref().cmp(&name).then_with(|| self.source.cmp(source))
@@ -149,6 +154,8 @@ pub struct Counts {
     pub kept: usize,
     /// Those of which nothing is served.
     pub refused: usize,
+    /// Those among them that have never come from a primary.
+    pub awaited: usize,
 }
 
 /// All zones, by name and in the order of their sources.
@@ -158,6 +165,8 @@ pub struct Registry {
     by_source: List<Arc<ZoneRecord>>,
     /// The broken ones, in the order of their sources.
     broken: List<Arc<ZoneRecord>>,
+    /// How many have never come from a primary.
+    awaited: usize,
     zones: ZoneSet,
     transfers: TransferTable,
 }
@@ -170,6 +179,7 @@ impl Registry {
             by_name: List::default(),
             by_source: List::default(),
             broken: List::default(),
+            awaited: 0,
             zones,
             transfers: TransferTable::default(),
         }
@@ -219,7 +229,7 @@ impl Registry {
     pub fn counts(&self) -> Counts {
         let (served, broken) = (self.zones.len(), self.broken.len());
         let refused = self.len() - served;
-        Counts { served, kept: broken - refused, refused }
+        Counts { served, kept: broken - refused, refused, awaited: self.awaited }
     }
 
     /// The records of a name, one most often.
@@ -254,6 +264,8 @@ impl Registry {
     pub(super) fn put(&mut self, record: Arc<ZoneRecord>) -> bool {
         let (name, source) = (record.listed_name.clone(), record.source.clone());
         let (name, is_broken) = (name.as_ref(), record.is_broken());
+        self.awaited -= self.get(name, &source).map_or(0, |before| usize::from(before.is_awaited()));
+        self.awaited += usize::from(record.is_awaited());
         let index = set(&mut self.by_name, Some(&record), |other| other.cmp_by_name(name, &source));
         set(&mut self.by_source, Some(&record), |other| other.cmp_by_source(name, &source));
         set(&mut self.broken, is_broken.then_some(&record), |other| other.cmp_by_source(name, &source));
@@ -268,6 +280,7 @@ impl Registry {
     /// Takes a record out.
     pub(super) fn remove(&mut self, record: &ZoneRecord) {
         let (name, source) = (record.listed_name.as_ref(), &record.source);
+        self.awaited -= self.get(name, source).map_or(0, |removed| usize::from(removed.is_awaited()));
         set(&mut self.by_name, None, |other| other.cmp_by_name(name, source));
         set(&mut self.by_source, None, |other| other.cmp_by_source(name, source));
         set(&mut self.broken, None, |other| other.cmp_by_source(name, source));

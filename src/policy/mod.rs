@@ -87,6 +87,8 @@ pub struct Observation {
     /// a wedged worker fills as well; that is no overload, and must not be reported as one: overload excuses who is
     /// late.
     pub is_overloaded: bool,
+    /// Zones that the first announcement still waits for.
+    pub awaited: usize,
     /// Whether no zone can be served at all: every client gets an error, whoever answers.
     pub is_zoneless: bool,
     /// Whether the prover had the CPU when it needed it. If not, who did not answer is not to blame, and the round
@@ -109,6 +111,7 @@ impl Observation {
         is_tcp_well: None,
         shared: None,
         is_overloaded: false,
+        awaited: 0,
         is_zoneless: false,
         is_judged: false,
     };

@@ -33,6 +33,11 @@ pub enum Reason {
         /// How many.
         workers: u16,
     },
+    /// Zones have never come from their primaries, and are waited for before the first announcement.
+    ZonesAwaited {
+        /// How many.
+        zones: usize,
+    },
     /// No zone can be served.
     NoZone,
     /// Probes do not come through the way of clients, though workers answer.
@@ -69,6 +74,7 @@ impl Reason {
             Self::Rising { .. } => "rising",
             Self::TooFewWorkers { .. } => "too-few-workers",
             Self::WrongAnswer { .. } => "wrong-answer",
+            Self::ZonesAwaited { .. } => "zones-awaited",
             Self::NoZone => "no-zone",
             Self::PathFault => "path-fault",
             Self::PathBlocked => "path-blocked",
@@ -96,6 +102,9 @@ impl fmt::Display for Reason {
             }
             Self::Rising { rounds, needed } => return write!(f, "well for {rounds} of {needed} rounds"),
             Self::WrongAnswer { workers } => return write!(f, "{workers} workers answer what is not right"),
+            Self::ZonesAwaited { zones } => {
+                return write!(f, "zones that have not come from their primaries yet: {zones}");
+            }
             Self::NoZone => "no zone can be served",
             Self::PathFault => {
                 "probes do not come through the way of clients, though workers answer: \

@@ -23,6 +23,9 @@ impl Verdict {
         let (is_proof, is_path_fault) = (round.is_proof(needed), round.is_path_fault(needed));
         let verdict = |wants, reason| Self { wants, is_proof, is_path_fault, reason };
         // Own faults. Whoever comes here gets an error about every name.
+        if round.awaited > 0 {
+            return verdict(Stance::Withdraw, Reason::ZonesAwaited { zones: round.awaited });
+        }
         if round.is_zoneless {
             return verdict(Stance::Withdraw, Reason::NoZone);
         }

@@ -36,7 +36,9 @@ fn round(letter: char) -> Observation {
         'z' => Observation { shared: Some(SharedFault::Zone), ..GOOD },
         'e' => Observation { shared: Some(SharedFault::Expired), ..GOOD },
         'p' => Observation { shared: Some(SharedFault::Primary), ..GOOD },
+        // No zone; and zones that are waited for.
         'n' => Observation { is_zoneless: true, ..GOOD },
+        'h' => Observation { awaited: 3, is_zoneless: true, ..GOOD },
         // Clients come: in a good round, and where the path fails one worker or both, or all ways fail both.
         'C' => Observation { clients: 50, ..GOOD },
         'l' => Observation { proven: 1, detoured: 1, clients: 50, ..GOOD },

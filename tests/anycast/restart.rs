@@ -1,5 +1,6 @@
 //! What a server that ends again and again does to the route, and what an end on purpose does not do.
 
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
@@ -60,4 +61,55 @@ fn a_crash_loop_is_announced_a_few_times_and_an_end_on_purpose_is_no_crash() {
     host.until("announce", true);
     assert_eq!(count(&host, CRASHED), before, "{}", host.log());
     assert_eq!(count(&host, "the address is held down"), held, "{}", host.log());
+}
+
+/// Where the primary is asked.
+const PRIMARY: &str = "127.0.0.1:5399";
+
+/// Has the host's server keep a zone from the primary beside its own, and wait for it at most so long.
+fn follow_primary(host: &Host, wait: &str) {
+    host.configure(&format!(
+        "zones-wait = \"{wait}\"\n[[zone]]\nname = \"followed.test\"\nprimaries = [{{ address = \"{PRIMARY}\" }}]"
+    ));
+}
+
+/// Starts the primary.
+fn start_primary(host: &Host) -> Daemon {
+    let zone = "@ 300 SOA ns h 1 3600 900 604800 300\n@ 300 NS ns\nns 300 A 192.0.2.1\n";
+    fs::write(host.path("followed.test.zone"), zone).expect("the folder can be written to");
+    let text = format!(
+        "[server]\nlisten = [\"{PRIMARY}\"]\ncontrol = \"primary.sock\"\n[[zone]]\nname = \"followed.test\"\n\
+         file = \"followed.test.zone\"\nallow-transfer = [{{ prefix = \"127.0.0.1\" }}]\n"
+    );
+    fs::write(host.path("primary.toml"), text).expect("the folder can be written to");
+    let mut command = Command::new(PROGRAM);
+    host.space.start(command.args(["serve", "--config"]).arg(host.path("primary.toml")), &host.path("primary.log"))
+}
+
+#[test]
+fn a_node_announces_when_its_zones_are_there() {
+    let Some(host) = Host::new("a_node_announces_when_its_zones_are_there") else { return };
+    follow_primary(&host, "10m");
+    let server = start(&host);
+    let reason = || host.addresses().map(|addresses| addresses[0]["reason"].to_string()).unwrap_or_default();
+    let waits = || reason().contains("not come from their primaries yet: 1");
+    assert!(clock::wait_until(PATIENCE, waits), "{}: {}", reason(), host.log());
+    host.until("withdraw", false);
+    let primary = start_primary(&host);
+    host.until("announce", true);
+    // It is kept: the next start waits for nobody, whether the primary answers or not. That of a crash is held down.
+    drop((server, primary));
+    let before = count(&host, "zones-awaited");
+    let server = start(&host);
+    host.until("announce", true);
+    assert_eq!(count(&host, "zones-awaited"), before, "{}", host.log());
+    drop(server);
+
+    // One that has nothing waits for so long and says that it announces without the zone.
+    fs::remove_dir_all(host.path("state")).expect("it is ours");
+    follow_primary(&host, "3s");
+    assert_eq!(count(&host, "`anycast.zones-wait` is over"), 0);
+    let _server = start(&host);
+    host.until("announce", true);
+    assert_eq!(count(&host, "`anycast.zones-wait` is over"), 1, "{}", host.log());
 }

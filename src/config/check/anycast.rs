@@ -53,8 +53,8 @@ impl Check<'_> {
         let lease = self.lease(&interface);
         let kernel_route = self.written.has(KERNEL_ROUTE).then(|| self.kernel_route(&interface, lease));
         let health = self.health(workers, lease, &addresses);
-        let drain = self.duration(&rows::DRAIN);
-        Some(Anycast { addresses, announce, interface, lease, drain, kernel_route, health, is_dry_run })
+        let (drain, zones_wait) = (self.duration(&rows::DRAIN), self.duration(&rows::ZONES_WAIT));
+        Some(Anycast { addresses, announce, interface, lease, drain, zones_wait, kernel_route, health, is_dry_run })
     }
 
     /// The service addresses.

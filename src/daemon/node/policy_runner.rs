@@ -42,14 +42,39 @@ pub(super) struct Published {
     pub(super) history: Arc<ArcSwap<History>>,
 }
 
+/// The zones that are served and awaited.
+pub(super) struct ZonesSeen {
+    /// Whether no zone is served at all, and how many have never come from their primaries.
+    pub(super) read: Box<dyn Fn() -> (bool, usize) + Send>,
+    /// Until when the first announcement waits for zones that have never come.
+    pub(super) wait_until: Duration,
+}
+
+impl ZonesSeen {
+    /// Whether no zone is served at all, and how many the first announcement waits for.
+    fn look(&mut self, now: Duration, mut stances: impl Iterator<Item = Stance>) -> (bool, usize) {
+        let (is_zoneless, awaited) = (self.read)();
+        if stances.any(|stance| stance != Stance::Withdraw) {
+            self.wait_until = Duration::ZERO;
+        } else if now >= self.wait_until && !self.wait_until.is_zero() && awaited > 0 {
+            self.wait_until = Duration::ZERO;
+            tracing::error!(
+                zones = awaited,
+                "`anycast.zones-wait` is over, and zones have not come from their primaries; what is proven is \
+                announced without them"
+            );
+        }
+        (is_zoneless, if now < self.wait_until { awaited } else { 0 })
+    }
+}
+
 /// The policies, and what they have led to so far.
 pub(super) struct PolicyRunner {
     policies: Vec<Policy>,
     names: Vec<String>,
     drain: DrainSeen,
     announcers: Announcers,
-    /// Whether no zone is served at all.
-    is_zoneless: Box<dyn Fn() -> bool + Send>,
+    zones: ZonesSeen,
     /// How often each lease had run out when the last round was judged.
     lapses: Vec<u64>,
     orders: Arc<Orders>,
@@ -70,7 +95,7 @@ impl PolicyRunner {
         settings: PolicySettings,
         (seed, memory): (u64, &[Option<PolicyMemory>]),
         (origin, announcers): (Instant, Announcers),
-        is_zoneless: Box<dyn Fn() -> bool + Send>,
+        zones: ZonesSeen,
         orders: Arc<Orders>,
         writer: Option<Arc<HoldDownWriter>>,
     ) -> Self {
@@ -89,7 +114,7 @@ impl PolicyRunner {
             names: addresses.iter().map(ToString::to_string).collect(),
             drain: DrainSeen::default(),
             announcers,
-            is_zoneless,
+            zones,
             lapses: vec![0; policies.len()],
             orders,
             history: History::default(),
@@ -114,7 +139,7 @@ impl PolicyRunner {
     /// Carries out what was ordered, judges the round, and says what is wanted.
     fn round(&mut self, now: Duration, rounds: &[Observation]) {
         let (order, seen) = (self.order(), self.announcers.seen());
-        let is_zoneless = (self.is_zoneless)();
+        let (is_zoneless, awaited) = self.zones.look(now, self.policies.iter().map(Policy::stance));
         let mut is_changed = order.is_some();
         let mut statuses = Vec::clone(&self.published.statuses.load());
         for (index, (policy, round)) in self.policies.iter_mut().zip(rounds).enumerate() {
@@ -122,7 +147,7 @@ impl PolicyRunner {
             let lapses = seen[index].lapses;
             let is_lapsed = std::mem::replace(&mut self.lapses[index], lapses) != lapses;
             let lapsed = if is_lapsed { policy.lapse(now) } else { None };
-            let changes = [ordered, lapsed, policy.observe(now, &Observation { is_zoneless, ..*round })];
+            let changes = [ordered, lapsed, policy.observe(now, &Observation { is_zoneless, awaited, ..*round })];
             for change in changes.into_iter().flatten() {
                 is_changed = true;
                 match change.to {
@@ -217,9 +242,15 @@ fn log_change(address: &str, change: &Transition) {
 mod tests {
     use super::*;
     use crate::announce::tests::Recorder;
+    use std::sync::atomic::AtomicUsize;
 
     /// Two announcers and a runner of one address for them, with its orders.
     fn open() -> ([Arc<Recorder>; 2], Arc<Orders>, PolicyRunner) {
+        open_awaiting(Arc::default())
+    }
+
+    /// The same where so many zones have not come, which is waited for until ten seconds have passed.
+    fn open_awaiting(awaited: Arc<AtomicUsize>) -> ([Arc<Recorder>; 2], Arc<Orders>, PolicyRunner) {
         let recorders = [Recorder::new(1), Recorder::new(1)];
         let announcers = recorders.iter().map(|recorder| Arc::clone(recorder) as Arc<dyn Announcer>).collect();
         let orders = Arc::new(Orders { drain: Arc::default(), is_stopping: AtomicBool::new(false) });
@@ -228,7 +259,10 @@ mod tests {
             PolicySettings { rise: 1, ..PolicySettings::default() },
             (0, &[]),
             (Instant::now(), Announcers::new(announcers)),
-            Box::new(|| false),
+            ZonesSeen {
+                read: Box::new(move || (false, awaited.load(Ordering::Relaxed))),
+                wait_until: Duration::from_secs(10),
+            },
             Arc::clone(&orders),
             None,
         );
@@ -255,6 +289,35 @@ mod tests {
         assert_eq!(round(&[]), (Stance::Withdraw, Some(0)));
         assert_eq!(round(&[1]), (Stance::Withdraw, Some(0)));
         assert_eq!(round(&[0]), (Stance::Withdraw, Some(1)));
+    }
+
+    #[test]
+    fn the_first_announcement_waits_for_zones_and_no_other_does() {
+        const TICK: Duration = Duration::from_millis(500);
+        let well = [Observation { proven: 1, is_judged: true, ..Observation::NOTHING }];
+        for comes_at in [Some(7), None] {
+            let awaited = Arc::new(AtomicUsize::new(2));
+            let (_recorders, _orders, mut runner) = open_awaiting(Arc::clone(&awaited));
+            let published = runner.published();
+            let mut first = None;
+            for tick in 1..=30 {
+                if comes_at == Some(tick) {
+                    awaited.store(0, Ordering::Relaxed);
+                }
+                runner.round(TICK * tick, &well);
+                let status = published.statuses.load()[0].clone();
+                match status.stance {
+                    Stance::Announce => drop(first.get_or_insert(tick)),
+                    _ => assert_eq!(status.reason, Reason::ZonesAwaited { zones: 2 }, "{tick}"),
+                }
+                if first.is_some() {
+                    // One that is configured later.
+                    awaited.store(1, Ordering::Relaxed);
+                }
+            }
+            assert_eq!(first, Some(comes_at.unwrap_or(20)));
+            assert_eq!(published.statuses.load()[0].withdrawals, 0);
+        }
     }
 
     #[test]

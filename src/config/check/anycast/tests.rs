@@ -40,6 +40,7 @@ announce = ["192.0.2.0/24", "2001:db8::/48"]
 interface = "any0"
 lease = "2s"
 drain = "10m"
+zones-wait = "2m"
 [anycast.health]
 interval = "100ms"
 timeout = "250ms"
@@ -61,6 +62,7 @@ source-v6 = "2001:2::1"
         interface: "any0".to_owned(),
         lease: Some(Duration::from_secs(2)),
         drain: Duration::from_secs(600),
+        zones_wait: Duration::from_secs(120),
         kernel_route: None,
         health: Health {
             interval: Duration::from_millis(100),
@@ -93,6 +95,7 @@ fn addresses_alone_get_the_defaults_of_the_design() {
     let anycast = config.anycast.expect("there is [anycast]");
     assert_eq!((anycast.interface.as_str(), anycast.lease), ("fated0", Some(Duration::from_secs(1))));
     assert_eq!((anycast.drain, anycast.kernel_route), (Duration::from_secs(5), None));
+    assert_eq!(anycast.zones_wait, Duration::from_secs(60));
     let Health { interval, timeout, fall, rise, workers_min, on_overload, .. } = anycast.health;
     assert_eq!((interval, timeout), (Duration::from_millis(50), Duration::from_millis(50)));
     assert_eq!((fall, rise, workers_min.get()), (2, 20, 2));
