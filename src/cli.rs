@@ -108,6 +108,10 @@ enum ZoneCommand {
     Refresh(ZoneArgs),
     /// Have a zone whole from a primary, whatever is here, and wait for it
     Retransfer(ZoneArgs),
+    /// Tell the servers in `notify` now which version of a zone is served
+    Notify(ZoneArgs),
+    /// Forget what is kept of a zone that comes from primaries, answer SERVFAIL for it, and have it from a primary anew
+    Purge(PurgeArgs),
     /// Write a zone as a zone file, one full record a line, to standard output
     Export(ZoneArgs),
 }
@@ -123,6 +127,17 @@ struct ZoneArgs {
     /// Print the reply as JSON, and do not wait
     #[arg(long)]
     json: bool,
+}
+
+/// Options of what takes a zone away.
+#[derive(Debug, Clone, Args)]
+struct PurgeArgs {
+    /// Do it; without this option nothing is done
+    #[arg(long, short)]
+    force: bool,
+    /// Which zone.
+    #[command(flatten)]
+    zone: ZoneArgs,
 }
 
 /// Where zones come from.
@@ -266,6 +281,10 @@ pub fn main() -> ExitCode {
         Command::Zone(ZoneCommand::Refresh(args)) => zone::show(&args.control, ZoneVerb::Refresh, args.zone, args.json),
         Command::Zone(ZoneCommand::Retransfer(args)) => {
             zone::show(&args.control, ZoneVerb::Retransfer, args.zone, args.json)
+        }
+        Command::Zone(ZoneCommand::Notify(args)) => zone::notify(&args.control, args.zone, args.json),
+        Command::Zone(ZoneCommand::Purge(args)) => {
+            zone::purge(&args.zone.control, args.zone.zone, args.force, args.zone.json)
         }
         Command::Zone(ZoneCommand::Export(args)) => zone::export(&args.control, args.zone, args.json),
         Command::Drain(args) => drain::set(&args.control, true, args.json),

@@ -15,6 +15,8 @@ mod node;
 mod primary;
 #[path = "secondary/troubles.rs"]
 mod troubles;
+#[path = "secondary/verify.rs"]
+mod verify;
 #[path = "secondary/zonemd.rs"]
 mod zonemd;
 #[path = "secondary/zones.rs"]

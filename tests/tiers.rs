@@ -4,7 +4,8 @@
 #[path = "common/command.rs"]
 mod command;
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -147,4 +148,99 @@ fn what_is_no_secondary_zone_is_told() {
     secondary.site.ask(&["zone", "refresh", "other.test"]).expect(3, &["no zone other.test. comes from primaries"]);
     secondary.site.ask(&["zone", "export", "other.test"]).expect(3, &["no zone other.test. is served"]);
     secondary.site.ask(&["reload", "tier.test"]).expect(3, &["comes from primaries, not from a file"]);
+}
+
+#[test]
+fn a_purged_zone_is_forgotten_and_comes_anew() {
+    let mut primary = Node::primary();
+    let mut secondary = Node::secondary(primary.address);
+    let wanted = primary.export();
+    secondary.wait_for(&wanted);
+    let purge = |node: &Node, force: &[&str]| node.site.ask(&[&["zone", "purge", "tier.test"], force].concat());
+    purge(&secondary, &[]).expect(2, &["would be answered with SERVFAIL", "fated zone purge --force tier.test."]);
+    assert_eq!(secondary.export(), wanted, "nothing is done without --force");
+    let purged = purge(&secondary, &["--force"]);
+    purged.expect(0, &[]);
+    assert!(purged.out.starts_with("tier.test.  serial 1\n"), "it has come anew: {purged:?}");
+    secondary.wait_for(&wanted);
+    // With nobody to have it from it is gone, over a restart too.
+    primary.kill();
+    let purged = purge(&secondary, &["--force"]);
+    assert_eq!(purged.code, 3, "{purged:?}");
+    assert!(purged.out.contains("no version has come yet") && purged.out.contains("refused"), "{purged:?}");
+    assert!(secondary.export().contains("no zone tier.test. is served"));
+    secondary.server.as_ref().expect("runs").signal("-TERM");
+    secondary.server.take().expect("runs").wait();
+    let server = secondary.site.serve(&["--config", "fated.toml"]);
+    assert!(!server.seen.iter().any(|line| line.contains("serial 1")), "{:?}", server.seen);
+    secondary.server = Some(server);
+    assert!(secondary.export().contains("no zone tier.test. is served"));
+    purge(&Node::primary(), &["--force"]).expect(3, &["no zone comes from primaries"]);
+}
+
+#[test]
+fn an_order_has_everybody_told_at_once() {
+    let target = UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
+    target.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let told = target.local_addr().expect("it is bound");
+    let site = Site::new();
+    site.write("zones/tier.test.zone", version(7));
+    let zone = "[[zone]]\nname = \"tier.test\"\nfile = \"zones/tier.test.zone\"\n";
+    let node = Node::start(site, &format!("{zone}notify = [{{ address = \"{told}\" }}]\n"));
+    // Answers a notification; returns the serial in it.
+    let take = || {
+        let mut message = [0; 512];
+        let (length, from) = target.recv_from(&mut message).expect("a notification");
+        assert_eq!(message[2] >> 3 & 0xF, 4, "OPCODE NOTIFY: {message:x?}");
+        message[2] |= 0x80;
+        target.send_to(&message[..length], from).expect("sent");
+        let serial = length - 20;
+        u32::from_be_bytes([message[serial], message[serial + 1], message[serial + 2], message[serial + 3]])
+    };
+    assert_eq!(take(), 7, "at the start");
+    for _ in 0..2 {
+        let said = node.site.ask(&["zone", "notify", "tier.test"]);
+        said.expect(0, &[]);
+        assert_eq!(said.out, format!("tier.test.  serial 7\n  told     {told}\n"));
+        assert_eq!(take(), 7);
+    }
+    node.site.ask(&["zone", "notify", "other.test"]).expect(3, &["no zone other.test. is served"]);
+    let alone = Node::primary();
+    alone.site.ask(&["zone", "notify", "tier.test"]).expect(3, &["nobody is to be told of tier.test.", "`notify`"]);
+}
+
+#[test]
+fn how_far_a_transfer_is_can_be_seen() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let secondary = Node::start(
+        Site::new(),
+        &format!(
+            "[[zone]]\nname = \"tier.test\"\nprimaries = [{{ address = \"{}\" }}]\n",
+            listener.local_addr().expect("it is bound")
+        ),
+    );
+    let (mut stream, _) = listener.accept().expect("it asks");
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).expect("a request");
+    let mut request = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut request).expect("a request");
+    // The SOA and a record, and then nothing for a while.
+    let name = b"\x04tier\x04test\0";
+    let soa = [&name[..], name, &[0; 3], &[1], &[0; 16]].concat();
+    let record =
+        |rtype: u8, rdata: &[u8]| [&name[..], &[0, rtype, 0, 1, 0, 0, 0, 60, 0, rdata.len() as u8], rdata].concat();
+    let head = [&request[..2], &[0x84, 0, 0, 0, 0, 2, 0, 0, 0, 0]].concat();
+    let message = [head, record(6, &soa), record(1, &[192, 0, 2, 1])].concat();
+    stream.write_all(&(message.len() as u16).to_be_bytes()).expect("it reads");
+    stream.write_all(&message).expect("it reads");
+    let wanted = format!("  asks     now: 2 records, {} octets so far\n", message.len());
+    let start = Instant::now();
+    loop {
+        let said = secondary.site.ask(&["zone", "status", "tier.test"]);
+        if said.out.contains(&wanted) {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "{wanted:?} is missing in {said:?}");
+        thread::sleep(PAUSE);
+    }
 }

@@ -6,7 +6,8 @@
 //!   status          {"ok":true,"result":{…}}              [reply::Status]
 //!   zones [FROM]    {"ok":true,"result":{…}}              [reply::ZonePage]
 //!   reload [--force] [ZONE]  {"ok":true,"result":{…}}     [reply::Reload]
-//!   zone status|refresh|retransfer ZONE  {"ok":true,"result":{…}}  [reply::Secondary]
+//!   zone status|refresh|retransfer|purge ZONE  {"ok":true,"result":{…}}  [reply::Secondary]
+//!   zone notify ZONE      {"ok":true,"result":{…}}  [reply::Told]
 //!   zone export ZONE         {"ok":true,"result":{…}}     [reply::Export]
 //!   drain           {"ok":true,"result":{…}}              [reply::Drained]
 //!   resume          {"ok":true,"result":{…}}              [reply::Drained]
@@ -63,16 +64,22 @@ pub enum ZoneVerb {
     Refresh,
     /// Have all of it from a primary, whatever is here.
     Retransfer,
+    /// Tell those who want to know of it which version is served.
+    Notify,
+    /// Forget what is here of it, and have it from a primary anew.
+    Purge,
     /// Write it as a zone file.
     Export,
 }
 
 impl ZoneVerb {
     /// Each with its word.
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Status, "status"),
         (Self::Refresh, "refresh"),
         (Self::Retransfer, "retransfer"),
+        (Self::Notify, "notify"),
+        (Self::Purge, "purge"),
         (Self::Export, "export"),
     ];
 }
@@ -92,7 +99,7 @@ pub enum RequestError {
     /// No verb that is known.
     #[error(
         "unknown request; known are: status, zones [FROM], reload [--force] [ZONE], \
-        zone status|refresh|retransfer|export ZONE, drain, resume, stop"
+        zone status|refresh|retransfer|notify|purge|export ZONE, drain, resume, stop"
     )]
     Unknown,
     /// What stands behind the verb is no name.
@@ -178,6 +185,8 @@ pub enum Command {
     Readiness(oneshot::Sender<reply::Readiness>),
     /// How the transfers of a zone are, or that its primaries are to be asked.
     Zone(ZoneVerb, Box<Name>, oneshot::Sender<Result<reply::Secondary, String>>),
+    /// Tell others which version of a zone is served.
+    Notify(Box<Name>, oneshot::Sender<Result<reply::Told, String>>),
     /// Write a zone as a zone file.
     Export(Box<Name>, oneshot::Sender<Result<reply::Export, String>>),
     /// Withdraw (`true`) or announce again (`false`).

@@ -143,6 +143,9 @@ pub struct Secondary {
     pub records: u64,
     /// Octets that have come of it.
     pub octets: u64,
+    /// Whether what came is being judged by `verify`.
+    #[serde(default)]
+    pub verifying: bool,
     /// How long ago a primary last said what is current.
     pub checked_s: Option<u64>,
     /// In how long primaries are asked next.
@@ -155,6 +158,17 @@ pub struct Secondary {
     pub failures: u32,
     /// What was wrong with the last attempt.
     pub trouble: Option<String>,
+}
+
+/// Who is being told which version of a zone is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The zone's name.
+    pub name: String,
+    /// The serial of the version.
+    pub serial: u32,
+    /// The servers.
+    pub servers: Vec<String>,
 }
 
 /// A zone as a zone file.

@@ -98,6 +98,10 @@ async fn serve_client(stream: UnixStream, commands: mpsc::Sender<Command>) -> io
                 let export = ask(&commands, |reply| Command::Export(name, reply)).await;
                 write(&mut writer, &Envelope::from(export.and_then(|export| export))).await?;
             }
+            Ok(Request::Zone(ZoneVerb::Notify, name)) => {
+                let told = ask(&commands, |reply| Command::Notify(name, reply)).await;
+                write(&mut writer, &Envelope::from(told.and_then(|told| told))).await?;
+            }
             Ok(Request::Zone(verb, name)) => {
                 let secondary = ask(&commands, |reply| Command::Zone(verb, name, reply)).await;
                 write(&mut writer, &Envelope::from(secondary.and_then(|secondary| secondary))).await?;
@@ -179,6 +183,7 @@ mod tests {
                     }
                     Command::Zone(.., reply) => drop(reply),
                     Command::Export(_, reply) => drop(reply),
+                    Command::Notify(_, reply) => drop(reply),
                     Command::Stop => {}
                 }
             }

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::control::{ControlArgs, connect, no_reply};
-use super::output::{EXIT_FAILED, EXIT_OK, age, print};
-use crate::admin::reply::{Export, Secondary};
+use super::output::{EXIT_FAILED, EXIT_OK, EXIT_USAGE, age, fail, print};
+use crate::admin::reply::{Export, Secondary, Told};
 use crate::admin::{Request, ZoneVerb};
 use crate::wire::Name;
 use crate::wire::shown::lines;
@@ -40,6 +40,32 @@ pub(super) fn show(control: &ControlArgs, verb: ZoneVerb, name: Name, is_json: b
     }
 }
 
+/// Has a zone forgotten and transferred anew, if that is really wanted.
+pub(super) fn purge(control: &ControlArgs, name: Name, is_forced: bool, is_json: bool) -> u8 {
+    if !is_forced {
+        let what = format!(
+            "what is kept of {name} would be forgotten, and it would be answered with SERVFAIL until a primary gives \
+             it; to have it so: fated zone purge --force {name}"
+        );
+        return fail(&what, EXIT_USAGE);
+    }
+    show(control, ZoneVerb::Purge, name, is_json)
+}
+
+/// Has others told which version of a zone is served.
+pub(super) fn notify(control: &ControlArgs, name: Name, is_json: bool) -> u8 {
+    let request = Request::Zone(ZoneVerb::Notify, Box::new(name));
+    let asked = connect(control).and_then(|mut client| client.ask::<Told>(&request).map_err(|error| no_reply(&error)));
+    match asked {
+        Ok((line, _)) if is_json => print(line.as_bytes(), EXIT_OK),
+        Ok((_, Told { name, serial, servers })) => {
+            let text = format!("{name}  serial {serial}\n  told     {}\n", servers.join(", "));
+            print(lines(&text).as_bytes(), EXIT_OK)
+        }
+        Err(code) => code,
+    }
+}
+
 /// Writes a zone as a zone file.
 pub(super) fn export(control: &ControlArgs, name: Name, is_json: bool) -> u8 {
     let request = Request::Zone(ZoneVerb::Export, Box::new(name));
@@ -71,6 +97,7 @@ fn describe(zone: &Secondary) -> String {
     }
     match zone.next_s {
         Some(next) => put("asks", format!("in {}", age(next))),
+        None if zone.verifying => put("asks", format!("now: {} records came, `verify` looks at them", zone.records)),
         None => put("asks", format!("now: {} records, {} octets so far", zone.records, zone.octets)),
     }
     if let Some(expires) = zone.expires_s.filter(|_| !zone.expired) {

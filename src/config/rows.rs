@@ -8,7 +8,7 @@ use super::values::{LogFormat, LogLevel};
 use crate::answer::UDP_PAYLOAD_BYTES_DEFAULT;
 use crate::policy::{PolicySettings, Reaction};
 use crate::serve::TcpLimits;
-use crate::transfer::TransferLimits;
+use crate::transfer::{TransferLimits, VerifyCommand};
 use crate::zonebuild::ZonemdRule;
 use crate::zonefile::Limits;
 
@@ -149,6 +149,10 @@ rows! {
     ZONEMD: Words<ZonemdRule> = "template.zonemd", Words { words: ZONEMD_RULES, default: ZonemdRule::Verify },
         "What is asked of the zone's ZONEMD records (RFC 8976): that one verifies where there are some, that one is \
          there and verifies, or nothing.";
+    VERIFY: Own = "template.verify", texts("a program and at most 63 arguments", "`[]`"),
+        "Run for each version that comes from a primary, which is served only if it exits with 0; see transfers.md.";
+    VERIFY_TIMEOUT: Time = "template.verify-timeout", time(VERIFY_TIME, VerifyCommand::TIMEOUT_DEFAULT),
+        "How long it may take.";
     TRANSFER_OCTETS_MAX: Number = "template.transfer-octets-max",
         number(1, ZONE_SIZE_MAX, TransferLimits::DEFAULT.octets_max as i64, "octets"),
         "Of the messages of one incoming transfer.";
@@ -203,6 +207,8 @@ const TCP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration:
 const ROUND: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
 /// Bounds of the time that one incoming transfer may take.
 const TRANSFER_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
+/// Bounds of the time that `verify` may take.
+const VERIFY_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
 /// Bounds of what bounds the times of an SOA.
 const SOA_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3650 * 86_400));
 /// The levels of the log.

@@ -296,6 +296,7 @@ async fn attend_waiting(commands: &mut mpsc::Receiver<Command>, what: &str, work
             Command::Reload(_, reply) => drop(reply.send(Err(what.to_owned()))),
             Command::Zone(.., reply) => drop(reply.send(Err(what.to_owned()))),
             Command::Export(_, reply) => drop(reply.send(Err(what.to_owned()))),
+            Command::Notify(_, reply) => drop(reply.send(Err(what.to_owned()))),
             // Nothing is done about it, and no reply says so.
             Command::Drain(_, reply) => drop(reply),
             Command::Stop => return,
@@ -441,6 +442,9 @@ impl Server {
                     }
                     Command::Zone(verb, name, reply) => {
                         self.reloader.ask_transfers(verb, Name::as_ref(&name).into(), reply);
+                    }
+                    Command::Notify(name, reply) => {
+                        let _ = reply.send(self.reloader.notify(Name::as_ref(&name)));
                     }
                     Command::Export(name, reply) => {
                         let table = self.reloader.table();

@@ -48,8 +48,15 @@ impl Notifications {
         Self(shared)
     }
 
-    /// Tells those who want to know which versions of these zones are served in `published`.
-    pub(super) fn tell<'a>(&self, published: &Snapshot, zones: impl Iterator<Item = NameRef<'a>>, occasion: Occasion) {
+    /// Tells those who want to know which versions of these zones are served in `published`. Returns how many are not
+    /// told, since too many others are.
+    pub(super) fn tell<'a>(
+        &self,
+        published: &Snapshot,
+        zones: impl Iterator<Item = NameRef<'a>>,
+        occasion: Occasion,
+    ) -> usize {
+        let mut all_dropped = 0;
         for name in zones {
             let servers = &published.transfers.settings(name).notify;
             if let Some(zone) = served(published, name).filter(|_| !servers.is_empty()) {
@@ -57,9 +64,11 @@ impl Notifications {
                 // Locked for each: the task must not wait for a thread that stands back while it tells of very many.
                 let dropped = self.0.lock().tell(&name, &soa, servers, occasion);
                 self.0.metrics.notify.dropped.add(dropped as u64);
+                all_dropped += dropped;
                 self.0.wake.notify_one();
             }
         }
+        all_dropped
     }
 }
 

@@ -57,6 +57,9 @@ pub(super) struct Reloader {
     table: Arc<ArcSwap<ZoneTable>>,
     /// Who asks primaries; nobody where no zone ever had any.
     transfers: Arc<OnceLock<Transfers>>,
+    /// What is served now, and who is told of it.
+    current: Arc<ArcSwap<Snapshot>>,
+    notifications: Notifications,
 }
 
 impl Reloader {
@@ -76,6 +79,7 @@ impl Reloader {
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let arrivals = Arrivals::new(jobs.clone());
         let table_shown = Arc::clone(&table);
+        let (served_now, told) = (Arc::clone(&current), notifications.clone());
         let mut work = Work {
             loader,
             source,
@@ -92,7 +96,7 @@ impl Reloader {
             work.publish([].into_iter());
         }
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
-        Ok(Self { jobs, table, transfers })
+        Ok(Self { jobs, table, transfers, current: served_now, notifications: told })
     }
 
     /// Asks who asks primaries about a zone.
@@ -107,6 +111,26 @@ impl Reloader {
             // Who asked may be gone.
             None => drop(reply.send(Err("no zone comes from primaries".to_owned()))),
         }
+    }
+
+    /// Tells those who want to know which version of a zone is served.
+    ///
+    /// # Errors
+    /// Why nobody is told, for people.
+    pub(super) fn notify(&self, name: NameRef<'_>) -> Result<reply::Told, String> {
+        let (snapshot, shown) = (self.current.load(), name.to_name());
+        let zone = served(&snapshot, name).ok_or_else(|| format!("no zone {shown} is served"))?;
+        let servers = &snapshot.transfers.settings(name).notify;
+        if servers.is_empty() {
+            return Err(format!(
+                "nobody is to be told of {shown}: `notify` in its [[zone]] or [[template]] names nobody"
+            ));
+        }
+        if self.notifications.tell(&snapshot, [name].into_iter(), Occasion::Change) == servers.len() {
+            return Err("too many notifications wait for an answer; try again".to_owned());
+        }
+        let servers = servers.iter().map(|server| server.address.to_string()).collect();
+        Ok(reply::Told { name: zone.apex().to_string(), serial: zone.serial(), servers })
     }
 
     /// What is loaded now.
@@ -203,10 +227,12 @@ impl Work {
         let mut names = Vec::new();
         for _ in 0..ARRIVALS_AT_ONCE_MAX {
             let Some(Job::Arrive(name, arrival)) = next else { break };
-            if let Arrival::Version { zone, changes, .. } = &*arrival {
-                let records = changes.iter().map(|change| change.record_count()).sum();
-                self.unsettled += if changes.is_empty() { zone.record_count() } else { records };
-            }
+            self.unsettled += match &*arrival {
+                Arrival::Version { zone, changes, .. } if changes.is_empty() => zone.record_count(),
+                Arrival::Version { changes, .. } => changes.iter().map(|change| change.record_count()).sum(),
+                Arrival::Purge => served(&self.current.load(), name.as_ref()).map_or(0, |zone| zone.record_count()),
+                Arrival::Expiry | Arrival::Confirmed => 0,
+            };
             is_change |= self.loader.arrive(name.as_ref(), *arrival);
             names.push(name);
             next = queue.try_recv().ok();

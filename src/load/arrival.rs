@@ -30,6 +30,8 @@ pub enum Arrival {
     Expiry,
     /// The version that expired is current again.
     Confirmed,
+    /// Nothing of it is wanted any more; another comes.
+    Purge,
 }
 
 impl Loader {
@@ -56,6 +58,12 @@ impl Loader {
             }
             (Arrival::Confirmed, Some(zone)) => {
                 ZoneRecord { state: ZoneState::Served(Arc::clone(zone)), ..before.unread() }
+            }
+            (Arrival::Purge, _) => {
+                let table = self.registry.transfers_mut();
+                let settings = Arc::clone(table.settings(name));
+                table.put(name.into(), Arc::new(ZoneTransfers { settings, ..ZoneTransfers::default() }));
+                ZoneRecord::awaited(&before.listed_name)
             }
             (Arrival::Expiry | Arrival::Confirmed, None) => return false,
         };

@@ -18,6 +18,26 @@ pub struct Peer {
     pub key: Option<Arc<Key>>,
 }
 
+/// A command that says by its exit code whether a version of a zone may be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyCommand {
+    /// The program and its arguments; empty where there is none.
+    pub words: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+impl VerifyCommand {
+    /// How long a command may take where nothing else is configured.
+    pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+}
+
+impl Default for VerifyCommand {
+    fn default() -> Self {
+        Self { words: Vec::new(), timeout: Self::TIMEOUT_DEFAULT }
+    }
+}
+
 /// What the operator set about the transfers of a zone, or of all zones of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferSettings {
@@ -31,6 +51,8 @@ pub struct TransferSettings {
     pub notify: Vec<Peer>,
     /// What is asked of its ZONEMD records, wherever it comes from.
     pub zonemd: ZonemdRule,
+    /// What judges a version from a primary before it is served.
+    pub verify: VerifyCommand,
     /// What is taken from primaries, and how often they are asked.
     pub limits: TransferLimits,
 }
@@ -75,6 +97,7 @@ impl Default for TransferSettings {
             allow_transfer: AccessList::default(),
             notify: Vec::new(),
             zonemd: ZonemdRule::default(),
+            verify: VerifyCommand::default(),
             limits: TransferLimits::DEFAULT,
         }
     }

@@ -213,10 +213,35 @@ impl Check<'_> {
             settings.notify = peers;
         }
         settings.zonemd = self.word_in(section, &rows::ZONEMD).unwrap_or(settings.zonemd);
+        settings.verify.words = self.verify(section).unwrap_or(settings.verify.words);
+        settings.verify.timeout = self.duration_in(section, &rows::VERIFY_TIMEOUT).unwrap_or(settings.verify.timeout);
         settings.limits = self.limits(section, settings.limits);
         let is_same = settings == *inherited.settings;
         let settings = if is_same { Arc::clone(&inherited.settings) } else { settings.into() };
         Template { settings, is_notify_written }
+    }
+
+    /// The words of `verify`, where it is written. A program with a path is relative to the file's folder; one without
+    /// is looked for as a shell does.
+    fn verify(&mut self, section: &Document<'_>) -> Option<Vec<String>> {
+        let written = section.get::<Vec<String>>(&rows::VERIFY)?;
+        let (span, mut words) = (written.span(), written.into_inner());
+        let path = section.path_of(&rows::VERIFY);
+        if words.len() > ENTRIES_MAX || words.iter().any(|word| word.contains('\0')) {
+            let shown = Spanned::new(span, format!("{} words", words.len()));
+            self.refuse(&path, &shown, &format!("a program with at most {} arguments, without NUL", ENTRIES_MAX - 1));
+            return None;
+        }
+        let Some(program) = words.first_mut().filter(|program| program.contains('/')) else { return Some(words) };
+        let file = self.origin.path(program);
+        if !fs::metadata(&file).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0) {
+            let message = format!("`{path}` begins with {}, which is no program that can be run", Shown::path(&file));
+            self.fault(span, message, "nothing to run".into(), Some("`chmod +x` makes a script one".into()));
+        }
+        if let Some(text) = file.to_str() {
+            text.clone_into(program);
+        }
+        Some(words)
     }
 
     /// The limits of a section above those that it inherits.

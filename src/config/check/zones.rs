@@ -85,6 +85,12 @@ impl Check<'_> {
         let file = zone.get::<String>(&rows::ZONE_FILE);
         match (file, transfers.primaries.is_empty()) {
             (Some(file), true) => {
+                if let Some(verify) = zone.get::<Vec<String>>(&rows::VERIFY) {
+                    let message = format!("the zone {name} has both `file` and `verify`");
+                    let help = "take `verify` out: it judges what comes from primaries; `fated check` reads a file \
+                        before it is served";
+                    self.fault(verify.span(), message, "is never run".into(), Some(help.into()));
+                }
                 sources.files.push(ZoneFile { name, path: self.origin.path(file.get_ref()), said_at });
             }
             (None, false) => sources.secondaries.push(Secondary { name: name.as_ref().into(), transfers, said_at }),

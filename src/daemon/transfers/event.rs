@@ -14,8 +14,10 @@ use crate::wire::SharedName;
 pub(super) enum Event {
     /// A zone has changed elsewhere, somebody says.
     Notice(SharedName, IpAddr),
-    /// What came of an attempt that began with that primary.
-    Done(SharedName, IpAddr, Result<Box<Fetched>, String>),
+    /// An attempt that began with that primary asks nobody any more.
+    Left(IpAddr),
+    /// What came of it; the number is that of [`Order`](super::fetch::Order).
+    Done(SharedName, u64, Result<Box<Fetched>, String>),
     /// An operator wants to know something, or to have it done.
     Ask(ZoneVerb, SharedName, oneshot::Sender<Result<reply::Secondary, String>>),
     /// Something of a zone was to be kept over restarts; whether it is.

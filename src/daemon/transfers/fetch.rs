@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,6 +42,8 @@ pub(super) struct Order {
     pub(super) progress: Arc<Progress>,
     /// The key of the name hash.
     pub(super) seed: Seed,
+    /// Which beginning of the zone it is about: a purge begins anew.
+    pub(super) beginning: u64,
 }
 
 /// How much of a transfer has come, for who asks meanwhile.
@@ -49,6 +51,7 @@ pub(super) struct Order {
 pub(super) struct Progress {
     records: AtomicU64,
     octets: AtomicU64,
+    is_verifying: AtomicBool,
 }
 
 impl Progress {
@@ -56,6 +59,16 @@ impl Progress {
     fn set(&self, records: u64, octets: u64) {
         self.records.store(records, Ordering::Relaxed);
         self.octets.store(octets, Ordering::Relaxed);
+    }
+
+    /// Notes whether what came is being judged.
+    pub(super) fn set_verifying(&self, is_verifying: bool) {
+        self.is_verifying.store(is_verifying, Ordering::Relaxed);
+    }
+
+    /// Whether what came is being judged.
+    pub(super) fn is_verifying(&self) -> bool {
+        self.is_verifying.load(Ordering::Relaxed)
     }
 
     /// Records and octets.

@@ -15,6 +15,7 @@ mod event;
 mod fetch;
 mod keep;
 mod secondary;
+mod verify;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::jobs::Arrivals;
 use crate::admin::{ZoneVerb, reply};
@@ -41,6 +42,7 @@ use fetch::{Fetched, Order, fetch};
 pub(super) use keep::KeptZones;
 use keep::{Kept, keep};
 use secondary::SecondaryZone;
+use verify::{COMMANDS_MAX, verify};
 
 /// The most zones that are asked for at once.
 const ATTEMPTS_MAX: usize = 512;
@@ -81,6 +83,7 @@ impl Transfers {
             due: BTreeSet::new(),
             waiting: VecDeque::new(),
             attempts: 0,
+            commands: Arc::new(Semaphore::new(COMMANDS_MAX)),
             attempts_by_primary: HashMap::new(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -148,6 +151,8 @@ struct Work {
     /// Zones that wait for an attempt of others to end.
     waiting: VecDeque<SharedName>,
     attempts: usize,
+    /// Room for commands that judge what came.
+    commands: Arc<Semaphore>,
     attempts_by_primary: HashMap<IpAddr, usize>,
 }
 
@@ -179,7 +184,8 @@ impl Work {
                 }
                 self.step(&name, crate::transfer::Event::Notified);
             }
-            Event::Done(name, primary, outcome) => self.conclude(&name, primary, outcome),
+            Event::Left(primary) => self.leave(primary),
+            Event::Done(name, beginning, outcome) => self.conclude(&name, beginning, outcome),
             Event::Ask(verb, name, reply) => {
                 let _ = reply.send(self.answer(verb, &name));
             }
@@ -199,10 +205,18 @@ impl Work {
             return Err(format!("no zone {name} comes from primaries (`primaries` in its [[zone]])"));
         };
         match verb {
-            ZoneVerb::Status | ZoneVerb::Export => {}
+            ZoneVerb::Status | ZoneVerb::Export | ZoneVerb::Notify => {}
             ZoneVerb::Refresh => self.step(name, crate::transfer::Event::Asked),
             ZoneVerb::Retransfer => {
                 entry.want_whole();
+                self.step(name, crate::transfer::Event::Asked);
+            }
+            ZoneVerb::Purge => {
+                tracing::warn!("zone {name}: it is purged; it is answered with SERVFAIL until a primary gives it");
+                entry.purge(unix_now());
+                self.waiting.retain(|waiting| waiting != name);
+                self.arrivals.send(name.clone(), Arrival::Purge);
+                self.forget(name.clone());
                 self.step(name, crate::transfer::Event::Asked);
             }
         }
@@ -239,17 +253,21 @@ impl Work {
         self.kept.clear();
         for (name, entry) in old {
             self.due.remove(&(entry.due(), name.clone()));
-            if let Some(store) = self.store.clone() {
-                tokio::spawn(async move {
-                    let forgotten = store.remove(name.as_ref()).await;
-                    forgotten.unwrap_or_else(|error| tracing::error!("zone {name}: it can't be forgotten: {error}"));
-                });
-            }
+            self.forget(name);
         }
         let names: Vec<SharedName> = self.entries.keys().cloned().collect();
         names.iter().for_each(|name| self.schedule(name));
         // What did not work may work now.
         changed.iter().for_each(|name| self.step(name, crate::transfer::Event::Asked));
+    }
+
+    /// Has the store forget a zone.
+    fn forget(&self, name: SharedName) {
+        let Some(store) = self.store.clone() else { return };
+        tokio::spawn(async move {
+            let forgotten = store.remove(name.as_ref()).await;
+            forgotten.unwrap_or_else(|error| tracing::error!("zone {name}: it can't be forgotten: {error}"));
+        });
     }
 
     /// Looks at the timers that are due.
@@ -307,12 +325,12 @@ impl Work {
             *at_primary += 1;
             self.attempts += 1;
             let order = entry.order(name, first, self.seed);
-            tokio::spawn(attempt(order, primary, self.events.clone()));
+            tokio::spawn(attempt(order, primary, self.events.clone(), Arc::clone(&self.commands)));
         }
     }
 
-    /// Takes what came of an attempt.
-    fn conclude(&mut self, name: &SharedName, primary: IpAddr, outcome: Result<Box<Fetched>, String>) {
+    /// Makes room for the next attempt.
+    fn leave(&mut self, primary: IpAddr) {
         self.attempts = self.attempts.saturating_sub(1);
         if let Some(count) = self.attempts_by_primary.get_mut(&primary) {
             *count = count.saturating_sub(1);
@@ -320,7 +338,11 @@ impl Work {
                 self.attempts_by_primary.remove(&primary);
             }
         }
-        let Some(entry) = self.entries.get_mut(name) else { return };
+    }
+
+    /// Takes what came of an attempt.
+    fn conclude(&mut self, name: &SharedName, beginning: u64, outcome: Result<Box<Fetched>, String>) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.is_of(beginning)) else { return };
         let event = match outcome {
             Ok(fetched) => {
                 let (timers, expire, is_new) = (fetched.soa.timers(), fetched.expire, fetched.version.is_some());
@@ -340,13 +362,24 @@ impl Work {
     }
 }
 
-/// Asks for a zone, and says what came.
-async fn attempt(order: Order, primary: IpAddr, events: mpsc::Sender<Event>) {
-    let name = order.name.clone();
-    let outcome = match tokio::spawn(fetch(order)).await {
-        Ok(outcome) => outcome.map(Box::new),
-        Err(_) => Err("asking for it failed inside fated; please report it".to_owned()),
-    };
-    // The thread ends with the process alone.
-    let _is_taken = events.send(Event::Done(name, primary, outcome)).await;
+/// Asks for a zone, has what came judged, and says what came of it.
+async fn attempt(order: Order, primary: IpAddr, events: mpsc::Sender<Event>, commands: Arc<Semaphore>) {
+    let (name, settings, progress) = (order.name.clone(), Arc::clone(&order.settings), Arc::clone(&order.progress));
+    let beginning = order.beginning;
+    let fetched = tokio::spawn(fetch(order)).await;
+    let mut outcome = fetched.unwrap_or_else(|_| Err("asking for it failed inside fated; please report it".to_owned()));
+    // The thread ends with the process alone. A command that takes long keeps no other zone from that primary.
+    let _is_taken = events.send(Event::Left(primary)).await;
+    if let Ok(Fetched { version: Some(version), .. }) = &outcome
+        && !settings.verify.words.is_empty()
+    {
+        progress.set_verifying(true);
+        match verify(&version.zone, &settings.verify, &commands).await {
+            Ok(said) if said.is_empty() => {}
+            Ok(said) => tracing::info!(serial = version.zone.serial(), said, "zone {name}: `verify` takes it"),
+            Err(error) => outcome = Err(error.to_string()),
+        }
+        progress.set_verifying(false);
+    }
+    let _is_taken = events.send(Event::Done(name, beginning, outcome.map(Box::new))).await;
 }

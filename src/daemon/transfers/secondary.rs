@@ -40,6 +40,8 @@ pub(super) struct SecondaryZone {
     expiry: Arc<Expiry>,
     /// How far the attempt under way is.
     progress: Arc<Progress>,
+    /// How often it was begun anew.
+    beginning: u64,
 }
 
 impl SecondaryZone {
@@ -61,7 +63,19 @@ impl SecondaryZone {
             is_unwritten: false,
             expiry: expiry.unwrap_or_default(),
             progress: Arc::default(),
+            beginning: 0,
         }
+    }
+
+    /// Begins anew, with nothing; what an attempt under way brings is of the beginning before.
+    pub(super) fn purge(&mut self, now: Duration) {
+        let (due, is_keeping, beginning) = (self.due, self.is_keeping, self.beginning + 1);
+        *self = Self { due, is_keeping, beginning, ..Self::new(&self.settings, now, None) };
+    }
+
+    /// Whether something is about this beginning.
+    pub(super) fn is_of(&self, beginning: u64) -> bool {
+        self.beginning == beginning
     }
 
     /// Takes the settings that hold from now on; whether they differ from those before.
@@ -132,6 +146,7 @@ impl SecondaryZone {
             is_whole: self.is_whole_wanted,
             progress: Arc::clone(&self.progress),
             seed,
+            beginning: self.beginning,
         }
     }
 
@@ -151,6 +166,7 @@ impl SecondaryZone {
             asking: self.refresh.next_at().is_none(),
             records,
             octets,
+            verifying: self.progress.is_verifying(),
             checked_s: (!times.checked_at.is_zero()).then(|| now.saturating_sub(times.checked_at).as_secs()),
             next_s: self.refresh.next_at().map(|next| next.saturating_sub(now).as_secs()),
             expires_s: self.zone.as_ref().map(|_| times.expires_at.saturating_sub(now).as_secs()),
