@@ -15,6 +15,8 @@ mod common;
 mod peer;
 #[path = "transfers/primary.rs"]
 mod primary;
+#[path = "transfers/refused.rs"]
+mod refused;
 #[path = "transfers/slow.rs"]
 mod slow;
 

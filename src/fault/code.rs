@@ -49,6 +49,7 @@ impl FaultKind {
             Self::NoTtl { .. } => (Warning, "no-ttl"),
             Self::Dnssec(fault) => fault.row(),
             Self::Zonemd(fault) => fault.row(),
+            Self::Peer(fault) => fault.row(),
             Self::SoaNotAtApex { .. } => (Error, "soa-not-at-apex"),
             Self::NoSoa { .. } => (Error, "no-soa"),
             Self::SeveralSoas { .. } => (Error, "several-soas"),

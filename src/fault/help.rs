@@ -54,6 +54,9 @@ impl FaultKind {
         Some(match self {
             Self::Dnssec(fault) => return fault.help(),
             Self::Zonemd(fault) => return fault.help(),
+            Self::Peer(fault) => fault.help(),
+            Self::NoApexNs { .. } => "secondaries that are BIND refuse such a zone",
+            Self::NsBesideDname { .. } => "secondaries that are Knot DNS refuse such a zone",
             Self::FileUnreadable { cause: FileError::Outside, .. } => {
                 "name the folder in the configuration (`[server] include-dirs`) or with `--include-dir`"
             }

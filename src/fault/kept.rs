@@ -26,6 +26,8 @@ pub struct Faults {
     holds_warnings_back: bool,
     /// Whether warnings are taken for errors.
     is_strict: bool,
+    /// Whether others have the zone, so that it counts what they take.
+    is_for_peers: bool,
     /// Whether there is an error that is one whatever is taken for it.
     has_errors: bool,
 }
@@ -34,6 +36,12 @@ impl Faults {
     /// None yet; if `is_strict`, warnings are taken for errors.
     pub fn new(is_strict: bool) -> Self {
         Self { is_strict, ..Self::default() }
+    }
+
+    /// Takes what keeps other servers from taking the zone, too, if `is_for_peers`; it is passed over else.
+    #[must_use]
+    pub fn for_peers(self, is_for_peers: bool) -> Self {
+        Self { is_for_peers, ..self }
     }
 
     /// Passes over the warnings that are still to come, if there are errors: they may only follow from those.
@@ -50,7 +58,8 @@ impl Faults {
     pub fn add(&mut self, kind: impl Into<FaultKind>, position: Position, length: usize) {
         let kind = kind.into();
         let own = kind.severity();
-        if own == Severity::Warning && self.holds_warnings_back {
+        let is_passed_over = matches!(kind, FaultKind::Peer(_)) && !self.is_for_peers;
+        if is_passed_over || own == Severity::Warning && self.holds_warnings_back {
             return;
         }
         self.has_errors |= own == Severity::Error;
@@ -81,7 +90,8 @@ impl Faults {
 
     /// Nothing yet, and the same held back.
     pub(crate) fn fork(&self) -> Self {
-        Self { holds_warnings_back: self.holds_warnings_back, is_strict: self.is_strict, ..Self::default() }
+        let Self { holds_warnings_back, is_strict, is_for_peers, .. } = *self;
+        Self { holds_warnings_back, is_strict, is_for_peers, ..Self::default() }
     }
 
     /// Adds what several have found at once, in the order of the positions.

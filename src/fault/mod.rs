@@ -11,6 +11,7 @@ mod help;
 mod hint;
 mod kept;
 mod nearest;
+mod peer;
 mod position;
 pub mod report;
 mod sources;
@@ -26,6 +27,7 @@ pub use cause::{Bound, FileError, GenerateCause};
 pub use dnssec::DnssecFault;
 pub use hint::Hint;
 pub use kept::{Fault, Faults};
+pub use peer::{BIND_SETS_MAX, PeerFault};
 pub use position::{Position, Severity};
 pub use sources::Sources;
 pub use zonemd::ZonemdFault;
@@ -213,6 +215,9 @@ pub enum FaultKind {
     /// What is wrong with signatures, keys and denial.
     #[error(transparent)]
     Dnssec(#[from] DnssecFault),
+    /// What keeps other servers from taking the zone.
+    #[error(transparent)]
+    Peer(#[from] PeerFault),
     /// What is wrong with ZONEMD records.
     #[error(transparent)]
     Zonemd(#[from] ZonemdFault),

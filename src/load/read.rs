@@ -87,11 +87,13 @@ fn read(
     let Means { seed, style, is_strict, sources: zones } = means;
     let path = path_of(file);
     let mut disk = DiskFiles::new(path, &zones.include_dirs, zones.limits.octets_max).within(memory);
-    let (mut sources, mut faults) = (Sources::default(), Faults::new(is_strict));
+    let transfers = zones.transfers_of(file.name.as_ref());
+    let faults = Faults::new(is_strict).for_peers(!transfers.allow_transfer.is_empty());
+    let (mut sources, mut faults) = (Sources::default(), faults);
     let zone_file = ZoneFile { path, name: file.name.as_ref(), seed, previous, limits: zones.limits, now: seconds() };
     let zone = zonefile::load(&zone_file, &mut disk, threads, &mut sources, &mut faults);
     if let Some(zone) = &zone {
-        check_digest(zone, zones.transfers_of(file.name.as_ref()).zonemd, &mut faults);
+        check_digest(zone, transfers.zonemd, &mut faults);
     }
     let zone = zone.filter(|_| faults.error_count() == 0);
     let mut shown = String::new();

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::fault::{DnssecFault, FaultKind, Faults, Position};
+use crate::fault::{BIND_SETS_MAX, DnssecFault, FaultKind, Faults, PeerFault, Position};
 use crate::wire::message::{MESSAGE_BYTES_MAX, OPT_BYTES};
 use crate::wire::{NameRef, Type, rdata};
 use crate::zone::compress::measure;
@@ -14,6 +14,9 @@ use crate::zonebuild::encode::RrsetSource;
 
 /// The most types of one name: a query looks through all of them, and there are about a hundred (BIND: 100).
 pub const TYPES_MAX: usize = 256;
+
+/// The number that PowerDNS uses for its ALIAS.
+const POWERDNS_ALIAS: Type = Type(65_401);
 
 /// Which TTL an RRset has whose records differ in theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +83,26 @@ impl<'a> RrsetMaker<'a> {
             self.parts.push(part);
         }
         report_owner(owner, &sorted, faults);
+        self.report_for_peers(owner, records, faults);
         if let Some(first) = records.first().filter(|_| self.parts.len() > TYPES_MAX) {
             let kind = FaultKind::TooManyTypes { owner: owner.to_name(), count: self.parts.len(), max: TYPES_MAX };
             faults.add(kind, first.position, 0);
+        }
+    }
+
+    /// Reports what is too much for other servers.
+    fn report_for_peers(&self, owner: NameRef<'_>, records: &[Stored<'_>], faults: &mut Faults) {
+        let Some(first) = records.first().filter(|_| records.len() > BIND_SETS_MAX) else { return };
+        for part in self.parts.iter().filter(|part| part.rdatas.len() > BIND_SETS_MAX) {
+            let is_one = |record: &&Stored<'_>| record.rtype == part.rtype;
+            let place = records.iter().find(is_one).unwrap_or(first).position;
+            let (owner, rtype, count) = (owner.to_name(), part.rtype, part.rdatas.len());
+            faults.add(PeerFault::BindRecords { owner, rtype, count }, place, 0);
+        }
+        let sets = |part: &Part| usize::from(!part.rdatas.is_empty()) + usize::from(!part.signatures.is_empty());
+        let count = self.parts.iter().map(sets).sum();
+        if count > BIND_SETS_MAX {
+            faults.add(PeerFault::BindTypes { owner: owner.to_name(), count }, first.position, 0);
         }
     }
 
@@ -195,6 +215,9 @@ fn report_rrset(
             _ => None,
         };
         kind.into_iter().for_each(|kind| faults.add(kind, own[1].position, 0));
+    }
+    if rtype == POWERDNS_ALIAS {
+        faults.add(PeerFault::PowerDnsAlias { owner: owner.to_name() }, first.position, 0);
     }
     if owner.is_wildcard() && matches!(rtype, Type::NS | Type::DNAME) {
         faults.add(FaultKind::AtWildcard { owner: owner.to_name(), rtype }, first.position, 0);

@@ -16,7 +16,13 @@ use fated::zonefile::{FALLBACK_TTL, INCLUDE_DEPTH_MAX, INCLUDES_MAX, Limits, REP
 
 #[test]
 fn the_page_lists_every_code_with_its_severity() {
-    let source = [text("src/fault/code.rs"), text("src/fault/dnssec.rs"), text("src/fault/zonemd.rs")].concat();
+    let source = [
+        text("src/fault/code.rs"),
+        text("src/fault/dnssec.rs"),
+        text("src/fault/zonemd.rs"),
+        text("src/fault/peer.rs"),
+    ]
+    .concat();
     let mut codes = BTreeMap::new();
     for (start, severity) in [("(Error, \"", "error"), ("(Warning, \"", "warning")] {
         for rest in source.split(start).skip(1) {

@@ -268,7 +268,7 @@ fn cut(error: io::Error, incoming: &Incoming) -> FetchError {
 
 /// Makes a version of what came. What it costs follows what came.
 fn make(order: &Order, base: Option<&Zone>, received: Received) -> Result<Version, FetchError> {
-    let mut faults = Faults::new(false);
+    let mut faults = Faults::new(false).for_peers(!order.settings.allow_transfer.is_empty());
     let now = unix_now().as_secs() as u32; // Modulo 2^32, as signatures count.
     let is_whole = matches!(received, Received::Whole { .. });
     let (zone, changes) = match (received, base) {
