@@ -61,6 +61,11 @@ fn signatures_of_the_corpus_hold_every_promise() {
 }
 
 #[test]
+fn damage_of_the_corpus_to_a_store_holds_every_promise() {
+    assert!(replay("corpus/store", bodies::store) > 0);
+}
+
+#[test]
 fn zone_files_of_the_checks_are_read_without_a_panic_and_written_as_they_are() {
     assert!(replay("check/good", bodies::zone) > 0);
     assert!(replay("check/bad", bodies::zone) > 0);
@@ -94,6 +99,12 @@ fn mutated_transfers_hold_every_promise() {
 #[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
 fn mutated_signatures_hold_every_promise() {
     fuzz("tsig", &["corpus/tsig"], 1024, bodies::tsig);
+}
+
+#[test]
+#[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
+fn mutated_damage_to_a_store_holds_every_promise() {
+    fuzz("store", &["corpus/store"], 256, bodies::store);
 }
 
 /// How long a target is fuzzed when nobody says otherwise.

@@ -1,5 +1,6 @@
-//! What is promised of any octets: as queries, as zone files, as RDATA, as transfers, as signatures. Shared by the fuzz
-//! targets, by the replay of the corpus and by the property tests; each body panics where a promise is broken.
+//! What is promised of any octets: as queries, as zone files, as RDATA, as transfers, as signatures, as what is stored.
+//! Shared by the fuzz targets, by the replay of the corpus and by the property tests; each body panics where a promise
+//! is broken.
 //!
 //! Replies are read by `hickory-proto` and by a walk of our own here, not by the code under test.
 
@@ -13,7 +14,10 @@ use std::time::Duration;
 use fated::answer::{Canary, MESSAGE_BYTES_MAX, RequestContext, Response, Settings, Snapshot, Transport, respond};
 use fated::fault::{Faults, FileError, Sources};
 use fated::serve::ahead::{Read, read_ahead};
-use fated::transfer::{Change, Envelope, Incoming, Outgoing, Received, TransferLimits, apply, is_serial_before};
+use fated::store::{LoadPlan, NotStored, Store};
+use fated::transfer::{
+    self, Change, Envelope, Incoming, Outgoing, Received, Soa, Times, TransferLimits, apply, is_serial_before,
+};
 use fated::wire::tsig::{Algorithm, Key, Signer, Tsig, Verifier, verify_request};
 use fated::wire::{Name, Type, rdata};
 use fated::zone::hash::Seed;
@@ -438,4 +442,86 @@ pub(crate) fn tsig(input: &[u8]) {
     assert!(Verifier::of_reply(&signer).take(&reply, Some((length, &record)), NOW).is_ok());
     let other = Signer::of_request(key());
     assert!(Verifier::of_reply(&other).take(&reply, Some((length, &record)), NOW).is_err());
+}
+
+/// What a store had on the disk, and the texts of the versions that were in it.
+struct Stored {
+    octets: Vec<u8>,
+    versions: [String; 2],
+}
+
+/// Where a store keeps everything, in its folder.
+const STORE_FILE: &str = "transfers.redb";
+
+/// Reads octets as records, and puts them into the file of a store: each five of them say where (4) and how (1) it is
+/// damaged; a change of nothing ends the file there.
+///
+/// # Panics
+/// Where records make a zone that is not written as it was read, or a store gives a version that never was in it.
+pub(crate) fn store(input: &[u8]) {
+    static STORED: OnceLock<Stored> = OnceLock::new();
+    if let Some(records) = transfer::Records::from_octets(input.to_vec()) {
+        let (zone, mut builder): (Name, _) = (ZONES[0].0.parse().expect("a good name"), Builder::new(SEED));
+        records.iter().for_each(|record| builder.take(&record));
+        let plan = Plan { name: zone.as_ref(), previous: None, now: 0 };
+        let _zone = builder.finish(plan, &Inline, &mut Faults::default());
+        assert_eq!(records.octets(), input, "records are kept as they are");
+    }
+    let stored = STORED.get_or_init(fill_store);
+    let mut octets = stored.octets.clone();
+    for [at @ .., change] in input.as_chunks::<5>().0 {
+        let at = u32::from_be_bytes(*at) as usize % octets.len().max(1);
+        match change {
+            0 => octets.truncate(at),
+            change => octets[at] ^= change,
+        }
+        if octets.is_empty() {
+            break;
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join(STORE_FILE), octets).expect("there is room");
+    match read_store(&open_store(folder.path())) {
+        Ok(text) => assert!(stored.versions.contains(&text), "it never was in the store:\n{text}"),
+        Err(NotStored::Absent | NotStored::Damaged(_)) => {}
+        Err(why @ NotStored::Refused(_)) => panic!("a damaged file is put aside: {why}"),
+    }
+}
+
+/// Opens the store of a folder.
+fn open_store(folder: &Path) -> Store {
+    Store::open(folder, 1 << 20).expect("the system has a thread")
+}
+
+/// Reads the one zone that may be there, as text.
+fn read_store(store: &Store) -> Result<String, NotStored> {
+    let name = ZONES[0].0.parse().expect("a good name");
+    let plan = LoadPlan { seed: SEED, now: 0, executor: &Inline };
+    store.load(&[name], plan).remove(0).map(|stored| text_of(&stored.zone))
+}
+
+/// Stores a zone and a change of it.
+fn fill_store() -> Stored {
+    let folder = tempfile::tempdir().expect("a folder");
+    let base = Arc::new(embedded_zone(ZONES[0].0, ZONES[0].1));
+    let (deleted, mut added) = (transfer::Records::default(), transfer::Records::default());
+    let www: Name = "www.plain.test.".parse().expect("a good name");
+    let record = |rdata| Record { owner: www.as_ref(), rtype: Type::HINFO, ttl: 60, rdata, position: None };
+    added.push(&record(b"\x01a\x01b"));
+    let from = Soa::of(&base);
+    let mut rdata = from.rdata().to_vec();
+    let at = rdata.len() - 20;
+    rdata[at..at + 4].copy_from_slice(&(from.serial() + 1).to_be_bytes());
+    let to = Soa::new(from.ttl, &rdata).expect("it was one before");
+    let change = Change { from, to, deleted, added };
+    let next = apply(&base, std::slice::from_ref(&change), 0, &Inline, &mut Faults::default()).expect("it follows");
+    let (next, times) = (Arc::new(next), Times::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let versions = [text_of(&base), text_of(&next)];
+    runtime.block_on(async {
+        let store = open_store(folder.path());
+        store.put_zone(base, times).await.expect("there is room");
+        store.put_changes(next, vec![Arc::new(change)], times).await.expect("it follows");
+    });
+    Stored { octets: std::fs::read(folder.path().join(STORE_FILE)).expect("it is there"), versions }
 }

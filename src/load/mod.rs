@@ -31,6 +31,7 @@ use list::{Listed, Lister};
 use read::{Job, Means, Outcome};
 pub use registry::{Counts, Registry, Source, ZoneRecord, ZoneState};
 pub use report::{Change, Report, ZoneReport};
+pub use thread_pool::ThreadPool;
 
 /// All that is loaded.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! The threads that read zones: as many as there are CPUs, shared by all files that are read at once.
+//! The threads that read zones: as many as there are CPUs, shared by all files that are read at once, or by all zones
+//! that come from primaries.
 //!
 //! Whoever works is one of them; work in parts takes those that are idle for as long as it lasts. So many small zones
 //! are read side by side, and a big one that is left over gets all threads.
@@ -12,14 +13,16 @@ use crate::zonebuild::Executor;
 const THREADS_MAX: usize = 16;
 
 /// How many threads there may be at once, and how many of them are idle.
-pub(super) struct ThreadPool {
+#[derive(Debug)]
+pub struct ThreadPool {
     all: usize,
     idle: AtomicUsize,
 }
 
 impl ThreadPool {
     /// One thread for each CPU, of which one is the caller.
-    pub(super) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         let all = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
         Self { all, idle: AtomicUsize::new(all - 1) }
     }
@@ -29,6 +32,12 @@ impl ThreadPool {
         let left = |idle: usize| Some(idle.saturating_sub(wanted));
         // The closure always has an answer.
         self.idle.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).map_or(0, |idle| idle.min(wanted))
+    }
+}
+
+impl Default for ThreadPool {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What differs between two versions of a zone: one step of an incremental transfer (RFC 1995 §4).
 
-use crate::wire::{Class, NameRef, Type};
+use crate::wire::{Class, NameRef, Type, rdata};
 use crate::zone::Zone;
 use crate::zone::hash::{LookupName, Seed};
 use crate::zone::names::Names;
@@ -105,12 +105,15 @@ impl Records {
         self.count += 1;
     }
 
-    /// Takes octets that [`Self::octets`] gave. `None` where they are anything else.
+    /// Takes octets that [`Self::octets`] gave. `None` where they are anything else, or where their RDATA is of no use
+    /// to us: another version of us may have known less of a type.
     pub fn from_octets(octets: Vec<u8>) -> Option<Self> {
         let mut records = Self { octets, count: 0 };
         let mut at = 0;
         while at < records.octets.len() {
-            (_, at) = records.read(at)?;
+            let (record, behind) = records.read(at)?;
+            rdata::check(record.rtype, record.rdata).ok().filter(|()| !record.rtype.is_meta())?;
+            at = behind;
             records.count += 1;
         }
         Some(records)

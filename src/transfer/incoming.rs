@@ -13,6 +13,8 @@ use crate::zonebuild::{Builder, Record, Sink};
 
 /// The most messages of a transfer without a record. A stream of such would otherwise never end.
 const EMPTY_MESSAGES_MAX: usize = 100;
+/// From so many records on a zone is one that several threads put together.
+const RECORDS_MANY: u64 = 30_000;
 /// The highest TTL; one above it counts as 0 (RFC 2181 §8).
 const TTL_MAX: u32 = i32::MAX as u32;
 /// Octets of type, class, TTL and RDLENGTH.
@@ -352,6 +354,9 @@ impl Incoming {
             (Stage::Undecided, Some(last), found) => self.decide(record, last.clone(), found)?,
             (Stage::Whole(builder), Some(last), Some(soa)) => end_of_whole(builder, last, soa)?,
             (Stage::Whole(mut builder), ..) => {
+                if self.records == RECORDS_MANY {
+                    builder.expect_many();
+                }
                 builder.take(record);
                 Stage::Whole(builder)
             }

@@ -162,6 +162,26 @@ impl Collector {
         }
     }
 
+    /// Goes on with as many shards as a text of so many octets has, if it has one until now; what is there is taken
+    /// again.
+    pub(super) fn split(&mut self, text_bytes: usize) {
+        if self.shard_bits > 0 {
+            return;
+        }
+        let mut wide = Self::new(self.seed);
+        wide.expect(text_bytes);
+        for shard in core::mem::take(&mut self.shards) {
+            let (runs, pieces) = shard.unite();
+            for run in runs {
+                let owner = pieces.owner(run);
+                for Stored { rtype, ttl, position, rdata } in pieces.records(run) {
+                    wide.add(&Record { owner, rtype, ttl, rdata, position: Some(position) });
+                }
+            }
+        }
+        *self = wide;
+    }
+
     /// A collector with the same shards and nothing in them, for a part of the text.
     pub(super) fn fork(&self, text_bytes: usize) -> Self {
         let shards = self.shards.iter().map(|_| Shard::default()).collect();
@@ -310,5 +330,46 @@ impl Pieces {
             rest = tail;
             Some(Stored { rtype, ttl: u32_at(4), position, rdata })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Name;
+
+    #[test]
+    fn what_was_taken_before_a_split_is_kept_in_its_order() {
+        let seed = Seed([1, 2]);
+        let records: Vec<(Name, u32)> = (0..500_u32)
+            .map(|number| (format!("n{}.example.", number % 70 / 2).parse().expect("a good name"), number))
+            .collect();
+        let collect = |split_at: Option<usize>| {
+            let mut collector = Collector::new(seed);
+            for (index, (owner, ttl)) in records.iter().enumerate() {
+                if split_at == Some(index) {
+                    collector.split(usize::MAX);
+                }
+                let position = Some(Position { file: 0, line: *ttl, column: 1 + (*ttl % 2) as u16 });
+                let rdata = &[192, 0, 2, *ttl as u8];
+                collector.add(&Record { owner: owner.as_ref(), rtype: Type::A, ttl: *ttl, rdata, position });
+            }
+            let shard_count = collector.shards.len();
+            let mut seen = Vec::new();
+            for shard in collector.into_shards() {
+                let (mut runs, pieces) = shard.unite();
+                runs.sort_unstable();
+                for run in runs {
+                    let owner = pieces.owner(run).to_name();
+                    seen.extend(pieces.records(run).map(|at| (owner, at.ttl, at.position, at.rdata.to_vec())));
+                }
+            }
+            (shard_count, seen)
+        };
+        let (one, plain) = collect(None);
+        assert_eq!((one, plain.len()), (1, records.len()));
+        for split_at in [0, 1, 250, 499] {
+            assert_eq!(collect(Some(split_at)), (1 << SHARD_BITS_MAX, plain.clone()), "{split_at}");
+        }
     }
 }

@@ -110,6 +110,13 @@ impl Builder {
         Self { seed, ttl_rule, plain, hashed, soas, chains, has_nsec: false, has_signatures: false }
     }
 
+    /// Makes ready for very many more records, where nobody said before how many there are: so that several threads can
+    /// make the zone of them. Costs as much as taking what came so far.
+    pub fn expect_many(&mut self) {
+        self.plain.split(usize::MAX);
+        self.hashed.split(usize::MAX);
+    }
+
     /// Gives each RRset the lowest TTL of its records, as is right for what was transferred; else it gets that of its
     /// first, as in a zone file.
     pub fn with_lowest_ttls(self) -> Self {

@@ -11,6 +11,7 @@ use tokio::time::{error::Elapsed, timeout};
 
 use crate::fault::report::{self, Style};
 use crate::fault::{Faults, Severity, Sources};
+use crate::load::ThreadPool;
 use crate::serve::unix_now;
 use crate::transfer::{
     ApplyError, Change, Incoming, Peer, Received, Request, Soa, TransferError, TransferSettings, apply,
@@ -20,7 +21,7 @@ use crate::wire::SharedName;
 use crate::wire::tsig::{Signer, Verifier};
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
-use crate::zonebuild::{Inline, Plan, check_digest};
+use crate::zonebuild::{Plan, check_digest};
 
 /// How long a primary may take to take a connection, and to send the next message.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -32,6 +33,8 @@ pub(super) struct Order {
     pub(super) name: SharedName,
     /// The version that we have.
     pub(super) base: Option<Arc<Zone>>,
+    /// Who makes zones of what comes.
+    pub(super) pool: Arc<ThreadPool>,
     /// Primaries and bounds.
     pub(super) settings: Arc<TransferSettings>,
     /// The primary that is asked first.
@@ -274,14 +277,14 @@ fn make(order: &Order, base: Option<&Zone>, received: Received) -> Result<Versio
     let (zone, changes) = match (received, base) {
         (Received::Whole { builder, .. }, _) => {
             let plan = Plan { name: order.name.as_ref(), previous: order.base.as_deref(), now };
-            let zone = builder.finish(plan, &Inline, &mut faults);
+            let zone = builder.finish(plan, &*order.pool, &mut faults);
             let zone = zone.ok_or_else(|| FetchError::Faulty(shown(&faults)))?;
             // Who has our version gets what changed, as from a primary that reads a file again.
             let changes = order.base.as_deref().filter(|base| is_serial_before(base.serial(), zone.serial()));
             let changes = changes.map(|base| Change::between(base, &zone));
             (zone, changes.into_iter().collect())
         }
-        (Received::Changes(changes), Some(base)) => match apply(base, &changes, now, &Inline, &mut faults) {
+        (Received::Changes(changes), Some(base)) => match apply(base, &changes, now, &*order.pool, &mut faults) {
             Ok(zone) => (zone, changes),
             Err(ApplyError::Faulty) => return Err(FetchError::Faulty(shown(&faults))),
             Err(error) => return Err(error.into()),

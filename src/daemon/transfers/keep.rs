@@ -8,13 +8,12 @@ use tokio::sync::mpsc;
 
 use super::event::Event;
 use crate::config::ZoneSources;
-use crate::load::{Arrival, Loader};
+use crate::load::{Arrival, Loader, ThreadPool};
 use crate::serve::unix_now;
 use crate::store::{LoadPlan, NotStored, Store, StoreError, StoredZone};
 use crate::transfer::{Change, Expiry, Times, TransferLimits};
 use crate::wire::{Name, SharedName};
 use crate::zone::Zone;
-use crate::zonebuild::Inline;
 
 /// How many zones are read back before they are handed on.
 const READ_AT_ONCE: usize = 256;
@@ -52,9 +51,10 @@ impl KeptZones {
             }
         };
         let mut zones = HashMap::new();
+        let pool = ThreadPool::new();
         for secondaries in sources.secondaries.chunks(READ_AT_ONCE) {
             let names: Vec<Name> = secondaries.iter().map(|secondary| secondary.name.as_ref().to_name()).collect();
-            let plan = LoadPlan { seed: loader.seed(), now: unix_now().as_secs() as u32, executor: &Inline };
+            let plan = LoadPlan { seed: loader.seed(), now: unix_now().as_secs() as u32, executor: &pool };
             for (secondary, read) in secondaries.iter().zip(store.load(&names, plan)) {
                 match read {
                     Ok(stored) => drop(zones.insert(secondary.name.clone(), adopt(&secondary.name, stored, loader))),

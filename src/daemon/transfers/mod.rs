@@ -30,7 +30,7 @@ use super::jobs::Arrivals;
 use crate::admin::{ZoneVerb, reply};
 use crate::answer::{Notice, NoticeSink};
 use crate::config::ZoneSources;
-use crate::load::Arrival;
+use crate::load::{Arrival, ThreadPool};
 use crate::serve::unix_now;
 use crate::store::Store;
 use crate::sys::sched;
@@ -75,6 +75,7 @@ impl Transfers {
         let (events, queue) = mpsc::channel(EVENTS_MAX);
         let work = Work {
             seed,
+            pool: Arc::new(ThreadPool::new()),
             arrivals,
             events: events.clone(),
             store: kept.store,
@@ -138,6 +139,7 @@ impl NoticeSink for Transfers {
 /// What the thread works with.
 struct Work {
     seed: Seed,
+    pool: Arc<ThreadPool>,
     arrivals: Arrivals,
     /// For the tasks to say what came.
     events: mpsc::Sender<Event>,
@@ -324,7 +326,7 @@ impl Work {
             }
             *at_primary += 1;
             self.attempts += 1;
-            let order = entry.order(name, first, self.seed);
+            let order = entry.order(name, first, (self.seed, &self.pool));
             tokio::spawn(attempt(order, primary, self.events.clone(), Arc::clone(&self.commands)));
         }
     }

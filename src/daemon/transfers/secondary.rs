@@ -8,6 +8,7 @@ use super::fetch::{Fetched, Order, Progress, Version};
 use super::keep::{Kept, Unkept};
 use crate::admin::reply;
 use crate::load::Arrival;
+use crate::load::ThreadPool;
 use crate::transfer::{Event, Expiry, Refresh, Soa, Step, Times, TransferSettings};
 use crate::wire::SharedName;
 use crate::zone::Zone;
@@ -136,7 +137,7 @@ impl SecondaryZone {
     }
 
     /// What is asked for, beginning at that primary.
-    pub(super) fn order(&mut self, name: SharedName, first: usize, seed: Seed) -> Order {
+    pub(super) fn order(&mut self, name: SharedName, first: usize, (seed, pool): (Seed, &Arc<ThreadPool>)) -> Order {
         self.notifier = None;
         Order {
             name,
@@ -147,6 +148,7 @@ impl SecondaryZone {
             progress: Arc::clone(&self.progress),
             seed,
             beginning: self.beginning,
+            pool: Arc::clone(pool),
         }
     }
 
@@ -236,7 +238,7 @@ mod tests {
         assert_eq!(first(&entry), Some((0, "192.0.2.1:53".to_owned())));
         entry.set_notifier("2001:db8::1".parse().expect("an address"));
         assert_eq!(first(&entry), Some((2, "[2001:db8::1]:53".to_owned())));
-        assert_eq!(entry.order(name, 2, Seed([1, 2])).first, 2);
+        assert_eq!(entry.order(name, 2, (Seed([1, 2]), &Arc::default())).first, 2);
         assert_eq!(first(&entry), Some((0, "192.0.2.1:53".to_owned())));
         entry.set_notifier("192.0.2.9".parse().expect("an address"));
         entry.fail(&"example.".parse::<Name>().expect("a name").as_ref().into(), "silent".to_owned());
