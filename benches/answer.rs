@@ -27,6 +27,7 @@ const CONTEXT: RequestContext = RequestContext {
     source: IpAddr::V4(Ipv4Addr::LOCALHOST),
     worker: 0,
     now: Duration::ZERO,
+    tls: None,
 };
 
 /// A query for `name`, with an OPT record of 1232 octets.

@@ -126,6 +126,7 @@ fn counted(snapshot: &Arc<Snapshot>, queries: &[Vec<u8>], reply: &mut [u8]) -> u
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         worker: 0,
         now: Duration::ZERO,
+        tls: None,
     };
     let mut octets = 0;
     for query in queries {
@@ -163,6 +164,7 @@ fn count(folder: &Path) -> io::Result<()> {
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
             worker: 0,
             now: Duration::ZERO,
+            tls: None,
         };
         let Response::Reply { length, rcode, .. } = respond(snapshot, &queries[0], &context, &mut reply) else {
             panic!("{}: dropped", kind.name);

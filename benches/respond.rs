@@ -149,6 +149,7 @@ impl Mix {
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
             worker: 0,
             now: Duration::ZERO,
+            tls: None,
         };
         let begun = Instant::now();
         for _ in 0..ANSWERS / GROUP {

@@ -15,6 +15,7 @@ pub mod policy;
 pub mod serve;
 pub mod store;
 pub mod sys;
+pub mod tls;
 pub mod transfer;
 pub mod wire;
 pub mod zone;

@@ -3,10 +3,15 @@
 //! Refuses to know sockets, zones and text formats: a [`Sample`] is a name, labels and a number. A writer adds with a
 //! plain load and store, which is cheaper than an atomic addition and right because nobody else writes to its block.
 
+mod tls;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+// mutual: blocks hold what is counted there, which is made of counters.
+pub use tls::{Handshake, HandshakeCounters, HandshakeFault};
 
 /// All counters of the process.
 #[derive(Debug)]
@@ -16,6 +21,8 @@ pub struct Metrics {
     udp: Mutex<Vec<Line<UdpBlock>>>,
     /// The same of each TCP thread.
     tcp: Mutex<Vec<Line<TcpBlock>>>,
+    /// The same of each thread for TLS.
+    tls: Mutex<Vec<Line<TcpBlock>>>,
     /// What became of notifications.
     pub notify: NotifyBlock,
 }
@@ -34,7 +41,12 @@ impl Metrics {
     /// Makes blocks for so many threads, all zero.
     #[must_use]
     pub fn new(udp_worker_count: usize, tcp_thread_count: usize) -> Self {
-        let metrics = Self { udp: Mutex::default(), tcp: Mutex::default(), notify: NotifyBlock::default() };
+        let metrics = Self {
+            udp: Mutex::default(),
+            tcp: Mutex::default(),
+            tls: Mutex::default(),
+            notify: NotifyBlock::default(),
+        };
         let _all = metrics.extend(udp_worker_count, tcp_thread_count);
         metrics
     }
@@ -46,6 +58,12 @@ impl Metrics {
             udp: with_lines(&self.udp, |lines| push_lines(lines, udp_worker_count)),
             tcp: with_lines(&self.tcp, |lines| push_lines(lines, tcp_thread_count)),
         }
+    }
+
+    /// Makes blocks for so many more threads for TLS, all zero, and says which they are.
+    #[must_use]
+    pub fn extend_tls(&self, thread_count: usize) -> Range<usize> {
+        with_lines(&self.tls, |lines| push_lines(lines, thread_count))
     }
 
     /// Returns the blocks of the threads that are in charge of the UDP workers now; `udp-0` is the first. Locks
@@ -72,6 +90,12 @@ impl Metrics {
         with_lines(&self.tcp, |lines| in_charge(lines))
     }
 
+    /// Returns the blocks of the threads that serve TLS; `tls-0` is the first. Locks briefly.
+    #[must_use]
+    pub fn tls(&self) -> Vec<Arc<TcpBlock>> {
+        with_lines(&self.tls, |lines| in_charge(lines))
+    }
+
     /// Does for a TCP thread what [`Metrics::hand_over`] does for a UDP worker.
     ///
     /// # Panics
@@ -90,12 +114,16 @@ impl Metrics {
         // Whoever holds a block keeps it from being added up, so that none is read twice.
         let lines = with_lines(&self.udp, |lines| lines.clone());
         let tcp_lines = with_lines(&self.tcp, |lines| lines.clone());
+        let tls_lines = with_lines(&self.tls, |lines| lines.clone());
         let blocks = || lines.iter().flatten();
         let tcp_blocks = || tcp_lines.iter().flatten();
+        let tls_blocks = || tls_lines.iter().flatten();
         let udp: Vec<&Answers> = blocks().map(|block| &block.answers).collect();
         let tcp: Vec<&Answers> = tcp_blocks().map(|block| &block.answers).collect();
         sample_answers("udp", &udp, &mut samples);
         sample_answers("tcp", &tcp, &mut samples);
+        let tls: Vec<&Answers> = tls_blocks().map(|block| &block.answers).collect();
+        sample_answers("tls", &tls, &mut samples);
         for (name, counter) in UDP_FAMILIES {
             push(&mut samples, name, &[], blocks().map(|block| counter(block).value()).sum());
         }
@@ -105,6 +133,7 @@ impl Metrics {
         // A client that comes or goes while this is read must not make the difference negative.
         let open = tcp_blocks().map(|block| block.opened.value().saturating_sub(block.closed.value())).sum();
         push(&mut samples, "fated_tcp_connections_open", &[], open);
+        tls::sample(&tls_lines.iter().flatten().map(|block| &**block).collect::<Vec<_>>(), &mut samples);
         for (name, counter) in NOTIFY_FAMILIES {
             push(&mut samples, name, &[], counter(&self.notify).value());
         }
@@ -255,6 +284,8 @@ pub struct TcpBlock {
     pub broken: Counter,
     /// Accept calls that failed.
     pub accept_errors: Counter,
+    /// Handshakes of TLS.
+    pub handshakes: HandshakeCounters,
 }
 
 impl Absorb for TcpBlock {
@@ -263,6 +294,7 @@ impl Absorb for TcpBlock {
             counter(self).add(counter(other).value());
         }
         self.closed.add(other.closed.value());
+        self.handshakes.absorb(&other.handshakes);
         self.answers.absorb(&other.answers);
     }
 }

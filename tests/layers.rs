@@ -30,6 +30,7 @@ const MODULES: &[Module] = &[
     Module { layer: 1, name: "metrics", imports: &[], is_pure: false },
     Module { layer: 1, name: "policy", imports: &[], is_pure: true },
     Module { layer: 1, name: "persistent", imports: &[], is_pure: true },
+    Module { layer: 1, name: "tls", imports: &[], is_pure: true },
     Module { layer: 2, name: "zone", imports: &["wire", "persistent"], is_pure: true },
     Module { layer: 2, name: "fault", imports: &["wire"], is_pure: true },
     Module { layer: 3, name: "zonebuild", imports: &["wire", "zone", "fault"], is_pure: true },
@@ -37,11 +38,11 @@ const MODULES: &[Module] = &[
     Module {
         layer: 3,
         name: "transfer",
-        imports: &["persistent", "wire", "zone", "fault", "zonebuild"],
+        imports: &["persistent", "tls", "wire", "zone", "fault", "zonebuild"],
         is_pure: true,
     },
-    Module { layer: 3, name: "answer", imports: &["wire", "zone", "transfer"], is_pure: true },
-    Module { layer: 4, name: "serve", imports: &["sys", "wire", "metrics", "answer"], is_pure: false },
+    Module { layer: 3, name: "answer", imports: &["tls", "wire", "zone", "transfer"], is_pure: true },
+    Module { layer: 4, name: "serve", imports: &["sys", "tls", "wire", "metrics", "answer"], is_pure: false },
     Module { layer: 4, name: "health", imports: &["sys", "wire", "policy"], is_pure: false },
     Module { layer: 4, name: "announce", imports: &["sys", "policy"], is_pure: false },
     Module {
@@ -49,6 +50,7 @@ const MODULES: &[Module] = &[
         name: "config",
         imports: &[
             "sys",
+            "tls",
             "wire",
             "zonebuild",
             "zonefile",
@@ -76,6 +78,7 @@ const MODULES: &[Module] = &[
             "sys",
             "metrics",
             "policy",
+            "tls",
             "wire",
             "zone",
             "fault",

@@ -56,6 +56,7 @@ fn ask(snapshot: &Arc<Snapshot>, name: &Labels, qtype: u16) -> Expected {
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         worker: 0,
         now: Duration::ZERO,
+        tls: None,
     };
     let query = query(name, qtype);
     let verdict = respond(snapshot, &query, &context, &mut reply);

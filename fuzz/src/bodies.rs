@@ -58,7 +58,7 @@ pub(crate) fn packet(input: &[u8]) {
     let Some((choice, query)) = input.split_first() else { return };
     let transport = if choice & 1 == 0 { Transport::Udp } else { Transport::Tcp };
     let source = if choice & 4 == 0 { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { CANARY_SOURCE };
-    let context = RequestContext { transport, source, worker: u16::from(choice >> 3), now: Duration::ZERO };
+    let context = RequestContext { transport, source, worker: u16::from(choice >> 3), now: Duration::ZERO, tls: None };
     let snapshot = if choice & 2 == 0 { &snapshots()[0] } else { &snapshots()[1] };
     let is_dropped = query.len() < HEADER_BYTES || query[2] & 0x80 != 0;
     // Two buffers with different rubbish: what is sent must not depend on what lay there.

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::answer::stream::ReplyStream;
+use crate::tls::TlsSession;
 use crate::wire::Name;
 
 /// How a request came.
@@ -18,7 +19,7 @@ pub enum Transport {
 
 /// What a response may depend on besides the message and the snapshot. `Copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestContext {
+pub struct RequestContext<'a> {
     /// How the request came.
     pub transport: Transport,
     /// The client's address.
@@ -27,6 +28,8 @@ pub struct RequestContext {
     pub worker: u16,
     /// The time since the Unix epoch at which the batch with this request was received.
     pub now: Duration,
+    /// What is known of TLS, where the stream is one of TLS.
+    pub tls: Option<TlsSession<'a>>,
 }
 
 /// What is to be done with a request.

@@ -25,7 +25,7 @@ pub(super) fn decide(
         return (Status::error(Rcode::NOTAUTH), None);
     }
     let (settings, source) = (snapshot.transfers.settings(name), context.source.to_canonical());
-    if settings.primaries.is_empty() || !settings.allow_notify.allows(source, key) {
+    if settings.primaries.is_empty() || !settings.allow_notify.allows(source, key, context.tls, context.now) {
         return (Status::prohibited(), None);
     }
     (Status::authoritative(Rcode::NOERROR), Some(Notice { zone: name.to_name(), source }))

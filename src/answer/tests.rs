@@ -65,7 +65,7 @@ fn send(snapshot: &Arc<Snapshot>, query: &[u8], transport: Transport) -> Option<
     send_from(
         snapshot,
         query,
-        &RequestContext { transport, source: address("192.0.2.1"), worker: 3, now: Duration::ZERO },
+        &RequestContext { transport, source: address("192.0.2.1"), worker: 3, now: Duration::ZERO, tls: None },
     )
 }
 
@@ -362,8 +362,13 @@ fn probe(nonce: u64) -> Vec<u8> {
 
 /// Sends `query` over UDP from `source`, and has it answered by worker 1023.
 fn canary_reply(snapshot: &Arc<Snapshot>, query: &[u8], source: &str) -> String {
-    let context =
-        RequestContext { transport: Transport::Udp, source: address(source), worker: 1023, now: Duration::ZERO };
+    let context = RequestContext {
+        transport: Transport::Udp,
+        source: address(source),
+        worker: 1023,
+        now: Duration::ZERO,
+        tls: None,
+    };
     described(&send_from(snapshot, query, &context).expect("a reply")).trim_end().to_owned()
 }
 
@@ -382,8 +387,13 @@ fn a_canary_shows_its_own_asker_which_worker_really_answered() {
     for source in ["192.0.0.100", "100::64"] {
         assert_eq!(canary_reply(&snapshot, &query, source), answer);
     }
-    let context =
-        RequestContext { transport: Transport::Udp, source: address("100::64"), worker: 0, now: Duration::ZERO };
+    let context = RequestContext {
+        transport: Transport::Udp,
+        source: address("100::64"),
+        worker: 0,
+        now: Duration::ZERO,
+        tls: None,
+    };
     let reply = send_from(&snapshot, &query, &context).expect("a reply");
     assert!(reply.ends_with(b"\x00\x03\x00\x04site"), "NSID stands last: {reply:?}");
     assert_eq!(described(&reply).trim_end(), "0 aa | 00000000000000000002.fated. 0 TXT \"0\" | |");

@@ -49,7 +49,11 @@ pub(super) fn decide(
     }
     let apex = snapshot.zones.search(&message.name, usize::MAX).filter(|apex| apex.name() == name);
     let Some(apex) = apex else { return Decision::Refused(Status::error(Rcode::NOTAUTH)) };
-    if !snapshot.transfers.settings(name).allow_transfer.allows(context.source.to_canonical(), key) {
+    let rules = &snapshot.transfers.settings(name).allow_transfer;
+    // RFC 9103 §7.2: never over an older TLS, whoever asks.
+    if context.tls.is_some_and(|tls| !tls.is_tls13)
+        || !rules.allows(context.source.to_canonical(), key, context.tls, context.now)
+    {
         return Decision::Refused(Status::prohibited());
     }
     let Some(zone) = apex.zone().map(Arc::clone) else { return Decision::Refused(Status::broken()) };

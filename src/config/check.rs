@@ -1,6 +1,8 @@
 //! As written → checked: bounds, units, defaults and what the command line overrides.
 
 mod anycast;
+mod file;
+mod tls;
 mod transfer;
 mod zones;
 
@@ -91,15 +93,16 @@ pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Over
     let listen = check.listen(overrides, is_strict);
     let workers = check.workers(overrides);
     let state_dir = check.state_dir(overrides);
-    let keys = check.keys();
+    let known = check.known();
     let config = Config {
         anycast: check.anycast(&listen, workers, overrides.is_dry_run),
         admin: check.admin(),
         listen,
         workers,
         control: check.control(overrides),
-        zones: Arc::new(check.zones(&keys, state_dir.is_some(), overrides)),
-        keys: Arc::new(keys),
+        zones: Arc::new(check.zones(&known, state_dir.is_some(), overrides)),
+        tls: check.tls(),
+        keys: Arc::new(known.keys),
         state_dir,
         settings: check.settings(&tcp),
         tcp,
@@ -131,6 +134,8 @@ struct Check<'a> {
     scoped: Vec<ScopedListen>,
     /// What is likely not to be meant, each as it is logged.
     warnings: Vec<String>,
+    /// Whether a rule asks clients for a certificate.
+    asks_tls_clients: bool,
 }
 
 /// The names of the sections of one kind, each with where it is said.
@@ -143,7 +148,7 @@ struct Names {
 impl<'a> Check<'a> {
     /// Nothing is looked at yet.
     fn new(written: &'a Document<'a>, origin: Origin<'a>) -> Self {
-        Self { written, faults: Vec::new(), origin, scoped: Vec::new(), warnings: Vec::new() }
+        Self { written, faults: Vec::new(), origin, scoped: Vec::new(), warnings: Vec::new(), asks_tls_clients: false }
     }
 }
 

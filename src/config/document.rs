@@ -207,12 +207,12 @@ mod tests {
 
     #[test]
     fn the_keys_of_a_section_come_from_the_rows() {
-        assert_eq!(keys_of(""), ["server", "log", "admin", "anycast", "key", "template", "zone"]);
+        assert_eq!(keys_of(""), ["server", "log", "admin", "anycast", "key", "tls", "template", "zone"]);
         assert_eq!(keys_of("key"), ["name", "algorithm", "allow-md5", "secret", "secret-file"]);
         assert_eq!(keys_of("zone")[..5], ["name", "file", "template", "primaries", "allow-notify"]);
         assert_eq!(keys_of("zone")[3..], keys_of("template")[1..]);
         assert_eq!(keys_of("anycast.kernel-route"), ["table", "metric"]);
         assert!(keys_of("server.tcp").contains(&"clients-per-address-max"));
-        assert!(keys_of("server").ends_with(&["tcp", "limits"]), "{:?}", keys_of("server"));
+        assert!(keys_of("server").ends_with(&["tcp", "tls", "limits"]), "{:?}", keys_of("server"));
     }
 }

@@ -68,6 +68,7 @@ pub(super) enum Form {
 pub(super) struct WrittenPeer {
     pub(super) address: Spanned<String>,
     pub(super) key: Option<Spanned<String>>,
+    pub(super) tls: Option<Spanned<String>>,
 }
 
 /// A rule of an access list, as written.
@@ -76,6 +77,7 @@ pub(super) struct WrittenPeer {
 pub(super) struct WrittenRule {
     pub(super) prefix: Spanned<String>,
     pub(super) key: Option<Spanned<String>>,
+    pub(super) tls: Option<Spanned<String>>,
 }
 
 /// What takes a value of a TOML type and can be shown.

@@ -19,8 +19,8 @@ pub use error::{ConfigError, ConfigFault};
 pub use reference::reference;
 pub use values::{
     ADMIN_PORT_DEFAULT, Absence, Anycast, Config, Health, INTERFACE_DEFAULT, LISTEN_MAX, Listen, Log, LogFormat,
-    LogLevel, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ScopedListen, Secondary, ZONES_DIR_DEFAULT,
-    ZoneFile, ZoneSources,
+    LogLevel, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ScopedListen, Secondary, TlsServer,
+    ZONES_DIR_DEFAULT, ZoneFile, ZoneSources,
 };
 
 /// The most octets of a configuration file.

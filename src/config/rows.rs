@@ -70,6 +70,15 @@ rows! {
     TCP_MSS: Number = "server.tcp.mss", number(536, 32_767, TcpLimits::DEFAULT.mss as i64, "octets"),
         "Data in a segment, either way; the default passes every IPv6 path.";
 
+    TLS_LISTEN: Own = "server.tls.listen", texts("at most 256 addresses", "`[]`"),
+        "Where DNS over TLS is spoken, port 853 where none is named; service addresses may be among them. See \
+         [DNS over TLS](#dns-over-tls).";
+    TLS_CERTIFICATE: Own = "server.tls.certificate", text("a path", "none"),
+        "The certificate in PEM, and behind it those that lead to its root; needed beside `listen`. Each reload reads \
+         it anew.";
+    TLS_KEY: Own = "server.tls.key", text("a path", "none"),
+        "Its private key in PEM, in a file that its owner alone may read and write; needed beside `listen`.";
+
     ZONE_OCTETS_MAX: Number = "server.limits.zone-octets-max",
         number(1, ZONE_SIZE_MAX, Limits::DEFAULT.octets_max as i64, "octets"), "Of the files of one zone.";
     ZONE_RECORDS_MAX: Number = "server.limits.zone-records-max",
@@ -138,6 +147,19 @@ rows! {
         "A file that holds the secret in base64, and that its owner alone may read and write. Each reload reads it \
          anew.";
 
+    PEER_NAME: Own = "tls.name", text("1 to 255 octets, not `any`", ""),
+        "The name that `primaries` and rules give; see [transfers.md](transfers.md#tls).";
+    PEER_CA: Own = "tls.ca", text("a path", "none"),
+        "Certificates of authorities in PEM, of which one must stand for that of the other side.";
+    PEER_HOSTNAME: Own = "tls.hostname", text("a host name or an address", "none"),
+        "The name that the other side's certificate must have, under `ca`.";
+    PEER_PINS: Own = "tls.pins", texts("at most 16 pins", "none"),
+        "SHA-256 of public keys (SubjectPublicKeyInfo) in base64; the other side must have one of them. `ca` or `pins` \
+         must be given; where both are, both must hold.";
+    PEER_CERTIFICATE: Own = "tls.certificate", text("a path", "none"),
+        "Our certificate in PEM, shown to primaries that ask for one.";
+    PEER_KEY: Own = "tls.key", text("a path", "none"), "Its private key, as `server.tls.key`.";
+
     TEMPLATE_NAME: Own = "template.name", text("1 to 255 octets", ""),
         "The name that zones give; `default` is for all that give none, those of `zones-dir` among them.";
     PRIMARIES: Own = "template.primaries", peers("none"), "Where the zone comes from, in the order in which they are \
@@ -145,7 +167,7 @@ rows! {
     ALLOW_NOTIFY: Own = "template.allow-notify", rules("the primaries"),
         "Who may say that the zone has changed.";
     ALLOW_TRANSFER: Own = "template.allow-transfer", rules("`[]`"), "Who may have the zone.";
-    NOTIFY: Own = "template.notify", peers("`[]`"), "Who is told that the zone has changed.";
+    NOTIFY: Own = "template.notify", told("`[]`"), "Who is told that the zone has changed.";
     ZONEMD: Words<ZonemdRule> = "template.zonemd", Words { words: ZONEMD_RULES, default: ZonemdRule::Verify },
         "What is asked of the zone's ZONEMD records (RFC 8976): that one verifies where there are some, that one is \
          there and verifies, or nothing.";
@@ -183,9 +205,11 @@ rows! {
 }
 
 /// The sections that may stand several times.
-pub(super) const REPEATED: [&str; 3] = [KEY, TEMPLATE, ZONE];
+pub(super) const REPEATED: [&str; 4] = [KEY, TLS, TEMPLATE, ZONE];
 /// `[[key]]`.
 pub(super) const KEY: &str = "key";
+/// `[[tls]]`.
+pub(super) const TLS: &str = "tls";
 /// `[[template]]`.
 pub(super) const TEMPLATE: &str = "template";
 /// `[[zone]]`, in which all keys of a template but its name may stand too.
@@ -251,12 +275,25 @@ const fn texts(values: &'static str, default: &'static str) -> Own {
 
 /// A list of servers.
 const fn peers(default: &'static str) -> Own {
+    Own {
+        form: Form::Peers,
+        values: "at most 64 of `{ address = \"192.0.2.1\", key = \"name\", tls = \"name\" }`",
+        default,
+    }
+}
+
+/// A list of servers that are told something.
+const fn told(default: &'static str) -> Own {
     Own { form: Form::Peers, values: "at most 64 of `{ address = \"192.0.2.1\", key = \"name\" }`", default }
 }
 
 /// An access list.
 const fn rules(default: &'static str) -> Own {
-    Own { form: Form::Rules, values: "at most 64 of `{ prefix = \"10.0.0.0/8\", key = \"name\" }`", default }
+    Own {
+        form: Form::Rules,
+        values: "at most 64 of `{ prefix = \"10.0.0.0/8\", key = \"name\", tls = \"name\" }`",
+        default,
+    }
 }
 
 /// A number or a string that is checked by itself.

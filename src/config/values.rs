@@ -14,12 +14,15 @@ use crate::answer::Settings;
 use crate::health::Sources;
 use crate::policy::Reaction;
 use crate::serve::TcpLimits;
+use crate::tls::Credentials;
 use crate::transfer::{KeyRing, TransferSettings};
 use crate::wire::{Name, NameRef, SharedName};
 use crate::zonefile::Limits;
 
 /// The port of DNS, taken where an address is written without one (RFC 1035 §4.2).
 pub const PORT_DEFAULT: u16 = 53;
+/// The port of DNS over TLS (RFC 7858 §3.1).
+pub(super) const TLS_PORT_DEFAULT: u16 = 853;
 /// The port that is listened on when nobody says otherwise: one that needs no privilege.
 pub const PORT_UNPRIVILEGED: u16 = 5300;
 /// The port of the pages for people and machines, taken where `[admin] listen` has none.
@@ -59,12 +62,25 @@ pub struct Config {
     pub log: Log,
     /// Where zones come from.
     pub zones: Arc<ZoneSources>,
+    /// DNS over TLS; `None` where it is not spoken.
+    pub tls: Option<TlsServer>,
     /// The keys of transactions.
     pub keys: Arc<KeyRing>,
     /// Those of the addresses to listen on that name a device, which may come, go, and come back with another number.
     pub scoped: Vec<ScopedListen>,
     /// What is carried out as it is written, and yet is likely not to be meant; each as it is logged.
     pub warnings: Vec<String>,
+}
+
+/// `[server.tls]`: where TLS is spoken, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsServer {
+    /// The addresses, at least one.
+    pub listen: Vec<SocketAddr>,
+    /// What is shown to clients.
+    pub credentials: Arc<Credentials>,
+    /// Whether clients are asked for a certificate, since a rule may want to see one.
+    pub asks_clients: bool,
 }
 
 /// One address to listen on.

@@ -13,18 +13,23 @@ use crate::wire::Shown;
 const ZONES_SHOWN_MAX: usize = 20;
 
 /// Says what is served.
-pub(super) fn show(output: &Output, config: &Config, addresses: &[SocketAddr], registry: &Registry) {
+///
+/// `addresses` are those of UDP and TCP, and those of TLS.
+pub(super) fn show(output: &Output, config: &Config, addresses: (&[SocketAddr], &[SocketAddr]), registry: &Registry) {
     match config.log.format {
         LogFormat::Text => output.say(&text(config, addresses, registry)),
         LogFormat::Json => {
             let zones = registry.zones().len();
-            tracing::info!(zones, workers = config.workers.get(), "serving on {}", list(addresses));
+            tracing::info!(zones, workers = config.workers.get(), "serving on {}", list(addresses.0));
+            if !addresses.1.is_empty() {
+                tracing::info!("serving over TLS on {}", list(addresses.1));
+            }
         }
     }
 }
 
 /// The text for people.
-fn text(config: &Config, addresses: &[SocketAddr], registry: &Registry) -> String {
+fn text(config: &Config, (addresses, tls_addresses): (&[SocketAddr], &[SocketAddr]), registry: &Registry) -> String {
     let mut out = format!("fated {}\n", env!("CARGO_PKG_VERSION"));
     let served = || registry.iter().filter_map(|record| Some((record, record.zone()?)));
     let shown: Vec<_> = served().take(ZONES_SHOWN_MAX).collect();
@@ -44,6 +49,9 @@ fn text(config: &Config, addresses: &[SocketAddr], registry: &Registry) -> Strin
     }
     let (zone_count, workers) = (count(all, "zone"), count(config.workers.get(), "worker"));
     put(&mut out, format_args!("serving {zone_count} on {}, UDP and TCP, {workers}\n", list(addresses)));
+    if !tls_addresses.is_empty() {
+        put(&mut out, format_args!("        and over TLS on {}\n", list(tls_addresses)));
+    }
     let names = || served().map(|(_, zone)| zone.apex());
     // Reverse zones make a poor first question.
     let asked = names().find(|name| name.labels().last() != Some(b"arpa")).or(names().next());

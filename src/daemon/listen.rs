@@ -5,13 +5,45 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use super::error::DaemonError;
+use super::tls::SpokenTls;
 use crate::config::{Absence, Config};
 use crate::serve::{self, BindCause, Bound, ListenAddress};
 use crate::wire::Shown;
 
 /// Binds all addresses, the service addresses last. An address that this host lacks is left out, bound all the same, or
 /// an error, as is said of it; logged in each case.
-pub(super) fn bind(config: &Config) -> Result<Bound, DaemonError> {
+pub(super) fn bind(config: &Config, tls: &SpokenTls) -> Result<Bound, DaemonError> {
+    let mut bound = bind_plain(config)?;
+    let addresses = config.tls.iter().flat_map(|tls| &tls.listen);
+    for (&address, acceptor) in addresses.zip(std::iter::repeat(tls.acceptor())) {
+        let Some(acceptor) = acceptor else { break };
+        let error = match bound.listen_tls(address.into(), acceptor) {
+            Ok(()) => continue,
+            Err(error) => error,
+        };
+        if config.is_strict || !error.cause.is_absence() {
+            return Err(error.into());
+        }
+        // Service addresses come with the announcement, others may come later.
+        match bound.listen_tls(ListenAddress { address, may_be_absent: true }, acceptor) {
+            Ok(()) if is_service(config, address) => {}
+            Ok(()) => tracing::warn!(
+                "`server.tls.listen` {address}: no interface of this host has this address yet; it is answered as \
+                 soon as one has"
+            ),
+            Err(error) => tracing::error!("`server.tls.listen`: {error}; the rest is served without it"),
+        }
+    }
+    Ok(bound)
+}
+
+/// Whether an address is one of the anycast addresses.
+fn is_service(config: &Config, address: SocketAddr) -> bool {
+    config.anycast.as_ref().is_some_and(|anycast| anycast.addresses.contains(&address.ip()))
+}
+
+/// Binds all addresses for UDP and plain TCP.
+fn bind_plain(config: &Config) -> Result<Bound, DaemonError> {
     let services = service_addresses(config);
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut listen: Vec<(ListenAddress, Absence)> =

@@ -34,6 +34,7 @@ mod scoped;
 mod source;
 mod state;
 mod status;
+mod tls;
 mod transfers;
 mod watchdog;
 mod zones;
@@ -73,6 +74,7 @@ use net_admin::NetAdminThread;
 use node::Node;
 use reloader::Reloader;
 use scoped::ScopedListeners;
+use tls::SpokenTls;
 use tracing_appender::non_blocking::NonBlocking;
 use transfers::KeptZones;
 use watchdog::Watchdog;
@@ -165,8 +167,9 @@ async fn live(
     let Some((loader, kept)) = startup.wait("zones are being loaded", loading).await? else { return Ok(()) };
 
     let current = Arc::new(ArcSwap::new(reloader::snapshot(loader.registry(), &config, None)));
-    let bound = bind_all(&config, privileged.as_ref())?;
-    let addresses = bound.local_addresses();
+    let tls = SpokenTls::new(&config)?;
+    let bound = bind_all(&config, &tls, privileged.as_ref())?;
+    let (addresses, tls_addresses) = (bound.local_addresses(), bound.tls_addresses());
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
     let node = match config.anycast.clone().zip(device.zip(privileged)) {
@@ -178,20 +181,19 @@ async fn live(
         }
         None => None,
     };
-    banner::show(output, &config, &addresses, loader.registry());
+    banner::show(output, &config, (&addresses, &tls_addresses), loader.registry());
     let _watchdog = Watchdog::start(node.as_ref()).map_err(DaemonError::system("the watchdog can't be started"))?;
 
-    let scoped = ScopedListeners::new(&config, Arc::clone(&current), Arc::clone(running.metrics()));
     let mut server = Server {
+        scoped: ScopedListeners::new(&config, Arc::clone(&current), Arc::clone(running.metrics())),
         started: Instant::now(),
         listen: addresses.iter().map(ToString::to_string).collect(),
         workers: config.workers.get(),
         drain,
         node,
-        reloader: Reloader::start(loader, source, config, current, kept, running.metrics())
+        reloader: Reloader::start(loader, source, (config, tls), current, kept, running.metrics())
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
-        scoped,
         watchdog: ControlPlaneWatchdog::start().map_err(DaemonError::system("the control plane can't be watched"))?,
     };
     listen_for_commands(control.as_ref(), sender).map_err(DaemonError::system("the control socket"))?;
@@ -209,10 +211,10 @@ fn lock_state(config: &Config) -> Result<Option<FileLock>, DaemonError> {
 }
 
 /// Binds all addresses, with the privilege of the thread that has CAP_NET_ADMIN where there is one.
-fn bind_all(config: &Config, privileged: Option<&NetAdminThread>) -> Result<Bound, DaemonError> {
-    let Some(privileged) = privileged else { return bind(config) };
-    let config = config.clone();
-    privileged.run(move || bind(&config)).map_err(DaemonError::system("the sockets can't be bound"))?
+fn bind_all(config: &Config, tls: &SpokenTls, privileged: Option<&NetAdminThread>) -> Result<Bound, DaemonError> {
+    let Some(privileged) = privileged else { return bind(config, tls) };
+    let (config, tls) = (config.clone(), tls.clone());
+    privileged.run(move || bind(&config, &tls)).map_err(DaemonError::system("the sockets can't be bound"))?
 }
 
 /// Logs what on this host breaks anycast, and refuses a device that does not go with the configuration.

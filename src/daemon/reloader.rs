@@ -7,6 +7,7 @@
 //!                  ◀── oneshot, for who asked ─────┴─ ZoneTable ──▶ status
 //! ```
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 use super::jobs::{Arrivals, Job, Outcome, Reload};
 use super::notifier::{Notifications, served};
 use super::source::ConfigSource;
+use super::tls::SpokenTls;
 use super::transfers::{KeptZones, Transfers};
 use super::watchdog;
 use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
@@ -67,7 +69,7 @@ impl Reloader {
     pub(super) fn start(
         loader: Loader,
         source: ConfigSource,
-        config: Config,
+        (config, tls): (Config, SpokenTls),
         current: Arc<ArcSwap<Snapshot>>,
         kept: KeptZones,
         metrics: &Arc<Metrics>,
@@ -84,6 +86,7 @@ impl Reloader {
             loader,
             source,
             config,
+            tls,
             current,
             table: table_shown,
             arrivals,
@@ -162,6 +165,8 @@ struct Work {
     loader: Loader,
     source: ConfigSource,
     config: Config,
+    /// What is spoken over TLS.
+    tls: SpokenTls,
     current: Arc<ArcSwap<Snapshot>>,
     table: Arc<ArcSwap<ZoneTable>>,
     arrivals: Arrivals,
@@ -290,11 +295,14 @@ impl Work {
             Scope::All => self.read_config().map(|(config, notes)| (Some(config), notes))?,
             Scope::Zone(_) => (None, Vec::new()),
         };
+        let next_tls = read.as_ref().map(|read| SpokenTls::successor(&self.config, read)).transpose();
+        let next_tls = next_tls.map_err(|error| format!("nothing was reloaded: TLS can't be spoken: {error}"))?;
         let zones = &read.as_ref().unwrap_or(&self.config).zones;
         let report =
             self.loader.reload(zones, scope, is_forced).map_err(|error| format!("nothing was reloaded: {error}"))?;
-        if let Some(config) = read {
-            self.config = config;
+        if let Some(read) = read {
+            let tls = next_tls.flatten().map(|next| self.tls.put(next)).or(self.config.tls.take());
+            self.config = Config { tls, ..read };
         }
         if report.is_change() || scope == Scope::All {
             if scope == Scope::All {
@@ -324,6 +332,7 @@ impl Work {
         }
         config.zones = read.zones;
         config.keys = read.keys;
+        config.tls = read.tls;
         notes.extend(read.warnings);
         Ok((config, notes))
     }
@@ -361,6 +370,7 @@ fn needs_restart(running: &Config, read: &Config) -> Vec<String> {
         ("server.control", running.control != read.control),
         ("server.state-dir", running.state_dir != read.state_dir),
         ("server.tcp", running.tcp != read.tcp),
+        ("server.tls.listen", tls_listen(running) != tls_listen(read)),
         ("admin", running.admin != read.admin),
         ("anycast", running.anycast != read.anycast),
         ("server.identity", running.anycast.is_some() && running.settings.identity != read.settings.identity),
@@ -368,6 +378,11 @@ fn needs_restart(running: &Config, read: &Config) -> Vec<String> {
     ];
     let note = |key: &str| format!("`{key}` has changed; that takes a restart");
     changed.iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| note(key)).collect()
+}
+
+/// Where a configuration has TLS spoken.
+fn tls_listen(config: &Config) -> &[SocketAddr] {
+    config.tls.as_ref().map_or(&[], |tls| &tls.listen)
 }
 
 /// What a reload did, for the control socket.

@@ -132,6 +132,7 @@ mod tests {
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
             worker: 0,
             now: Duration::ZERO,
+            tls: None,
         };
         // Every fifth is a response.
         let query = |id: u8| {

@@ -9,6 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::unix::fs::fchown;
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -16,6 +17,7 @@ use super::limits::TcpLimits;
 use crate::answer::Transport;
 use crate::sys::cpu;
 use crate::sys::socket::{Family, omit_path_mtu, receive_packet_info, set_send_buffer};
+use crate::tls::TlsAcceptor;
 
 /// All sockets, bound but not yet read: what comes from now on waits in them.
 #[derive(Debug)]
@@ -31,6 +33,19 @@ pub struct Bound {
     pub(super) limits: TcpLimits,
     /// The addresses with the ports that the kernel chose.
     addresses: Vec<SocketAddr>,
+    /// Where TLS is spoken.
+    pub(super) tls: Option<BoundTls>,
+}
+
+/// Listeners for TLS, and what is spoken there.
+#[derive(Debug)]
+pub(super) struct BoundTls {
+    /// The listeners by address.
+    pub(super) listeners: Vec<TcpListener>,
+    /// What is spoken.
+    pub(super) acceptor: TlsAcceptor,
+    /// The addresses with the ports that the kernel chose.
+    addresses: Vec<SocketAddr>,
 }
 
 impl Bound {
@@ -38,6 +53,28 @@ impl Bound {
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
         self.addresses.clone()
+    }
+
+    /// Returns the addresses on which TLS is spoken, as [`Self::local_addresses`] does those of UDP and TCP.
+    #[must_use]
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.tls.as_ref().map(|tls| tls.addresses.clone()).unwrap_or_default()
+    }
+
+    /// Binds one more address, on which what `acceptor` holds is spoken.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn listen_tls(&mut self, wanted: ListenAddress, acceptor: &TlsAcceptor) -> Result<(), BindError> {
+        let address = wanted.address;
+        let failed = |error: io::Error| BindError { address, transport: Transport::Tcp, cause: BindCause::of(&error) };
+        let listener = listen(wanted, &self.limits).map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        let acceptor = Arc::clone(acceptor);
+        let tls = self.tls.get_or_insert(BoundTls { listeners: Vec::new(), acceptor, addresses: Vec::new() });
+        tls.listeners.push(listener);
+        tls.addresses.push(SocketAddr::new(address.ip(), port));
+        Ok(())
     }
 }
 
@@ -130,7 +167,7 @@ pub fn bind<A: Copy + Into<ListenAddress>>(
     };
     let worker_count = worker_count.clamp(1, WORKERS_MAX);
     let (workers, spares, listeners, addresses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut bound = Bound { workers, spares, listeners, limits: *limits, addresses };
+    let mut bound = Bound { workers, spares, listeners, limits: *limits, addresses, tls: None };
     if all.is_empty() {
         return Ok(bound);
     }

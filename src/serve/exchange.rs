@@ -177,6 +177,7 @@ mod tests {
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         worker: 0,
         now: Duration::ZERO,
+        tls: None,
     };
 
     /// A query for `name` (wire form) and type MX, with an OPT record behind it.

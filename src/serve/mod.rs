@@ -6,6 +6,7 @@
 //! ```text
 //!   udp-0 … udp-N   one std thread per worker, pinned; one SO_REUSEPORT socket per address each
 //!   tcp-0 … tcp-3   one std thread and epoll set each; all of them accept from the same listeners
+//!   tls-0 … tls-3   the same for DNS over TLS, with listeners of their own
 //!        ▲ one ArcSwap<Snapshot>, one guard per batch            │ one block of counters each
 //!     publish                                                    ▼ Metrics
 //! ```

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::admission;
+use super::admission::{self, Admission};
 use super::bind::Bound;
 use super::limits::TcpLimits;
 use super::supervisor::ThreadSupervisor;
-use super::tcp::{Listener, TcpPool};
+use super::tcp::{Listener, Plain, TcpPool, Tls};
 use super::udp::UdpPool;
 use crate::answer::Snapshot;
 use crate::metrics::{BlockRange, Metrics};
@@ -35,6 +35,8 @@ pub struct Running {
     _spares: Arc<[Option<UdpSocket>]>,
     /// The TCP listeners; the threads share them.
     _listeners: Arc<[Listener]>,
+    /// Those for TLS.
+    _tls_listeners: Arc<[Listener]>,
     /// Closed when the last thread has ended; nothing is ever sent.
     ended: mpsc::Receiver<()>,
 }
@@ -47,7 +49,9 @@ struct Signals {
     /// All UDP sockets, to wake the workers that wait on them.
     udp_sockets: Vec<Arc<UdpSocket>>,
     /// The TCP threads, to wake them.
-    tcp_pool: Arc<TcpPool>,
+    tcp_pool: Arc<TcpPool<Plain>>,
+    /// The same of the threads for TLS, where there are some.
+    tls_pool: Option<TcpPool<Tls>>,
 }
 
 impl Signals {
@@ -61,6 +65,9 @@ impl Signals {
         }
         for thread in 0..self.tcp_pool.thread_count() {
             self.tcp_pool.wake(thread);
+        }
+        if let Some(pool) = &self.tls_pool {
+            (0..pool.thread_count()).for_each(|thread| pool.wake(thread));
         }
     }
 }
@@ -105,15 +112,34 @@ impl Bound {
         let (ending, ended) = mpsc::channel();
         let is_stopping = Arc::new(AtomicBool::new(false));
         let listeners: Arc<[Listener]> = self.listeners.into_iter().map(Listener::from).collect();
+        let limits = TcpLimits { clients_max: clients_max(&self.limits, blocks.udp.len()), ..self.limits };
+        let admission = Arc::new(Admission::new(&limits));
         let tcp_pool = Arc::new(TcpPool::new(
             &listeners,
-            TcpLimits { clients_max: clients_max(&self.limits, blocks.udp.len()), ..self.limits },
+            (),
+            (limits, Arc::clone(&admission)),
             Arc::clone(&snapshot),
-            (Arc::clone(&metrics), blocks.tcp),
+            (Arc::clone(&metrics), metrics.tcp(), blocks.tcp),
             Arc::clone(&is_stopping),
             ending.clone(),
         )?);
-        let signals = Signals { is_stopping, udp_sockets: workers.iter().flatten().cloned().collect(), tcp_pool };
+        let (bound, acceptor) = self.tls.map(|tls| (tls.listeners, tls.acceptor)).unzip();
+        let tls_listeners: Arc<[Listener]> = bound.into_iter().flatten().map(Listener::from).collect();
+        let tls_pool = acceptor.map(|acceptor| {
+            let blocks = metrics.extend_tls(workers.len().clamp(1, TCP_THREADS_MAX));
+            TcpPool::new(
+                &tls_listeners,
+                acceptor,
+                (limits, admission),
+                Arc::clone(&snapshot),
+                (Arc::clone(&metrics), metrics.tls(), blocks),
+                Arc::clone(&is_stopping),
+                ending.clone(),
+            )
+        });
+        let tls_pool = tls_pool.transpose()?;
+        let signals =
+            Signals { is_stopping, udp_sockets: workers.iter().flatten().cloned().collect(), tcp_pool, tls_pool };
         let udp_pool = Arc::new(UdpPool::new(
             &workers,
             &spares,
@@ -123,9 +149,11 @@ impl Bound {
             ending,
         ));
         // From here on an early return drops `running`, which stops the threads that have started.
-        let running = Running { metrics, udp_pool, signals, _spares: spares, _listeners: listeners, ended };
+        let (_spares, _listeners, _tls_listeners) = (spares, listeners, tls_listeners);
+        let running = Running { metrics, udp_pool, signals, _spares, _listeners, _tls_listeners, ended };
         running.udp_pool.open()?;
         running.signals.tcp_pool.open()?;
+        running.signals.tls_pool.iter().try_for_each(TcpPool::open)?;
         Ok(running)
     }
 
@@ -164,6 +192,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.udp_pool.close();
         self.signals.tcp_pool.close();
+        self.signals.tls_pool.iter().for_each(TcpPool::close);
         self.signals.raise();
         if self.ended.recv_timeout(STOP_TIME_MAX) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!(after = ?STOP_TIME_MAX, "a serving thread does not end and is left behind");
@@ -198,7 +227,7 @@ fn clients_max(limits: &TcpLimits, worker_count: usize) -> usize {
 /// How long [`Running::stop`] waits for the threads.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// TCP threads at most: TCP is a small part of the traffic, and UDP workers have the CPUs.
+/// TCP threads at most, and as many for TLS: TCP is a small part of the traffic, and UDP workers have the CPUs.
 const TCP_THREADS_MAX: usize = 4;
 
 /// Descriptors kept back for the prover's connections and some that are being closed, for zone files, logs, the route

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::tcp::{TcpPool, TcpQueue};
+use super::tcp::{Plain, TcpPool, TcpQueue};
 use super::udp::UdpPool;
 
 /// A handle on the UDP workers and the TCP threads. Cheap to clone; keeps no socket open and no server running.
@@ -17,12 +17,12 @@ pub struct ThreadSupervisor {
     /// The UDP workers.
     udp_pool: Arc<UdpPool>,
     /// The TCP threads.
-    tcp_pool: Arc<TcpPool>,
+    tcp_pool: Arc<TcpPool<Plain>>,
 }
 
 impl ThreadSupervisor {
     /// Makes the handle on both pools.
-    pub(super) fn new(udp_pool: &Arc<UdpPool>, tcp_pool: &Arc<TcpPool>) -> Self {
+    pub(super) fn new(udp_pool: &Arc<UdpPool>, tcp_pool: &Arc<TcpPool<Plain>>) -> Self {
         Self { udp_pool: Arc::clone(udp_pool), tcp_pool: Arc::clone(tcp_pool) }
     }
 

@@ -13,6 +13,8 @@
 //! Connections are watched for input as long as there is some, so that a read that did not fill the buffer is the last
 //! one; only one whose client does not take its replies is watched for output, and then for nothing else.
 
+mod channel;
+mod close;
 mod connection;
 mod listener;
 mod messages;
@@ -20,10 +22,13 @@ mod pool;
 mod slab;
 mod state;
 mod thread;
+mod tls;
 
+pub(super) use channel::Plain;
 pub(super) use listener::Listener;
 pub use listener::TcpQueue;
 pub(super) use pool::TcpPool;
+pub(super) use tls::Tls;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ mod request;
 mod settings;
 mod table;
 
-pub use access::{AccessList, AccessRule};
+pub use access::{AccessList, AccessRule, TlsRule};
 pub use apply::{ApplyError, apply};
 pub use change::{Change, Records, Soa, is_serial_before};
 pub use incoming::{Foreign, Incoming, Received, TransferError};

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::access::AccessList;
+use crate::tls::TlsPeer;
 use crate::wire::NameRef;
 use crate::wire::tsig::Key;
 use crate::zonebuild::ZonemdRule;
@@ -16,6 +17,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The key with which requests to it are signed.
     pub key: Option<Arc<Key>>,
+    /// How it is recognized over TLS; plain TCP and UDP without.
+    pub tls: Option<Arc<TlsPeer>>,
 }
 
 /// A command that says by its exit code whether a version of a zone may be served.

@@ -65,7 +65,13 @@ fn case() -> impl Strategy<Value = Case> {
 /// Asks, and reads the reply; and its length.
 fn ask(snapshot: &Arc<Snapshot>, query: &[u8], transport: Transport) -> (Message, usize) {
     let mut reply = vec![0; MESSAGE_BYTES_MAX];
-    let context = RequestContext { transport, source: IpAddr::V4(Ipv4Addr::LOCALHOST), worker: 0, now: Duration::ZERO };
+    let context = RequestContext {
+        transport,
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        worker: 0,
+        now: Duration::ZERO,
+        tls: None,
+    };
     let Response::Reply { length, .. } = respond(snapshot, query, &context, &mut reply) else {
         panic!("it is answered")
     };

@@ -12,7 +12,7 @@ fn a_stream_gives_each_message_once_from_the_snapshot_it_was_begun_from() {
     let snapshot = corners();
     let query = Ask::new("stream.fated.test. TXT").message();
     let now = Duration::from_millis(1_700_000_000_500);
-    let context = RequestContext { transport: Transport::Tcp, source: address("192.0.2.1"), worker: 3, now };
+    let context = RequestContext { transport: Transport::Tcp, source: address("192.0.2.1"), worker: 3, now, tls: None };
     let mut message = vec![0; MESSAGE_BYTES_MAX];
     let response = respond(&snapshot, &query, &context, &mut message);
     let Response::Stream { rcode: 0, qtype: 16, mut messages } = response else { panic!("{response:?}") };

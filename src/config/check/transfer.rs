@@ -3,21 +3,23 @@
 //! No fault shows a secret: what is wrong with one is reported at the name of its key.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read};
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
 use ipnet::IpNet;
 use toml::Spanned;
 
+use super::file::{Secrecy, read_file};
+use super::tls::TlsPeers;
 use super::{AddressError, Check, Names, Own, PORT_DEFAULT, Row, TEXT_BYTES_MAX, parse_address_at, quoted, rows};
 use crate::config::document::Document;
 use crate::config::key::{WrittenPeer, WrittenRule};
-use crate::transfer::{AccessList, AccessRule, KeyRing, Peer, TransferLimits, TransferSettings};
+use crate::config::values::TLS_PORT_DEFAULT;
+use crate::tls::TlsPeer;
+use crate::transfer::{AccessList, AccessRule, KeyRing, Peer, TlsRule, TransferLimits, TransferSettings};
 use crate::wire::tsig::{Algorithm, Key};
 use crate::wire::{Name, Shown};
 
@@ -27,10 +29,14 @@ const KEYS_MAX: usize = 10_000;
 const ENTRIES_MAX: usize = 64;
 /// The most octets of a secret in base64.
 const SECRET_TEXT_BYTES_MAX: u64 = 4096;
-/// What nobody but a file's owner should be allowed: to read and to write it.
-const MODE_OF_OTHERS: u32 = 0o066;
 /// The most keys that a warning names.
 const NAMES_SHOWN_MAX: usize = 5;
+
+/// What lists of servers and rules may name.
+pub(super) struct Known {
+    pub(super) keys: KeyRing,
+    pub(super) tls: TlsPeers,
+}
 
 /// What zones may inherit.
 pub(super) struct Templates(HashMap<String, Template>);
@@ -53,22 +59,14 @@ pub(super) struct Template {
     is_notify_written: bool,
 }
 
-/// Why a secret can't be had from a file.
-#[derive(Debug, thiserror::Error)]
-enum SecretFileError {
-    #[error("it can't be read: {0}")]
-    Io(#[from] io::Error),
-    #[error("it is no regular file")]
-    Kind,
-    #[error("its mode is {0:04o}, so others than its owner may read or write it; `chmod 600` makes it right")]
-    Mode(u32),
-    #[error("it is longer than {SECRET_TEXT_BYTES_MAX} octets")]
-    TooLong,
-}
-
 impl Check<'_> {
+    /// `[[key]]` and `[[tls]]`.
+    pub(super) fn known(&mut self) -> Known {
+        Known { keys: self.keys(), tls: self.tls_peers() }
+    }
+
     /// `[[key]]`.
-    pub(super) fn keys(&mut self) -> KeyRing {
+    fn keys(&mut self) -> KeyRing {
         let sections = self.written.each(rows::KEY);
         let (mut names, mut keys, mut short) = (Names::default(), Vec::new(), Vec::new());
         if let Some(beyond) = sections.get(KEYS_MAX).and_then(|key| key.get::<String>(&rows::KEY_NAME)) {
@@ -126,7 +124,7 @@ impl Check<'_> {
             (None, Some(file)) => {
                 let path = self.origin.path(file.get_ref());
                 let shown = Shown::path(&path);
-                match read_secret(&path) {
+                match read_file(&path, Secrecy::Secret, SECRET_TEXT_BYTES_MAX) {
                     Ok(text) => (text, format!("what its `secret-file` {shown} holds")),
                     Err(error) => {
                         let message = format!("the key {name}: `secret-file` {shown}: {error}");
@@ -153,7 +151,7 @@ impl Check<'_> {
     }
 
     /// `[[template]]`; there is always one that is called `default`.
-    pub(super) fn templates(&mut self, keys: &KeyRing) -> Templates {
+    pub(super) fn templates(&mut self, known: &Known) -> Templates {
         let mut templates: HashMap<String, Template> = HashMap::new();
         for section in self.written.each(rows::TEMPLATE) {
             let name = section.get::<String>(&rows::TEMPLATE_NAME).expect("the document has it");
@@ -161,7 +159,7 @@ impl Check<'_> {
                 let length = Spanned::new(name.span(), format!("{} octets long", name.get_ref().len()));
                 self.refuse(rows::TEMPLATE_NAME.path, &length, &format!("1 to {TEXT_BYTES_MAX} octets long"));
             }
-            let template = self.template(&section, &Template::default(), keys);
+            let template = self.template(&section, &Template::default(), known);
             let (span, name) = (name.span(), name.into_inner());
             let message = format!("the template {name:?} is named twice");
             if templates.insert(name, template).is_some() {
@@ -187,9 +185,9 @@ impl Check<'_> {
 
     /// What a template or a zone says: what it writes stands above what it inherits, key by key. Where nothing differs,
     /// the settings are shared.
-    pub(super) fn template(&mut self, section: &Document<'_>, inherited: &Template, keys: &KeyRing) -> Template {
+    pub(super) fn template(&mut self, section: &Document<'_>, inherited: &Template, known: &Known) -> Template {
         let mut settings = TransferSettings::clone(&inherited.settings);
-        if let Some(primaries) = self.peers(section, &rows::PRIMARIES, keys) {
+        if let Some(primaries) = self.peers(section, &rows::PRIMARIES, known) {
             if primaries.is_empty() && settings.primaries.is_empty() {
                 let empty = section.get::<Vec<WrittenPeer>>(&rows::PRIMARIES).expect("it was there");
                 let message =
@@ -198,18 +196,22 @@ impl Check<'_> {
             }
             settings.primaries = primaries;
         }
-        let allow_notify = self.rules(section, &rows::ALLOW_NOTIFY, keys);
+        let allow_notify = self.rules(section, &rows::ALLOW_NOTIFY, known);
         let is_notify_written = inherited.is_notify_written || allow_notify.is_some();
         if let Some(rules) = allow_notify {
             settings.allow_notify = rules;
         } else if !is_notify_written {
-            let rule = |primary: &Peer| AccessRule { prefix: primary.address.ip().into(), key: primary.key.clone() };
+            // Whoever transfers over TLS may well notify over UDP: see transfers.md.
+            let rule = |primary: &Peer| {
+                let (prefix, key) = (primary.address.ip().into(), primary.key.clone());
+                AccessRule { prefix, key, tls: None }
+            };
             settings.allow_notify = AccessList(settings.primaries.iter().map(rule).collect());
         }
-        if let Some(rules) = self.rules(section, &rows::ALLOW_TRANSFER, keys) {
+        if let Some(rules) = self.rules(section, &rows::ALLOW_TRANSFER, known) {
             settings.allow_transfer = rules;
         }
-        if let Some(peers) = self.peers(section, &rows::NOTIFY, keys) {
+        if let Some(peers) = self.peers(section, &rows::NOTIFY, known) {
             settings.notify = peers;
         }
         settings.zonemd = self.word_in(section, &rows::ZONEMD).unwrap_or(settings.zonemd);
@@ -274,35 +276,39 @@ impl Check<'_> {
     }
 
     /// A list of servers, where it is written.
-    fn peers(&mut self, section: &Document<'_>, row: &Row<Own>, keys: &KeyRing) -> Option<Vec<Peer>> {
+    fn peers(&mut self, section: &Document<'_>, row: &Row<Own>, known: &Known) -> Option<Vec<Peer>> {
         let written = section.get::<Vec<WrittenPeer>>(row)?;
         let path = section.path_of(row);
         self.bound_entries(&path, &written);
         let written = written.into_inner().into_iter();
         let peers = written.map(|peer| {
-            let key = self.key(&path, peer.key, keys);
-            let address = peer_address(peer.address.get_ref()).unwrap_or_else(|allowed| {
+            let key = self.key(&path, peer.key, known);
+            let port = if peer.tls.is_some() { TLS_PORT_DEFAULT } else { PORT_DEFAULT };
+            let is_asked = row.path == rows::PRIMARIES.path;
+            let tls = peer.tls.and_then(|named| self.tls_server(&path, &named, known, is_asked));
+            let address = peer_address(peer.address.get_ref(), port).unwrap_or_else(|allowed| {
                 self.refuse(&format!("{path}.address"), &quoted(&peer.address), &allowed);
                 SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)
             });
-            Peer { address, key }
+            Peer { address, key, tls }
         });
         Some(peers.collect())
     }
 
     /// An access list, where it is written.
-    fn rules(&mut self, section: &Document<'_>, row: &Row<Own>, keys: &KeyRing) -> Option<AccessList> {
+    fn rules(&mut self, section: &Document<'_>, row: &Row<Own>, known: &Known) -> Option<AccessList> {
         let written = section.get::<Vec<WrittenRule>>(row)?;
         let path = section.path_of(row);
         self.bound_entries(&path, &written);
         let written = written.into_inner().into_iter();
         let rules = written.map(|rule| {
-            let key = self.key(&path, rule.key, keys);
+            let key = self.key(&path, rule.key, known);
             let prefix = rule_prefix(rule.prefix.get_ref()).unwrap_or_else(|allowed| {
                 self.refuse(&format!("{path}.prefix"), &quoted(&rule.prefix), &allowed);
                 IpNet::default()
             });
-            AccessRule { prefix, key }
+            let tls = rule.tls.and_then(|named| self.tls_rule(&path, &named, known));
+            AccessRule { prefix, key, tls }
         });
         Some(AccessList(rules.collect()))
     }
@@ -316,11 +322,44 @@ impl Check<'_> {
         }
     }
 
+    /// How a server is recognized over TLS. Only those that are asked can be: others are told over UDP.
+    fn tls_server(
+        &mut self,
+        path: &str,
+        named: &Spanned<String>,
+        known: &Known,
+        is_asked: bool,
+    ) -> Option<Arc<TlsPeer>> {
+        if !is_asked {
+            let message = format!("`{path}.tls`: notifications go over UDP, which has no TLS");
+            let help = "take `tls` out; a `key` lets the other side know who notifies";
+            self.fault(named.span(), message, "means nothing".into(), Some(help.into()));
+            return None;
+        }
+        let peer = self.tls_peer(path, named, &known.tls)?;
+        let identity = peer.identity();
+        if identity.pins.is_empty() && identity.hostname.is_none() {
+            let message = format!("`{path}.tls` is {:?}, which has neither `hostname` nor `pins`", named.get_ref());
+            let help = "add one of them to that [[tls]]: else whoever has a certificate of its `ca` is the primary";
+            self.fault(named.span(), message, "not one server".into(), Some(help.into()));
+        }
+        Some(peer)
+    }
+
+    /// What a rule asks of the connection.
+    fn tls_rule(&mut self, path: &str, named: &Spanned<String>, known: &Known) -> Option<TlsRule> {
+        if named.get_ref() == TlsPeers::ANY {
+            return Some(TlsRule::Any);
+        }
+        self.asks_tls_clients = true;
+        self.tls_peer(path, named, &known.tls).map(TlsRule::Peer)
+    }
+
     /// The key that an entry names, if it names one.
-    fn key(&mut self, path: &str, written: Option<Spanned<String>>, keys: &KeyRing) -> Option<Arc<Key>> {
+    fn key(&mut self, path: &str, written: Option<Spanned<String>>, known: &Known) -> Option<Arc<Key>> {
         let written = written?;
         let name = written.get_ref().parse::<Name>();
-        let key = name.ok().and_then(|name| keys.find(name.as_ref())).cloned();
+        let key = name.ok().and_then(|name| known.keys.find(name.as_ref())).cloned();
         if key.is_none() {
             let message = format!("`{path}.key` is {:?}, which no [[key]] is called", written.get_ref());
             let help = "name one that is there, or add a [[key]] with that `name`";
@@ -334,8 +373,8 @@ impl Check<'_> {
 ///
 /// # Errors
 /// What it should be.
-fn peer_address(text: &str) -> Result<SocketAddr, String> {
-    let mut address = parse_address_at(text, PORT_DEFAULT).map_err(|error| match error {
+fn peer_address(text: &str, port: u16) -> Result<SocketAddr, String> {
+    let mut address = parse_address_at(text, port).map_err(|error| match error {
         AddressError::Malformed => {
             "an address such as \"192.0.2.1\", \"192.0.2.1:5300\" or \"[2001:db8::1]:53\"".to_owned()
         }
@@ -366,31 +405,6 @@ fn rule_prefix(text: &str) -> Result<IpNet, String> {
         }
         _ => Ok(prefix),
     }
-}
-
-/// Reads a secret in base64 from a file.
-///
-/// # Errors
-/// [`SecretFileError`].
-fn read_secret(path: &Path) -> Result<Vec<u8>, SecretFileError> {
-    // What is no file may do something when it is opened, and may be exchanged for one meanwhile.
-    if !fs::metadata(path)?.is_file() {
-        return Err(SecretFileError::Kind);
-    }
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(SecretFileError::Kind);
-    }
-    if metadata.mode() & MODE_OF_OTHERS != 0 {
-        return Err(SecretFileError::Mode(metadata.mode() & 0o7777));
-    }
-    let mut text = Vec::new();
-    file.take(SECRET_TEXT_BYTES_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > SECRET_TEXT_BYTES_MAX {
-        return Err(SecretFileError::TooLong);
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

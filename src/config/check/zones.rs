@@ -4,19 +4,18 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::transfer::Templates;
+use super::transfer::{Known, Templates};
 use super::{Check, Names, rows};
 use crate::config::document::Document;
 use crate::config::key::WrittenPeer;
 use crate::config::values::{Overrides, Secondary, ZONES_DIR_DEFAULT, ZoneFile, ZoneSources};
-use crate::transfer::KeyRing;
 use crate::wire::Shown;
 use crate::zonefile::Limits;
 
 impl Check<'_> {
     /// All zones; those with primaries outlive a restart only where there is a state folder.
-    pub(super) fn zones(&mut self, keys: &KeyRing, has_state_dir: bool, overrides: &Overrides) -> ZoneSources {
-        let templates = self.templates(keys);
+    pub(super) fn zones(&mut self, known: &Known, has_state_dir: bool, overrides: &Overrides) -> ZoneSources {
+        let templates = self.templates(known);
         let limits = Limits {
             octets_max: self.number(&rows::ZONE_OCTETS_MAX).unsigned_abs(),
             records_max: self.number(&rows::ZONE_RECORDS_MAX).unsigned_abs(),
@@ -31,7 +30,7 @@ impl Check<'_> {
         };
         let mut names = Names::default();
         for zone in self.written.each(rows::ZONE) {
-            self.zone(&zone, keys, &templates, &mut names, &mut sources);
+            self.zone(&zone, known, &templates, &mut names, &mut sources);
         }
         for (name, path) in &overrides.zones {
             let said_at = format!("--zone {name}={}", Shown::path(path));
@@ -71,14 +70,14 @@ impl Check<'_> {
     fn zone(
         &mut self,
         zone: &Document<'_>,
-        keys: &KeyRing,
+        known: &Known,
         templates: &Templates,
         names: &mut Names,
         sources: &mut ZoneSources,
     ) {
         let Some((name, said_at)) = self.name_of(zone, &rows::ZONE_NAME, names) else { return };
         let Some(template) = self.template_of(zone, templates) else { return };
-        let transfers = self.template(zone, template, keys).settings;
+        let transfers = self.template(zone, template, known).settings;
         if transfers != sources.default_transfers {
             sources.transfers.insert(name.as_ref().into(), Arc::clone(&transfers));
         }

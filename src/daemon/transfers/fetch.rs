@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{error::Elapsed, timeout};
 
+use super::over_tls;
 use crate::fault::report::{self, Style};
 use crate::fault::{Faults, Severity, Sources};
 use crate::load::ThreadPool;
@@ -120,6 +121,9 @@ enum FetchError {
     /// It takes no connection.
     #[error("can't connect: {0}")]
     Connect(io::Error),
+    /// TLS was not set up.
+    #[error("no TLS: {0}")]
+    Tls(String),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
@@ -153,7 +157,7 @@ impl FetchError {
         match self {
             Self::Bad { error, .. } => !matches!(error, TransferError::Signature(_) | TransferError::Older(_)),
             Self::Io(_) | Self::Closed | Self::Silent(_) | Self::Apply(_) | Self::Digest(_) | Self::Faulty(_) => true,
-            Self::Connect(_) | Self::TooLong(_) => false,
+            Self::Connect(_) | Self::Tls(_) | Self::TooLong(_) => false,
         }
     }
 }
@@ -224,7 +228,31 @@ async fn fetch_from(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Res
 async fn receive(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Result<(Incoming, Instant), FetchError> {
     let start = Instant::now();
     let connected = timeout(SILENCE_MAX, TcpStream::connect(peer.address)).await;
-    let mut stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(FetchError::Connect)?;
+    let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(FetchError::Connect)?;
+    let incoming = match &peer.tls {
+        None => converse(order, peer, base, stream).await,
+        Some(tls) => {
+            let session = timeout(SILENCE_MAX, over_tls::begin(tls, peer.address.ip(), stream)).await?;
+            let conversed = converse(order, peer, base, session.map_err(FetchError::Tls)?).await;
+            // What the primary says against our certificate comes behind its own part of the handshake.
+            conversed.map_err(|error| match error {
+                FetchError::Io(error) if over_tls::is_of_tls(&error) => {
+                    FetchError::Tls(over_tls::reason(&error, tls.name()))
+                }
+                error => error,
+            })
+        }
+    };
+    incoming.map(|incoming| (incoming, start))
+}
+
+/// Asks over a connection, and takes messages until the last.
+async fn converse(
+    order: &Order,
+    peer: &Peer,
+    base: Option<&Arc<Zone>>,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+) -> Result<Incoming, FetchError> {
     let id = getrandom::u32().map_err(io::Error::other)? as u16;
     let mut signer = peer.key.clone().map(Signer::of_request);
     let soa = base.map(|base| Soa::of(base));
@@ -232,7 +260,11 @@ async fn receive(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Result
     let message = write_request(request, order.name.as_ref(), id, signer.as_mut(), unix_now().as_secs());
     let mut framed = (message.len() as u16).to_be_bytes().to_vec();
     framed.extend_from_slice(&message);
-    timeout(SILENCE_MAX, stream.write_all(&framed)).await??;
+    timeout(SILENCE_MAX, async {
+        stream.write_all(&framed).await?;
+        stream.flush().await
+    })
+    .await??;
     order.progress.set(0, 0);
     let mut incoming = Incoming::new(
         order.name.as_ref(),
@@ -252,7 +284,7 @@ async fn receive(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Result
         let (records, octets) = (incoming.records(), incoming.octets());
         order.progress.set(records, octets);
         if taken.map_err(|error| FetchError::Bad { error, records, octets })? {
-            return Ok((incoming, start));
+            return Ok(incoming);
         }
     }
 }

@@ -14,6 +14,7 @@
 mod event;
 mod fetch;
 mod keep;
+mod over_tls;
 mod secondary;
 mod verify;
 

@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn who_notified_is_asked_first_and_once() {
         let addresses = ["192.0.2.1:53", "192.0.2.2:53", "[2001:db8::1]:53"].map(|text| text.parse().expect("one"));
-        let primaries = addresses.map(|address| Peer { address, key: None }).to_vec();
+        let primaries = addresses.map(|address| Peer { address, key: None, tls: None }).to_vec();
         let settings = Arc::new(TransferSettings { primaries, ..TransferSettings::default() });
         let mut entry = SecondaryZone::new(&settings, Duration::ZERO, None);
         let name = "example.".parse::<Name>().expect("a name").as_ref().into();

@@ -8,7 +8,7 @@ use crate::zone::Zone;
 /// A folder whose zones anybody may have.
 fn open_folder() -> Folder {
     let mut folder = Folder::new();
-    let rule = AccessRule { prefix: "0.0.0.0/0".parse().expect("a prefix"), key: None };
+    let rule = AccessRule { prefix: "0.0.0.0/0".parse().expect("a prefix"), key: None, tls: None };
     let settings = TransferSettings { allow_transfer: AccessList(vec![rule]), ..TransferSettings::default() };
     folder.sources.default_transfers = Arc::new(settings);
     folder
@@ -75,7 +75,7 @@ fn version(loader: &Loader, serial: u32, before: Option<&Arc<Zone>>) -> (Arc<Zon
 #[test]
 fn a_zone_from_primaries_is_awaited_served_expired_and_served_again() {
     let mut folder = Folder::new();
-    let peer = Peer { address: "192.0.2.1:53".parse().expect("an address"), key: None };
+    let peer = Peer { address: "192.0.2.1:53".parse().expect("an address"), key: None, tls: None };
     let transfers = Arc::new(TransferSettings { primaries: vec![peer], ..TransferSettings::default() });
     let a = name("a.test.");
     folder.sources.secondaries = vec![Secondary { name: a.as_ref().into(), transfers, said_at: String::new() }];

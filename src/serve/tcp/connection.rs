@@ -7,20 +7,23 @@
 //! connection owns one stream, one piece of output and one piece of input at most. Refuses to know other connections,
 //! when they end, and the set of descriptors that are waited for.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
 use std::mem;
 use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::channel::{Channel, Input};
+use super::close::CloseReason;
 use super::messages::{FRAME_BYTES_MAX, Filled, Stop, fill, fill_from_stream, whole_messages};
 use super::slab::Limit;
 use crate::answer::{ReplyStream, RequestContext, Snapshot, Transport};
-use crate::metrics::TcpBlock;
+use crate::metrics::{HandshakeFault, TcpBlock};
 use crate::serve::admission::ConnectionPermit;
 use crate::serve::ahead::ReadAhead;
 use crate::serve::exchange::{exchange, next_message, unix_now};
+use crate::tls::TlsSession;
 
 /// The buffers of one thread.
 #[derive(Debug)]
@@ -47,42 +50,6 @@ pub(super) struct AnswerSource<'a> {
     pub(super) snapshot: &'a ArcSwap<Snapshot>,
     /// The thread's counters.
     pub(super) block: &'a TcpBlock,
-}
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CloseReason {
-    /// The client closed it.
-    Closed,
-    /// The server stops, or the thread was replaced.
-    Stopped,
-    /// No query came for the idle timeout.
-    Idle,
-    /// A message was begun and not finished in time.
-    SlowWriter,
-    /// Replies were not taken in time.
-    SlowReader,
-    /// A message had no room for a header.
-    Malformed,
-    /// The connection was reset or failed.
-    Broken,
-    /// A stream of replies panicked, which was counted then.
-    Panicked,
-}
-
-impl CloseReason {
-    /// Counts an end.
-    pub(super) fn count(self, block: &TcpBlock) {
-        match self {
-            Self::Closed | Self::Stopped | Self::Panicked => {}
-            Self::Idle => block.idle_timeouts.add(1),
-            Self::SlowWriter => block.read_timeouts.add(1),
-            Self::SlowReader => block.write_timeouts.add(1),
-            Self::Malformed => block.malformed.add(1),
-            Self::Broken => block.broken.add(1),
-        }
-        block.closed.add(1);
-    }
 }
 
 /// What is to be done about a connection after a turn.
@@ -121,9 +88,11 @@ impl Turn {
 
 /// One client.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Connection<C> {
     /// The stream, which does not block, and the right to be here.
     permit: ConnectionPermit,
+    /// What the octets of the stream pass through.
+    channel: C,
     /// What it waits for.
     state: State,
     /// What came and is not answered yet; without memory while there is nothing.
@@ -176,15 +145,20 @@ impl From<Stop> for Then {
     }
 }
 
-impl Connection {
+impl<C: Channel> Connection<C> {
     /// Begins to serve a stream that does not block.
-    pub(super) fn new(permit: ConnectionPermit) -> Self {
-        Self { permit, state: State::Reading, pending: Vec::new() }
+    pub(super) fn new(permit: ConnectionPermit, channel: C) -> Self {
+        Self { permit, channel, state: State::Reading, pending: Vec::new() }
     }
 
     /// The stream, to be waited for.
     pub(super) fn stream(&self) -> &TcpStream {
         self.permit.stream()
+    }
+
+    /// Which time a new connection has: as long as a message may take, where something has to come before the first.
+    pub(super) fn first_limit(&self) -> Limit {
+        if self.channel.is_opening() { Limit::Io } else { Limit::Idle }
     }
 
     /// Whether a stream of messages is under way, whose end may be far.
@@ -193,9 +167,11 @@ impl Connection {
     }
 
     /// Counts why it ends and closes it, in this order: who sees it closed finds it counted.
-    pub(super) fn end(self, reason: CloseReason, block: &TcpBlock) {
+    pub(super) fn end(mut self, reason: CloseReason, block: &TcpBlock) {
         if matches!(self.state, State::Writing { .. } | State::Streaming(_)) || reason == CloseReason::Panicked {
             self.permit.forget_unsent();
+        } else {
+            self.channel.close(self.permit.stream());
         }
         // Who made it end was somebody else, who has counted it.
         if self.permit.is_evicted() { CloseReason::Stopped.count(block) } else { reason.count(block) }
@@ -204,6 +180,7 @@ impl Connection {
     /// Why the connection ends when its time is over.
     pub(super) fn late(&self) -> CloseReason {
         match self.state {
+            _ if self.channel.is_opening() => CloseReason::Handshake(HandshakeFault::Timeout),
             State::Writing { .. } | State::Answering | State::Streaming(_) => CloseReason::SlowReader,
             State::Reading if self.pending.is_empty() => CloseReason::Idle,
             State::Reading => CloseReason::SlowWriter,
@@ -222,25 +199,29 @@ impl Connection {
 
     /// Reads once into the thread's buffer and answers from there.
     fn read(&mut self, buffers: &mut IoBuffers, source: AnswerSource<'_>) -> Turn {
-        let count = match self.stream().read(&mut buffers.input) {
-            Ok(0) => return Turn::close(CloseReason::Closed),
-            Ok(count) => count,
-            Err(error) if is_for_later(&error) => return Turn { next: NextStep::Empty, limit: None },
-            Err(_) => return Turn::close(CloseReason::Broken),
+        let count = match self.channel.read(self.permit.stream(), &mut buffers.input, source.block) {
+            Input::Octets(count) => count,
+            Input::End(reason) => return Turn::close(reason),
+            Input::Nothing | Input::Opened if self.channel.is_unsent() => {
+                self.state = State::Writing { rest: Box::default(), written: 0, then: Then::Read };
+                return Turn { next: NextStep::Write, limit: None };
+            }
+            Input::Opened => return self.proceed(Then::Read),
+            Input::Nothing => return Turn { next: NextStep::Empty, limit: None },
         };
         let input = buffers.input.get(..count).unwrap_or_default();
         if !self.pending.is_empty() {
             self.pending.extend_from_slice(input);
             return self.answer_pending(buffers, source);
         }
-        let answered = answer(&self.permit, input, &mut buffers.output, source);
+        let answered = answer(&self.permit, &mut self.channel, input, &mut buffers.output, source);
         self.pending = input.get(answered.consumed..).unwrap_or_default().to_vec();
         self.settle(answered, false)
     }
 
     /// Answers from what was kept aside.
     fn answer_pending(&mut self, buffers: &mut IoBuffers, source: AnswerSource<'_>) -> Turn {
-        let answered = answer(&self.permit, &self.pending, &mut buffers.output, source);
+        let answered = answer(&self.permit, &mut self.channel, &self.pending, &mut buffers.output, source);
         if answered.consumed == self.pending.len() {
             // An idle connection keeps no memory.
             self.pending = Vec::new();
@@ -271,6 +252,8 @@ impl Connection {
     /// Decides what follows when the socket has taken all output.
     fn proceed(&mut self, then: Then) -> Turn {
         match then {
+            Then::Read if self.channel.is_ended() => Turn::close(CloseReason::Closed),
+            Then::Read if self.channel.is_opening() => Turn { next: NextStep::Read, limit: None },
             Then::Read if self.pending.is_empty() => Turn { next: NextStep::Read, limit: Some(Limit::Idle) },
             Then::Read => Turn { next: NextStep::Read, limit: Some(Limit::Io) },
             Then::Answer => {
@@ -287,11 +270,12 @@ impl Connection {
 
     /// Writes what the socket did not take before.
     fn write_rest(&mut self, rest: Box<[u8]>, written: usize, then: Then, block: &TcpBlock) -> Turn {
-        let Ok(count) = write(self.stream(), rest.get(written..).unwrap_or_default(), block) else {
+        let unwritten = rest.get(written..).unwrap_or_default();
+        let Ok(count) = write(&mut self.channel, self.permit.stream(), unwritten, block) else {
             return Turn::close(CloseReason::Broken);
         };
         let written = written + count;
-        if written < rest.len() {
+        if written < rest.len() || self.channel.is_unsent() {
             self.state = State::Writing { rest, written, then };
             return Turn { next: NextStep::Write, limit: None };
         }
@@ -314,7 +298,7 @@ impl Connection {
             // It does not wait, as little as one whose queries are answered.
             self.permit.waits_since(begun);
             let replies = buffers.output.get(..length).unwrap_or_default();
-            let Ok(written) = write(self.stream(), replies, source.block) else {
+            let Ok(written) = write(&mut self.channel, self.permit.stream(), replies, source.block) else {
                 return Turn::close(CloseReason::Broken);
             };
             let then = if is_last { Then::Answer } else { Then::Stream(messages) };
@@ -342,18 +326,25 @@ struct Answered {
 }
 
 /// Answers the whole messages at the start of `input`, one reply behind the other, and writes the replies.
-fn answer(permit: &ConnectionPermit, input: &[u8], output: &mut [u8], source: AnswerSource<'_>) -> Answered {
+fn answer<C: Channel>(
+    permit: &ConnectionPermit,
+    channel: &mut C,
+    input: &[u8],
+    output: &mut [u8],
+    source: AnswerSource<'_>,
+) -> Answered {
     let mut consumed = 0;
     let begun = Instant::now();
     for _ in 0..FILLS_MAX {
-        let filled = answer_once(permit.client(), input.get(consumed..).unwrap_or_default(), output, source, begun);
+        let client = (permit.client(), channel.session());
+        let filled = answer_once(client, input.get(consumed..).unwrap_or_default(), output, source, begun);
         consumed += filled.consumed;
         if filled.consumed > 0 {
             // Before the client sees the replies, so that who was answered last is known to have waited least.
             permit.waits_since(begun);
         }
         let replies = output.get(..filled.length).unwrap_or_default();
-        let Ok(written) = write(permit.stream(), replies, source.block) else {
+        let Ok(written) = write(channel, permit.stream(), replies, source.block) else {
             return Answered { consumed, rest: None, then: Then::Close(CloseReason::Broken) };
         };
         let rest = rest_of(replies, written);
@@ -367,9 +358,16 @@ fn answer(permit: &ConnectionPermit, input: &[u8], output: &mut [u8], source: An
 /// Answers as many whole messages as there is output for, and time in a turn that has `begun`, from one snapshot.
 ///
 /// The guard ends before the replies are sent: whoever waits for old readers waits for answers only.
-fn answer_once(client: IpAddr, input: &[u8], output: &mut [u8], source: AnswerSource<'_>, begun: Instant) -> Filled {
+fn answer_once(
+    (client, tls): (IpAddr, Option<TlsSession<'_>>),
+    input: &[u8],
+    output: &mut [u8],
+    source: AnswerSource<'_>,
+    begun: Instant,
+) -> Filled {
     let snapshot = source.snapshot.load();
-    let request = RequestContext { transport: Transport::Tcp, source: client, worker: source.thread, now: unix_now() };
+    let (transport, worker, now) = (Transport::Tcp, source.thread, unix_now());
+    let request = RequestContext { transport, source: client, worker, now, tls };
     let mut ahead = ReadAhead::new(&snapshot, whole_messages(input));
     let respond = |query: &[u8], reply: &mut [u8]| {
         exchange(&snapshot, query, ahead.next_pending(), &request, reply, &source.block.answers)
@@ -383,21 +381,13 @@ fn rest_of(replies: &[u8], written: usize) -> Option<Box<[u8]>> {
 }
 
 /// Writes as much as the socket takes at once, and counts it. Nothing is no call.
-fn write(mut stream: &TcpStream, octets: &[u8], block: &TcpBlock) -> io::Result<usize> {
-    if octets.is_empty() {
+fn write<C: Channel>(channel: &mut C, stream: &TcpStream, octets: &[u8], block: &TcpBlock) -> io::Result<usize> {
+    if octets.is_empty() && !channel.is_unsent() {
         return Ok(0);
     }
-    let count = match stream.write(octets) {
-        Err(error) if is_for_later(&error) => 0,
-        outcome => outcome?,
-    };
+    let count = channel.write(stream, octets)?;
     block.answers.octets_out.add(count as u64);
     Ok(count)
-}
-
-/// Whether a call is to be made again when the socket is ready.
-fn is_for_later(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// How much is read at once.

@@ -12,6 +12,7 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 
+use super::channel::Channel;
 use super::listener::{Listener, TcpQueue};
 use super::state::TcpThreadState;
 use super::thread::{TcpThread, TcpThreadContext};
@@ -20,14 +21,17 @@ use crate::metrics::{Metrics, TcpBlock};
 use crate::serve::admission::Admission;
 use crate::serve::limits::TcpLimits;
 use crate::serve::thread::{ReplaceError, ReplacedThreads, ThreadGuard};
+use crate::sys::sched;
 
 /// All TCP threads, and what they are made from.
 #[derive(Debug)]
-pub(in crate::serve) struct TcpPool {
+pub(in crate::serve) struct TcpPool<C: Channel> {
     /// The threads in charge, by number.
     slots: Box<[ArcSwap<TcpThreadState>]>,
     /// The listeners. The threads and [`Running`](crate::serve::Running) keep them open.
     listeners: Weak<[Listener]>,
+    /// What the channels of connections are made from.
+    acceptor: C::Acceptor,
     /// What clients may take.
     limits: TcpLimits,
     /// Who may connect.
@@ -44,29 +48,30 @@ pub(in crate::serve) struct TcpPool {
     replaced: Mutex<ReplacedThreads<TcpBlock>>,
 }
 
-impl TcpPool {
-    /// Lists the threads, one for each of `blocks` in `metrics`, without making them yet. `ending` is what they drop at
-    /// the end.
+impl<C: Channel> TcpPool<C> {
+    /// Lists the threads, one for each of those `blocks` of `metrics`, without making them yet. `ending` is what they
+    /// drop at the end.
     ///
     /// # Errors
     /// Descriptors ran out.
     pub(in crate::serve) fn new(
         listeners: &Arc<[Listener]>,
-        limits: TcpLimits,
+        acceptor: C::Acceptor,
+        (limits, admission): (TcpLimits, Arc<Admission>),
         snapshot: Arc<ArcSwap<Snapshot>>,
-        (metrics, blocks): (Arc<Metrics>, Range<usize>),
+        (metrics, mut all, blocks): (Arc<Metrics>, Vec<Arc<TcpBlock>>, Range<usize>),
         is_stopping: Arc<AtomicBool>,
         ending: mpsc::Sender<()>,
     ) -> io::Result<Self> {
         let block_first = blocks.start;
-        let mut all = metrics.tcp();
         let slots = all.drain(blocks).map(|block| TcpThreadState::new(block).map(ArcSwap::from_pointee));
         Ok(Self {
             slots: slots.collect::<io::Result<_>>()?,
             block_first,
             listeners: Arc::downgrade(listeners),
+            acceptor,
             limits,
-            admission: Arc::new(Admission::new(&limits)),
+            admission,
             snapshot,
             metrics,
             is_stopping,
@@ -147,9 +152,10 @@ impl TcpPool {
 
     /// Makes a thread.
     fn spawn_thread(&self, thread: usize, state: Arc<TcpThreadState>, ending: mpsc::Sender<()>) -> io::Result<()> {
-        let tcp_thread = TcpThread::new(TcpThreadContext {
+        let tcp_thread = TcpThread::<C>::new(TcpThreadContext {
             index: thread,
             listeners: self.listeners.upgrade().ok_or(ReplaceError::Stopping)?,
+            acceptor: self.acceptor.clone(),
             limits: self.limits,
             admission: Arc::clone(&self.admission),
             snapshot: Arc::clone(&self.snapshot),
@@ -158,8 +164,12 @@ impl TcpPool {
         })?;
         // Also dropped where no thread can be made.
         let guard = ThreadGuard::new(Arc::clone(&state.handle), ending);
-        thread::Builder::new().name(format!("tcp-{}", self.block_first + thread)).spawn(move || {
+        thread::Builder::new().name(format!("{}-{}", C::NAME, self.block_first + thread)).spawn(move || {
             guard.begin();
+            if C::STEPS_BACK > 0 {
+                // Where a sandbox forbids it, it shares the CPU as others do.
+                let _is_set = sched::lower_priority(C::STEPS_BACK);
+            }
             tcp_thread.run();
             drop(guard);
         })?;

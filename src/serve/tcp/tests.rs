@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::channel::Plain;
 use super::state::TcpThreadState;
 use super::thread::{HELD_TIME_MAX, TcpThread, TcpThreadContext};
 use crate::answer::injected::{SLOW_NAME, wedge_name};
@@ -180,9 +181,10 @@ fn a_newcomer_waits_for_connections_that_were_evicted_but_not_for_ever() {
     let mut permits: Vec<_> = (0..2 * EVICTED_MIN).map(admit).collect();
     let state = Arc::new(TcpThreadState::new(Arc::default()).expect("descriptors are there"));
     let is_stopping = Arc::new(AtomicBool::new(false));
-    let tcp_thread = TcpThread::new(TcpThreadContext {
+    let tcp_thread = TcpThread::<Plain>::new(TcpThreadContext {
         index: 0,
         listeners: Arc::new([tcp.into()]),
+        acceptor: (),
         limits,
         admission: Arc::clone(&admission),
         snapshot: Arc::default(),

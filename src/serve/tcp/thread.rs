@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use super::connection::{AnswerSource, CloseReason, Connection, IoBuffers, NextStep};
+use super::channel::Channel;
+use super::close::CloseReason;
+use super::connection::{AnswerSource, Connection, IoBuffers, NextStep};
 use super::listener::Listener;
 use super::slab::{Key, Limit, Slab};
 use super::state::TcpThreadState;
@@ -25,11 +27,13 @@ use crate::serve::throttle::Throttle;
 use crate::sys::epoll::{Epoll, Interest};
 /// What one TCP thread starts with.
 #[derive(Debug)]
-pub(super) struct TcpThreadContext {
+pub(super) struct TcpThreadContext<C: Channel> {
     /// Which block of counters is ours.
     pub(super) index: usize,
     /// The listeners, shared with the other threads.
     pub(super) listeners: Arc<[Listener]>,
+    /// What the channels of connections are made from.
+    pub(super) acceptor: C::Acceptor,
     /// What clients may take.
     pub(super) limits: TcpLimits,
     /// Who may connect; shared with the other threads.
@@ -44,9 +48,9 @@ pub(super) struct TcpThreadContext {
 
 /// One thread at work.
 #[derive(Debug)]
-pub(super) struct TcpThread {
+pub(super) struct TcpThread<C: Channel> {
     /// What it started with.
-    context: TcpThreadContext,
+    context: TcpThreadContext<C>,
     /// What it waits for.
     epoll: Epoll,
     /// Of that, what is not to wait for the turns of clients: listeners and the prover's connections. Only looked at.
@@ -54,7 +58,7 @@ pub(super) struct TcpThread {
     /// When that was looked at last.
     urgent_at: Instant,
     /// Its connections.
-    connections: Slab<WatchedConnection>,
+    connections: Slab<WatchedConnection<C>>,
     /// The big buffers.
     buffers: IoBuffers,
     /// The time when the last wait ended.
@@ -82,9 +86,9 @@ struct HeldClient {
 
 /// A connection and what it is watched for.
 #[derive(Debug)]
-struct WatchedConnection {
+struct WatchedConnection<C> {
     /// The connection.
-    connection: Connection,
+    connection: Connection<C>,
     /// What the set watches it for.
     interest: Interest,
 }
@@ -100,12 +104,12 @@ enum Ready {
     Connection(Key),
 }
 
-impl TcpThread {
+impl<C: Channel> TcpThread<C> {
     /// Allocates what the thread needs at once, so that a failure shows before it starts.
     ///
     /// # Errors
     /// Descriptors or memory ran out.
-    pub(super) fn new(context: TcpThreadContext) -> io::Result<Self> {
+    pub(super) fn new(context: TcpThreadContext<C>) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.watch(context.state.waker.as_fd(), WAKER, Interest::NewInput)?;
         let tcp_thread = Self {
@@ -354,9 +358,15 @@ impl TcpThread {
         };
         self.is_stuck &= permit.is_prover();
         let is_prover = permit.is_prover();
-        let watched = WatchedConnection { connection: Connection::new(permit), interest: Interest::Input };
+        let Some(channel) = C::open(&self.context.acceptor) else { return handle.block().refused.add(1) };
+        let connection = Connection::new(permit, channel);
+        let limit = connection.first_limit();
+        let watched = WatchedConnection { connection, interest: Interest::Input };
         let Some(key) = self.connections.insert(watched, self.now) else { return handle.block().refused.add(1) };
         handle.block().opened.add(1);
+        if limit != Limit::Idle {
+            self.connections.allow(key, limit, self.now);
+        }
         let Some(watched) = self.connections.find(key) else { return };
         let descriptor = watched.connection.stream().as_fd();
         let mut watched = self.epoll.watch(descriptor, key.to_token(), Interest::Input);
@@ -396,7 +406,7 @@ impl TcpThread {
     }
 }
 
-impl TcpThreadContext {
+impl<C: Channel> TcpThreadContext<C> {
     /// Returns our counters.
     fn block(&self) -> &TcpBlock {
         self.state.handle.block()

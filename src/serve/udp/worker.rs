@@ -132,7 +132,7 @@ fn answer<'b>(
             block.oversized.add(1);
             refuse_cut_short(datagram.octets, reply, &block.answers)
         } else {
-            let context = RequestContext { transport: Transport::Udp, source: datagram.source, worker, now };
+            let context = RequestContext { transport: Transport::Udp, source: datagram.source, worker, now, tls: None };
             exchange(snapshot, datagram.octets, pending, &context, reply, &block.answers)
         };
         // Streams are given over TCP only.

@@ -25,7 +25,7 @@ fn key(secret: &[u8]) -> Arc<Key> {
 }
 
 fn server(number: u8, key: Option<&Arc<Key>>) -> Peer {
-    Peer { address: SocketAddr::from(([192, 0, 2, number], 53)), key: key.cloned() }
+    Peer { address: SocketAddr::from(([192, 0, 2, number], 53)), key: key.cloned(), tls: None }
 }
 
 fn ms(count: u64) -> Duration {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -90,7 +90,7 @@ file = "file.zone"
     assert_eq!(prefixes(&settings.allow_notify), ["192.0.2.0/24", "2001:db8::1/128"]);
     assert_eq!((&settings.allow_notify.0[0].key, &settings.allow_notify.0[1].key), (&Some(Arc::clone(key)), &None));
     assert_eq!(prefixes(&settings.allow_transfer), ["10.0.0.0/8"]);
-    assert_eq!(settings.notify, [Peer { address: address("10.1.1.1:5300"), key: Some(Arc::clone(key)) }]);
+    assert_eq!(settings.notify, [Peer { address: address("10.1.1.1:5300"), key: Some(Arc::clone(key)), tls: None }]);
     let seconds = Duration::from_secs;
     let limits = TransferLimits {
         octets_max: 1000,

@@ -4,9 +4,11 @@ use super::*;
 use crate::metrics::Metrics;
 use crate::serve::TcpLimits;
 use crate::serve::admission::Admission;
+use crate::serve::tcp::channel::Plain;
 use crate::serve::thread::ThreadHandle;
 use crate::serve::wedges::framed;
 use socket2::SockRef;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection, its client's end, and what turns need.
 struct Pair {
-    connection: Connection,
+    connection: Connection<Plain>,
     client: TcpStream,
     buffers: IoBuffers,
     snapshot: ArcSwap<Snapshot>,
@@ -41,7 +43,7 @@ impl Pair {
         let handle = Arc::new(ThreadHandle::new(Arc::default()));
         let permit = admission.admit(stream, address, &handle, Instant::now()).expect("there is room");
         Self {
-            connection: Connection::new(permit),
+            connection: Connection::new(permit, Plain),
             client,
             buffers: IoBuffers::new(),
             snapshot: ArcSwap::default(),

@@ -1,0 +1,193 @@
+//! DNS over TLS and zone transfer over TLS between fated, BIND, NSD and kdig as real processes on loopback: who is
+//! recognized, who is not and what is said then, and what hostile clients get.
+
+#[path = "tls/authority.rs"]
+mod authority;
+#[path = "common/command.rs"]
+mod command;
+mod common;
+#[path = "tls/hostile.rs"]
+mod hostile;
+#[path = "tls/node.rs"]
+mod node;
+
+use std::fmt::Write;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use authority::Authority;
+use command::zone;
+use common::must_skip;
+use node::{AXFR, Client, Node, SOA};
+use rustls::version::{TLS12, TLS13};
+
+/// A zone from a file, with what is set about it.
+fn primary(settings: &str) -> String {
+    format!("[[zone]]\nname = \"example.test\"\nfile = \"example.test.zone\"\n{settings}\n")
+}
+
+/// The file of that zone.
+fn zone_file(serial: u32) -> (&'static str, String) {
+    ("example.test.zone", zone(serial))
+}
+
+#[test]
+fn kdig_is_answered_over_tls_and_recognizes_the_server() {
+    if must_skip("kdig over TLS", &["kdig"]) {
+        return;
+    }
+    let authority = Authority::new();
+    let identity = authority.issue("dot.test");
+    let node = Node::start_with(Some(&identity), &primary(""), &[zone_file(7)]);
+    let (ca, pin) = (format!("+tls-ca={}", authority.file().display()), format!("+tls-pin={}", identity.pin));
+    let ask = ["example.test", "SOA", "+short"];
+    for recognized in [&[ca.as_str(), "+tls-hostname=dot.test"][..], &[pin.as_str()], &[]] {
+        let said = node.kdig(&[recognized, &ask].concat());
+        assert!(said.contains("hostmaster.example.test. 7 "), "{recognized:?}: {said}");
+    }
+    let other = format!("+tls-pin={}", authority.issue("dot.test").pin);
+    for stranger in [&[ca.as_str(), "+tls-hostname=other.test"][..], &[other.as_str()]] {
+        let said = node.kdig(&[stranger, &ask].concat());
+        assert!(!said.contains("hostmaster"), "{stranger:?}: {said}");
+    }
+}
+
+#[test]
+fn a_zone_comes_over_tls_from_a_primary_that_is_recognized_and_gives_it_to_clients_that_are() {
+    let (authority, foreign) = (Authority::new(), Authority::new());
+    let [server, client] = ["primary.test", "secondary.test"].map(|name| authority.issue(name));
+    let rules = format!(
+        "allow-transfer = [{{ prefix = \"127.0.0.1\", tls = \"secondary\" }}]\n[[tls]]\nname = \"secondary\"\n\
+         pins = [\"{}\"]\n",
+        client.pin
+    );
+    let primary = Node::start_with(Some(&server), &primary(&rules), &[zone_file(7)]);
+    let secondary = |recognized: &str, shown: &str| {
+        let text = format!(
+            "[[tls]]\nname = \"primary\"\n{recognized}\n{shown}\n[[zone]]\nname = \"example.test\"\n\
+             primaries = [{{ address = \"{}\", tls = \"primary\" }}]\n",
+            primary.tls
+        );
+        Node::start(None, &text)
+    };
+    let ca = format!("ca = {:?}\n", authority.file());
+    let (named, pin) = (format!("{ca}hostname = \"primary.test\""), format!("pins = [\"{}\"]", server.pin));
+    for recognized in [&named, &pin, &format!("{named}\n{pin}")] {
+        secondary(recognized, &client.as_keys()).wait_for("example.test", 7);
+    }
+    let stranger = foreign.issue("secondary.test");
+    for (recognized, shown, reason) in [
+        (format!("pins = [\"{}\"]", client.pin), &client, format!("its certificate has the pin {}", server.pin)),
+        (format!("{ca}hostname = \"other.test\""), &client, "not for the `hostname` other.test".to_owned()),
+        (
+            format!("ca = {:?}\nhostname = \"primary.test\"", foreign.file()),
+            &client,
+            "none there has signed it".to_owned(),
+        ),
+        (pin.clone(), &stranger, "the primary answers REFUSED".to_owned()),
+    ] {
+        let node = secondary(&recognized, &shown.as_keys());
+        let line = node.wait_for_log("zone example.test.: 127.0.0.1:");
+        assert!(line.contains(&reason), "{reason:?} is missing in: {line}");
+    }
+}
+
+#[test]
+fn transfers_need_tls_1_3_where_a_rule_asks_for_tls_and_queries_need_none() {
+    let authority = Authority::new();
+    let rules = "allow-transfer = [{ prefix = \"127.0.0.1\", tls = \"any\" }]";
+    let node = Node::start_with(Some(&authority.issue("dot.test")), &primary(rules), &[zone_file(7)]);
+    let mut old = node.connect(authority.client(None, &[&TLS12]));
+    let mut new = node.connect(authority.client(None, &[&TLS13]));
+    for client in [&mut old, &mut new] {
+        assert_eq!(client.0.conn.alpn_protocol(), Some(&b"dot"[..]));
+        assert_eq!(client.ask("example.test.", SOA).sections[0].len(), 1);
+    }
+    assert_eq!(old.count_whole("example.test."), Err(5), "RFC 9103 section 7.2");
+    assert_eq!(new.count_whole("example.test."), Ok(4));
+    let plain = common::ask::ask_tcp(
+        node.server.address,
+        &common::message::Query::new(&common::name::name("example.test."), AXFR),
+    );
+    assert_eq!(plain.rcode(), 5);
+}
+
+#[test]
+fn clients_are_known_by_their_certificates_for_each_request() {
+    let (authority, foreign) = (Authority::new(), Authority::new());
+    let known = authority.issue("secondary.test");
+    let rules = format!(
+        "allow-transfer = [{{ prefix = \"127.0.0.1\", tls = \"secondary\" }}]\n[[tls]]\nname = \"secondary\"\n\
+         ca = {:?}\nhostname = \"secondary.test\"\npins = [\"{}\"]\n",
+        authority.file(),
+        known.pin
+    );
+    let node = Node::start_with(Some(&authority.issue("dot.test")), &primary(&rules), &[zone_file(7)]);
+    let connect = |shown: Option<&authority::Issued>| node.connect(authority.client(shown, &[&TLS13]));
+    // Right in all; the name of it alone; another authority; no certificate.
+    let mut right = connect(Some(&known));
+    assert_eq!(right.count_whole("example.test."), Ok(4));
+    for wrong in [authority.issue("secondary.test"), foreign.issue("secondary.test")] {
+        assert_eq!(connect(Some(&wrong)).count_whole("example.test."), Err(5), "{wrong:?}");
+    }
+    assert_eq!(connect(None).count_whole("example.test."), Err(5));
+    assert_eq!(connect(None).ask("example.test.", SOA).rcode(), 0, "queries are for everybody");
+    // Rules without the pin: the authority and the name are enough, an old certificate or another name is not.
+    node.edit(&format!("pins = [\"{}\"]\n", known.pin), "");
+    node.site.ask(&["reload"]).expect(0, &[]);
+    assert_eq!(connect(Some(&authority.issue("secondary.test"))).count_whole("example.test."), Ok(4));
+    for wrong in [authority.issue_until("secondary.test", 2001), authority.issue("other.test")] {
+        assert_eq!(connect(Some(&wrong)).count_whole("example.test."), Err(5), "{wrong:?}");
+    }
+    // Who was connected when the rules changed is held to them.
+    assert_eq!(right.count_whole("example.test."), Ok(4));
+    node.edit("hostname = \"secondary.test\"", "hostname = \"another.test\"");
+    node.site.ask(&["reload"]).expect(0, &[]);
+    assert_eq!(right.count_whole("example.test."), Err(5));
+}
+
+#[test]
+fn a_reload_shows_another_certificate_and_a_broken_one_keeps_the_old() {
+    let authority = Authority::new();
+    let (identity, next) = (authority.issue("dot.test"), authority.issue("dot.test"));
+    let node = Node::start_with(Some(&identity), &primary(""), &[zone_file(7)]);
+    let connect = || node.connect(authority.client(None, &[&TLS13]));
+    let shown = |client: &Client| client.0.conn.peer_certificates().expect("a certificate")[0].clone();
+    let mut old = connect();
+    let first = shown(&old);
+    let broken = fs::read_to_string(&next.key).expect("it is there");
+    fs::write(&identity.key, &broken).expect("writes");
+    node.site.ask(&["reload"]).expect(3, &["nothing was reloaded", "the key is of another certificate"]);
+    node.wait_for_log("nothing was reloaded");
+    assert_eq!(shown(&connect()), first, "a key of another certificate");
+    identity.replace_by(&next);
+    node.site.ask(&["reload"]).expect(0, &[]);
+    assert_ne!(shown(&connect()), first);
+    assert_eq!(old.ask("example.test.", SOA).rcode(), 0, "who was there goes on");
+}
+
+#[test]
+fn a_great_zone_goes_over_tls_while_others_ask() {
+    let authority = Authority::new();
+    let mut text = zone(7);
+    for number in 0..100_000 {
+        let _ = writeln!(text, "name{number} 60 IN A 192.0.2.1");
+    }
+    let rules = "allow-transfer = [{ prefix = \"127.0.0.1\", tls = \"any\" }]";
+    let files = [("example.test.zone", text)];
+    let node = Node::start_with(Some(&authority.issue("dot.test")), &primary(rules), &files);
+    let mut great = node.connect(authority.client(None, &[&TLS13]));
+    let other = node.connect(authority.client(None, &[&TLS13]));
+    let asking = std::thread::spawn(move || {
+        let (mut other, mut slowest) = (other, Duration::ZERO);
+        for _ in 0..200 {
+            let start = Instant::now();
+            assert_eq!(other.ask("example.test.", SOA).rcode(), 0);
+            slowest = slowest.max(start.elapsed());
+        }
+        slowest
+    });
+    assert_eq!(great.count_whole("example.test."), Ok(100_004));
+    let slowest = asking.join().expect("all are answered");
+    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+}
