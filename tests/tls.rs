@@ -10,6 +10,8 @@ mod common;
 mod hostile;
 #[path = "tls/node.rs"]
 mod node;
+#[path = "tls/peer.rs"]
+mod peer;
 
 use std::fmt::Write;
 use std::fs;
@@ -17,8 +19,10 @@ use std::time::{Duration, Instant};
 
 use authority::Authority;
 use command::zone;
+use common::message::{Edns, Message, Query};
 use common::must_skip;
 use node::{AXFR, Client, Node, SOA};
+use peer::{Kind, Peer, Role};
 use rustls::version::{TLS12, TLS13};
 
 /// A zone from a file, with what is set about it.
@@ -105,11 +109,34 @@ fn transfers_need_tls_1_3_where_a_rule_asks_for_tls_and_queries_need_none() {
     }
     assert_eq!(old.count_whole("example.test."), Err(5), "RFC 9103 section 7.2");
     assert_eq!(new.count_whole("example.test."), Ok(4));
-    let plain = common::ask::ask_tcp(
-        node.server.address,
-        &common::message::Query::new(&common::name::name("example.test."), AXFR),
-    );
+    let plain = common::ask::ask_tcp(node.server.address, &Query::new(&common::name::name("example.test."), AXFR));
     assert_eq!(plain.rcode(), 5);
+}
+
+#[test]
+fn replies_over_tls_are_padded_where_queries_are_and_nowhere_else() {
+    /// The code of the option.
+    const PADDING: u16 = 12;
+    let authority = Authority::new();
+    let node = Node::start_with(Some(&authority.issue("dot.test")), &primary(""), &[zone_file(7)]);
+    let query = |name: &str, edns: Edns| Query::new(&common::name::name(name), SOA).with_edns(edns).encode(3);
+    let padded = |name: &str| query(name, Edns::new(1232, true).with_option(PADDING, &[0; 40]));
+    let mut client = node.connect(authority.client(None, &[&TLS13]));
+    // Answered, refused, and signed for nobody: each is a multiple of 468 (RFC 8467 section 4.1).
+    for name in ["example.test.", "absent.example.test.", "elsewhere."] {
+        let octets = client.exchange(&padded(name));
+        assert_eq!(octets.len() % 468, 0, "{name}: {}", octets.len());
+        let reply = Message::parse(&octets).expect("a message");
+        assert!(reply.option(PADDING).expect("it is there").iter().all(|octet| *octet == 0));
+    }
+    let bare = Message::parse(&client.exchange(&query("example.test.", Edns::new(1232, true)))).expect("a message");
+    assert_eq!(bare.option(PADDING), None);
+    let query = Query::new(&common::name::name("example.test."), SOA)
+        .with_edns(Edns::new(1232, true).with_option(PADDING, &[0; 40]));
+    for reply in [common::ask::ask_udp(node.server.address, &query), common::ask::ask_tcp(node.server.address, &query)]
+    {
+        assert_eq!((reply.rcode(), reply.option(PADDING)), (0, None));
+    }
 }
 
 #[test]
@@ -190,4 +217,67 @@ fn a_great_zone_goes_over_tls_while_others_ask() {
     assert_eq!(great.count_whole("example.test."), Ok(100_004));
     let slowest = asking.join().expect("all are answered");
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");
+}
+
+#[test]
+fn nsd_and_bind_have_a_zone_over_tls_whole_and_its_changes() {
+    if must_skip("zones to NSD and BIND over TLS", &["nsd", "named"]) {
+        return;
+    }
+    for kind in [Kind::Nsd, Kind::Named] {
+        let authority = Authority::new();
+        let known = authority.issue("secondary.test");
+        let rules = format!(
+            "allow-transfer = [{{ prefix = \"127.0.0.1\", tls = \"peer\" }}]\nnotify = []\n\
+             [[tls]]\nname = \"peer\"\npins = [\"{}\"]\n",
+            known.pin
+        );
+        let identity = authority.issue("dot.test");
+        let node = Node::start_with(Some(&identity), &primary(&rules), &[zone_file(7)]);
+        let peer = Peer::start(kind, Role::Secondary(node.tls), &authority, &known);
+        let ours =
+            || node.connect(authority.client(Some(&known), &[&TLS13])).whole("example.test.").expect("it is known");
+        assert_eq!(peer.records(7), ours());
+        node.edit("notify = []", &format!("notify = [{{ address = \"{}\" }}]", peer.address));
+        let more = zone(8) + "new 60 IN A 192.0.2.8\n";
+        node.site.write("example.test.zone", more);
+        node.site.ask(&["reload"]).expect(0, &[]);
+        assert_eq!(peer.records(8), ours(), "{kind:?} learns of changes over UDP and gets them over TLS");
+        // Who has another key is refused.
+        let stranger = Peer::start(kind, Role::Secondary(node.tls), &authority, &authority.issue("secondary.test"));
+        stranger.wait_for_log("REFUSED");
+    }
+}
+
+#[test]
+fn a_zone_comes_over_tls_from_nsd_and_bind() {
+    if must_skip("zones from NSD and BIND over TLS", &["nsd", "named"]) {
+        return;
+    }
+    let (authority, foreign) = (Authority::new(), Authority::new());
+    let (identity, known) = (authority.issue("peer.test"), authority.issue("secondary.test"));
+    let secondary = |peer: &Peer, tls: &str| {
+        let text = format!(
+            "[[tls]]\nname = \"primary\"\n{tls}\n[[zone]]\nname = \"example.test\"\n\
+             primaries = [{{ address = \"{}\", tls = \"primary\" }}]\n",
+            peer.tls
+        );
+        Node::start(None, &text)
+    };
+    let named = format!("ca = {:?}\nhostname = \"peer.test\"\n", authority.file());
+    for (kind, role) in [(Kind::Nsd, Role::Primary), (Kind::Named, Role::Primary), (Kind::Named, Role::StrictPrimary)] {
+        let peer = Peer::start(kind, role, &authority, &identity);
+        peer.records(7);
+        for tls in [named.clone(), format!("pins = [\"{}\"]\n", identity.pin)] {
+            secondary(&peer, &(tls + &known.as_keys())).wait_for("example.test", 7);
+        }
+        let other = secondary(&peer, &format!("pins = [\"{}\"]\n", known.pin));
+        other.wait_for_log(&format!("its certificate has the pin {}", identity.pin));
+        if matches!(role, Role::StrictPrimary) {
+            secondary(&peer, &named).wait_for_log("it may ask for a certificate, and the tls \"primary\" has none");
+            let stranger = foreign.issue("secondary.test");
+            secondary(&peer, &(named.clone() + &stranger.as_keys()))
+                .wait_for_log("it may not take the certificate of the tls \"primary\"");
+        }
+    }
 }

@@ -17,16 +17,20 @@ const SHORT_DATA_BYTES: usize = 2;
 const EXPIRE_DATA_BYTES: usize = 4;
 /// Octets of data of the ZONEVERSION option.
 const ZONEVERSION_DATA_BYTES: usize = 6;
+/// Octets of which padded replies have a multiple (RFC 8467 §4.1).
+const PADDING_BLOCK: usize = 468;
 /// The version type SOA-SERIAL (RFC 9660 §7.2).
 const SOA_SERIAL: u8 = 0;
 
-/// What was asked about the zone that answers, and is said in the OPT record.
+/// What was asked for besides, and is said in the OPT record.
 #[derive(Clone, Copy, Default)]
-pub(super) struct ZoneFacts {
+pub(super) struct OptExtras {
     /// Seconds until it expires (RFC 7314).
     pub(super) expire: Option<u32>,
     /// Its version (RFC 9660).
     pub(super) version: Option<ZoneVersion>,
+    /// Whether the reply is padded (RFC 7830).
+    pub(super) is_padded: bool,
 }
 
 /// The version of a zone.
@@ -54,8 +58,10 @@ pub(super) struct Opt<'s> {
     extended_rcode: u8,
     nsid: Option<&'s [u8]>,
     keepalive: Option<u16>,
-    facts: ZoneFacts,
+    extras: OptExtras,
     extended_error: Option<u16>,
+    /// Octets of padding, if there is any.
+    padding_bytes: Option<u16>,
     /// Octets of the record so far.
     length: usize,
 }
@@ -69,8 +75,9 @@ impl<'s> Opt<'s> {
             extended_rcode: 0,
             nsid: None,
             keepalive: None,
-            facts: ZoneFacts::default(),
+            extras: OptExtras::default(),
             extended_error: None,
+            padding_bytes: None,
             length: if edns.is_some() { OPT_BYTES } else { 0 },
         };
         let Some(edns) = edns else { return opt };
@@ -87,10 +94,10 @@ impl<'s> Opt<'s> {
 
     /// Says of the zone what fits.
     #[inline]
-    pub(super) fn set_facts(&mut self, facts: ZoneFacts, space: usize) {
+    pub(super) fn set_facts(&mut self, extras: OptExtras, space: usize) {
         let has_opt = self.payload_bytes_max.is_some();
-        self.facts.expire = facts.expire.filter(|_| has_opt && self.reserve(EXPIRE_DATA_BYTES, space));
-        self.facts.version = facts.version.filter(|_| has_opt && self.reserve(ZONEVERSION_DATA_BYTES, space));
+        self.extras.expire = extras.expire.filter(|_| has_opt && self.reserve(EXPIRE_DATA_BYTES, space));
+        self.extras.version = extras.version.filter(|_| has_opt && self.reserve(ZONEVERSION_DATA_BYTES, space));
     }
 
     /// Makes the record longer by an option with so many octets of data, if it then still has at most `space` octets;
@@ -113,6 +120,16 @@ impl<'s> Opt<'s> {
         if let Some(ExtendedError(code)) = extended_error {
             self.extended_error = self.reserve(SHORT_DATA_BYTES, space).then_some(code);
         }
+    }
+
+    /// Pads a reply that has `written` octets besides to a multiple of [`PADDING_BLOCK`], or as far as `space` goes for
+    /// the record.
+    pub(super) fn pad(&mut self, written: usize, space: usize) {
+        let bare = written + self.length + OPTION_HEAD_BYTES;
+        let wanted = bare.next_multiple_of(PADDING_BLOCK) - bare;
+        let padding_bytes = wanted.min(space.saturating_sub(self.length + OPTION_HEAD_BYTES));
+        let has_opt = self.payload_bytes_max.is_some();
+        self.padding_bytes = (has_opt && self.reserve(padding_bytes, space)).then_some(padding_bytes as u16);
     }
 
     /// Octets of the record; 0 where there is none.
@@ -146,8 +163,8 @@ impl<'s> Opt<'s> {
     fn write_options(&self, mut out: &mut [u8]) {
         let (keepalive, extended_error) =
             (self.keepalive.map(u16::to_be_bytes), self.extended_error.map(u16::to_be_bytes));
-        let expire = self.facts.expire.map(u32::to_be_bytes);
-        let version = self.facts.version.map(ZoneVersion::octets);
+        let expire = self.extras.expire.map(u32::to_be_bytes);
+        let version = self.extras.version.map(ZoneVersion::octets);
         let options = [
             (option::NSID, self.nsid),
             (option::EXPIRE, expire.as_ref().map(|data| &data[..])),
@@ -161,6 +178,12 @@ impl<'s> Opt<'s> {
             option[2..4].copy_from_slice(&(data.len() as u16).to_be_bytes());
             option[4..].copy_from_slice(data);
             out = behind;
+        }
+        if let Some(padding_bytes) = self.padding_bytes {
+            let (option, padding) = out.split_at_mut(OPTION_HEAD_BYTES);
+            option[0..2].copy_from_slice(&option::PADDING.to_be_bytes());
+            option[2..4].copy_from_slice(&padding_bytes.to_be_bytes());
+            padding.fill(0);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::answer::code::Rcode;
 use crate::answer::context::{RequestContext, Response, Transport};
 #[cfg(any(test, feature = "test-names"))]
 use crate::answer::injected;
-use crate::answer::opt::{Opt, ZoneFacts, ZoneVersion};
+use crate::answer::opt::{Opt, OptExtras, ZoneVersion};
 use crate::answer::reply::Reply;
 use crate::answer::request::{Message, Request};
 use crate::answer::snapshot::{Settings, Snapshot};
@@ -112,7 +112,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
         let limit = reply_bytes_max(&snapshot.settings, message.trailer.edns.as_ref(), context.transport);
         if self.request.is_plain(message) {
-            self.compose(message, snapshot, context, (reply, limit), ZoneFacts::default(), |draft| {
+            self.compose(message, snapshot, context, (reply, limit), OptExtras::default(), |draft| {
                 self.answer(snapshot, message, context, draft)
             })
         } else {
@@ -120,7 +120,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
     }
 
-    /// Writes a reply of at most so many octets, whose records `answer` puts; `facts` are what its OPT says of the
+    /// Writes a reply of at most so many octets, whose records `answer` puts; `extras` are what its OPT says of the
     /// zone.
     #[inline]
     pub(super) fn compose(
@@ -129,12 +129,12 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         snapshot: &Snapshot,
         context: &RequestContext,
         (reply, limit): (&mut [u8], usize),
-        facts: ZoneFacts,
+        extras: OptExtras,
         answer: impl FnOnce(&mut Reply<'_>) -> Status,
     ) -> Response {
         let (question, edns) = (message.question(), message.trailer.edns.as_ref());
         let mut opt = Opt::new(edns, &snapshot.settings, context.transport, limit - question.end());
-        opt.set_facts(facts, limit - question.end());
+        opt.set_facts(extras, limit - question.end());
         let mut draft = Reply::new(reply, self.octets, &question, limit - opt.len());
         let status = match edns {
             Some(edns) if !is_known_version(edns) => Status::error(Rcode::BADVERS),
@@ -144,6 +144,9 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
             }
         };
         opt.conclude(status.rcode, status.extended_error, limit - draft.len());
+        if extras.is_padded {
+            opt.pad(draft.len(), limit - draft.len());
+        }
         let flags = self.reply_flags(status.rcode)
             | if status.is_authoritative { flag::AA } else { 0 }
             | if status.is_truncated { flag::TC } else { 0 };

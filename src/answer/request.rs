@@ -67,11 +67,11 @@ impl<'q> Request<'q> {
         Some(Message { name, qtype, qclass, trailer })
     }
 
-    /// Whether it is a query for records, and nothing is to be verified, signed or said about the zone besides.
+    /// Whether it is a query for records, and nothing is to be verified, signed, padded or said about the zone besides.
     #[inline]
     pub(super) fn is_plain(&self, message: &Message<'_>) -> bool {
-        let wants_facts = |edns: Edns| edns.wants_expire || edns.wants_zone_version;
-        let is_special = message.trailer.tsig_at.is_some() || message.trailer.edns.is_some_and(wants_facts);
+        let wants_extras = |edns: Edns| edns.wants_expire || edns.wants_zone_version || edns.wants_padding;
+        let is_special = message.trailer.tsig_at.is_some() || message.trailer.edns.is_some_and(wants_extras);
         matches!(self, Self::Query(_)) && !is_special
     }
 

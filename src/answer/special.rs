@@ -2,7 +2,7 @@
 
 use crate::answer::code::Rcode;
 use crate::answer::context::{RequestContext, Response};
-use crate::answer::opt::{Opt, ZoneFacts, ZoneVersion};
+use crate::answer::opt::{Opt, OptExtras, ZoneVersion};
 use crate::answer::query::{PendingQuery, is_known_version};
 use crate::answer::request::{Message, Request};
 use crate::answer::snapshot::Snapshot;
@@ -43,26 +43,28 @@ impl PendingQuery<'_, '_> {
         if message.trailer.edns.is_some_and(|edns| edns.has_zone_version) {
             return self.refuse(Rcode::FORMERR, reply); // As NSD does.
         }
+        // Over TLS alone: elsewhere everybody sees what is in the reply (RFC 7830 §6).
+        let is_padded = context.tls.is_some() && message.trailer.edns.is_some_and(|edns| edns.wants_padding);
+        let bare = OptExtras { is_padded, ..OptExtras::default() };
         let question_end = message.question().end();
         if limit < question_end + OPT_BYTES + signature_bytes {
             // Over TCP there is room for everything (RFC 8945 §5.3).
             let truncated = Status { is_truncated: true, ..Status::error(Rcode::NOERROR) };
-            return self.compose(message, snapshot, context, (reply, limit), ZoneFacts::default(), |_| truncated);
+            return self.compose(message, snapshot, context, (reply, limit), bare, |_| truncated);
         }
         let limit = limit - signature_bytes;
         let key = signer.as_ref().map(Signer::key);
-        let facts = ZoneFacts { expire: expire_of(snapshot, message, context), version: self.version_of(message) };
+        let expire = expire_of(snapshot, message, context);
+        let extras = OptExtras { expire, version: self.version_of(message), ..bare };
         let mut notice = None;
         let mut response = match &self.request {
             Request::Transfer(_) if has_known_version => {
                 let decision = transfer::decide(snapshot, self.octets, message, context, key);
-                let envelope = |signer| self.envelope(message, snapshot, context, signer, facts);
+                let envelope = |signer| self.envelope(message, snapshot, context, signer, extras);
                 let room = (&mut *reply, limit);
                 match decision {
-                    Decision::Refused(status) => {
-                        self.compose(message, snapshot, context, room, ZoneFacts::default(), |_| status)
-                    }
-                    Decision::Current(zone) => self.compose(message, snapshot, context, room, facts, |draft| {
+                    Decision::Refused(status) => self.compose(message, snapshot, context, room, bare, |_| status),
+                    Decision::Current(zone) => self.compose(message, snapshot, context, room, extras, |draft| {
                         transfer::put_soa(&zone, message.name.name(), draft)
                     }),
                     Decision::Whole(zone) => {
@@ -76,9 +78,9 @@ impl PendingQuery<'_, '_> {
             Request::Notify(_) if has_known_version => {
                 let (status, noticed) = notify::decide(snapshot, message, context, key);
                 notice = noticed;
-                self.compose(message, snapshot, context, (&mut *reply, limit), ZoneFacts::default(), |_| status)
+                self.compose(message, snapshot, context, (&mut *reply, limit), bare, |_| status)
             }
-            _ => self.compose(message, snapshot, context, (&mut *reply, limit), facts, |draft| {
+            _ => self.compose(message, snapshot, context, (&mut *reply, limit), extras, |draft| {
                 self.answer(snapshot, message, context, draft)
             }),
         };
@@ -127,7 +129,7 @@ impl PendingQuery<'_, '_> {
         let left = limit.checked_sub(tsig_bytes).filter(|left| *left >= message.question().end() + OPT_BYTES);
         let status = Status { is_truncated: left.is_none(), ..Status::error(Rcode::NOTAUTH) };
         let room = (&mut *reply, left.unwrap_or(limit));
-        let mut response = self.compose(message, snapshot, context, room, ZoneFacts::default(), |_| status);
+        let mut response = self.compose(message, snapshot, context, room, OptExtras::default(), |_| status);
         if let (Response::Reply { length, .. }, Some(_)) = (&mut response, left) {
             *length = match signer {
                 Some(mut signer) => signer.sign_bad_time(reply, *length, &tsig, context.now.as_secs()),
@@ -155,10 +157,10 @@ impl PendingQuery<'_, '_> {
         snapshot: &Snapshot,
         context: &RequestContext,
         signer: Option<Signer>,
-        facts: ZoneFacts,
+        extras: OptExtras,
     ) -> Envelope {
         let mut opt = Opt::new(message.trailer.edns.as_ref(), &snapshot.settings, context.transport, usize::MAX);
-        opt.set_facts(facts, usize::MAX);
+        opt.set_facts(extras, usize::MAX);
         let mut octets = vec![0; opt.len()];
         opt.write(&mut octets);
         Envelope {

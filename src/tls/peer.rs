@@ -57,6 +57,12 @@ impl TlsPeer {
         &self.identity
     }
 
+    /// Whether a certificate is shown to it.
+    #[must_use]
+    pub fn has_certificate(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     /// What a client of it speaks: TLS 1.3 alone (RFC 9103 §7.2).
     #[must_use]
     pub fn client_config(&self) -> &Arc<ClientConfig> {

@@ -56,6 +56,8 @@ pub mod option {
     pub const EXPIRE: u16 = 9;
     /// TCP keepalive (RFC 7828).
     pub const TCP_KEEPALIVE: u16 = 11;
+    /// Padding (RFC 7830).
+    pub const PADDING: u16 = 12;
     /// Extended DNS error (RFC 8914).
     pub const EXTENDED_ERROR: u16 = 15;
     /// ZONEVERSION (RFC 9660 §2).
@@ -149,6 +151,8 @@ pub struct Edns {
     pub wants_keepalive: bool,
     /// The expiry of the zone was asked for (RFC 7314).
     pub wants_expire: bool,
+    /// The query is padded, and so the reply may be (RFC 7830).
+    pub wants_padding: bool,
     /// The version of the zone was asked for (RFC 9660).
     pub wants_zone_version: bool,
     /// It was asked for with data, which a question for it must not have.
@@ -262,6 +266,7 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
         wants_nsid: false,
         wants_keepalive: false,
         wants_expire: false,
+        wants_padding: false,
         wants_zone_version: false,
         has_zone_version: false,
         expire: None,
@@ -278,6 +283,7 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
             option::EXPIRE => {
                 (edns.wants_expire, edns.expire) = (true, data.try_into().ok().map(u32::from_be_bytes));
             }
+            option::PADDING => edns.wants_padding = true,
             option::ZONEVERSION => {
                 (edns.wants_zone_version, edns.has_zone_version) = (true, edns.has_zone_version || !data.is_empty());
             }

@@ -16,7 +16,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use super::authority::Issued;
 use super::command::{Server, Site};
 use super::common::ask::{framed, read_framed};
-use super::common::message::{Message, Query};
+use super::common::message::{Message, Query, Record};
 use super::common::{name, program};
 
 /// How long anything may take that has no bound of its own.
@@ -112,9 +112,29 @@ pub(crate) const SOA: u16 = 6;
 pub(crate) const AXFR: u16 = 252;
 
 /// SERIAL of a SOA.
-fn serial_of(rdata: &[u8]) -> u32 {
+pub(crate) fn serial_of(rdata: &[u8]) -> u32 {
     let at = rdata.len() - 20;
     u32::from_be_bytes(rdata[at..at + 4].try_into().expect("four octets"))
+}
+
+/// Asks for a whole zone; the SOA is among its records twice.
+///
+/// # Errors
+/// The RCODE with which it is refused.
+pub(crate) fn whole(stream: &mut (impl Read + Write), zone: &str) -> Result<Vec<Record>, u16> {
+    stream.write_all(&framed(&Query::new(&name::name(zone), AXFR).encode(8))).expect("the server reads");
+    stream.flush().expect("the server reads");
+    let mut records: Vec<Record> = Vec::new();
+    while records.iter().filter(|record| record.rtype == SOA).count() < 2 {
+        let octets = read_framed(stream).expect("a message comes");
+        let message = Message::parse(&octets).unwrap_or_else(|fault| panic!("{fault}: {octets:02x?}"));
+        if message.rcode() != 0 {
+            return Err(message.rcode());
+        }
+        records.extend(message.sections[0].iter().cloned());
+    }
+    records.sort();
+    Ok(records)
 }
 
 /// A client over TLS.
@@ -147,10 +167,25 @@ impl Client {
         Message::parse(&octets).unwrap_or_else(|fault| panic!("{fault}: {octets:02x?}"))
     }
 
+    /// Sends octets as a message, and reads those of the reply.
+    pub(crate) fn exchange(&mut self, message: &[u8]) -> Vec<u8> {
+        self.0.write_all(&framed(message)).expect("the server reads");
+        self.0.flush().expect("the server reads");
+        read_framed(&mut self.0).expect("a message comes")
+    }
+
     /// Asks, and reads the reply.
     pub(crate) fn ask(&mut self, zone: &str, qtype: u16) -> Message {
         self.send(zone, qtype, 7);
         self.receive()
+    }
+
+    /// Asks for a whole zone; see [`whole`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn whole(&mut self, zone: &str) -> Result<Vec<Record>, u16> {
+        whole(&mut self.0, zone)
     }
 
     /// Asks for a whole zone and returns how many records come, the last SOA among them.
@@ -158,17 +193,7 @@ impl Client {
     /// # Errors
     /// The RCODE with which it is refused.
     pub(crate) fn count_whole(&mut self, zone: &str) -> Result<usize, u16> {
-        self.send(zone, AXFR, 8);
-        let (mut count, mut soas) = (0, 0);
-        while soas < 2 {
-            let message = self.receive();
-            if message.rcode() != 0 {
-                return Err(message.rcode());
-            }
-            count += message.sections[0].len();
-            soas += message.sections[0].iter().filter(|record| record.rtype == SOA).count();
-        }
-        Ok(count)
+        self.whole(zone).map(|records| records.len())
     }
 
     /// Whether the server has ended the connection.

@@ -130,6 +130,9 @@ enum FetchError {
     /// It closed the connection and said nothing.
     #[error("it closed the connection without an answer")]
     Closed,
+    /// The same over TLS, where that may mean something.
+    #[error("it closed the connection without an answer: {0}")]
+    ClosedTls(String),
     /// It was silent for [`SILENCE_MAX`].
     #[error("nothing came for {SILENCE_MAX:?}")]
     Silent(#[from] Elapsed),
@@ -156,7 +159,13 @@ impl FetchError {
     fn may_come_whole(&self) -> bool {
         match self {
             Self::Bad { error, .. } => !matches!(error, TransferError::Signature(_) | TransferError::Older(_)),
-            Self::Io(_) | Self::Closed | Self::Silent(_) | Self::Apply(_) | Self::Digest(_) | Self::Faulty(_) => true,
+            Self::Io(_)
+            | Self::Closed
+            | Self::ClosedTls(_)
+            | Self::Silent(_)
+            | Self::Apply(_)
+            | Self::Digest(_)
+            | Self::Faulty(_) => true,
             Self::Connect(_) | Self::Tls(_) | Self::TooLong(_) => false,
         }
     }
@@ -239,6 +248,7 @@ async fn receive(order: &Order, peer: &Peer, base: Option<&Arc<Zone>>) -> Result
                 FetchError::Io(error) if over_tls::is_of_tls(&error) => {
                     FetchError::Tls(over_tls::reason(&error, tls.name()))
                 }
+                FetchError::Closed => FetchError::ClosedTls(over_tls::closed(tls)),
                 error => error,
             })
         }

@@ -24,6 +24,15 @@ pub(super) async fn begin(peer: &TlsPeer, address: IpAddr, stream: TcpStream) ->
     connector.connect(name, stream).await.map_err(|error| reason(&error, peer.name()))
 }
 
+/// What it may mean that a primary says nothing at all: it knows our certificate only when our part of the handshake is
+/// over.
+pub(super) fn closed(peer: &TlsPeer) -> String {
+    match peer.has_certificate() {
+        true => format!("it may not take the certificate of the tls {:?}", peer.name()),
+        false => format!("it may ask for a certificate, and the tls {:?} has none", peer.name()),
+    }
+}
+
 /// Whether it is TLS that failed, and not what it goes over.
 pub(super) fn is_of_tls(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<rustls::Error>())
