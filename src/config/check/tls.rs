@@ -218,3 +218,6 @@ impl Check<'_> {
         peer
     }
 }
+
+#[cfg(test)]
+mod tests;
