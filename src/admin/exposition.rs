@@ -162,6 +162,13 @@ pub const FAMILIES: &[Family] = &[
         "Zone files by what is served of them: served, kept (broken, \
          the old zone is served) or refused (broken, answered with SERVFAIL)"),
     family("fated_zone_serial", Kind::Gauge, &["zone"], "The serial that is served, of the first 1000 zones"),
+    family("fated_secondary_zones", Kind::Gauge, &["state"],
+        "Zones from primaries: current, late (not confirmed for longer than REFRESH and RETRY), expired or awaited \
+         (none has come); absent where there are none"),
+    family("fated_secondary_oldest_confirmation_seconds", Kind::Gauge, &[],
+        "How long ago the zone was confirmed by a primary that was so longest ago; absent where none was"),
+    family("fated_secondary_behind_serials_max", Kind::Gauge, &[],
+        "How far the last zone is behind its primary, in serials"),
     family("fated_last_reload_success", Kind::Gauge, &[],
         "Whether the last reload found every file good; absent before the first"),
     family("fated_last_reload_age_seconds", Kind::Gauge, &[],

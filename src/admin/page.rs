@@ -32,6 +32,9 @@ pub(super) fn status(status: &Status) -> String {
         }
     }
     page.0.push_str("</p>\n");
+    if let Some(secondaries) = &status.secondaries {
+        page.put(format_args!("<p>{}</p>\n", Text(&secondaries.line())));
+    }
     page.zones(&status.zones);
     if served + refused > status.zones.len() {
         page.0.push_str("<p><a href=\"/zones?from=0\">all zones</a></p>\n");

@@ -25,6 +25,15 @@ pub(super) fn of(status: &Status, zones: &[Zone]) -> Vec<Reading> {
             out.put("fated_zone_serial", &[("zone", &zone.name)], serial.into());
         }
     }
+    if let Some(secondaries) = &status.secondaries {
+        for (word, count) in secondaries.counts() {
+            out.put("fated_secondary_zones", &[("state", word)], count as u64);
+        }
+        if let Some(oldest) = secondaries.oldest_s {
+            out.put("fated_secondary_oldest_confirmation_seconds", &[], oldest);
+        }
+        out.put("fated_secondary_behind_serials_max", &[], secondaries.behind_max.into());
+    }
     if let Some(last) = &status.last_reload {
         let is_good = last.outcome.as_ref().is_ok_and(|reload| reload.kept + reload.refused == 0);
         out.put("fated_last_reload_success", &[], is_good.into());

@@ -50,6 +50,9 @@ pub struct Status {
     pub drained: bool,
     /// The anycast addresses; `None` where there are none.
     pub anycast: Option<Anycast>,
+    /// How the zones are that come from primaries; `None` where there are none.
+    #[serde(default)]
+    pub secondaries: Option<Secondaries>,
     /// The last reload; `None` where there was none since the start.
     pub last_reload: Option<LastReload>,
     /// Whether the control plane had its turn.
@@ -128,6 +131,47 @@ pub enum State {
     Expired,
 }
 
+/// How the zones are that come from primaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secondaries {
+    /// Zones of which no version has come.
+    pub awaited: usize,
+    /// Those that a primary has confirmed in time.
+    pub current: usize,
+    /// Those that none has for longer than REFRESH and RETRY together.
+    pub late: usize,
+    /// Those that none has for longer than EXPIRE.
+    pub expired: usize,
+    /// How long ago the zone was confirmed that was so longest ago; `None` where none was.
+    pub oldest_s: Option<u64>,
+    /// How far the last zone is behind its primary, in serials.
+    pub behind_max: u32,
+}
+
+impl Secondaries {
+    /// The counts with their words.
+    pub fn counts(&self) -> [(&'static str, usize); 4] {
+        [("current", self.current), ("late", self.late), ("expired", self.expired), ("awaited", self.awaited)]
+    }
+
+    /// All of it in one line.
+    pub fn line(&self) -> String {
+        let mut line = String::from("from primaries:");
+        for (at, (word, count)) in
+            self.counts().into_iter().enumerate().filter(|(at, (_, count))| *at == 0 || *count > 0)
+        {
+            line.push_str(&format!("{} {count} {word}", if at == 0 { "" } else { "," }));
+        }
+        if let Some(oldest) = self.oldest_s {
+            line.push_str(&format!("; the oldest confirmed {oldest} s ago"));
+        }
+        if self.behind_max > 0 {
+            line.push_str(&format!("; up to {} serials behind", self.behind_max));
+        }
+        line
+    }
+}
+
 /// How the transfers of a zone are that comes from primaries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secondary {
@@ -154,6 +198,12 @@ pub struct Secondary {
     pub expires_s: Option<u64>,
     /// Whether it has expired.
     pub expired: bool,
+    /// Whether no primary has confirmed it for longer than REFRESH and RETRY together.
+    #[serde(default)]
+    pub late: bool,
+    /// How far its serial is behind the last that a primary had.
+    #[serde(default)]
+    pub behind: u32,
     /// Failures in a row.
     pub failures: u32,
     /// What was wrong with the last attempt.

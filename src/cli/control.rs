@@ -134,6 +134,9 @@ fn show_status(status: &Status) -> String {
         }
     }
     put(&mut out, format_args!("\n"));
+    if let Some(secondaries) = &status.secondaries {
+        put(&mut out, format_args!("{}\n", secondaries.line()));
+    }
     show_zones(&mut out, &status.zones);
     if served + refused > status.zones.len() {
         let rest = served + refused - status.zones.len();

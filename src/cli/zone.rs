@@ -93,7 +93,10 @@ fn describe(zone: &Secondary) -> String {
         put("primary", primary.clone());
     }
     if let Some(checked) = zone.checked_s {
-        put("current", format!("{} ago", age(checked)));
+        put("current", format!("{} ago{}", age(checked), if zone.late { ", LATE" } else { "" }));
+    }
+    if zone.behind > 0 {
+        put("behind", format!("{} serials", zone.behind));
     }
     match zone.next_s {
         Some(next) => put("asks", format!("in {}", age(next))),

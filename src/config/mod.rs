@@ -20,7 +20,7 @@ pub use reference::reference;
 pub use values::{
     ADMIN_PORT_DEFAULT, Absence, Anycast, Config, Health, INTERFACE_DEFAULT, LISTEN_MAX, Listen, Log, LogFormat,
     LogLevel, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ScopedListen, Secondary, TlsServer,
-    ZONES_DIR_DEFAULT, ZoneFile, ZoneSources,
+    ZONES_DIR_DEFAULT, ZoneFile, ZoneShare, ZoneSources,
 };
 
 /// The most octets of a configuration file.

@@ -135,6 +135,10 @@ rows! {
     SOURCE_V6: Own = "anycast.health.source-v6", text("a unicast address", "`\"100::64\"`"), "The same for IPv6.";
     ON_SHARED_FAULT: Words<Reaction> = "anycast.health.on-shared-fault", reaction(PolicySettings::DEFAULT.on_shared),
         "Where other sites are likely to have the same fault.";
+    LATE_ZONES: Own = "anycast.health.late-zones",
+        number_or_text("a number of zones, or a share", "`\"50%\"`"),
+        "Zones from primaries, of those that have come, that are late or have expired: from so many on \
+         `on-shared-fault` holds.";
 
     KEY_NAME: Own = "key.name", text("a domain name", ""), "The name by which the other side knows the key.";
     KEY_ALGORITHM: Own = "key.algorithm", text("`\"hmac-sha256\"`, or with sha1, sha224, sha384, sha512, md5", ""),

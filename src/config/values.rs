@@ -210,6 +210,26 @@ impl Default for LossMax {
     }
 }
 
+/// How many zones, of all that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneShare {
+    /// So many, whatever there are.
+    Zones(usize),
+    /// A share in percent, 1 to 100, rounded up.
+    Percent(u8),
+}
+
+impl ZoneShare {
+    /// How many of so many: one at least.
+    #[must_use]
+    pub fn of(self, zones: usize) -> usize {
+        match self {
+            Self::Zones(count) => count.max(1),
+            Self::Percent(percent) => zones.saturating_mul(usize::from(percent)).div_ceil(100).max(1),
+        }
+    }
+}
+
 /// One zone that is named together with its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneFile {
@@ -300,6 +320,8 @@ pub struct Health {
     pub on_overload: Reaction,
     /// What is done about a fault that other sites are likely to have too.
     pub on_shared_fault: Reaction,
+    /// From how many zones on that are late or have expired that is such a fault.
+    pub late_zones: ZoneShare,
     /// What is done where probes don't come through and nothing shows that clients don't either.
     pub on_path_fault: Reaction,
     /// Where probes come from over a tun device of our own.

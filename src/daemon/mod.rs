@@ -177,7 +177,7 @@ async fn live(
             let taking = move || node::take(&anycast, host, is_strict);
             let devices = startup.wait("the anycast device can't be had yet", taking).await?;
             let Some(devices) = devices else { return Ok(()) };
-            Some(Node::start(&config, devices, &addresses, &running, &current, drain.flag())?)
+            Some(Node::start(&config, devices, &addresses, &running, &current, drain.flag(), &kept.health)?)
         }
         None => None,
     };
@@ -487,6 +487,7 @@ impl Server {
             zones: table.some_zones(),
             ready: self.readiness(&table, anycast.as_ref()),
             anycast,
+            secondaries: self.reloader.secondaries(),
             last_reload,
             control_plane: self.watchdog.status(),
             counters: self.running.metrics().samples().iter().map(status::counter).collect(),

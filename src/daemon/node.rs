@@ -29,6 +29,7 @@ use super::drain::DrainFlag;
 use super::error::DaemonError;
 use super::hold_down::{self, HoldDownWriter};
 use super::host::Device;
+use super::transfers::SecondaryHealth;
 use crate::announce::{Announcer as _, Announcers};
 use crate::answer::{Canary, Snapshot};
 use crate::config::{Anycast, Config};
@@ -86,6 +87,7 @@ impl Node {
         running: &Running,
         current: &Arc<ArcSwap<Snapshot>>,
         drain: Arc<DrainFlag>,
+        secondaries: &Arc<SecondaryHealth>,
     ) -> Result<Self, DaemonError> {
         let (Some(anycast), Some(canary)) = (&config.anycast, &config.settings.canary) else {
             unreachable!("a device is looked for where there are service addresses, and then there is a canary");
@@ -105,12 +107,19 @@ impl Node {
             let served = served.load();
             (served.zones.is_empty(), served.awaited_zones)
         };
+        let late_zones = anycast.health.late_zones;
+        let secondaries = Arc::clone(secondaries);
+        let shared = move || secondaries.fault(late_zones);
         let runner = PolicyRunner::new(
             &anycast.addresses,
             settings::policy_settings(anycast),
             (seed, &memory),
             (origin, announcers.clone()),
-            ZonesSeen { read: Box::new(read), wait_until: origin.elapsed() + anycast.zones_wait },
+            ZonesSeen {
+                read: Box::new(read),
+                shared: Box::new(shared),
+                wait_until: origin.elapsed() + anycast.zones_wait,
+            },
             Arc::clone(&orders),
             writer.clone(),
         );

@@ -21,7 +21,7 @@ use super::jobs::{Arrivals, Job, Outcome, Reload};
 use super::notifier::{Notifications, served};
 use super::source::ConfigSource;
 use super::tls::SpokenTls;
-use super::transfers::{KeptZones, Transfers};
+use super::transfers::{KeptZones, SecondaryHealth, Transfers};
 use super::watchdog;
 use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
 use crate::admin::{ZoneVerb, reply};
@@ -62,6 +62,8 @@ pub(super) struct Reloader {
     /// What is served now, and who is told of it.
     current: Arc<ArcSwap<Snapshot>>,
     notifications: Notifications,
+    /// How the zones are that come from primaries.
+    health: Arc<SecondaryHealth>,
 }
 
 impl Reloader {
@@ -82,6 +84,7 @@ impl Reloader {
         let arrivals = Arrivals::new(jobs.clone());
         let table_shown = Arc::clone(&table);
         let (served_now, told) = (Arc::clone(&current), notifications.clone());
+        let health = Arc::clone(&kept.health);
         let mut work = Work {
             loader,
             source,
@@ -92,6 +95,7 @@ impl Reloader {
             arrivals,
             transfers: Arc::default(),
             notifications,
+            health: Arc::clone(&health),
             unsettled: 0,
         };
         let transfers = Arc::clone(&work.transfers);
@@ -99,7 +103,7 @@ impl Reloader {
             work.publish([].into_iter());
         }
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
-        Ok(Self { jobs, table, transfers, current: served_now, notifications: told })
+        Ok(Self { jobs, table, transfers, current: served_now, notifications: told, health })
     }
 
     /// Asks who asks primaries about a zone.
@@ -134,6 +138,11 @@ impl Reloader {
         }
         let servers = servers.iter().map(|server| server.address.to_string()).collect();
         Ok(reply::Told { name: zone.apex().to_string(), serial: zone.serial(), servers })
+    }
+
+    /// How the zones are that come from primaries; `None` where there are none.
+    pub(super) fn secondaries(&self) -> Option<reply::Secondaries> {
+        self.health.show()
     }
 
     /// What is loaded now.
@@ -174,6 +183,8 @@ struct Work {
     transfers: Arc<OnceLock<Transfers>>,
     /// Who is told of changes.
     notifications: Notifications,
+    /// How the zones are that come from primaries.
+    health: Arc<SecondaryHealth>,
     /// Records that were read or freed since memory was given back and put into huge pages.
     unsettled: usize,
 }
@@ -276,7 +287,8 @@ impl Work {
             Some(transfers) => transfers.configure(sources),
             None if sources.secondaries.is_empty() => {}
             None => {
-                let kept = kept.unwrap_or_else(|| KeptZones::restore(folder, &sources, &mut self.loader));
+                let mut kept = kept.unwrap_or_else(|| KeptZones::restore(folder, &sources, &mut self.loader));
+                kept.health = Arc::clone(&self.health);
                 match Transfers::start(sources, self.loader.seed(), self.arrivals.clone(), kept) {
                     Ok(transfers) => {
                         self.transfers.get_or_init(|| transfers);

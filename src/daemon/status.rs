@@ -16,6 +16,7 @@ pub(super) fn empty(workers: usize, drained: bool) -> reply::Status {
         ready: reply::Readiness::judge(reply::ZoneCounts::default(), drained, None),
         drained,
         anycast: None,
+        secondaries: None,
         last_reload: None,
         control_plane: reply::ControlPlane::default(),
         counters: Vec::new(),

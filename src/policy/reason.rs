@@ -117,7 +117,7 @@ impl fmt::Display for Reason {
             Self::Overload => "more queries come than can be answered, or workers wait for a CPU",
             Self::Shared(SharedFault::Zone) => "a zone is answered with an error or with data that is not ours",
             Self::Shared(SharedFault::Expired) => "a zone has expired",
-            Self::Shared(SharedFault::Primary) => "no primary answers",
+            Self::Shared(SharedFault::Primary) => "zones are late: no primary confirms them",
             Self::HoldDown { .. } => "well again, but held down for a while after a withdrawal",
             Self::Unproven => "the prover is silent",
             Self::Drained => "drained by the operator",

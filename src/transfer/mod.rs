@@ -22,7 +22,7 @@ pub use incoming::{Foreign, Incoming, Received, TransferError};
 pub use journal::{Journal, StepsFrom};
 pub use notifier::{Notified, Notifier, NotifyFault, NotifyOutcome, NotifyStep, Occasion};
 pub use outgoing::{Envelope, Outgoing};
-pub use refresh::{Event, Refresh, Step, Times};
+pub use refresh::{Event, Refresh, Standing, Step, Times};
 pub use request::{Request, write_request};
 pub use settings::{KeyRing, Peer, TransferLimits, TransferSettings, VerifyCommand};
 pub use table::{Expiry, TransferTable, ZoneTransfers};

@@ -47,6 +47,24 @@ pub enum Event {
     Failed,
 }
 
+/// How a zone stands that comes from primaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No version has come.
+    Awaited,
+    /// A primary has confirmed it in time.
+    Current,
+    /// No primary has for longer than REFRESH and RETRY together.
+    Late,
+    /// None has for longer than EXPIRE.
+    Expired,
+}
+
+impl Standing {
+    /// All, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Awaited, Self::Current, Self::Late, Self::Expired];
+}
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -74,6 +92,8 @@ pub struct Refresh {
     timers: Option<[Duration; 3]>,
     times: Times,
     is_expired: bool,
+    /// Whether it was noticed that the zone is late.
+    is_late: bool,
     /// When a notification may lead to the next attempt.
     rests_until: Duration,
     /// Failures in a row.
@@ -91,7 +111,7 @@ impl Refresh {
             times.expires_at = times.expires_at.min(now + expire);
         }
         let (state, rests_until) = (State::Waiting(now), Duration::ZERO);
-        Self { limits, state, timers, times, is_expired: false, rests_until, failures: 0 }
+        Self { limits, state, timers, times, is_expired: false, is_late: false, rests_until, failures: 0 }
     }
 
     /// Takes the bounds that hold from now on.
@@ -107,6 +127,22 @@ impl Refresh {
     /// Whether the zone has expired.
     pub fn is_expired(&self) -> bool {
         self.is_expired
+    }
+
+    /// How the zone stands.
+    pub fn standing(&self) -> Standing {
+        match self.timers {
+            None => Standing::Awaited,
+            Some(_) if self.is_expired => Standing::Expired,
+            Some(_) if self.is_late => Standing::Late,
+            Some(_) => Standing::Current,
+        }
+    }
+
+    /// When the zone is late, unless that was noticed.
+    fn late_at(&self) -> Option<Duration> {
+        let [refresh, retry, _] = self.timers.filter(|_| !self.is_late)?;
+        Some(self.times.checked_at + refresh + retry)
     }
 
     /// Failures in a row.
@@ -125,11 +161,12 @@ impl Refresh {
     /// When [`Event::Time`] is to come at the latest; `None` where only an answer is waited for.
     pub fn deadline(&self) -> Option<Duration> {
         let expiry = (self.timers.is_some() && !self.is_expired).then_some(self.times.expires_at);
-        self.next_at().into_iter().chain(expiry).min()
+        self.next_at().into_iter().chain(expiry).chain(self.late_at()).min()
     }
 
     /// Takes an event at `now`; `random` is any number. Returns what is to be done.
     pub fn handle(&mut self, now: Duration, event: Event, random: u32) -> Option<Step> {
+        self.is_late |= self.late_at().is_some_and(|late_at| late_at <= now);
         match (event, self.state) {
             (Event::Time, _) if self.expires(now) => {
                 self.is_expired = true;
@@ -155,7 +192,8 @@ impl Refresh {
                 let known = if is_new { Duration::ZERO } else { self.times.expires_at.min(now + soa_expire) };
                 self.times = Times { checked_at: now, expires_at: known.max(now + left) };
                 self.rests_until = if is_new { Duration::ZERO } else { now + NOTIFIED_PAUSE };
-                (self.timers, self.is_expired, self.failures) = (Some([refresh, retry, soa_expire]), false, 0);
+                (self.timers, self.failures) = (Some([refresh, retry, soa_expire]), 0);
+                (self.is_expired, self.is_late) = (false, false);
                 self.wait(state, now + jittered(refresh, random));
                 None
             }
@@ -322,6 +360,28 @@ mod tests {
         assert_eq!(again.handle(NOW + seconds(200), Event::Time, 0), Some(Step::Ask));
         let set_back = Refresh::new(TransferLimits::DEFAULT, NOW - seconds(1_000_000), kept);
         assert_eq!(set_back.times().expires_at, NOW - seconds(1_000_000) + seconds(86_400));
+    }
+
+    #[test]
+    fn a_zone_is_late_behind_refresh_and_retry_until_a_primary_confirms_it() {
+        let mut refresh = Refresh::new(TransferLimits::DEFAULT, NOW, None);
+        assert_eq!(refresh.standing(), Standing::Awaited);
+        refresh.handle(NOW, Event::Time, 0);
+        refresh.handle(NOW, current(None), 0);
+        assert_eq!(refresh.standing(), Standing::Current);
+        let mut now = NOW;
+        while refresh.standing() == Standing::Current {
+            now = refresh.deadline().expect("it goes on by time");
+            if refresh.handle(now, Event::Time, 0) == Some(Step::Ask) {
+                refresh.handle(now, Event::Failed, 0);
+            }
+        }
+        assert_eq!((now, refresh.standing()), (NOW + seconds(3600 + 600), Standing::Late));
+        assert!(refresh.deadline() > Some(now), "it is noticed once");
+        refresh.handle(NOW + seconds(86_400), Event::Time, 0);
+        assert_eq!(refresh.standing(), Standing::Expired);
+        refresh.handle(NOW + seconds(86_400), current(None), 0);
+        assert_eq!(refresh.standing(), Standing::Current);
     }
 
     #[test]

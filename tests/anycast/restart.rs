@@ -73,9 +73,9 @@ fn follow_primary(host: &Host, wait: &str) {
     ));
 }
 
-/// Starts the primary.
-fn start_primary(host: &Host) -> Daemon {
-    let zone = "@ 300 SOA ns h 1 3600 900 604800 300\n@ 300 NS ns\nns 300 A 192.0.2.1\n";
+/// Starts the primary, whose zone has that REFRESH and RETRY.
+fn start_primary(host: &Host, timers: &str) -> Daemon {
+    let zone = format!("@ 300 SOA ns h 1 {timers} 604800 300\n@ 300 NS ns\nns 300 A 192.0.2.1\n");
     fs::write(host.path("followed.test.zone"), zone).expect("the folder can be written to");
     let text = format!(
         "[server]\nlisten = [\"{PRIMARY}\"]\ncontrol = \"primary.sock\"\n[[zone]]\nname = \"followed.test\"\n\
@@ -95,7 +95,7 @@ fn a_node_announces_when_its_zones_are_there() {
     let waits = || reason().contains("not come from their primaries yet: 1");
     assert!(clock::wait_until(PATIENCE, waits), "{}: {}", reason(), host.log());
     host.until("withdraw", false);
-    let primary = start_primary(&host);
+    let primary = start_primary(&host, "3600 900");
     host.until("announce", true);
     // It is kept: the next start waits for nobody, whether the primary answers or not. That of a crash is held down.
     drop((server, primary));
@@ -112,4 +112,39 @@ fn a_node_announces_when_its_zones_are_there() {
     let _server = start(&host);
     host.until("announce", true);
     assert_eq!(count(&host, "`anycast.zones-wait` is over"), 1, "{}", host.log());
+}
+
+#[test]
+fn a_dead_primary_is_everybodys_fault_and_degrades_where_that_is_wanted() {
+    let test = "a_dead_primary_is_everybodys_fault_and_degrades_where_that_is_wanted";
+    let Some(host) = Host::new(test) else { return };
+    let follow = |health: &str| {
+        host.configure(&format!(
+            "[anycast.health]\n{health}\n[[zone]]\nname = \"followed.test\"\n\
+             primaries = [{{ address = \"{PRIMARY}\" }}]"
+        ));
+    };
+    let is = |stance: &str, reason: &str| {
+        let so = |address: &serde_json::Value| {
+            let is_why = address["reason"].to_string().contains(reason);
+            address["stance"] == stance && address["announced"] == true && is_why
+        };
+        let holds = || host.addresses().is_some_and(|addresses| addresses.iter().all(so));
+        assert!(clock::wait_until(PATIENCE, holds), "{stance} {reason}: {:?}: {}", host.addresses(), host.log());
+    };
+    follow("");
+    let (server, primary) = (start(&host), start_primary(&host, "2 2"));
+    is("announce", "answer right");
+    drop(primary);
+    is("announce", "zones are late");
+    let primary = start_primary(&host, "2 2");
+    is("announce", "answer right");
+    drop((server, primary));
+    follow("on-shared-fault = \"degrade\"\nlate-zones = 1");
+    let (_server, primary) = (start(&host), start_primary(&host, "2 2"));
+    is("announce", "answer right");
+    drop(primary);
+    is("degrade", "zones are late");
+    let _primary = start_primary(&host, "2 2");
+    is("announce", "answer right");
 }

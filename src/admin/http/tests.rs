@@ -70,10 +70,16 @@ fn full_status() -> Status {
             transitions: history.transitions(now),
             ..Anycast::default()
         }),
+        secondaries: Some(secondaries()),
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
         control_plane: reply::ControlPlane { stalls: 2, stalled_ms: 12_500 },
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],
     }
+}
+
+/// Zones from primaries, some of each.
+fn secondaries() -> reply::Secondaries {
+    reply::Secondaries { awaited: 1, current: 2, late: 3, expired: 4, oldest_s: Some(77), behind_max: 9 }
 }
 
 /// Serves pages on a port that the kernel chooses; returns where, and the commands that are asked.

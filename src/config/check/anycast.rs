@@ -10,7 +10,9 @@ use toml::{Spanned, Value};
 
 use super::{ANYCAST, Check, Key, Own, Row, parse_address_at, parse_duration, quoted, rows};
 use crate::announce::kernel::{ADDRESSES_MAX, KernelRoute};
-use crate::config::values::{ADMIN_PORT_DEFAULT, Absence, Anycast, Health, INTERFACE_DEFAULT, Listen, PORT_DEFAULT};
+use crate::config::values::{
+    ADMIN_PORT_DEFAULT, Absence, Anycast, Health, INTERFACE_DEFAULT, Listen, PORT_DEFAULT, ZoneShare,
+};
 use crate::health::{SOURCE_V4, SOURCE_V6, Sources};
 use crate::sys::tun::NAME_BYTES_MAX;
 
@@ -25,6 +27,8 @@ const TABLE_LOCAL: i64 = 255;
 const KERNEL_ROUTE: &str = "anycast.kernel-route";
 /// The share of the workers that must answer by default, in percent.
 const WORKERS_MIN_PERCENT_DEFAULT: i64 = 50;
+/// How many zones may be late by default.
+const LATE_ZONES_DEFAULT: ZoneShare = ZoneShare::Percent(50);
 
 impl Check<'_> {
     /// `[admin]`.
@@ -196,6 +200,7 @@ impl Check<'_> {
             workers_min: self.workers_min(workers),
             on_overload: self.word(&rows::ON_OVERLOAD),
             on_shared_fault: self.word(&rows::ON_SHARED_FAULT),
+            late_zones: self.late_zones(),
             on_path_fault: self.word(&rows::ON_PATH_FAULT),
             sources: Sources {
                 v4: self.source(&rows::SOURCE_V4, SOURCE_V4, addresses),
@@ -213,6 +218,23 @@ impl Check<'_> {
             self.fault(written.span(), message, "the lease would run out between two proofs".into(), Some(help.into()));
         }
         health
+    }
+
+    /// `late-zones`, a number or a share.
+    fn late_zones(&mut self) -> ZoneShare {
+        let Some(written) = self.written.get::<Value>(&rows::LATE_ZONES) else { return LATE_ZONES_DEFAULT };
+        let wanted = match written.get_ref() {
+            Value::Integer(count) => usize::try_from(*count).ok().filter(|count| *count > 0).map(ZoneShare::Zones),
+            Value::String(text) => {
+                let percent: Option<u8> = text.strip_suffix('%').and_then(|digits| digits.trim_end().parse().ok());
+                percent.filter(|percent| (1..=100).contains(percent)).map(ZoneShare::Percent)
+            }
+            _ => None,
+        };
+        wanted.unwrap_or_else(|| {
+            self.refuse(rows::LATE_ZONES.path, &written, "a number of zones from 1 on, or \"1%\" to \"100%\"");
+            LATE_ZONES_DEFAULT
+        })
     }
 
     /// Where probes of one family come from: an address that nobody else has, a service address least of all.

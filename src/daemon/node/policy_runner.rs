@@ -15,7 +15,9 @@ use crate::announce::{Announcer, Announcers};
 use crate::daemon::drain::{DrainFlag, DrainSeen};
 use crate::daemon::hold_down::HoldDownWriter;
 use crate::health;
-use crate::policy::{LastStance, Observation, Order, Policy, PolicyMemory, PolicySettings, Reason, Stance, Transition};
+use crate::policy::{
+    LastStance, Observation, Order, Policy, PolicyMemory, PolicySettings, Reason, SharedFault, Stance, Transition,
+};
 
 /// What is asked of the policies; read each round.
 pub(super) struct Orders {
@@ -46,6 +48,8 @@ pub(super) struct Published {
 pub(super) struct ZonesSeen {
     /// Whether no zone is served at all, and how many have never come from their primaries.
     pub(super) read: Box<dyn Fn() -> (bool, usize) + Send>,
+    /// What is wrong with zones from primaries that other sites are likely to have too.
+    pub(super) shared: Box<dyn Fn() -> Option<SharedFault> + Send>,
     /// Until when the first announcement waits for zones that have never come.
     pub(super) wait_until: Duration,
 }
@@ -140,14 +144,15 @@ impl PolicyRunner {
     fn round(&mut self, now: Duration, rounds: &[Observation]) {
         let (order, seen) = (self.order(), self.announcers.seen());
         let (is_zoneless, awaited) = self.zones.look(now, self.policies.iter().map(Policy::stance));
-        let mut is_changed = order.is_some();
+        let (shared, mut is_changed) = ((self.zones.shared)(), order.is_some());
         let mut statuses = Vec::clone(&self.published.statuses.load());
         for (index, (policy, round)) in self.policies.iter_mut().zip(rounds).enumerate() {
             let ordered = order.and_then(|order| policy.order(now, order));
             let lapses = seen[index].lapses;
             let is_lapsed = std::mem::replace(&mut self.lapses[index], lapses) != lapses;
             let lapsed = if is_lapsed { policy.lapse(now) } else { None };
-            let changes = [ordered, lapsed, policy.observe(now, &Observation { is_zoneless, awaited, ..*round })];
+            let round = Observation { is_zoneless, awaited, shared: round.shared.or(shared), ..*round };
+            let changes = [ordered, lapsed, policy.observe(now, &round)];
             for change in changes.into_iter().flatten() {
                 is_changed = true;
                 match change.to {
@@ -261,6 +266,7 @@ mod tests {
             (Instant::now(), Announcers::new(announcers)),
             ZonesSeen {
                 read: Box::new(move || (false, awaited.load(Ordering::Relaxed))),
+                shared: Box::new(|| None),
                 wait_until: Duration::from_secs(10),
             },
             Arc::clone(&orders),

@@ -56,6 +56,8 @@ pub(super) struct Progress {
     records: AtomicU64,
     octets: AtomicU64,
     is_verifying: AtomicBool,
+    /// The last serial that a primary had, and behind it a bit that is set once there was one.
+    primary_serial: AtomicU64,
 }
 
 impl Progress {
@@ -63,6 +65,17 @@ impl Progress {
     fn set(&self, records: u64, octets: u64) {
         self.records.store(records, Ordering::Relaxed);
         self.octets.store(octets, Ordering::Relaxed);
+    }
+
+    /// Notes the serial that a primary has.
+    fn set_primary_serial(&self, serial: u32) {
+        self.primary_serial.store(u64::from(serial) << 1 | 1, Ordering::Relaxed);
+    }
+
+    /// The last serial that a primary had.
+    pub(super) fn primary_serial(&self) -> Option<u32> {
+        let noted = self.primary_serial.load(Ordering::Relaxed);
+        (noted & 1 == 1).then_some((noted >> 1) as u32)
     }
 
     /// Notes whether what came is being judged.
@@ -293,6 +306,9 @@ async fn converse(
         let taken = incoming.take(message, unix_now().as_secs());
         let (records, octets) = (incoming.records(), incoming.octets());
         order.progress.set(records, octets);
+        if let Some(serial) = incoming.primary_serial() {
+            order.progress.set_primary_serial(serial);
+        }
         if taken.map_err(|error| FetchError::Bad { error, records, octets })? {
             return Ok(incoming);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::event::Event;
+use super::health::SecondaryHealth;
 use crate::config::ZoneSources;
 use crate::load::{Arrival, Loader, ThreadPool};
 use crate::serve::unix_now;
@@ -35,6 +36,8 @@ pub(crate) struct KeptZones {
     pub(super) store: Option<Arc<Store>>,
     /// Those that were there.
     pub(super) zones: HashMap<SharedName, Kept>,
+    /// Where it is shown how zones are.
+    pub(crate) health: Arc<SecondaryHealth>,
 }
 
 impl KeptZones {
@@ -63,7 +66,7 @@ impl KeptZones {
                 }
             }
         }
-        Self { store: Some(Arc::new(store)), zones }
+        Self { store: Some(Arc::new(store)), zones, ..Self::default() }
     }
 }
 

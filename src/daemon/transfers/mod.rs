@@ -13,6 +13,7 @@
 
 mod event;
 mod fetch;
+mod health;
 mod keep;
 mod over_tls;
 mod secondary;
@@ -40,6 +41,8 @@ use crate::wire::SharedName;
 use crate::zone::hash::Seed;
 use event::Event;
 use fetch::{Fetched, Order, fetch};
+pub(super) use health::SecondaryHealth;
+use health::Tally;
 pub(super) use keep::KeptZones;
 use keep::{Kept, keep};
 use secondary::SecondaryZone;
@@ -87,6 +90,7 @@ impl Transfers {
             attempts: 0,
             commands: Arc::new(Semaphore::new(COMMANDS_MAX)),
             attempts_by_primary: HashMap::new(),
+            tally: Tally::new(kept.health),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -157,6 +161,8 @@ struct Work {
     /// Room for commands that judge what came.
     commands: Arc<Semaphore>,
     attempts_by_primary: HashMap<IpAddr, usize>,
+    /// How the zones are, all together.
+    tally: Tally,
 }
 
 impl Work {
@@ -254,8 +260,9 @@ impl Work {
             self.entries.insert(secondary.name.clone(), entry);
         }
         self.kept.clear();
-        for (name, entry) in old {
+        for (name, mut entry) in old {
             self.due.remove(&(entry.due(), name.clone()));
+            self.tally.replace(&name, entry.take_facts(), None);
             self.forget(name);
         }
         let names: Vec<SharedName> = self.entries.keys().cloned().collect();
@@ -310,6 +317,8 @@ impl Work {
         if let Some(due) = entry.reschedule() {
             self.due.insert((due, name.clone()));
         }
+        let before = entry.take_facts();
+        self.tally.replace(name, before, Some(entry.note_facts()));
     }
 
     /// Begins attempts for zones that wait, as far as bounds allow. Each is looked at once.

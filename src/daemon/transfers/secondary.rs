@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fetch::{Fetched, Order, Progress, Version};
+use super::health::Facts;
 use super::keep::{Kept, Unkept};
 use crate::admin::reply;
 use crate::load::Arrival;
 use crate::load::ThreadPool;
-use crate::transfer::{Event, Expiry, Refresh, Soa, Step, Times, TransferSettings};
+use crate::transfer::{Event, Expiry, Refresh, Soa, Standing, Step, Times, TransferSettings, is_serial_before};
 use crate::wire::SharedName;
 use crate::zone::Zone;
 use crate::zone::hash::Seed;
@@ -43,6 +44,8 @@ pub(super) struct SecondaryZone {
     progress: Arc<Progress>,
     /// How often it was begun anew.
     beginning: u64,
+    /// How it was when that was noted last.
+    facts: Option<Facts>,
 }
 
 impl SecondaryZone {
@@ -65,13 +68,32 @@ impl SecondaryZone {
             expiry: expiry.unwrap_or_default(),
             progress: Arc::default(),
             beginning: 0,
+            facts: None,
         }
     }
 
     /// Begins anew, with nothing; what an attempt under way brings is of the beginning before.
     pub(super) fn purge(&mut self, now: Duration) {
-        let (due, is_keeping, beginning) = (self.due, self.is_keeping, self.beginning + 1);
-        *self = Self { due, is_keeping, beginning, ..Self::new(&self.settings, now, None) };
+        let (due, is_keeping, beginning, facts) = (self.due, self.is_keeping, self.beginning + 1, self.facts);
+        *self = Self { due, is_keeping, beginning, facts, ..Self::new(&self.settings, now, None) };
+    }
+
+    /// How it was, to be replaced.
+    pub(super) fn take_facts(&mut self) -> Option<Facts> {
+        self.facts.take()
+    }
+
+    /// Notes how it is.
+    pub(super) fn note_facts(&mut self) -> Facts {
+        let (standing, checked_at) = (self.refresh.standing(), self.refresh.times().checked_at);
+        *self.facts.insert(Facts { standing, checked_at, behind: self.behind() })
+    }
+
+    /// How far its serial is behind the last that a primary had (RFC 1982).
+    fn behind(&self) -> u32 {
+        let serials = self.zone.as_ref().map(|zone| zone.serial()).zip(self.progress.primary_serial());
+        let behind = serials.filter(|(ours, theirs)| is_serial_before(*ours, *theirs));
+        behind.map_or(0, |(ours, theirs)| theirs.wrapping_sub(ours))
     }
 
     /// Whether something is about this beginning.
@@ -173,6 +195,8 @@ impl SecondaryZone {
             next_s: self.refresh.next_at().map(|next| next.saturating_sub(now).as_secs()),
             expires_s: self.zone.as_ref().map(|_| times.expires_at.saturating_sub(now).as_secs()),
             expired: self.refresh.is_expired(),
+            late: self.refresh.standing() == Standing::Late,
+            behind: self.behind(),
             failures: self.refresh.failures(),
             trouble: self.trouble.clone(),
         }

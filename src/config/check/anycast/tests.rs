@@ -49,6 +49,7 @@ rise = 30
 min-workers = 3
 on-overload = "degrade"
 on-shared-fault = "withdraw"
+late-zones = 7
 on-path-fault = "absorb"
 source-v4 = "198.18.0.1"
 source-v6 = "2001:2::1"
@@ -72,6 +73,7 @@ source-v6 = "2001:2::1"
             workers_min: NonZeroUsize::new(3).expect("not zero"),
             on_overload: Reaction::Degrade,
             on_shared_fault: Reaction::Withdraw,
+            late_zones: ZoneShare::Zones(7),
             on_path_fault: Reaction::Absorb,
             sources: Sources {
                 v4: "198.18.0.1".parse().expect("an address"),
@@ -268,6 +270,8 @@ fn health_values_out_of_range_name_key_range_and_place() {
             "`anycast.health.on-overload` is \"panic\", but it must be \"absorb\", \"degrade\"",
         ),
         ("on-shared-fault = \"stay\"", "`anycast.health.on-shared-fault` is \"stay\""),
+        ("late-zones = 0", "`anycast.health.late-zones` is 0"),
+        ("late-zones = \"101%\"", "`anycast.health.late-zones` is \"101%\""),
         ("on-path-fault = \"stay\"", "`anycast.health.on-path-fault` is \"stay\""),
         ("source-v4 = \"100::64\"", "`anycast.health.source-v4` is \"100::64\""),
         ("source-v4 = \"127.0.0.2\"", "`anycast.health.source-v4` is \"127.0.0.2\""),
