@@ -44,6 +44,7 @@ fn kdig_is_answered_over_tls_and_recognizes_the_server() {
     let authority = Authority::new();
     let identity = authority.issue("dot.test");
     let node = Node::start_with(Some(&identity), &primary(""), &[zone_file(7)]);
+    assert_eq!(node.site.status()["listen"][1], format!("{} (TLS)", node.tls));
     let (ca, pin) = (format!("+tls-ca={}", authority.file().display()), format!("+tls-pin={}", identity.pin));
     let ask = ["example.test", "SOA", "+short"];
     for recognized in [&[ca.as_str(), "+tls-hostname=dot.test"][..], &[pin.as_str()], &[]] {

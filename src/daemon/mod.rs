@@ -40,6 +40,7 @@ mod watchdog;
 mod zones;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -187,7 +188,7 @@ async fn live(
     let mut server = Server {
         scoped: ScopedListeners::new(&config, Arc::clone(&current), Arc::clone(running.metrics())),
         started: Instant::now(),
-        listen: addresses.iter().map(ToString::to_string).collect(),
+        listen: shown(&addresses, &tls_addresses),
         workers: config.workers.get(),
         drain,
         node,
@@ -202,6 +203,12 @@ async fn live(
     server.end(end).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where it listens, as the status shows it.
+fn shown(addresses: &[SocketAddr], tls_addresses: &[SocketAddr]) -> Vec<String> {
+    let over_tls = tls_addresses.iter().map(|address| format!("{address} (TLS)"));
+    addresses.iter().map(ToString::to_string).chain(over_tls).collect()
 }
 
 /// Locks the state folder, if there is one.
