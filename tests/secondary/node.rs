@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::command::{Server, Site};
+use super::command::{Said, Server, Site};
 use super::common::message::{Edns, Message, Query};
 use super::common::{ask, name, program};
 use super::keys::Key;
@@ -91,6 +91,11 @@ impl Node {
         assert!(text.contains(from), "{from:?} is missing in:\n{text}");
         self.site.write("fated.toml", text.replace(from, to));
         self.site.ask(&["reload"]).expect(0, &[]);
+    }
+
+    /// What `fated zone status` says of a zone.
+    pub(crate) fn status(&self, origin: &str) -> Said {
+        self.site.ask(&["zone", "status", origin])
     }
 
     /// Stops or continues the process.

@@ -149,9 +149,13 @@ fn a_version_that_does_not_verify_does_not_take_the_place_of_one_that_does() {
     publish(&good(9).replace("192.0.2.1\n", "192.0.2.77\n"));
     node.wait_for_line("bad transfer: ZONEMD has another digest (hash algorithm 1) than the records of the zone");
     assert_eq!(node.serial(&zone.origin), Some(7));
+    let status = node.status(&zone.origin);
+    assert!(status.code == 3 && status.out.contains("  behind   2 serials\n"), "{status:?}");
     publish(&good(10));
     node.wait_for_serial(&zone.origin, 10, PATIENCE);
     node.compare(primary.address, &zone, true);
+    let status = node.status(&zone.origin);
+    assert!(status.code == 0 && !status.out.contains("behind"), "{status:?}");
 }
 
 #[test]
