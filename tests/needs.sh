@@ -8,7 +8,7 @@ declare -A package_of=(
     [nsd]=nsd [knotd]=knot [kdig]=knot-dnsutils [kzonesign]=knot-dnssecutils [named]=bind9
     [named-checkzone]=bind9-utils [dig]=bind9-dnsutils [unbound]=unbound [dnsperf]=dnsperf [ldns-read-zone]=ldnsutils
     [bird]=bird2 [bgpd]=frr [exabgp]=exabgp [nft]=nftables [ip]=iproute2
-    [valgrind]=valgrind [pdns_server]=pdns-server
+    [valgrind]=valgrind [pdns_server]=pdns-server [sqlite3]=sqlite3
 )
 PATH=$PATH:/usr/sbin:/sbin:/usr/lib/frr
 
@@ -17,6 +17,7 @@ for command in "${!package_of[@]}"; do
     command -v "$command" > /dev/null || packages+=("${package_of[$command]}")
 done
 compgen -G '/usr/lib/*/pdns/libbindbackend.so' > /dev/null || packages+=(pdns-backend-bind)
+compgen -G '/usr/lib/*/pdns/libgsqlite3backend.so' > /dev/null || packages+=(pdns-backend-sqlite3)
 if [ ${#packages[@]} -eq 0 ]; then
     exit 0
 fi

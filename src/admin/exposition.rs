@@ -161,6 +161,9 @@ pub const FAMILIES: &[Family] = &[
     family("fated_zones", Kind::Gauge, &["state"],
         "Zone files by what is served of them: served, kept (broken, \
          the old zone is served) or refused (broken, answered with SERVFAIL)"),
+    family("fated_catalog_members", Kind::Gauge, &["catalog"], "Members of the last good version of a catalog"),
+    family("fated_catalog_refused", Kind::Gauge, &["catalog"],
+        "Whether the last version of a catalog was refused, so that its members stay as they were"),
     family("fated_zone_serial", Kind::Gauge, &["zone"], "The serial that is served, of the first 1000 zones"),
     family("fated_secondary_zones", Kind::Gauge, &["state"],
         "Zones from primaries: current, late (not confirmed for longer than REFRESH and RETRY), expired or awaited \

@@ -20,6 +20,11 @@ pub(super) fn of(status: &Status, zones: &[Zone]) -> Vec<Reading> {
     for (word, count) in [("served", served - kept.min(served)), ("kept", kept), ("refused", refused)] {
         out.put("fated_zones", &[("state", word)], count as u64);
     }
+    for catalog in &status.catalogs {
+        let label = ("catalog", catalog.name.as_str());
+        out.put("fated_catalog_members", &[label], catalog.members as u64);
+        out.put("fated_catalog_refused", &[label], catalog.refusal.is_some().into());
+    }
     for zone in zones {
         if let Some(serial) = zone.serial {
             out.put("fated_zone_serial", &[("zone", &zone.name)], serial.into());

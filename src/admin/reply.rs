@@ -1,8 +1,11 @@
 //! What the server says of itself, as JSON: stable names, units last.
 
+mod catalog;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::policy::Stance;
+pub use catalog::Catalog;
 
 /// Every reply: either a result or an error.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +47,9 @@ pub struct Status {
     /// Zone files with what is served of them, in order: all where there are at most [`ZONES_MAX`], else broken ones
     /// before others. `zones` has all.
     pub zones: Vec<Zone>,
+    /// The catalogs whose members are served, in the order of the configuration.
+    #[serde(default)]
+    pub catalogs: Vec<Catalog>,
     /// Whether the server is ready for queries.
     pub ready: Readiness,
     /// Whether the operator has drained the server.

@@ -15,6 +15,7 @@ use crate::answer::status::Status;
 use crate::answer::walk::{self, Scope};
 use crate::wire::Class;
 use crate::wire::message::{Edns, HEADER_BYTES, Header, MESSAGE_BYTES_MAX, PLAIN_UDP_BYTES_MAX, flag};
+use crate::wire::tsig::Key;
 use crate::zone::{Apex, LookupCursor, Names, NextRead, Slot, Zone, ZoneSet};
 
 /// A request that was read, and as much of the search for its answer as was done.
@@ -113,7 +114,7 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         let limit = reply_bytes_max(&snapshot.settings, message.trailer.edns.as_ref(), context.transport);
         if self.request.is_plain(message) {
             self.compose(message, snapshot, context, (reply, limit), OptExtras::default(), |draft| {
-                self.answer(snapshot, message, context, draft)
+                self.answer(snapshot, message, context, None, draft)
             })
         } else {
             self.respond_specially(message, snapshot, context, (reply, limit))
@@ -154,16 +155,22 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         Response::Reply { length, rcode: status.rcode.0, qtype: question.qtype.0, is_truncated: status.is_truncated }
     }
 
-    /// Puts the answer to a query into `draft`.
+    /// Puts the answer to a query, signed with `key` if it is, into `draft`.
     pub(super) fn answer(
         &self,
         snapshot: &Snapshot,
         message: &Message<'_>,
         context: &RequestContext,
+        key: Option<&Key>,
         draft: &mut Reply<'_>,
     ) -> Status {
         match (message.qclass, &self.search) {
             (Class::CH, _) => chaos::answer(&snapshot.settings, self.octets, &message.question(), context, draft),
+            (Class::IN | Class::ANY, Search::Within(zone, _))
+                if snapshot.is_private(zone) && !may_have(snapshot, zone, context, key) =>
+            {
+                Status::prohibited()
+            }
             (class @ (Class::IN | Class::ANY), Search::Within(zone, cursor)) => {
                 let scope = Scope { zones: &snapshot.zones, is_across: snapshot.settings.follow_across_zones };
                 let status = walk::answer(scope, (zone, cursor), &message.name, message.qtype, draft);
@@ -195,6 +202,13 @@ impl<'q, 'z> PendingQuery<'q, 'z> {
         }
         Response::Reply { length: HEADER_BYTES, rcode: rcode.0, qtype: 0, is_truncated: false }
     }
+}
+
+/// Whether who asks may have a zone (RFC 9432 §6 asks that of catalogs).
+#[cold]
+fn may_have(snapshot: &Snapshot, zone: &Zone, context: &RequestContext, key: Option<&Key>) -> bool {
+    let settings = snapshot.transfers.settings(zone.apex());
+    settings.allow_transfer.allows(context.source.to_canonical(), key, context.tls, context.now)
 }
 
 /// Whether what the query says by EDNS can be understood (RFC 6891 §6.1.3).

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::answer::canary::Canary;
 use crate::answer::context::NoticeSink;
 use crate::transfer::TransferTable;
-use crate::zone::ZoneSet;
+use crate::zone::hash::NameHash;
+use crate::zone::{Zone, ZoneSet};
 
 /// What every answer is made from, finished and immutable: a worker takes one pointer to it per batch.
 #[derive(Debug, Default)]
@@ -20,6 +21,17 @@ pub struct Snapshot {
     pub transfers: TransferTable,
     /// Who is told that a zone has changed elsewhere; nobody where no zone comes from elsewhere.
     pub notices: Option<Arc<dyn NoticeSink>>,
+    /// The zones that are answered only to those who may have them: catalogs, by the hashes of their names under the
+    /// key of this process.
+    pub private: Vec<NameHash>,
+}
+
+impl Snapshot {
+    /// Whether a zone is answered only to those who may have it.
+    #[inline]
+    pub fn is_private(&self, zone: &Zone) -> bool {
+        self.private.contains(&zone.apex_hash())
+    }
 }
 
 /// What the operator set and an answer needs to know.

@@ -81,7 +81,7 @@ impl PendingQuery<'_, '_> {
                 self.compose(message, snapshot, context, (&mut *reply, limit), bare, |_| status)
             }
             _ => self.compose(message, snapshot, context, (&mut *reply, limit), extras, |draft| {
-                self.answer(snapshot, message, context, draft)
+                self.answer(snapshot, message, context, key, draft)
             }),
         };
         if let (Some(signer), Response::Reply { length, .. }) = (&mut signer, &mut response) {

@@ -7,7 +7,7 @@ use clap::Args;
 use super::anycast;
 use super::output::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, age, fail, print, put, table};
 use crate::admin::client::{AskError, Client};
-use crate::admin::reply::{Reload, State, Status, Stopping, Zone, ZoneCounts, ZonePage};
+use crate::admin::reply::{Catalog, Reload, State, Status, Stopping, Zone, ZoneCounts, ZonePage};
 use crate::admin::{self, Request};
 use crate::config;
 use crate::wire::shown::lines;
@@ -134,6 +134,12 @@ fn show_status(status: &Status) -> String {
         }
     }
     put(&mut out, format_args!("\n"));
+    for Catalog { name, members, served, refusal } in &status.catalogs {
+        put(&mut out, format_args!("catalog {name}: {members} members, {served} of them zones by it\n"));
+        if let Some(refusal) = refusal {
+            put(&mut out, format_args!("  its last version is REFUSED: {refusal}\n"));
+        }
+    }
     if let Some(secondaries) = &status.secondaries {
         put(&mut out, format_args!("{}\n", secondaries.line()));
     }

@@ -1,6 +1,7 @@
 //! As written → checked: bounds, units, defaults and what the command line overrides.
 
 mod anycast;
+mod catalog;
 mod file;
 mod tls;
 mod transfer;
@@ -136,6 +137,8 @@ struct Check<'a> {
     warnings: Vec<String>,
     /// Whether a rule asks clients for a certificate.
     asks_tls_clients: bool,
+    /// The catalogs that are made here.
+    produced: Vec<Name>,
 }
 
 /// The names of the sections of one kind, each with where it is said.
@@ -148,7 +151,15 @@ struct Names {
 impl<'a> Check<'a> {
     /// Nothing is looked at yet.
     fn new(written: &'a Document<'a>, origin: Origin<'a>) -> Self {
-        Self { written, faults: Vec::new(), origin, scoped: Vec::new(), warnings: Vec::new(), asks_tls_clients: false }
+        Self {
+            written,
+            faults: Vec::new(),
+            origin,
+            scoped: Vec::new(),
+            warnings: Vec::new(),
+            asks_tls_clients: false,
+            produced: Vec::new(),
+        }
     }
 }
 
@@ -377,9 +388,9 @@ impl Check<'_> {
         written.iter().map(|dir| self.origin.path(dir)).chain(overrides.include_dirs.iter().cloned()).collect()
     }
 
-    /// `reload-loss-max`, a number of zones or a share of them.
-    fn loss_max(&mut self) -> LossMax {
-        let Some(written) = self.written.get::<toml::Value>(&rows::RELOAD_LOSS_MAX) else { return LossMax::default() };
+    /// A number of zones or a share of them that may go at once.
+    fn loss_max(&mut self, section: &Document<'_>, row: &Row<Own>) -> LossMax {
+        let Some(written) = section.get::<toml::Value>(row) else { return LossMax::default() };
         let wanted = match written.get_ref() {
             toml::Value::Integer(count) => usize::try_from(*count).ok().map(LossMax::Zones),
             toml::Value::String(text) => {
@@ -390,7 +401,7 @@ impl Check<'_> {
         };
         wanted.unwrap_or_else(|| {
             let allowed = "a number of zones, or a share such as \"50%\", up to \"100%\"";
-            self.refuse(rows::RELOAD_LOSS_MAX.path, &written, allowed);
+            self.refuse(row.path, &written, allowed);
             LossMax::default()
         })
     }

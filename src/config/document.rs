@@ -10,10 +10,12 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::error::ConfigFault;
 use super::key::{Key, read};
-use super::rows::{ALL, KEY, KEY_SECRET, REPEATED, TEMPLATE, ZONE};
+use super::rows::{ALL, CATALOG, KEY, KEY_SECRET, REPEATED, TEMPLATE, ZONE};
 
 /// The most unknown keys that are shown.
 const FAULTS_MAX: usize = 20;
+/// The sections in which what may stand in a template may stand too.
+const INHERITING: [&str; 2] = [ZONE, CATALOG];
 
 /// A table of the file with known keys and right types.
 #[derive(Clone, Default)]
@@ -39,9 +41,9 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// The path of a key from this table on. What may stand in a template may stand in a zone too.
+    /// The path of a key from this table on. What may stand in a template may stand in what inherits too.
     fn inner<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let inherited = path.strip_prefix(TEMPLATE).filter(|_| self.path == ZONE);
+        let inherited = path.strip_prefix(TEMPLATE).filter(|_| INHERITING.contains(&&*self.path));
         Some(inherited.or_else(|| path.strip_prefix(&self.path))?.trim_start_matches('.'))
     }
 
@@ -135,10 +137,11 @@ impl Found {
     }
 }
 
-/// The row of a key. What may stand in a template may stand in a zone too.
+/// The row of a key. What may stand in a template may stand in what inherits too.
 fn row(path: &str) -> Option<&'static dyn Key> {
     let of = |path: &str| ALL.iter().copied().find(|row| row.path() == path);
-    of(path).or_else(|| of(&format!("{TEMPLATE}{}", path.strip_prefix(ZONE)?)))
+    let inherited = |section: &&str| of(&format!("{TEMPLATE}{}", path.strip_prefix(section)?));
+    of(path).or_else(|| INHERITING.iter().find_map(inherited))
 }
 
 /// Makes a fault of what the TOML reader says, naming the key if it is known.
@@ -174,7 +177,7 @@ fn unknown(span: Range<usize>, name: &str, path: &str) -> ConfigFault {
 /// The keys of a section, with those that are sections themselves.
 fn keys_of(path: &str) -> Vec<&'static str> {
     let mut keys: Vec<&str> = Vec::new();
-    let inherited = (path == ZONE).then_some(TEMPLATE);
+    let inherited = INHERITING.contains(&path).then_some(TEMPLATE);
     for path in [path].into_iter().chain(inherited) {
         let below = ALL.iter().map(|row| row.path()).filter(|key| is_below(key, path));
         for key in below.filter_map(|key| key[path.len()..].trim_start_matches('.').split('.').next()) {
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_a_section_come_from_the_rows() {
-        assert_eq!(keys_of(""), ["server", "log", "admin", "anycast", "key", "tls", "template", "zone"]);
+        assert_eq!(keys_of(""), ["server", "log", "admin", "anycast", "key", "tls", "template", "zone", "catalog"]);
         assert_eq!(keys_of("key"), ["name", "algorithm", "allow-md5", "secret", "secret-file"]);
         assert_eq!(keys_of("zone")[..5], ["name", "file", "template", "primaries", "allow-notify"]);
         assert_eq!(keys_of("zone")[3..], keys_of("template")[1..]);

@@ -1,6 +1,7 @@
 //! What a row of the table of keys is made of: the kinds of values with their bounds and defaults, and how they are
 //! shown.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -60,6 +61,8 @@ pub(super) enum Form {
     Peers,
     /// A list of [`WrittenRule`].
     Rules,
+    /// Names by name.
+    Names,
 }
 
 /// A server, as written.
@@ -208,6 +211,7 @@ impl Values for Own {
             Form::NumberOrText => Ok(()),
             Form::Peers => read::<Vec<WrittenPeer>>(value).map(drop),
             Form::Rules => read::<Vec<WrittenRule>>(value).map(drop),
+            Form::Names => read::<BTreeMap<String, Spanned<String>>>(value).map(drop),
         }
     }
 

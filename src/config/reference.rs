@@ -27,7 +27,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::rows::{KEY, TEMPLATE};
+    use crate::config::rows::{CATALOG, KEY, TEMPLATE};
     use crate::config::{Config, Overrides, parse};
 
     /// What stands around the tables.
@@ -74,6 +74,12 @@ mod tests {
                 path if section == KEY => {
                     let name = path.rsplit_once('.').expect("a section").1;
                     let without = "[[key]]\nname = \"k\"\nalgorithm = \"hmac-sha256\"\nsecret = \"c2VjcmV0\"\n";
+                    (format!("{without}{name} = {default}"), without.to_owned())
+                }
+                path if section == CATALOG => {
+                    let name = path.rsplit_once('.').expect("a section").1;
+                    let without = "[[template]]\nname = \"m\"\nprimaries = [{ address = \"192.0.2.1\" }]\n\
+                        [[catalog]]\nname = \"c\"\ntemplate = \"m\"\n";
                     (format!("{without}{name} = {default}"), without.to_owned())
                 }
                 path if section == TEMPLATE => {

@@ -200,16 +200,39 @@ rows! {
         "The same for its EXPIRE.";
     EXPIRE_MAX: Time = "template.expire-max", time(SOA_TIME, TransferLimits::DEFAULT.expire.1), "";
 
+    LISTED_IN: Own = "template.catalog", text("the name of a `[[catalog]]`", "none"),
+        "The catalog, made here (`produce`), that lists the zone.";
+    GROUP: Own = "template.group", text("1 to 255 octets", "none"), "The group that it gives the zone.";
+
     ZONE_NAME: Own = "zone.name", text("a domain name", ""), "The zone's name.";
     ZONE_FILE: Own = "zone.file", text("a path", "none"),
         "Its file; either it or `primaries` must be given, here or in the template.";
     ZONE_TEMPLATE: Own = "zone.template", text("the name of a `[[template]]`", "`\"default\"`, if there is one"),
         "The template that says what the zone does not say itself. Every key of `[[template]]` but its name may stand \
          in `[[zone]]` too.";
+
+    CATALOG_NAME: Own = "catalog.name", text("a domain name", ""),
+        "The name of a catalog zone (RFC 9432), whose members are served too; see transfers.md.";
+    CATALOG_FILE: Own = "catalog.file", text("a path", "none"),
+        "Its file; either it or `primaries` must be given, here or in the template.";
+    PRODUCE: Flag = "catalog.produce", Flag { default: false },
+        "Whether it is made here, of the zones whose `catalog` it is; then it has neither.";
+    CATALOG_TEMPLATE: Own = "catalog.template", text("the name of a `[[template]]`", "`\"default\"`, if there is one"),
+        "The template that says what the catalog does not say itself. Every key of `[[template]]` but its name may \
+         stand in `[[catalog]]` too.";
+    MEMBER_TEMPLATE: Own = "catalog.member-template",
+        text("the name of a `[[template]]`", "what holds for the catalog"),
+        "The template of its members, which must have `primaries`.";
+    CATALOG_GROUPS: Own = "catalog.groups",
+        Own { form: Form::Names, values: "`{ \"group\" = \"template\" }`", default: "`{}`" },
+        "The templates of members that have these groups; of several the first in the order of their names.";
+    CATALOG_LOSS_MAX: Own = "catalog.loss-max",
+        number_or_text("a number of members, or a share up to `\"100%\"`", "`\"50%\"`"),
+        "What one version of the catalog may take away; `\"100%\"` for all.";
 }
 
 /// The sections that may stand several times.
-pub(super) const REPEATED: [&str; 4] = [KEY, TLS, TEMPLATE, ZONE];
+pub(super) const REPEATED: [&str; 5] = [KEY, TLS, TEMPLATE, ZONE, CATALOG];
 /// `[[key]]`.
 pub(super) const KEY: &str = "key";
 /// `[[tls]]`.
@@ -218,6 +241,8 @@ pub(super) const TLS: &str = "tls";
 pub(super) const TEMPLATE: &str = "template";
 /// `[[zone]]`, in which all keys of a template but its name may stand too.
 pub(super) const ZONE: &str = "zone";
+/// `[[catalog]]`, in which they may stand as well.
+pub(super) const CATALOG: &str = "catalog";
 
 /// The kernel's tables (Linux `rtnetlink.h`): the one that everybody looks into, and that of the host's own addresses.
 const TABLE_MAIN: i64 = 254;

@@ -169,9 +169,62 @@ pub struct ZoneSources {
     pub limits: Limits,
     /// What one reload may take away.
     pub loss_max: LossMax,
+    /// The catalogs whose members are served; each is one of the zones above.
+    pub catalogs: Vec<CatalogSource>,
+    /// The catalogs that are made here, none of which is one of the zones above.
+    pub produced: Vec<ProducedCatalog>,
+}
+
+/// A catalog that is made here of the zones that say so (RFC 9432).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducedCatalog {
+    /// Its name.
+    pub name: SharedName,
+    /// How many members one version of it may take away.
+    pub loss_max: LossMax,
+}
+
+/// A catalog whose members are served (RFC 9432).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogSource {
+    /// The catalog's name.
+    pub name: SharedName,
+    /// Where its members come from, and what else is set about their transfers.
+    pub members: Arc<TransferSettings>,
+    /// The same for members of a group, in the order of the groups' names.
+    pub groups: Vec<(String, Arc<TransferSettings>)>,
+    /// How many members one version of it may take away.
+    pub loss_max: LossMax,
+}
+
+impl CatalogSource {
+    /// What holds for a member of those groups: that of the first of ours which is among them.
+    pub fn settings_of(&self, groups: &[Box<[u8]>]) -> &Arc<TransferSettings> {
+        let is_its = |name: &str| groups.iter().any(|group| **group == *name.as_bytes());
+        let found = self.groups.iter().find(|(name, _)| is_its(name));
+        found.map_or(&self.members, |(_, settings)| settings)
+    }
+
+    /// Whether a group is one of ours.
+    #[must_use]
+    pub fn knows(&self, group: &[u8]) -> bool {
+        self.groups.iter().any(|(name, _)| name.as_bytes() == group)
+    }
 }
 
 impl ZoneSources {
+    /// Whether something is to be asked of primaries, or kept over restarts.
+    #[must_use]
+    pub fn has_transfers(&self) -> bool {
+        !(self.secondaries.is_empty() && self.catalogs.is_empty() && self.produced.is_empty())
+    }
+
+    /// The catalog of that name whose members are served.
+    #[must_use]
+    pub fn catalog(&self, name: NameRef<'_>) -> Option<&CatalogSource> {
+        self.catalogs.iter().find(|catalog| catalog.name.as_ref() == name)
+    }
+
     /// What is set about the transfers of a zone, whatever the letter case of its name.
     #[must_use]
     pub fn transfers_of(&self, name: NameRef<'_>) -> &Arc<TransferSettings> {

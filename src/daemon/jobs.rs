@@ -15,9 +15,12 @@ pub(super) type Outcome = Result<reply::Reload, String>;
 pub(super) enum Job {
     /// Read zones again.
     Reload(Box<Reload>),
-    /// Take what came of asking the primaries of a zone.
-    Arrive(SharedName, Box<Arrival>),
+    /// Take what came of asking the primaries of a zone, and say whether it may be taken.
+    Arrive(SharedName, Box<Arrival>, Option<Verdict>),
 }
+
+/// Where it is said whether a version may be taken.
+pub(super) type Verdict = oneshot::Sender<Result<(), String>>;
 
 /// One reload that is asked for.
 pub(super) struct Reload {
@@ -42,6 +45,17 @@ impl Arrivals {
     /// Hands on what came; waits where very much does.
     pub(super) fn send(&self, name: SharedName, arrival: Arrival) {
         // The thread ends with the process alone.
-        let _is_sent = self.0.send(Job::Arrive(name, Box::new(arrival)));
+        let _is_sent = self.0.send(Job::Arrive(name, Box::new(arrival), None));
+    }
+
+    /// Hands on a version of a catalog, and waits until it is known whether it was taken.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub(super) async fn judge(&self, name: SharedName, arrival: Arrival) -> Result<(), String> {
+        let (verdict, judged) = oneshot::channel();
+        // The thread ends with the process alone.
+        let _is_sent = self.0.send(Job::Arrive(name, Box::new(arrival), Some(verdict)));
+        judged.await.unwrap_or_else(|_| Err("it could not be judged inside fated; please report it".to_owned()))
     }
 }

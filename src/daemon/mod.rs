@@ -167,7 +167,7 @@ async fn live(
     // Nothing is served yet, so there is nothing to finish.
     let Some((loader, kept)) = startup.wait("zones are being loaded", loading).await? else { return Ok(()) };
 
-    let current = Arc::new(ArcSwap::new(reloader::snapshot(loader.registry(), &config, None)));
+    let current = Arc::new(ArcSwap::new(reloader::snapshot(&loader, &config, None)));
     let tls = SpokenTls::new(&config)?;
     let bound = bind_all(&config, &tls, privileged.as_ref())?;
     let (addresses, tls_addresses) = (bound.local_addresses(), bound.tls_addresses());
@@ -359,7 +359,7 @@ pub fn read_zones(loader: &mut Loader, zones: &Arc<ZoneSources>) -> Result<Repor
         report => report?,
     };
     match &zones.dir {
-        Some(folder) if report.zones.is_empty() && zones.secondaries.is_empty() => {
+        Some(folder) if report.zones.is_empty() && zones.secondaries.is_empty() && zones.catalogs.is_empty() => {
             Err(DaemonError::NothingToServe(listen::how_to_begin(folder, "it holds no NAME.zone file")))
         }
         _ => Ok(report),
@@ -475,7 +475,9 @@ impl Server {
 
     /// Whether the server is ready for queries.
     fn readiness(&self, table: &ZoneTable, anycast: Option<&reply::Anycast>) -> reply::Readiness {
-        reply::Readiness::judge(table.counts(), self.drain.is_drained(), anycast)
+        let mut readiness = reply::Readiness::judge(table.counts(), self.drain.is_drained(), anycast);
+        readiness.reason.push_str(&table.catalog_faults());
+        readiness
     }
 
     /// How the server is.
@@ -492,6 +494,7 @@ impl Server {
             uptime_s: self.started.elapsed().as_secs(),
             listen: self.listen.iter().cloned().chain(self.scoped.addresses()).collect(),
             zones: table.some_zones(),
+            catalogs: table.catalogs(),
             ready: self.readiness(&table, anycast.as_ref()),
             anycast,
             secondaries: self.reloader.secondaries(),

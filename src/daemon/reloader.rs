@@ -27,12 +27,13 @@ use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
 use crate::admin::{ZoneVerb, reply};
 use crate::answer::{NoticeSink, Snapshot};
 use crate::config::Config;
-use crate::load::{Arrival, Change, Loader, Registry, Report, Scope, ZoneReport};
+use crate::load::{Arrival, CatalogNews, Change, Loader, Report, Scope, ZoneReport};
 use crate::metrics::Metrics;
 use crate::serve;
 use crate::sys::{memory, sched};
 use crate::transfer::Occasion;
 use crate::wire::{NameRef, SharedName};
+use crate::zone::hash::LookupName;
 
 /// How many steps of niceness the thread, and who reads zones for it, stand back behind those that answer: in a flood
 /// of queries that would take a whole CPU, workers have nine tenths of it, and a reload takes ten times as long, but
@@ -79,7 +80,7 @@ impl Reloader {
         let notifications = Notifications::start(Arc::clone(metrics));
         let all = loader.registry().iter().map(|record| record.name());
         notifications.tell(&current.load(), all, Occasion::Start);
-        let table = Arc::new(ArcSwap::from_pointee(ZoneTable { registry: loader.registry().clone(), last: None }));
+        let table = Arc::new(ArcSwap::from_pointee(ZoneTable::of(&loader, None)));
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let arrivals = Arrivals::new(jobs.clone());
         let table_shown = Arc::clone(&table);
@@ -198,7 +199,7 @@ impl Work {
         while let Some(job) = next {
             let (asked, is_much) = match job {
                 Job::Reload(reload) => (None, self.carry_out(*reload)),
-                Job::Arrive(name, arrival) => self.take_arrivals(queue, name, *arrival),
+                Job::Arrive(..) => self.take_arrivals(queue, job),
             };
             next = match asked {
                 Some(job) => Some(job),
@@ -238,39 +239,66 @@ impl Work {
 
     /// Takes what came from primaries, all of it that waits, and publishes it together. Returns the job behind it, and
     /// whether it was much.
-    fn take_arrivals(&mut self, queue: &Receiver<Job>, name: SharedName, arrival: Arrival) -> (Option<Job>, bool) {
-        let (mut next, mut is_change) = (Some(Job::Arrive(name, Box::new(arrival))), false);
-        let mut names = Vec::new();
+    fn take_arrivals(&mut self, queue: &Receiver<Job>, first: Job) -> (Option<Job>, bool) {
+        let (mut next, mut is_change) = (Some(first), false);
+        let (mut names, mut verdicts) = (Vec::new(), Vec::new());
         for _ in 0..ARRIVALS_AT_ONCE_MAX {
-            let Some(Job::Arrive(name, arrival)) = next else { break };
+            let Some(Job::Arrive(name, arrival, verdict)) = next else { break };
             self.unsettled += match &*arrival {
                 Arrival::Version { zone, changes, .. } if changes.is_empty() => zone.record_count(),
                 Arrival::Version { changes, .. } => changes.iter().map(|change| change.record_count()).sum(),
                 Arrival::Purge => served(&self.current.load(), name.as_ref()).map_or(0, |zone| zone.record_count()),
                 Arrival::Expiry | Arrival::Confirmed => 0,
             };
-            is_change |= self.loader.arrive(name.as_ref(), *arrival);
+            let taken = self.loader.arrive(name.as_ref(), *arrival);
+            is_change |= *taken.as_ref().unwrap_or(&false);
+            verdicts.extend(verdict.map(|verdict| (verdict, taken.map(drop).map_err(|refusal| refusal.to_string()))));
             names.push(name);
             next = queue.try_recv().ok();
         }
+        // Members are asked for when they are known here, so that what comes is taken.
+        names.extend(self.spread_news());
         if is_change {
             self.publish(names.iter().map(SharedName::as_ref));
+        }
+        if is_change || !verdicts.is_empty() {
             let last = self.table.load().last.clone();
             self.show(last);
+        }
+        for (verdict, taken) in verdicts {
+            // Who asked may be gone.
+            let _is_heard = verdict.send(taken);
         }
         (next, self.settle())
     }
 
+    /// Lets whoever asks primaries know what followed from catalogs, and logs what people should know. Returns the
+    /// catalogs that are made here and have another version.
+    fn spread_news(&mut self) -> Vec<SharedName> {
+        let CatalogNews { changes, told, produced } = self.loader.take_catalog_news();
+        for (is_wrong, what) in told {
+            if is_wrong { tracing::error!("{what}") } else { tracing::warn!("{what}") }
+        }
+        let names = produced.iter().map(|version| version.zone.apex().into()).collect();
+        if let Some(transfers) = self.transfers.get() {
+            transfers.keep_produced(produced);
+            if !changes.is_empty() {
+                transfers.set_members(changes);
+            }
+        }
+        names
+    }
+
     /// Lets whoever asks see what is loaded now.
     fn show(&self, last: Option<(Instant, Duration, Outcome)>) {
-        self.table.store(Arc::new(ZoneTable { registry: self.loader.registry().clone(), last }));
+        self.table.store(Arc::new(ZoneTable::of(&self.loader, last)));
     }
 
     /// Makes what is loaded what is served, and has those told who want to know which of `zones` have another serial
     /// then.
     fn publish<'a>(&self, zones: impl Iterator<Item = NameRef<'a>>) {
         let notices = self.transfers.get().cloned().map(|transfers| Arc::new(transfers) as Arc<dyn NoticeSink>);
-        let published = snapshot(self.loader.registry(), &self.config, notices);
+        let published = snapshot(&self.loader, &self.config, notices);
         let before = self.current.load();
         let serial = |snapshot, name| served(snapshot, name).map(|zone| zone.serial());
         let changed: Vec<_> = zones.filter(|name| serial(&published, *name) != serial(&before, *name)).collect();
@@ -285,13 +313,14 @@ impl Work {
         let folder = self.config.state_dir.as_deref();
         match self.transfers.get() {
             Some(transfers) => transfers.configure(sources),
-            None if sources.secondaries.is_empty() => {}
+            None if !sources.has_transfers() => {}
             None => {
                 let mut kept = kept.unwrap_or_else(|| KeptZones::restore(folder, &sources, &mut self.loader));
                 kept.health = Arc::clone(&self.health);
                 match Transfers::start(sources, self.loader.seed(), self.arrivals.clone(), kept) {
                     Ok(transfers) => {
                         self.transfers.get_or_init(|| transfers);
+                        drop(self.spread_news());
                         return true;
                     }
                     Err(error) => tracing::error!(%error, "no primary can be asked: there is no thread for it"),
@@ -307,6 +336,11 @@ impl Work {
             Scope::All => self.read_config().map(|(config, notes)| (Some(config), notes))?,
             Scope::Zone(_) => (None, Vec::new()),
         };
+        let allowed = if is_forced { self.allow_loss(&scope) } else { Vec::new() };
+        if let ([catalog], Scope::Zone(_)) = (&allowed[..], &scope) {
+            let note = format!("{catalog} is asked for again; whatever its next version takes away may go");
+            return Ok(summary(&Report::default(), vec![note]));
+        }
         let next_tls = read.as_ref().map(|read| SpokenTls::successor(&self.config, read)).transpose();
         let next_tls = next_tls.map_err(|error| format!("nothing was reloaded: TLS can't be spoken: {error}"))?;
         let zones = &read.as_ref().unwrap_or(&self.config).zones;
@@ -320,11 +354,28 @@ impl Work {
             if scope == Scope::All {
                 self.configure_transfers(None);
             }
-            self.publish(report.zones.iter().map(|zone| zone.name.as_ref()));
+            let produced = self.spread_news();
+            let names = report.zones.iter().map(|zone| zone.name.as_ref());
+            self.publish(names.chain(produced.iter().map(SharedName::as_ref)));
         }
         let read = report.zones.iter().filter(|zone| zone.change != Change::Unchanged);
         self.unsettled += read.map(|zone| zone.record_count).sum::<usize>();
         Ok(summary(&report, notes))
+    }
+
+    /// Lets catalogs from primaries take away what they do, where that was refused, and has them asked for again.
+    /// Returns which they are.
+    fn allow_loss(&mut self, scope: &Scope) -> Vec<SharedName> {
+        let catalog = match scope {
+            Scope::All => None,
+            Scope::Zone(name) => Some(name.as_ref()),
+        };
+        let allowed = self.loader.allow_loss(catalog);
+        for (name, transfers) in allowed.iter().filter_map(|name| Some((name, self.transfers.get()?))) {
+            let (reply, _nobody_waits) = oneshot::channel();
+            transfers.ask(ZoneVerb::Refresh, name.clone(), reply);
+        }
+        allowed
     }
 
     /// Reads the configuration again: what of it can change while the server runs, and what the operator should know.
@@ -351,11 +402,15 @@ impl Work {
 }
 
 /// What is served of a registry.
-pub(super) fn snapshot(registry: &Registry, config: &Config, notices: Option<Arc<dyn NoticeSink>>) -> Arc<Snapshot> {
+pub(super) fn snapshot(loader: &Loader, config: &Config, notices: Option<Arc<dyn NoticeSink>>) -> Arc<Snapshot> {
+    let (registry, seed) = (loader.registry(), loader.seed());
     let (zones, mut transfers) = (registry.zones().clone(), registry.transfers().clone());
     transfers.keys = Arc::clone(&config.keys);
+    let hash = |name: &SharedName| LookupName::new(name.as_ref()).hash(seed);
+    let catalogs = config.zones.catalogs.iter().map(|catalog| &catalog.name);
+    let private = catalogs.chain(config.zones.produced.iter().map(|catalog| &catalog.name)).map(hash).collect();
     let awaited_zones = registry.counts().awaited;
-    Arc::new(Snapshot { zones, awaited_zones, settings: config.settings.clone(), transfers, notices })
+    Arc::new(Snapshot { zones, awaited_zones, settings: config.settings.clone(), transfers, notices, private })
 }
 
 /// Waits for the next job; until then puts what is loaded into huge pages, with a rest after each. `None` at the end.

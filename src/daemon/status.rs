@@ -13,6 +13,7 @@ pub(super) fn empty(workers: usize, drained: bool) -> reply::Status {
         workers,
         zone_counts: reply::ZoneCounts::default(),
         zones: Vec::new(),
+        catalogs: Vec::new(),
         ready: reply::Readiness::judge(reply::ZoneCounts::default(), drained, None),
         drained,
         anycast: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::admin::reply;
-use crate::load::{Registry, ZoneRecord, ZoneState};
+use crate::load::{CatalogState, Loader, Registry, ZoneRecord, ZoneState};
 use crate::wire::NameRef;
 use crate::zone::hash::LookupName;
 
@@ -19,10 +19,38 @@ pub(super) struct ZoneTable {
     /// The zones.
     pub(super) registry: Registry,
     /// The last reload, when it ended and how long it took.
-    pub(super) last: Option<(Instant, Duration, Result<reply::Reload, String>)>,
+    pub(super) last: Option<LastReload>,
+    /// The catalogs.
+    catalogs: Vec<CatalogState>,
 }
 
+/// When a reload ended, how long it took, and what came of it.
+type LastReload = (Instant, Duration, Result<reply::Reload, String>);
+
 impl ZoneTable {
+    /// What is loaded now.
+    pub(super) fn of(loader: &Loader, last: Option<LastReload>) -> Self {
+        Self { registry: loader.registry().clone(), last, catalogs: loader.catalogs() }
+    }
+
+    /// The catalogs whose members are served.
+    pub(super) fn catalogs(&self) -> Vec<reply::Catalog> {
+        let shown = |catalog: &CatalogState| reply::Catalog {
+            name: catalog.name.to_string(),
+            members: catalog.members,
+            served: catalog.owned,
+            refusal: catalog.refusal.clone(),
+        };
+        self.catalogs.iter().map(shown).collect()
+    }
+
+    /// What of them is not as it should be, for whoever asks whether the server is ready; empty where nothing is.
+    pub(super) fn catalog_faults(&self) -> String {
+        let refused = self.catalogs.iter().filter(|catalog| catalog.refusal.is_some());
+        let names: Vec<String> = refused.map(|catalog| catalog.name.to_string()).collect();
+        if names.is_empty() { String::new() } else { format!("; catalogs REFUSED: {}", names.join(", ")) }
+    }
+
     /// How many zones there are of each kind.
     pub(super) fn counts(&self) -> reply::ZoneCounts {
         let counts = self.registry.counts();

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::catalogs::CatalogRefusal;
 use super::registry::{Registry, Source, ZoneRecord, ZoneState};
 use super::{Loader, Plan};
+use crate::catalog::Edits;
 use crate::config::ZoneSources;
 use crate::transfer::{self, Expiry, Journal, TransferTable, ZoneTransfers, is_serial_before};
 use crate::wire::{NameRef, SharedName};
@@ -36,9 +38,16 @@ pub enum Arrival {
 
 impl Loader {
     /// Takes what came of asking the primaries of a zone; whether what is answered may differ from before. Nothing is
-    /// changed where the zone does not come from primaries any more.
-    pub fn arrive(&mut self, name: NameRef<'_>, arrival: Arrival) -> bool {
-        let Some(before) = self.registry.get(name, &Source::Transfer).cloned() else { return false };
+    /// changed where the zone does not come from primaries any more. Where it is a catalog, its members follow.
+    ///
+    /// # Errors
+    /// The zone is a catalog and this is no version of it that may be taken; nothing has changed.
+    pub fn arrive(&mut self, name: NameRef<'_>, arrival: Arrival) -> Result<bool, CatalogRefusal> {
+        let Some(before) = self.registry.transferred(name).cloned() else { return Ok(false) };
+        let edits = match &arrival {
+            Arrival::Version { zone, changes, .. } => self.judge(zone, changes)?,
+            Arrival::Expiry | Arrival::Confirmed | Arrival::Purge => None,
+        };
         let record = match (arrival, before.last_version()) {
             (Arrival::Version { zone, changes, faults, warning_count, expiry }, _) => {
                 let table = self.registry.transfers_mut();
@@ -63,12 +72,26 @@ impl Loader {
                 let table = self.registry.transfers_mut();
                 let settings = Arc::clone(table.settings(name));
                 table.put(name.into(), Arc::new(ZoneTransfers { settings, ..ZoneTransfers::default() }));
-                ZoneRecord::awaited(&before.listed_name)
+                before.unread()
             }
-            (Arrival::Expiry | Arrival::Confirmed, None) => return false,
+            (Arrival::Expiry | Arrival::Confirmed, None) => return Ok(false),
         };
         self.registry.put(Arc::new(record));
-        true
+        if let Some(edits) = edits {
+            self.catalogs.take(&mut self.registry, name, edits);
+            let touched = self.catalogs.take_touched();
+            self.produce_some(&touched, false);
+        }
+        Ok(true)
+    }
+
+    /// Judges a version where the zone is a catalog.
+    fn judge(&mut self, zone: &Zone, changes: &[Arc<transfer::Change>]) -> Result<Option<Edits>, CatalogRefusal> {
+        let judged = self.catalogs.judge(self.catalogs.sources(), zone, changes, false);
+        if let Err(refusal) = &judged {
+            self.catalogs.refuse(zone.apex(), refusal);
+        }
+        judged
     }
 
     /// Notes what changed in zones that were read again, for those who have an older version.
@@ -87,9 +110,7 @@ impl Loader {
             let change = transfer::Change::between(old, new);
             let [from, to] = [old, new].map(|zone| zone.serial());
             if is_serial_before(from, to) {
-                let mut transfers = known(next.transfers(), name);
-                push(&mut transfers, Arc::new(change));
-                next.transfers_mut().put(name.into(), Arc::new(transfers));
+                next.push_change(name, Arc::new(change));
             } else if from != to || !(change.deleted.is_empty() && change.added.is_empty()) {
                 forget(next.transfers_mut(), name);
                 let what = if from == to { "changed and its serial did not" } else { "has a serial before the last" };
@@ -133,11 +154,25 @@ fn forget(table: &mut TransferTable, name: NameRef<'_>) {
 }
 
 impl Registry {
+    /// Notes the last change of a zone, for those who have the version before.
+    pub(super) fn push_change(&mut self, name: NameRef<'_>, change: Arc<transfer::Change>) {
+        let mut transfers = known(self.transfers(), name);
+        push(&mut transfers, change);
+        self.transfers_mut().put(name.into(), Arc::new(transfers));
+    }
+
     /// Takes what is configured about transfers; journals stay.
     pub(super) fn set_transfers(&mut self, sources: &ZoneSources) {
         let old = self.transfers().clone();
         let mut table = TransferTable::new(Arc::clone(&old.keys), Arc::clone(&sources.default_transfers));
-        for (name, known) in old.iter().filter(|(_, known)| !known.journal.is_empty() || known.expiry.is_some()) {
+        for (name, known) in old.iter() {
+            if self.member(name.as_ref()).is_some() {
+                // What holds for it is set by its catalog.
+                table.put(name.clone(), Arc::clone(known));
+            }
+            if known.journal.is_empty() && known.expiry.is_none() || table.find(name.as_ref()).is_some() {
+                continue;
+            }
             let settings = Arc::clone(sources.transfers_of(name.as_ref()));
             // Its own file says when a zone expires that has one now.
             let expiry = known.expiry.clone().filter(|_| !settings.primaries.is_empty());
@@ -171,6 +206,6 @@ impl ZoneRecord {
 
     /// A copy without what the last reading found.
     fn unread(&self) -> Self {
-        Self { loaded_at: self.loaded_at, ..Self::awaited(&self.listed_name) }
+        Self { loaded_at: self.loaded_at, source: self.source.clone(), ..Self::awaited(&self.listed_name) }
     }
 }

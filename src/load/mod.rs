@@ -5,10 +5,12 @@
 //! the sources of that zone alone. Knows nothing of who serves.
 
 mod arrival;
+mod catalogs;
 mod delegation;
 pub mod files;
 mod list;
 mod memory;
+mod produced;
 mod read;
 mod registry;
 mod report;
@@ -19,15 +21,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::catalog::Edits;
 use crate::config::{LossMax, ZoneSources};
 use crate::fault::report::Style;
 use crate::wire::{Name, NameRef, SharedName};
 use crate::zone::hash::Seed;
 use crate::zonefile::Limits;
 pub use arrival::Arrival;
+use catalogs::Catalogs;
+pub use catalogs::{CatalogNews, CatalogRefusal, CatalogState, MemberChange};
 use files::FileStamps;
 pub use list::ListError;
 use list::{Listed, Lister};
+pub use produced::ProducedVersion;
+use produced::Producers;
 use read::{Job, Means, Outcome};
 pub use registry::{Counts, Registry, Source, ZoneRecord, ZoneState};
 pub use report::{Change, Report, ZoneReport};
@@ -45,6 +52,10 @@ pub struct Loader {
     lister: Option<Lister>,
     /// What files might include and take when all were looked at last: where that changes, all are read again.
     conditions: (Vec<PathBuf>, Limits),
+    /// What catalogs say about zones.
+    catalogs: Catalogs,
+    /// Catalogs that are made here.
+    producers: Producers,
 }
 
 /// Which zones a reload is about.
@@ -69,6 +80,9 @@ pub enum ReloadError {
     /// The zone of that name comes from primaries.
     #[error("{0} comes from primaries, not from a file; ask them: fated zone refresh {0}")]
     Transferred(Box<Name>),
+    /// The zone of that name is made of others.
+    #[error("{0} is a catalog that is made here of other zones; it follows them: fated reload")]
+    Produced(Box<Name>),
     /// Too many zones would be gone. That looks like files that were lost, and not like an order.
     #[error("{} of {served} zones would be gone ({}), and `server.reload-loss-max` lets one reload take away {may_go}\n\
         look whether a folder or files are lost; if they are to go: fated reload --force",
@@ -98,7 +112,8 @@ impl Loader {
     /// Starts with nothing. `seed` is shared by all zones; `style` is how faults are shown.
     pub fn new(seed: Seed, style: Style) -> Self {
         let (registry, conditions) = (Registry::new(seed), Default::default());
-        Self { seed, style, is_strict: false, registry, lister: None, conditions }
+        let (catalogs, producers) = Default::default();
+        Self { seed, style, is_strict: false, registry, lister: None, conditions, catalogs, producers }
     }
 
     /// Takes warnings for errors from now on.
@@ -134,15 +149,18 @@ impl Loader {
             Scope::Zone(name) => plan_one(&self.registry, lister, name)?,
         };
         let means = Means { seed: self.seed, style: self.style, is_strict: self.is_strict, sources };
-        let outcomes = read::read_all(&plan.read, means);
+        let mut outcomes = read::read_all(&plan.read, means);
+        let edits = self.judge_files(sources, &plan, &mut outcomes, is_forced);
         let mut next = self.registry.clone();
-        plan.removed.iter().for_each(|record| next.remove(record));
         if scope == Scope::All {
             next.set_transfers(sources);
         }
+        plan.removed.iter().chain(&plan.displaced).for_each(|record| next.remove(record));
         let mut contested = Vec::new();
         for name in &plan.awaited {
-            if next.put(Arc::new(ZoneRecord::awaited(name))) {
+            // A member of a catalog that is configured by itself now stays what it is.
+            let record = self.registry.member(name.as_ref()).map(|member| member.with_source(Source::Transfer));
+            if next.put(Arc::new(record.unwrap_or_else(|| ZoneRecord::awaited(name)))) {
                 contested.push(name.as_ref());
             }
         }
@@ -152,17 +170,68 @@ impl Loader {
             }
         }
         contested.into_iter().for_each(|name| self.refuse_rivals(&mut next, name));
-        self.bound_loss(&next, &plan.removed, if is_forced { LossMax::ALL } else { sources.loss_max })?;
+        self.bound_loss(&next, &plan, sources, is_forced)?;
         let changed = plan.read.iter().map(|(listed, _)| &listed.name);
         let changed = changed.chain(plan.removed.iter().map(|record| &record.listed_name)).map(SharedName::as_ref);
         delegation::compare_again(&mut next, changed, means);
         self.note_changes(&mut next, &plan);
         let report = report(&next, plan, scope);
         self.registry = next;
+        self.follow_catalogs(sources, scope, edits, is_forced);
         if scope == Scope::All {
             self.conditions = conditions;
         }
         Ok(report)
+    }
+
+    /// Judges the catalogs among files that were read: one that is refused counts as a file with errors. Returns what
+    /// follows from the others.
+    fn judge_files(
+        &self,
+        sources: &ZoneSources,
+        plan: &Plan,
+        outcomes: &mut [Outcome],
+        is_forced: bool,
+    ) -> Vec<(SharedName, Edits)> {
+        let mut edits = Vec::new();
+        for ((listed, _), outcome) in plan.read.iter().zip(outcomes) {
+            let Some(zone) = &outcome.zone else { continue };
+            match self.catalogs.judge(sources, zone, &[], is_forced) {
+                Ok(judged) => edits.extend(judged.map(|edits| (listed.name.clone(), edits))),
+                Err(refusal) => {
+                    outcome.faults.push_str(&format!("error: {}: {refusal}\n", listed.source));
+                    outcome.error_count += 1;
+                    outcome.zone = None;
+                }
+            }
+        }
+        edits
+    }
+
+    /// Does what follows from catalogs behind a reload.
+    fn follow_catalogs(
+        &mut self,
+        sources: &Arc<ZoneSources>,
+        scope: Scope,
+        edits: Vec<(SharedName, Edits)>,
+        is_forced: bool,
+    ) {
+        for (catalog, edits) in edits {
+            self.catalogs.take(&mut self.registry, catalog.as_ref(), edits);
+        }
+        match scope {
+            Scope::All => {
+                self.catalogs.configure(&mut self.registry, sources);
+                drop(self.catalogs.take_touched());
+                self.produce_all(is_forced);
+            }
+            Scope::Zone(name) => {
+                self.catalogs.look_again(&mut self.registry, name.as_ref());
+                let mut touched = self.catalogs.take_touched();
+                touched.push(name.as_ref().into());
+                self.produce_some(&touched, is_forced);
+            }
+        }
     }
 
     /// Leaves one zone of a name that several sources have: the one that was served before; where none was, none is.
@@ -181,11 +250,21 @@ impl Loader {
     }
 
     /// Refuses to take away more zones than may go.
-    fn bound_loss(&self, next: &Registry, removed: &[Arc<ZoneRecord>], loss_max: LossMax) -> Result<(), ReloadError> {
+    fn bound_loss(
+        &self,
+        next: &Registry,
+        plan: &Plan,
+        sources: &ZoneSources,
+        is_forced: bool,
+    ) -> Result<(), ReloadError> {
+        let loss_max = if is_forced { LossMax::ALL } else { sources.loss_max };
+        let orphans = self.catalogs.orphans(sources).filter_map(|name| self.registry.member(name.as_ref()));
         // A zone whose source is still there is served on, whatever has become of that.
-        let is_lost =
-            |record: &&Arc<ZoneRecord>| record.zone().is_some() && next.served(record.listed_name.as_ref()).is_none();
-        let mut lost: Vec<&Arc<ZoneRecord>> = removed.iter().filter(is_lost).collect();
+        let is_lost = |record: &&Arc<ZoneRecord>| {
+            let served = next.served(record.listed_name.as_ref());
+            record.zone().is_some() && served.is_none_or(|served| Arc::ptr_eq(served, record))
+        };
+        let mut lost: Vec<&Arc<ZoneRecord>> = plan.removed.iter().chain(orphans).filter(is_lost).collect();
         let served = self.registry.zones().len();
         let may_go = loss_max.of(served);
         if lost.len() <= may_go {
@@ -205,6 +284,8 @@ struct Plan {
     read: Vec<Job>,
     /// Taken away.
     removed: Vec<Arc<ZoneRecord>>,
+    /// Members of catalogs that are configured by themselves now.
+    displaced: Vec<Arc<ZoneRecord>>,
     /// Reported only.
     misnamed: Vec<ZoneReport>,
 }
@@ -213,10 +294,15 @@ struct Plan {
 fn plan_all(registry: &Registry, lister: &Lister, sources: &ZoneSources, may_carry: bool) -> Result<Plan, ReloadError> {
     let listing = lister.list()?;
     let key = |record: &ZoneRecord| Listed { name: record.listed_name.clone(), source: record.source.clone() };
-    let mut old: HashMap<Listed, &Arc<ZoneRecord>> = registry.iter().map(|record| (key(record), record)).collect();
+    let own = registry.iter().filter(|record| record.source.is_configured());
+    let mut old: HashMap<Listed, &Arc<ZoneRecord>> = own.map(|record| (key(record), record)).collect();
+    let has_members = old.len() < registry.len();
     let mut plan = Plan::default();
     for listed in listing.zones {
         let record = old.remove(&listed);
+        if has_members && record.is_none() {
+            plan.displaced.extend(registry.member(listed.name.as_ref()).cloned());
+        }
         if listed.source == Source::Transfer {
             plan.awaited.extend(record.is_none().then_some(listed.name));
             continue;
@@ -234,7 +320,12 @@ fn plan_all(registry: &Registry, lister: &Lister, sources: &ZoneSources, may_car
 
 /// Plans a reload of one zone, which is read whether it changed or not.
 fn plan_one(registry: &Registry, lister: &Lister, name: Name) -> Result<Plan, ReloadError> {
-    let known: Vec<&Arc<ZoneRecord>> = registry.named(name.as_ref()).collect();
+    let member = registry.member(name.as_ref());
+    if registry.get(name.as_ref(), &Source::Produced).is_some() {
+        return Err(ReloadError::Produced(Box::new(name)));
+    }
+    let is_own = |record: &&Arc<ZoneRecord>| record.source.is_configured();
+    let known: Vec<&Arc<ZoneRecord>> = registry.named(name.as_ref()).filter(is_own).collect();
     let mut listed = lister.find(name.as_ref(), known.iter().filter_map(|record| record.source.path()))?;
     if listed.is_empty() && known.is_empty() {
         // It may have a file whose name is written in another way.
@@ -242,17 +333,17 @@ fn plan_one(registry: &Registry, lister: &Lister, name: Name) -> Result<Plan, Re
     }
     let is_listed = |record: &&&Arc<ZoneRecord>| listed.iter().any(|listed| listed.source == record.source);
     let removed: Vec<_> = known.iter().filter(|record| !is_listed(record)).map(|record| Arc::clone(record)).collect();
-    if listed.is_empty() && removed.is_empty() {
+    if listed.is_empty() && removed.is_empty() && member.is_none() {
         return Err(ReloadError::Unknown(Box::new(name)));
     }
-    if listed.iter().any(|listed| listed.source == Source::Transfer) {
+    if listed.is_empty() && member.is_some() || listed.iter().any(|listed| listed.source == Source::Transfer) {
         return Err(ReloadError::Transferred(Box::new(name)));
     }
     let read = listed.into_iter().map(|listed| {
         let record = registry.get(name.as_ref(), &listed.source).cloned();
         (listed, record)
     });
-    Ok(Plan { read: read.collect(), removed, ..Plan::default() })
+    Ok(Plan { read: read.collect(), removed, displaced: member.cloned().into_iter().collect(), ..Plan::default() })
 }
 
 /// What a reload did, in the order of the sources.

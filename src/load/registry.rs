@@ -23,6 +23,17 @@ pub enum Source {
     File(Arc<PathBuf>),
     /// Primaries.
     Transfer,
+    /// Primaries, as the catalog of that name says.
+    Catalog(SharedName),
+    /// Other zones that are here: it is a catalog of them.
+    Produced,
+}
+
+impl Source {
+    /// Whether the configuration or the folder says that the zone is there, and not a catalog, and it is none.
+    pub(super) fn is_configured(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Transfer)
+    }
 }
 
 impl Source {
@@ -30,7 +41,7 @@ impl Source {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Transfer => None,
+            Self::Transfer | Self::Catalog(_) | Self::Produced => None,
         }
     }
 }
@@ -47,6 +58,8 @@ impl fmt::Display for Source {
         match self {
             Self::File(path) => Shown::path(path).fmt(f),
             Self::Transfer => f.write_str("transfer"),
+            Self::Catalog(catalog) => write!(f, "catalog {catalog}"),
+            Self::Produced => f.write_str("produced"),
         }
     }
 }
@@ -258,6 +271,16 @@ impl Registry {
     pub(super) fn get(&self, name: NameRef<'_>, source: &Source) -> Option<&Arc<ZoneRecord>> {
         let index = self.by_name.search(|record| record.cmp_by_name(name, source)).ok()?;
         self.by_name.get(index)
+    }
+
+    /// The record of a zone that a catalog names.
+    pub(super) fn member<'a>(&'a self, name: NameRef<'a>) -> Option<&'a Arc<ZoneRecord>> {
+        self.named(name).find(|record| matches!(record.source, Source::Catalog(_)))
+    }
+
+    /// The record of a zone that comes from primaries.
+    pub(super) fn transferred<'a>(&'a self, name: NameRef<'a>) -> Option<&'a Arc<ZoneRecord>> {
+        self.named(name).find(|record| matches!(record.source, Source::Transfer | Source::Catalog(_)))
     }
 
     /// Puts a record in, instead of one of the same name and source. Whether other sources have the name too.

@@ -87,6 +87,21 @@ impl Store {
         self.ask(Task::Changes(zone, changes, times)).await
     }
 
+    /// Stores a zone as [`Self::put_changes`] does where `change` leads to it from the version that is stored, else as
+    /// [`Self::put_zone`] does. Blocks until it is on the disk: not for a task.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] and [`StoreError::Closed`].
+    pub fn put_blocking(&self, zone: Arc<Zone>, change: Option<Arc<Change>>) -> Result<(), StoreError> {
+        let times = Times::default();
+        let steps = change.map(|change| Task::Changes(Arc::clone(&zone), vec![change], times));
+        match steps.map(|task| self.ask_blocking(task)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) if error != StoreError::DoesNotFollow => Err(error),
+            _ => self.ask_blocking(Task::Zone(zone, times)),
+        }
+    }
+
     /// Notes the times of a zone that is stored. They are on the disk half a minute later, if it can be written.
     ///
     /// # Errors
@@ -106,6 +121,14 @@ impl Store {
     /// Reads zones back, one outcome for each name, in their order. Blocks.
     pub fn load(&self, names: &[Name], plan: LoadPlan<'_>) -> Vec<Result<StoredZone, NotStored>> {
         read::load(&self.file, names, plan)
+    }
+
+    /// Hands a task to the thread and blocks until its outcome is known.
+    fn ask_blocking(&self, task: Task) -> Result<(), StoreError> {
+        let (done, outcome) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or(StoreError::Closed)?;
+        requests.blocking_send(Request { task, done }).map_err(|_| StoreError::Closed)?;
+        outcome.blocking_recv().map_err(|_| StoreError::Closed)?
     }
 
     /// Hands a task to the thread and waits for its outcome.

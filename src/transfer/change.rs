@@ -57,6 +57,15 @@ impl Soa {
         self.number(0)
     }
 
+    /// The same with another SERIAL.
+    #[must_use]
+    pub fn with_serial(&self, serial: u32) -> Self {
+        let mut rdata = self.rdata.clone();
+        let at = rdata.len() - SOA_TAIL_BYTES;
+        rdata[at..at + 4].copy_from_slice(&serial.to_be_bytes());
+        Self { ttl: self.ttl, rdata }
+    }
+
     /// REFRESH, RETRY and EXPIRE in seconds.
     pub fn timers(&self) -> [u32; 3] {
         [1, 2, 3].map(|index| self.number(index))

@@ -24,5 +24,5 @@ pub use notifier::{Notified, Notifier, NotifyFault, NotifyOutcome, NotifyStep, O
 pub use outgoing::{Envelope, Outgoing};
 pub use refresh::{Event, Refresh, Standing, Step, Times};
 pub use request::{Request, write_request};
-pub use settings::{KeyRing, Peer, TransferLimits, TransferSettings, VerifyCommand};
+pub use settings::{KeyRing, Membership, Peer, TransferLimits, TransferSettings, VerifyCommand};
 pub use table::{Expiry, TransferTable, ZoneTransfers};

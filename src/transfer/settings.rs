@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::access::AccessList;
 use crate::tls::TlsPeer;
-use crate::wire::NameRef;
 use crate::wire::tsig::Key;
+use crate::wire::{NameRef, SharedName};
 use crate::zonebuild::ZonemdRule;
 
 /// A server that is asked or told something.
@@ -58,6 +58,17 @@ pub struct TransferSettings {
     pub verify: VerifyCommand,
     /// What is taken from primaries, and how often they are asked.
     pub limits: TransferLimits,
+    /// The catalog that is made here and lists the zone, if one does.
+    pub listed_in: Option<Membership>,
+}
+
+/// Which catalog lists a zone, and how (RFC 9432 §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The catalog.
+    pub catalog: SharedName,
+    /// The value of the zone's `group` property; at most 255 octets.
+    pub group: Option<Box<[u8]>>,
 }
 
 /// Bounds on what primaries say and send.
@@ -102,6 +113,7 @@ impl Default for TransferSettings {
             zonemd: ZonemdRule::default(),
             verify: VerifyCommand::default(),
             limits: TransferLimits::DEFAULT,
+            listed_in: None,
         }
     }
 }

@@ -28,14 +28,20 @@ impl Files for TextFiles {
 
 /// Loads a zone from text, which begins with an SOA and NS of its own; reports all faults.
 fn load_text(name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, Faults) {
-    load_with(&Inline, name, text, previous)
+    load_with(&Inline, name, 1, text, previous)
 }
 
-/// The same with a executor.
-fn load_with(executor: &dyn Executor, name: &str, text: &str, previous: Option<&Zone>) -> (Option<Zone>, Faults) {
+/// The same with a executor and a serial.
+fn load_with(
+    executor: &dyn Executor,
+    name: &str,
+    serial: u32,
+    text: &str,
+    previous: Option<&Zone>,
+) -> (Option<Zone>, Faults) {
     let path = PathBuf::from("test.zone");
     let name: Name = name.parse().expect("a good name");
-    let head = "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n";
+    let head = format!("$TTL 300\n@ SOA ns admin {serial} 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n");
     let mut files = TextFiles(HashMap::from([(path.clone(), format!("{head}{text}\n"))]));
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let file = ZoneFile { path: &path, name: name.as_ref(), seed: SEED, previous, limits: Limits::default(), now: 0 };
@@ -46,6 +52,12 @@ fn load_with(executor: &dyn Executor, name: &str, text: &str, previous: Option<&
 /// A zone from text that has no errors: `$TTL 300`, an SOA (MINIMUM 60), NS `ns` and its address come by themselves.
 pub(crate) fn zone_of(name: &str, text: &str) -> Zone {
     let (zone, faults) = load_text(name, text, None);
+    zone.unwrap_or_else(|| panic!("{name} has errors: {:?}", faults.iter().collect::<Vec<_>>()))
+}
+
+/// The same with that serial.
+pub(crate) fn zone_with_serial(name: &str, serial: u32, text: &str) -> Zone {
+    let (zone, faults) = load_with(&Inline, name, serial, text, None);
     zone.unwrap_or_else(|| panic!("{name} has errors: {:?}", faults.iter().collect::<Vec<_>>()))
 }
 
@@ -317,7 +329,7 @@ fn a_zone_is_the_same_in_one_shard_and_in_many_and_with_any_crew() {
     let one = one.unwrap_or_else(|| panic!("there are errors: {:?}", one_faults.iter().next()));
     assert_eq!(one_faults.warning_count(), 500 * 3, "MX below a cut, no address, target is an alias");
     for executor in [&Inline as &dyn Executor, &Backwards] {
-        let (many, faults) = load_with(executor, "example.", &padded, Some(&one));
+        let (many, faults) = load_with(executor, "example.", 1, &padded, Some(&one));
         let many = many.expect("only warnings");
         assert_eq!(written(&many), written(&one));
         assert_eq!(faults.warning_count(), one_faults.warning_count());
@@ -327,7 +339,7 @@ fn a_zone_is_the_same_in_one_shard_and_in_many_and_with_any_crew() {
     let end = text.find("h200 ").expect("it is there");
     let (few, few_faults) = load_text("example.", &text[..end], None);
     let cut = text[..end].to_owned() + &padded[text.len()..];
-    let (many, many_faults) = load_with(&Backwards, "example.", &cut, None);
+    let (many, many_faults) = load_with(&Backwards, "example.", 1, &cut, None);
     assert_eq!(reported(&few_faults), reported(&many_faults), "few enough that all are kept");
     assert_eq!(few.map(|zone| written(&zone)), many.map(|zone| written(&zone)));
 }

@@ -8,6 +8,12 @@ use crate::admin::history::History;
 use crate::admin::reply::{self, Anycast, Stance, Status, WorkerStatus};
 use crate::metrics::Metrics;
 
+/// A catalog whose last version was refused.
+fn refused_catalog() -> reply::Catalog {
+    let (name, refusal) = ("catalog.test.".to_owned(), Some("it is broken".to_owned()));
+    reply::Catalog { name, members: 3, served: 2, refusal }
+}
+
 /// A status in which everything is there.
 fn full_status() -> Status {
     let zone = reply::Zone {
@@ -54,6 +60,7 @@ fn full_status() -> Status {
         uptime_s: 12,
         listen: vec!["127.0.0.1:5300".to_owned()],
         workers: 2,
+        catalogs: vec![refused_catalog()],
         zone_counts: reply::ZoneCounts { served: 1, kept: 1, refused: 0 },
         zones: vec![zone],
         ready: Readiness { is_ready: true, reason: "zones: 1".to_owned() },

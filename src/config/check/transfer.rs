@@ -19,7 +19,7 @@ use crate::config::document::Document;
 use crate::config::key::{WrittenPeer, WrittenRule};
 use crate::config::values::TLS_PORT_DEFAULT;
 use crate::tls::TlsPeer;
-use crate::transfer::{AccessList, AccessRule, KeyRing, Peer, TlsRule, TransferLimits, TransferSettings};
+use crate::transfer::{AccessList, AccessRule, KeyRing, Membership, Peer, TlsRule, TransferLimits, TransferSettings};
 use crate::wire::tsig::{Algorithm, Key};
 use crate::wire::{Name, Shown};
 
@@ -171,12 +171,26 @@ impl Check<'_> {
     }
 
     /// The template of a zone: the one that it names, else the default one.
-    pub(super) fn template_of<'t>(&mut self, zone: &Document<'_>, templates: &'t Templates) -> Option<&'t Template> {
-        let Some(named) = zone.get::<String>(&rows::ZONE_TEMPLATE) else { return Some(templates.default()) };
+    pub(super) fn template_of<'t>(
+        &mut self,
+        zone: &Document<'_>,
+        row: &Row<Own>,
+        templates: &'t Templates,
+    ) -> Option<&'t Template> {
+        let Some(named) = zone.get::<String>(row) else { return Some(templates.default()) };
+        self.template_named(row.path, &named, templates)
+    }
+
+    /// The template that stands at a key.
+    pub(super) fn template_named<'t>(
+        &mut self,
+        path: &str,
+        named: &Spanned<String>,
+        templates: &'t Templates,
+    ) -> Option<&'t Template> {
         let template = templates.0.get(named.get_ref());
         if template.is_none() {
-            let message =
-                format!("`{}` is {:?}, which no [[template]] is called", rows::ZONE_TEMPLATE.path, named.get_ref());
+            let message = format!("`{path}` is {:?}, which no [[template]] is called", named.get_ref());
             let help = "name one that is there, or add a [[template]] of that name";
             self.fault(named.span(), message, "not known".into(), Some(help.into()));
         }
@@ -218,6 +232,7 @@ impl Check<'_> {
         settings.verify.words = self.verify(section).unwrap_or(settings.verify.words);
         settings.verify.timeout = self.duration_in(section, &rows::VERIFY_TIMEOUT).unwrap_or(settings.verify.timeout);
         settings.limits = self.limits(section, settings.limits);
+        settings.listed_in = self.listed_in(section, settings.listed_in);
         let is_same = settings == *inherited.settings;
         let settings = if is_same { Arc::clone(&inherited.settings) } else { settings.into() };
         Template { settings, is_notify_written }
@@ -244,6 +259,42 @@ impl Check<'_> {
             text.clone_into(program);
         }
         Some(words)
+    }
+
+    /// Which catalog lists a zone, above what it inherits.
+    fn listed_in(&mut self, section: &Document<'_>, inherited: Option<Membership>) -> Option<Membership> {
+        let mut listed_in = inherited;
+        if let Some(written) = section.get::<String>(&rows::LISTED_IN) {
+            let name = written.get_ref().parse::<Name>().ok();
+            let name = name.filter(|name| self.produced.contains(name));
+            if name.is_none() {
+                let path = section.path_of(&rows::LISTED_IN);
+                let message = format!(
+                    "`{path}` is {:?}, which no [[catalog]] with `produce = true` is called",
+                    written.get_ref()
+                );
+                let help = "name one that is there, or add a [[catalog]] with that `name` and `produce = true`";
+                self.fault(written.span(), message, "not known".into(), Some(help.into()));
+            }
+            let group = listed_in.and_then(|listed_in| listed_in.group);
+            listed_in = name.map(|name| Membership { catalog: name.as_ref().into(), group });
+        }
+        if let Some(written) = section.get::<String>(&rows::GROUP) {
+            let path = section.path_of(&rows::GROUP);
+            if !(1..=TEXT_BYTES_MAX).contains(&written.get_ref().len()) {
+                let length = Spanned::new(written.span(), format!("{} octets long", written.get_ref().len()));
+                self.refuse(&path, &length, &format!("1 to {TEXT_BYTES_MAX} octets long"));
+            }
+            match &mut listed_in {
+                Some(listed_in) => listed_in.group = Some(written.get_ref().as_bytes().into()),
+                None => {
+                    let help = "add `catalog = \"…\"`, the name of a [[catalog]] with `produce = true`";
+                    let message = format!("`{path}` stands without a `catalog`");
+                    self.fault(written.span(), message, "in no catalog".into(), Some(help.into()));
+                }
+            }
+        }
+        listed_in
     }
 
     /// The limits of a section above those that it inherits.

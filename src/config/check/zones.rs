@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::transfer::{Known, Templates};
-use super::{Check, Names, rows};
+use super::{Check, Names, Own, Row, rows};
 use crate::config::document::Document;
 use crate::config::key::WrittenPeer;
 use crate::config::values::{Overrides, Secondary, ZONES_DIR_DEFAULT, ZoneFile, ZoneSources};
-use crate::wire::Shown;
+use crate::transfer::TransferSettings;
+use crate::wire::{Name, Shown};
 use crate::zonefile::Limits;
 
 impl Check<'_> {
     /// All zones; those with primaries outlive a restart only where there is a state folder.
     pub(super) fn zones(&mut self, known: &Known, has_state_dir: bool, overrides: &Overrides) -> ZoneSources {
+        self.find_produced();
         let templates = self.templates(known);
         let limits = Limits {
             octets_max: self.number(&rows::ZONE_OCTETS_MAX).unsigned_abs(),
@@ -25,12 +27,15 @@ impl Check<'_> {
             default_transfers: Arc::clone(&templates.default().settings),
             include_dirs: self.include_dirs(overrides),
             limits,
-            loss_max: self.loss_max(),
+            loss_max: self.loss_max(self.written, &rows::RELOAD_LOSS_MAX),
             ..ZoneSources::default()
         };
         let mut names = Names::default();
         for zone in self.written.each(rows::ZONE) {
             self.zone(&zone, known, &templates, &mut names, &mut sources);
+        }
+        for catalog in self.written.each(rows::CATALOG) {
+            self.catalog(&catalog, known, &templates, &mut names, &mut sources);
         }
         for (name, path) in &overrides.zones {
             let said_at = format!("--zone {name}={}", Shown::path(path));
@@ -76,13 +81,24 @@ impl Check<'_> {
         sources: &mut ZoneSources,
     ) {
         let Some((name, said_at)) = self.name_of(zone, &rows::ZONE_NAME, names) else { return };
-        let Some(template) = self.template_of(zone, templates) else { return };
+        let Some(template) = self.template_of(zone, &rows::ZONE_TEMPLATE, templates) else { return };
         let transfers = self.template(zone, template, known).settings;
+        self.zone_source(zone, [&rows::ZONE_NAME, &rows::ZONE_FILE], (name, said_at), transfers, sources);
+    }
+
+    /// Where the zone of a section comes from: its file, or its primaries. The keys are those of name and file.
+    pub(super) fn zone_source(
+        &mut self,
+        zone: &Document<'_>,
+        [named, file]: [&Row<Own>; 2],
+        (name, said_at): (Name, String),
+        transfers: Arc<TransferSettings>,
+        sources: &mut ZoneSources,
+    ) {
         if transfers != sources.default_transfers {
             sources.transfers.insert(name.as_ref().into(), Arc::clone(&transfers));
         }
-        let file = zone.get::<String>(&rows::ZONE_FILE);
-        match (file, transfers.primaries.is_empty()) {
+        match (zone.get::<String>(file), transfers.primaries.is_empty()) {
             (Some(file), true) => {
                 if let Some(verify) = zone.get::<Vec<String>>(&rows::VERIFY) {
                     let message = format!("the zone {name} has both `file` and `verify`");
@@ -100,10 +116,10 @@ impl Check<'_> {
                 self.fault(file.span(), message, "besides `primaries`".into(), Some(help.into()));
             }
             (None, true) => {
-                let span = zone.get::<String>(&rows::ZONE_NAME).expect("the document has it").span();
                 let help = "add `file = \"…\"`, or `primaries = [{ address = \"192.0.2.1\" }]` here or in a template";
                 let message = format!("the zone {name} has neither `file` nor `primaries`");
-                self.fault(span, message, "comes from nowhere".into(), Some(help.into()));
+                let named_at = zone.get::<String>(named).expect("the document has it").span();
+                self.fault(named_at, message, "comes from nowhere".into(), Some(help.into()));
             }
         }
     }

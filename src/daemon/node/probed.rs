@@ -107,8 +107,10 @@ impl ProbedZones {
 impl health::Zones for ProbedZones {
     fn next(&self) -> Option<(Name, u32)> {
         let snapshot = self.current.load();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let zone = snapshot.zones.at_or_behind(turn)?;
+        // Those that are not answered to everybody are passed over.
+        let tries = (0..=snapshot.private.len()).map(|_| self.turn.fetch_add(1, Ordering::Relaxed));
+        let mut zones = tries.filter_map(|turn| snapshot.zones.at_or_behind(turn));
+        let zone = zones.find(|zone| !snapshot.is_private(zone))?;
         Some((zone.apex().to_name(), zone.serial()))
     }
 

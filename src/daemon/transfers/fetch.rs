@@ -10,12 +10,13 @@ use tokio::net::TcpStream;
 use tokio::time::{error::Elapsed, timeout};
 
 use super::over_tls;
+use super::waiting::Generation;
 use crate::fault::report::{self, Style};
 use crate::fault::{Faults, Severity, Sources};
-use crate::load::ThreadPool;
+use crate::load::{Arrival, ThreadPool};
 use crate::serve::unix_now;
 use crate::transfer::{
-    ApplyError, Change, Incoming, Peer, Received, Request, Soa, TransferError, TransferSettings, apply,
+    ApplyError, Change, Expiry, Incoming, Peer, Received, Request, Soa, TransferError, TransferSettings, apply,
     is_serial_before, write_request,
 };
 use crate::wire::SharedName;
@@ -46,8 +47,10 @@ pub(super) struct Order {
     pub(super) progress: Arc<Progress>,
     /// The key of the name hash.
     pub(super) seed: Seed,
-    /// Which beginning of the zone it is about: a purge begins anew.
-    pub(super) beginning: u64,
+    /// Which of the zones that had the name it is about.
+    pub(super) generation: Generation,
+    /// When the zone expires, for answers.
+    pub(super) expiry: Arc<Expiry>,
 }
 
 /// How much of a transfer has come, for who asks meanwhile.
@@ -164,6 +167,19 @@ enum FetchError {
     /// The zone that came has errors.
     #[error("the zone that came has errors:\n{0}")]
     Faulty(String),
+}
+
+impl Version {
+    /// What is to be made known of it.
+    pub(super) fn arrival(&self, expiry: &Arc<Expiry>) -> Arrival {
+        Arrival::Version {
+            zone: Arc::clone(&self.zone),
+            changes: self.changes.clone(),
+            faults: self.faults.clone(),
+            warning_count: self.warning_count,
+            expiry: Arc::clone(expiry),
+        }
+    }
 }
 
 impl FetchError {

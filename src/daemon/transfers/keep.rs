@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::event::Event;
 use super::health::SecondaryHealth;
 use crate::config::ZoneSources;
-use crate::load::{Arrival, Loader, ThreadPool};
+use crate::load::{Arrival, CatalogNews, CatalogRefusal, Loader, MemberChange, ProducedVersion, ThreadPool};
 use crate::serve::unix_now;
 use crate::store::{LoadPlan, NotStored, Store, StoreError, StoredZone};
 use crate::transfer::{Change, Expiry, Times, TransferLimits};
@@ -38,51 +38,106 @@ pub(crate) struct KeptZones {
     pub(super) zones: HashMap<SharedName, Kept>,
     /// Where it is shown how zones are.
     pub(crate) health: Arc<SecondaryHealth>,
+    /// What catalogs say about zones.
+    pub(super) members: Vec<MemberChange>,
 }
 
 impl KeptZones {
-    /// Reads back the secondary zones that are configured, and puts them into what is served. Those that expired are
-    /// not served, and those that can't be read are transferred anew.
+    /// Reads back the secondary zones that are configured, then the members of catalogs, and puts them into what is
+    /// served. Those that expired are not served, and those that can't be read are transferred anew.
     pub(crate) fn restore(folder: Option<&Path>, sources: &ZoneSources, loader: &mut Loader) -> Self {
-        let Some(folder) = folder.filter(|_| !sources.secondaries.is_empty()) else { return Self::default() };
-        let journal_bytes_max = usize::try_from(TransferLimits::DEFAULT.journal_octets_max).unwrap_or(usize::MAX);
-        let store = match Store::open(folder, journal_bytes_max) {
-            Ok(store) => store,
-            Err(error) => {
-                tracing::error!(%error, "transferred zones are not kept over restarts");
-                return Self::default();
+        let mut kept = Self::default();
+        if !sources.has_transfers() {
+            return kept;
+        }
+        let store = folder.and_then(open);
+        if let Some(store) = &store {
+            let names = sources.secondaries.iter().map(|secondary| secondary.name.clone());
+            kept.read(store, &names.collect::<Vec<_>>(), loader);
+        }
+        let CatalogNews { changes, told, .. } = loader.take_catalog_news();
+        told.iter().for_each(|(_, what)| tracing::warn!("{what}"));
+        if let Some(store) = &store {
+            let names = changes.iter().filter_map(|change| match change {
+                MemberChange::Set(name, _) => Some(name.clone()),
+                MemberChange::Reset(..) | MemberChange::Gone(_) => None,
+            });
+            kept.read(store, &names.collect::<Vec<_>>(), loader);
+        }
+        Self::begin_producing(store.as_ref(), sources, loader);
+        Self { store: store.map(Arc::new), members: changes, ..kept }
+    }
+
+    /// Reads back the catalogs that are made here, and lets them follow the zones from now on.
+    fn begin_producing(store: Option<&Store>, sources: &ZoneSources, loader: &mut Loader) {
+        let names: Vec<Name> = sources.produced.iter().map(|catalog| catalog.name.as_ref().to_name()).collect();
+        let plan = LoadPlan { seed: loader.seed(), now: unix_now().as_secs() as u32, executor: &ThreadPool::new() };
+        let mut stored = Vec::new();
+        for (name, read) in names.iter().zip(store.map(|store| store.load(&names, plan)).unwrap_or_default()) {
+            match read {
+                Ok(StoredZone { zone, journal, .. }) => stored.push((Arc::new(zone), journal)),
+                Err(NotStored::Absent) => {}
+                Err(error) => tracing::error!("catalog {name}: {error}; its members get new labels"),
             }
-        };
-        let mut zones = HashMap::new();
+        }
+        loader.begin_producing(stored, store.is_some());
+        let CatalogNews { told, produced, .. } = loader.take_catalog_news();
+        told.iter().for_each(|(_, what)| tracing::error!("{what}"));
+        keep_produced(store, produced);
+    }
+
+    /// Reads zones back.
+    fn read(&mut self, store: &Store, names: &[SharedName], loader: &mut Loader) {
         let pool = ThreadPool::new();
-        for secondaries in sources.secondaries.chunks(READ_AT_ONCE) {
-            let names: Vec<Name> = secondaries.iter().map(|secondary| secondary.name.as_ref().to_name()).collect();
+        for some in names.chunks(READ_AT_ONCE) {
+            let names: Vec<Name> = some.iter().map(|name| name.as_ref().to_name()).collect();
             let plan = LoadPlan { seed: loader.seed(), now: unix_now().as_secs() as u32, executor: &pool };
-            for (secondary, read) in secondaries.iter().zip(store.load(&names, plan)) {
-                match read {
-                    Ok(stored) => drop(zones.insert(secondary.name.clone(), adopt(&secondary.name, stored, loader))),
+            for (name, read) in some.iter().zip(store.load(&names, plan)) {
+                match read.map(|stored| adopt(name, stored, loader)) {
+                    Ok(Ok(kept)) => drop(self.zones.insert(name.clone(), kept)),
+                    Ok(Err(refusal)) => tracing::error!("zone {name}: {refusal}; it is transferred anew"),
                     Err(NotStored::Absent) => {}
-                    Err(error) => tracing::error!("zone {}: {error}; it is transferred anew", secondary.name),
+                    Err(error) => tracing::error!("zone {name}: {error}; it is transferred anew"),
                 }
             }
         }
-        Self { store: Some(Arc::new(store)), zones, ..Self::default() }
     }
 }
 
+/// Keeps versions of catalogs that are made here, before anybody sees them: labels that were seen must be those that are
+/// there after a crash, for another label is an order to forget the zone.
+pub(super) fn keep_produced(store: Option<&Store>, produced: Vec<ProducedVersion>) {
+    let Some(store) = store else { return };
+    for ProducedVersion { zone, change } in produced {
+        if let Err(error) = store.put_blocking(Arc::clone(&zone), change) {
+            tracing::error!("catalog {}: {error}; after a restart its members may have other labels", zone.apex());
+        }
+    }
+}
+
+/// Opens the store of a folder.
+fn open(folder: &Path) -> Option<Store> {
+    let journal_bytes_max = usize::try_from(TransferLimits::DEFAULT.journal_octets_max).unwrap_or(usize::MAX);
+    let store = Store::open(folder, journal_bytes_max);
+    store.inspect_err(|error| tracing::error!(%error, "transferred zones are not kept over restarts")).ok()
+}
+
 /// Puts a zone that was read back into what is served.
-fn adopt(name: &SharedName, stored: StoredZone, loader: &mut Loader) -> Kept {
+///
+/// # Errors
+/// It is a catalog that may not be taken.
+fn adopt(name: &SharedName, stored: StoredZone, loader: &mut Loader) -> Result<Kept, CatalogRefusal> {
     let StoredZone { zone, journal, times } = stored;
     let (zone, expiry) = (Arc::new(zone), Arc::new(Expiry::default()));
     expiry.set(times.expires_at);
     let (changes, faults) = (journal.steps().cloned().collect(), String::new());
     let version =
         Arrival::Version { zone: Arc::clone(&zone), changes, faults, warning_count: 0, expiry: Arc::clone(&expiry) };
-    loader.arrive(name.as_ref(), version);
+    loader.arrive(name.as_ref(), version)?;
     if times.expires_at <= unix_now() {
-        loader.arrive(name.as_ref(), Arrival::Expiry);
+        loader.arrive(name.as_ref(), Arrival::Expiry)?;
     }
-    Kept { zone, times, expiry }
+    Ok(Kept { zone, times, expiry })
 }
 
 /// What of a zone is not kept yet.

@@ -8,8 +8,8 @@
 //!                     └───────────────────────┘ ──Arrival──▶ thread `reload` ──publish──▶ workers
 //! ```
 //!
-//! Between the timers of zones it does nothing, however many there are. At most [`ATTEMPTS_MAX`] zones are asked for at
-//! once, and [`ATTEMPTS_PER_PRIMARY_MAX`] at one primary, so that no slow one holds up the zones of others.
+//! Between the timers of zones it does nothing, however many there are. How many zones are asked for at once is bounded,
+//! in all and at one primary ([`waiting`]), so that no slow one holds up the zones of others.
 
 mod event;
 mod fetch;
@@ -18,8 +18,9 @@ mod keep;
 mod over_tls;
 mod secondary;
 mod verify;
+mod waiting;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,26 +33,23 @@ use super::jobs::Arrivals;
 use crate::admin::{ZoneVerb, reply};
 use crate::answer::{Notice, NoticeSink};
 use crate::config::ZoneSources;
-use crate::load::{Arrival, ThreadPool};
+use crate::load::{Arrival, MemberChange, ProducedVersion, ThreadPool};
 use crate::serve::unix_now;
 use crate::store::Store;
 use crate::sys::sched;
-use crate::transfer::Step;
+use crate::transfer::{Step, TransferSettings};
 use crate::wire::SharedName;
 use crate::zone::hash::Seed;
-use event::Event;
-use fetch::{Fetched, Order, fetch};
+use event::{Event, Order, Orders};
+use fetch::{Fetched, fetch};
 pub(super) use health::SecondaryHealth;
 use health::Tally;
 pub(super) use keep::KeptZones;
-use keep::{Kept, keep};
-use secondary::SecondaryZone;
+use keep::{Kept, keep, keep_produced};
+use secondary::{Kind, SecondaryZone};
 use verify::{COMMANDS_MAX, verify};
+use waiting::{Generation, Waiting};
 
-/// The most zones that are asked for at once.
-const ATTEMPTS_MAX: usize = 512;
-/// The most of them at one primary: BIND answers what is more with SERVFAIL (`transfers-out`, 10 by default).
-const ATTEMPTS_PER_PRIMARY_MAX: usize = 10;
 /// The most events that wait; a notification beyond that is dropped, for zones are asked for by time too.
 const EVENTS_MAX: usize = 4096;
 /// The longest that the thread sleeps: so a clock that was set is noticed.
@@ -63,6 +61,8 @@ const STEPS_BACK: u8 = 10;
 #[derive(Clone, Debug)]
 pub(super) struct Transfers {
     events: mpsc::Sender<Event>,
+    orders: Arc<Orders>,
+    store: Option<Arc<Store>>,
 }
 
 impl Transfers {
@@ -86,12 +86,14 @@ impl Transfers {
             kept: kept.zones,
             entries: HashMap::new(),
             due: BTreeSet::new(),
-            waiting: VecDeque::new(),
-            attempts: 0,
+            waiting: Waiting::default(),
+            generation: Generation::default(),
             commands: Arc::new(Semaphore::new(COMMANDS_MAX)),
-            attempts_by_primary: HashMap::new(),
             tally: Tally::new(kept.health),
         };
+        let (members, store) = (kept.members, work.store.clone());
+        let orders = Arc::<Orders>::default();
+        let taken = Arc::clone(&orders);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_name("transfer")
@@ -100,10 +102,10 @@ impl Transfers {
             .build()?;
         let run = move || {
             stand_back();
-            runtime.block_on(work.run(queue, sources));
+            runtime.block_on(work.run(queue, taken, sources, members));
         };
         thread::Builder::new().name("transfers".into()).spawn(run)?;
-        Ok(Self { events })
+        Ok(Self { events, orders, store })
     }
 
     /// Asks about a zone without waiting.
@@ -123,9 +125,17 @@ impl Transfers {
 
     /// Takes the configuration that holds from now on.
     pub(super) fn configure(&self, sources: Arc<ZoneSources>) {
-        if self.events.blocking_send(Event::Configure(sources)).is_err() {
-            tracing::error!("the thread that asks primaries has ended; zones are not kept current");
-        }
+        self.orders.give(Order::Configure(sources));
+    }
+
+    /// Takes what catalogs say about zones from now on.
+    pub(super) fn set_members(&self, changes: Vec<MemberChange>) {
+        self.orders.give(Order::Members(changes));
+    }
+
+    /// Keeps versions of catalogs that are made here. Blocks until they are on the disk.
+    pub(super) fn keep_produced(&self, produced: Vec<ProducedVersion>) {
+        keep_produced(self.store.as_deref(), produced);
     }
 }
 
@@ -155,21 +165,35 @@ struct Work {
     entries: HashMap<SharedName, SecondaryZone>,
     /// When each zone's timers are looked at next.
     due: BTreeSet<(Duration, SharedName)>,
-    /// Zones that wait for an attempt of others to end.
-    waiting: VecDeque<SharedName>,
-    attempts: usize,
+    /// Zones that wait for their turn.
+    waiting: Waiting,
+    /// That of the last zone that came.
+    generation: Generation,
     /// Room for commands that judge what came.
     commands: Arc<Semaphore>,
-    attempts_by_primary: HashMap<IpAddr, usize>,
     /// How the zones are, all together.
     tally: Tally,
 }
 
 impl Work {
     /// Works until nobody can tell it anything any more.
-    async fn run(mut self, mut queue: mpsc::Receiver<Event>, sources: Arc<ZoneSources>) {
+    async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Event>,
+        orders: Arc<Orders>,
+        sources: Arc<ZoneSources>,
+        members: Vec<MemberChange>,
+    ) {
         self.configure(&sources);
+        self.set_members(members);
+        self.kept = HashMap::new();
         loop {
+            for order in orders.take() {
+                match order {
+                    Order::Configure(sources) => self.configure(&sources),
+                    Order::Members(changes) => self.set_members(changes),
+                }
+            }
             self.attend_timers();
             self.begin_waiting();
             let next = self.due.first().map_or(SLEEP_MAX, |(due, _)| due.saturating_sub(unix_now()).min(SLEEP_MAX));
@@ -178,6 +202,7 @@ impl Work {
                     Some(event) => self.handle(event).await,
                     None => return,
                 },
+                () = orders.wait() => {}
                 () = tokio::time::sleep(next) => {}
             }
         }
@@ -193,8 +218,13 @@ impl Work {
                 }
                 self.step(&name, crate::transfer::Event::Notified);
             }
-            Event::Left(primary) => self.leave(primary),
-            Event::Done(name, beginning, outcome) => self.conclude(&name, beginning, outcome),
+            Event::Left(primary) => self.waiting.end(primary),
+            Event::Done(name, generation, outcome) => {
+                // What a zone was that had the name before says nothing about this one.
+                if self.entries.get(&name).is_some_and(|entry| entry.generation() == generation) {
+                    self.conclude(&name, outcome);
+                }
+            }
             Event::Ask(verb, name, reply) => {
                 let _ = reply.send(self.answer(verb, &name));
             }
@@ -204,7 +234,6 @@ impl Work {
                 }
                 self.keep(&name);
             }
-            Event::Configure(sources) => self.configure(&sources),
         }
     }
 
@@ -222,8 +251,7 @@ impl Work {
             }
             ZoneVerb::Purge => {
                 tracing::warn!("zone {name}: it is purged; it is answered with SERVFAIL until a primary gives it");
-                entry.purge(unix_now());
-                self.waiting.retain(|waiting| waiting != name);
+                entry.purge(self.generation.next(), unix_now());
                 self.arrivals.send(name.clone(), Arrival::Purge);
                 self.forget(name.clone());
                 self.step(name, crate::transfer::Event::Asked);
@@ -242,33 +270,84 @@ impl Work {
         }
     }
 
-    /// Takes the zones that are configured: those that are new or set otherwise are asked for, others go.
+    /// Takes the zones that are configured: those that are new or set otherwise are asked for, others go, but those that
+    /// catalogs name.
     fn configure(&mut self, sources: &ZoneSources) {
-        let now = unix_now();
         let mut old = std::mem::take(&mut self.entries);
         let mut changed = Vec::new();
         for secondary in &sources.secondaries {
-            let entry = match old.remove(&secondary.name) {
+            let is_catalog = sources.catalog(secondary.name.as_ref()).is_some();
+            let kind = if is_catalog { Kind::Catalog } else { Kind::Own };
+            match old.remove(&secondary.name) {
                 Some(mut entry) => {
-                    if entry.set_settings(&secondary.transfers) {
+                    if entry.set_settings(&secondary.transfers, kind) {
                         changed.push(secondary.name.clone());
                     }
-                    entry
+                    self.entries.insert(secondary.name.clone(), entry);
                 }
-                None => SecondaryZone::new(&secondary.transfers, now, self.kept.remove(&secondary.name)),
-            };
-            self.entries.insert(secondary.name.clone(), entry);
+                None => self.add(&secondary.name, &secondary.transfers, kind),
+            }
         }
-        self.kept.clear();
-        for (name, mut entry) in old {
-            self.due.remove(&(entry.due(), name.clone()));
-            self.tally.replace(&name, entry.take_facts(), None);
-            self.forget(name);
+        for (name, entry) in old {
+            if entry.kind() == Kind::Member {
+                self.entries.insert(name, entry);
+            } else {
+                self.leave(&name, entry);
+            }
         }
         let names: Vec<SharedName> = self.entries.keys().cloned().collect();
         names.iter().for_each(|name| self.schedule(name));
         // What did not work may work now.
         changed.iter().for_each(|name| self.step(name, crate::transfer::Event::Asked));
+    }
+
+    /// Takes what catalogs say about zones.
+    fn set_members(&mut self, changes: Vec<MemberChange>) {
+        for change in changes {
+            let (MemberChange::Set(name, _) | MemberChange::Reset(name, _) | MemberChange::Gone(name)) = &change;
+            let known = self.entries.get_mut(name);
+            // What is configured by itself now is no member any more.
+            if known.as_ref().is_some_and(|entry| entry.kind() != Kind::Member) {
+                continue;
+            }
+            match (change, known) {
+                (MemberChange::Set(name, settings), Some(entry)) => {
+                    if entry.set_settings(&settings, Kind::Member) {
+                        self.step(&name, crate::transfer::Event::Asked);
+                    }
+                }
+                (MemberChange::Set(name, settings) | MemberChange::Reset(name, settings), known) => {
+                    if known.is_some() {
+                        self.remove(&name);
+                    }
+                    self.add(&name, &settings, Kind::Member);
+                    self.schedule(&name);
+                }
+                (MemberChange::Gone(name), _) => self.remove(&name),
+            }
+        }
+    }
+
+    /// Begins with a zone, and what was kept of it.
+    fn add(&mut self, name: &SharedName, settings: &Arc<TransferSettings>, kind: Kind) {
+        let generation = self.generation.next();
+        let kept = self.kept.remove(name);
+        let entry = SecondaryZone::new(settings, kind, generation, unix_now(), kept);
+        self.entries.insert(name.clone(), entry);
+    }
+
+    /// Ends with a zone.
+    fn remove(&mut self, name: &SharedName) {
+        if let Some(entry) = self.entries.remove(name) {
+            self.leave(name, entry);
+        }
+    }
+
+    /// Forgets what is known of a zone that is no more.
+    fn leave(&mut self, name: &SharedName, mut entry: SecondaryZone) {
+        self.due.remove(&(entry.due(), name.clone()));
+        self.tally.replace(name, entry.take_facts(), None);
+        self.forget(name.clone());
     }
 
     /// Has the store forget a zone.
@@ -297,7 +376,11 @@ impl Work {
     fn step(&mut self, name: &SharedName, event: crate::transfer::Event) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         match entry.handle(unix_now(), event) {
-            Some(Step::Ask) => self.waiting.push_back(name.clone()),
+            Some(Step::Ask) => {
+                if let Some((_, primary)) = entry.primary() {
+                    self.waiting.push(primary.ip(), name.clone(), entry.generation());
+                }
+            }
             Some(Step::Expire) => {
                 tracing::error!(
                     "zone {name}: no primary has confirmed it for longer than its EXPIRE; it is answered \
@@ -321,40 +404,32 @@ impl Work {
         self.tally.replace(name, before, Some(entry.note_facts()));
     }
 
-    /// Begins attempts for zones that wait, as far as bounds allow. Each is looked at once.
+    /// Begins attempts for zones that wait, as far as bounds allow.
     fn begin_waiting(&mut self) {
-        for _ in 0..self.waiting.len() {
-            let Some(name) = self.waiting.pop_front().filter(|_| self.attempts < ATTEMPTS_MAX) else { return };
-            let Some(entry) = self.entries.get_mut(&name) else { continue };
-            let Some((first, primary)) = entry.primary().map(|(first, address)| (first, address.ip())) else {
+        while let Some((primary, name, generation)) = self.waiting.next() {
+            let entry = self.entries.get_mut(&name).filter(|entry| entry.generation() == generation);
+            let Some(entry) = entry else {
+                self.waiting.end(primary);
                 continue;
             };
-            let at_primary = self.attempts_by_primary.entry(primary).or_default();
-            if *at_primary >= ATTEMPTS_PER_PRIMARY_MAX {
-                self.waiting.push_back(name);
+            let Some((first, _)) = entry.primary().filter(|(_, address)| address.ip() == primary) else {
+                // Another is asked first meanwhile.
+                self.waiting.end(primary);
+                if let Some((_, address)) = entry.primary() {
+                    self.waiting.push(address.ip(), name, generation);
+                }
                 continue;
-            }
-            *at_primary += 1;
-            self.attempts += 1;
+            };
+            let catalog = (entry.kind() == Kind::Catalog).then(|| self.arrivals.clone());
             let order = entry.order(name, first, (self.seed, &self.pool));
-            tokio::spawn(attempt(order, primary, self.events.clone(), Arc::clone(&self.commands)));
-        }
-    }
-
-    /// Makes room for the next attempt.
-    fn leave(&mut self, primary: IpAddr) {
-        self.attempts = self.attempts.saturating_sub(1);
-        if let Some(count) = self.attempts_by_primary.get_mut(&primary) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.attempts_by_primary.remove(&primary);
-            }
+            let commands = Arc::clone(&self.commands);
+            tokio::spawn(attempt(order, catalog, primary, self.events.clone(), commands));
         }
     }
 
     /// Takes what came of an attempt.
-    fn conclude(&mut self, name: &SharedName, beginning: u64, outcome: Result<Box<Fetched>, String>) {
-        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.is_of(beginning)) else { return };
+    fn conclude(&mut self, name: &SharedName, outcome: Result<Box<Fetched>, String>) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
         let event = match outcome {
             Ok(fetched) => {
                 let (timers, expire, is_new) = (fetched.soa.timers(), fetched.expire, fetched.version.is_some());
@@ -374,10 +449,17 @@ impl Work {
     }
 }
 
-/// Asks for a zone, has what came judged, and says what came of it.
-async fn attempt(order: Order, primary: IpAddr, events: mpsc::Sender<Event>, commands: Arc<Semaphore>) {
+/// Asks for a zone, has what came judged, and says what came of it. A version of a catalog is handed on first, to where
+/// that is judged.
+async fn attempt(
+    order: fetch::Order,
+    catalog: Option<Arrivals>,
+    primary: IpAddr,
+    events: mpsc::Sender<Event>,
+    commands: Arc<Semaphore>,
+) {
     let (name, settings, progress) = (order.name.clone(), Arc::clone(&order.settings), Arc::clone(&order.progress));
-    let beginning = order.beginning;
+    let (generation, expiry) = (order.generation, Arc::clone(&order.expiry));
     let fetched = tokio::spawn(fetch(order)).await;
     let mut outcome = fetched.unwrap_or_else(|_| Err("asking for it failed inside fated; please report it".to_owned()));
     // The thread ends with the process alone. A command that takes long keeps no other zone from that primary.
@@ -393,5 +475,10 @@ async fn attempt(order: Order, primary: IpAddr, events: mpsc::Sender<Event>, com
         }
         progress.set_verifying(false);
     }
-    let _is_taken = events.send(Event::Done(name, beginning, outcome.map(Box::new))).await;
+    if let (Some(arrivals), Ok(Fetched { version: Some(version), .. })) = (catalog, &outcome)
+        && let Err(refusal) = arrivals.judge(name.clone(), version.arrival(&expiry)).await
+    {
+        outcome = Err(format!("serial {}: {refusal}", version.zone.serial()));
+    }
+    let _is_taken = events.send(Event::Done(name, generation, outcome.map(Box::new))).await;
 }

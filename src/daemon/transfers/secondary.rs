@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::fetch::{Fetched, Order, Progress, Version};
 use super::health::Facts;
 use super::keep::{Kept, Unkept};
+use super::waiting::Generation;
 use crate::admin::reply;
 use crate::load::Arrival;
 use crate::load::ThreadPool;
@@ -16,9 +17,22 @@ use crate::zone::Zone;
 use crate::zone::hash::Seed;
 use crate::zonebuild::ZonemdRule;
 
+/// What a zone is besides one that comes from primaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing.
+    Own,
+    /// A catalog.
+    Catalog,
+    /// There because a catalog names it.
+    Member,
+}
+
 /// One secondary zone.
 pub(super) struct SecondaryZone {
     settings: Arc<TransferSettings>,
+    kind: Kind,
+    generation: Generation,
     refresh: Refresh,
     /// The last version.
     zone: Option<Arc<Zone>>,
@@ -42,19 +56,25 @@ pub(super) struct SecondaryZone {
     expiry: Arc<Expiry>,
     /// How far the attempt under way is.
     progress: Arc<Progress>,
-    /// How often it was begun anew.
-    beginning: u64,
     /// How it was when that was noted last.
     facts: Option<Facts>,
 }
 
 impl SecondaryZone {
     /// A zone of which no more is known than what was kept.
-    pub(super) fn new(settings: &Arc<TransferSettings>, now: Duration, kept: Option<Kept>) -> Self {
+    pub(super) fn new(
+        settings: &Arc<TransferSettings>,
+        kind: Kind,
+        generation: Generation,
+        now: Duration,
+        kept: Option<Kept>,
+    ) -> Self {
         let known = kept.as_ref().map(|kept| (kept.times, Soa::of(&kept.zone).timers()));
         let (zone, expiry) = kept.map(|kept| (kept.zone, kept.expiry)).unzip();
         Self {
             settings: Arc::clone(settings),
+            kind,
+            generation,
             refresh: Refresh::new(settings.limits, now, known),
             zone,
             due: Duration::ZERO,
@@ -67,15 +87,14 @@ impl SecondaryZone {
             is_unwritten: false,
             expiry: expiry.unwrap_or_default(),
             progress: Arc::default(),
-            beginning: 0,
             facts: None,
         }
     }
 
-    /// Begins anew, with nothing; what an attempt under way brings is of the beginning before.
-    pub(super) fn purge(&mut self, now: Duration) {
-        let (due, is_keeping, beginning, facts) = (self.due, self.is_keeping, self.beginning + 1, self.facts);
-        *self = Self { due, is_keeping, beginning, facts, ..Self::new(&self.settings, now, None) };
+    /// Begins anew, with nothing, as another zone; what an attempt under way brings is of the one before.
+    pub(super) fn purge(&mut self, generation: Generation, now: Duration) {
+        let (due, is_keeping, facts) = (self.due, self.is_keeping, self.facts);
+        *self = Self { due, is_keeping, facts, ..Self::new(&self.settings, self.kind, generation, now, None) };
     }
 
     /// How it was, to be replaced.
@@ -96,13 +115,19 @@ impl SecondaryZone {
         behind.map_or(0, |(ours, theirs)| theirs.wrapping_sub(ours))
     }
 
-    /// Whether something is about this beginning.
-    pub(super) fn is_of(&self, beginning: u64) -> bool {
-        self.beginning == beginning
+    /// What it is besides.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
-    /// Takes the settings that hold from now on; whether they differ from those before.
-    pub(super) fn set_settings(&mut self, settings: &Arc<TransferSettings>) -> bool {
+    /// Which of the zones that had its name it is.
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Takes what it is, and the settings that hold from now on; whether these differ from those before.
+    pub(super) fn set_settings(&mut self, settings: &Arc<TransferSettings>, kind: Kind) -> bool {
+        self.kind = kind;
         self.refresh.set_limits(settings.limits);
         let (old, new) = (self.settings.zonemd, settings.zonemd);
         // What is here was not looked at so.
@@ -169,7 +194,8 @@ impl SecondaryZone {
             is_whole: self.is_whole_wanted,
             progress: Arc::clone(&self.progress),
             seed,
-            beginning: self.beginning,
+            generation: self.generation,
+            expiry: Arc::clone(&self.expiry),
             pool: Arc::clone(pool),
         }
     }
@@ -202,7 +228,7 @@ impl SecondaryZone {
         }
     }
 
-    /// Takes what a primary gave; returns what is to be made known.
+    /// Takes what a primary gave; returns what is to be made known, unless it is a catalog: of that it is known already.
     pub(super) fn take(&mut self, name: &SharedName, fetched: Fetched) -> Option<Arrival> {
         let Fetched { version, soa, primary, troubles, .. } = fetched;
         let from = self.settings.primaries.get(primary).map(|peer| tracing::field::display(peer.address));
@@ -218,7 +244,8 @@ impl SecondaryZone {
         tracing::info!(serial = soa.serial(), before, records, octets, ?time, from, "zone {name}: {what} transferred");
         self.zone = Some(Arc::clone(&zone));
         self.unkept.add_version(if self.is_unwritten { &[] } else { &changes });
-        Some(Arrival::Version { zone, changes, faults, warning_count, expiry: Arc::clone(&self.expiry) })
+        let expiry = Arc::clone(&self.expiry);
+        (self.kind != Kind::Catalog).then_some(Arrival::Version { zone, changes, faults, warning_count, expiry })
     }
 
     /// Takes down that no primary gave anything.
@@ -256,7 +283,7 @@ mod tests {
         let addresses = ["192.0.2.1:53", "192.0.2.2:53", "[2001:db8::1]:53"].map(|text| text.parse().expect("one"));
         let primaries = addresses.map(|address| Peer { address, key: None, tls: None }).to_vec();
         let settings = Arc::new(TransferSettings { primaries, ..TransferSettings::default() });
-        let mut entry = SecondaryZone::new(&settings, Duration::ZERO, None);
+        let mut entry = SecondaryZone::new(&settings, Kind::Own, Generation(0), Duration::ZERO, None);
         let name = "example.".parse::<Name>().expect("a name").as_ref().into();
         let first = |entry: &SecondaryZone| entry.primary().map(|(index, address)| (index, address.to_string()));
         assert_eq!(first(&entry), Some((0, "192.0.2.1:53".to_owned())));

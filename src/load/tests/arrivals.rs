@@ -84,22 +84,22 @@ fn a_zone_from_primaries_is_awaited_served_expired_and_served_again() {
     assert_eq!(folder.loader.registry().zones().broken_count(), 1);
 
     let (first, arrival) = version(&folder.loader, 1, None);
-    assert!(folder.loader.arrive(a.as_ref(), arrival));
+    assert!(folder.loader.arrive(a.as_ref(), arrival).expect("it is no catalog"));
     let (_, arrival) = version(&folder.loader, 2, Some(&first));
-    assert!(folder.loader.arrive(a.as_ref(), arrival));
+    assert!(folder.loader.arrive(a.as_ref(), arrival).expect("it is no catalog"));
     assert_eq!((folder.served(), steps(&folder.loader)), (vec![("a.test.".to_owned(), 2)], vec!["1-2".to_owned()]));
     // A reload leaves it, and its changes, as they are.
     folder.reload(Scope::All);
     assert_eq!((folder.served(), steps(&folder.loader)), (vec![("a.test.".to_owned(), 2)], vec!["1-2".to_owned()]));
 
-    assert!(folder.loader.arrive(a.as_ref(), Arrival::Expiry));
+    assert!(folder.loader.arrive(a.as_ref(), Arrival::Expiry).expect("it is no catalog"));
     assert_eq!((folder.served(), folder.loader.registry().zones().broken_count()), (vec![], 1));
     assert!(folder.record().faults.contains("EXPIRE"));
-    assert!(folder.loader.arrive(a.as_ref(), Arrival::Confirmed));
+    assert!(folder.loader.arrive(a.as_ref(), Arrival::Confirmed).expect("it is no catalog"));
     assert_eq!((folder.served(), folder.record().error_count), (vec![("a.test.".to_owned(), 2)], 0));
     // A version that came whole: nobody knows what led to it.
     let (_, arrival) = version(&folder.loader, 9, None);
-    assert!(folder.loader.arrive(a.as_ref(), arrival));
+    assert!(folder.loader.arrive(a.as_ref(), arrival).expect("it is no catalog"));
     assert_eq!((folder.served(), steps(&folder.loader)), (vec![("a.test.".to_owned(), 9)], vec![]));
 
     assert!(matches!(folder.try_reload(Scope::Zone(a)), Err(ReloadError::Transferred(_))));
@@ -107,6 +107,6 @@ fn a_zone_from_primaries_is_awaited_served_expired_and_served_again() {
     folder.sources.loss_max = LossMax::ALL;
     folder.reload(Scope::All);
     let (_, arrival) = version(&folder.loader, 10, None);
-    assert!(!folder.loader.arrive(a.as_ref(), arrival), "it is not configured any more");
+    assert!(!folder.loader.arrive(a.as_ref(), arrival).expect("it is no catalog"), "it is not configured any more");
     assert_eq!(folder.served(), []);
 }
