@@ -1,5 +1,5 @@
-//! Catalog zones (RFC 9432): fated serves the members of catalogs from Knot DNS, BIND and PowerDNS, and makes catalogs for
-//! them; and what becomes of catalogs that are broken, shrink, or name what is not theirs.
+//! Catalog zones (RFC 9432): fated serves the members of catalogs from Knot DNS, BIND and PowerDNS, and makes catalogs
+//! for them; and what becomes of catalogs that are broken, shrink, or name what is not theirs.
 
 #[path = "common/command.rs"]
 mod command;

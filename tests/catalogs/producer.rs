@@ -72,8 +72,10 @@ fn knot_follows_a_catalog_that_is_made_here() {
          database:\n  storage: FOLDER/db\nremote:\n  - id: fated\n    address: 127.0.0.1@{}\n\
          acl:\n  - id: notify\n    address: 127.0.0.1\n    action: notify\n  - id: all\n    address: 127.0.0.1\n    \
          action: [notify, transfer]\n\
-         template:\n  - id: member\n{member}  - id: open\n{}zone:\n  - domain: catalog.test\n    storage: FOLDER\n    \
-         zonefile-sync: -1\n    master: fated\n    acl: notify\n    catalog-role: interpret\n    catalog-template: [member, open]\n",
+         template:\n  - id: member\n{member}  - id: open\n{}zone:\n  - domain: catalog.test\n    \
+         storage: FOLDER\n    \
+         zonefile-sync: -1\n    master: fated\n    acl: notify\n    catalog-role: interpret\n    \
+         catalog-template: [member, open]\n",
         node.address.port(),
         member.replace("acl: notify", "acl: all")
     ));

@@ -104,8 +104,8 @@ impl KeptZones {
     }
 }
 
-/// Keeps versions of catalogs that are made here, before anybody sees them: labels that were seen must be those that are
-/// there after a crash, for another label is an order to forget the zone.
+/// Keeps versions of catalogs that are made here, before anybody sees them: labels that were seen must be those that
+/// are there after a crash, for another label is an order to forget the zone.
 pub(super) fn keep_produced(store: Option<&Store>, produced: Vec<ProducedVersion>) {
     let Some(store) = store else { return };
     for ProducedVersion { zone, change } in produced {

@@ -8,8 +8,8 @@
 //!                     └───────────────────────┘ ──Arrival──▶ thread `reload` ──publish──▶ workers
 //! ```
 //!
-//! Between the timers of zones it does nothing, however many there are. How many zones are asked for at once is bounded,
-//! in all and at one primary ([`waiting`]), so that no slow one holds up the zones of others.
+//! Between the timers of zones it does nothing, however many there are. How many zones are asked for at once is
+//! bounded, in all and at one primary ([`waiting`]), so that no slow one holds up the zones of others.
 
 mod event;
 mod fetch;
@@ -270,8 +270,8 @@ impl Work {
         }
     }
 
-    /// Takes the zones that are configured: those that are new or set otherwise are asked for, others go, but those that
-    /// catalogs name.
+    /// Takes the zones that are configured: those that are new or set otherwise are asked for, others go, but those
+    /// that catalogs name.
     fn configure(&mut self, sources: &ZoneSources) {
         let mut old = std::mem::take(&mut self.entries);
         let mut changed = Vec::new();

@@ -228,7 +228,8 @@ impl SecondaryZone {
         }
     }
 
-    /// Takes what a primary gave; returns what is to be made known, unless it is a catalog: of that it is known already.
+    /// Takes what a primary gave; returns what is to be made known, unless it is a catalog: of that it is known
+    /// already.
     pub(super) fn take(&mut self, name: &SharedName, fetched: Fetched) -> Option<Arrival> {
         let Fetched { version, soa, primary, troubles, .. } = fetched;
         let from = self.settings.primaries.get(primary).map(|peer| tracing::field::display(peer.address));
