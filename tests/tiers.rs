@@ -3,13 +3,19 @@
 
 #[path = "common/command.rs"]
 mod command;
+mod common;
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use command::{PATIENCE, Server, Site};
+use common::Dice;
 
 /// The key of all transfers.
 const KEY: &str =
@@ -243,4 +249,114 @@ fn how_far_a_transfer_is_can_be_seen() {
         assert!(start.elapsed() < PATIENCE, "{wanted:?} is missing in {said:?}");
         thread::sleep(PAUSE);
     }
+}
+
+/// Hosts of the zone whose secondary is killed: so many that transfers and writes take a while.
+const HOSTS: u32 = 20_000;
+/// From one version of it to the next.
+const VERSION_TIME: Duration = Duration::from_millis(80);
+
+/// A version of it. Every fifth differs in each record from the one before, others in few.
+fn large_version(serial: u32) -> String {
+    let mut text = version(serial);
+    for host in 0..HOSTS {
+        let address = if host % 1000 == serial % 1000 { serial % 250 } else { 1 };
+        text.push_str(&format!("many{host} {} A 192.0.2.{address}\n", 60 + serial / 5));
+    }
+    text
+}
+
+/// The versions that the primary has had, by serial, as exported.
+#[derive(Default)]
+struct Versions(Mutex<HashMap<u32, String>>);
+
+impl Versions {
+    /// The serial of an export.
+    fn serial(text: &str) -> Option<u32> {
+        let (_, rest) =
+            text.lines().find_map(|line| line.split_once(" SOA ").or_else(|| line.split_once("\tSOA\t")))?;
+        rest.split_whitespace().nth(2)?.parse().ok()
+    }
+
+    /// Whether a text is that of a version, as soon as the primary has noted it.
+    fn have(&self, text: &str) -> bool {
+        let Some(serial) = Self::serial(text) else { return false };
+        let start = Instant::now();
+        loop {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&serial).cloned();
+            if let Some(known) = known {
+                return known == text;
+            }
+            assert!(start.elapsed() < PATIENCE, "the primary never had serial {serial}");
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Says so when it is dropped.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Kills a secondary again and again while its primary has a new version all the time.
+fn kill_often(times: usize) {
+    let (primary, versions, is_over) = (Node::primary(), Versions::default(), AtomicBool::new(false));
+    let mut dice = Dice::new(17);
+    let mut leaf = Node::secondary(primary.address);
+    let last = thread::scope(|scope| {
+        let (versions, is_over) = (&versions, &is_over);
+        // Also where something below fails, so that the scope ends.
+        let _end = SetOnDrop(is_over);
+        let changing = scope.spawn(move || {
+            for serial in 1.. {
+                primary.site.write("zones/tier.test.zone", large_version(serial));
+                primary.site.ask(&["reload", "tier.test"]).expect(0, &[]);
+                let text = primary.export();
+                versions.0.lock().unwrap_or_else(PoisonError::into_inner).insert(serial, text);
+                if is_over.load(Ordering::Relaxed) {
+                    return primary;
+                }
+                thread::sleep(VERSION_TIME);
+            }
+            unreachable!("serials do not end")
+        });
+        let mut seen = BTreeSet::new();
+        for kill in 0..times {
+            leaf.kill();
+            leaf.server = Some(leaf.site.serve(&["--config", "fated.toml"]));
+            let text = leaf.export();
+            // A kill before the first version was kept leaves none; what was kept once is never lost.
+            if Versions::serial(&text).is_some() || !seen.is_empty() {
+                assert!(versions.have(&text), "kill {kill}: no version of the primary's:\n{text:.2000}");
+                seen.extend(Versions::serial(&text));
+            }
+            let mut asking = leaf.site.command(&["zone", "refresh", "tier.test", "--control"]);
+            asking.arg(leaf.site.control()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut asking = asking.spawn().expect("fated starts");
+            thread::sleep(Duration::from_micros(dice.below(150_000) as u64));
+            leaf.kill();
+            asking.wait().expect("it ends with the server");
+        }
+        println!("{times} kills, {} versions seen", seen.len());
+        assert!(seen.len() > times / 10, "it got on meanwhile: {seen:?}");
+        is_over.store(true, Ordering::Relaxed);
+        changing.join().expect("the primary is well")
+    });
+    leaf.server = Some(leaf.site.serve(&["--config", "fated.toml"]));
+    leaf.wait_for(&last.export());
+}
+
+#[test]
+fn kills_at_any_moment_of_transfers_leave_versions_that_existed_whole() {
+    kill_often(30);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_thousand_kills_of_transfers_leave_versions_that_existed_whole() {
+    kill_often(1000);
 }
