@@ -1,6 +1,7 @@
 //! Who is told that a zone has changed, when and how often, and what was replied (RFC 1996 §3).
 //!
-//! A server is told at once, and again each [`TRY_INTERVAL`] until it has answered, [`TRIES_MAX`] times in all; each
+//! A server is told at once, and again until it has answered, after [`TRY_AGAIN_AFTER`] at first and twice as long each time, [`TRIES_MAX`] times in
+//! all; each
 //! time in the same octets, so that a signed reply to any of them can be verified. A newer version of a zone takes the
 //! place of one that was not answered yet. Changes go before what is told at the start.
 //!
@@ -8,7 +9,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::change::Soa;
@@ -20,7 +21,7 @@ use crate::wire::tsig::{Signer, TsigError, Verifier};
 use crate::wire::{Class, SharedName, Type};
 
 /// How long a reply is waited for before the server is told again.
-const TRY_INTERVAL: Duration = Duration::from_secs(3);
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How often a server is told of one version.
 const TRIES_MAX: u32 = 5;
 /// The most notifications that wait to be sent or answered; a further one is dropped.
@@ -116,8 +117,8 @@ pub struct Notifier {
     by_id: HashMap<(SocketAddr, u16), u64>,
     /// Those that were not sent yet, by occasion. Numbers without a task are passed over; so below.
     waiting: [VecDeque<u64>; 2],
-    /// When those that were sent are due again, in this order: what is sent is due after the same time.
-    due: VecDeque<(Duration, u64)>,
+    /// When those that were sent are due again.
+    due: BTreeSet<(Duration, u64)>,
     /// When the burst began that is under way, and how many messages it has.
     burst: (Duration, usize),
 }
@@ -161,7 +162,7 @@ impl Notifier {
         let (burst_at, count) = self.burst;
         let open_at = if count < BURST_MAX { Duration::ZERO } else { burst_at + BURST_INTERVAL };
         let is_waiting = self.by_id.len() < UNDER_WAY_MAX && self.waiting.iter().any(|queue| !queue.is_empty());
-        let due = if is_waiting { Some(Duration::ZERO) } else { self.due.front().map(|(due, _)| *due) };
+        let due = if is_waiting { Some(Duration::ZERO) } else { self.due.first().map(|(due, _)| *due) };
         due.map(|due| due.max(open_at))
     }
 
@@ -176,8 +177,8 @@ impl Notifier {
         if let Some(number) = self.next_waiting(Occasion::Change) {
             return self.begin(number, now, unix_s, random);
         }
-        while self.due.front().is_some_and(|(due, _)| *due <= now) {
-            let again = self.due.pop_front().and_then(|(_, number)| self.try_again(number, now));
+        while self.due.first().is_some_and(|(due, _)| *due <= now) {
+            let again = self.due.pop_first().and_then(|(_, number)| self.try_again(number, now));
             if again.is_some() {
                 return again;
             }
@@ -225,7 +226,7 @@ impl Notifier {
         let message = write_request(Request::Notify(&task.soa), task.zone.as_ref(), id, signer.as_mut(), unix_s);
         self.by_id.insert((address, id), number);
         task.attempt = Some(Attempt { id, message: message.clone(), signer, tries: 1, fault: None });
-        self.due.push_back((now + TRY_INTERVAL, number));
+        self.due.insert((now + TRY_AGAIN_AFTER, number));
         self.burst.1 += 1;
         Some(NotifyStep::Send(address, message))
     }
@@ -239,7 +240,7 @@ impl Notifier {
             return self.end(number, NotifyOutcome::GivenUp(fault)).map(NotifyStep::End);
         }
         attempt.tries += 1;
-        self.due.push_back((now + TRY_INTERVAL, number));
+        self.due.insert((now + TRY_AGAIN_AFTER * (1 << (attempt.tries - 1)), number));
         self.burst.1 += 1;
         Some(NotifyStep::Send(task.server.address, attempt.message.clone()))
     }
