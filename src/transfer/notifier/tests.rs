@@ -91,7 +91,7 @@ fn every_server_is_told_at_once_with_the_soa_in_the_answer_section() {
     let header = Header::read(message).expect("a header");
     assert_eq!((header.opcode(), header.counts), (opcode::NOTIFY, [1, 1, 0, 0]));
     assert_eq!((header.flags & flag::AA, serial(message)), (flag::AA, 5));
-    assert_eq!(notifier.deadline(), Some(ms(4000)));
+    assert_eq!(notifier.deadline(), Some(ms(1500)));
     for (server, message) in &messages {
         let ended = notifier.take_reply(*server, &reply(message, 0), UNIX_S).expect("that is the reply");
         assert_eq!((ended.zone, ended.server), (zone("a.test."), *server));
@@ -175,10 +175,10 @@ fn a_newer_version_takes_the_place_of_what_waits_and_of_what_was_not_answered() 
     let first = sent(&mut notifier, ms(0));
     assert_eq!(first.iter().map(|(_, message)| serial(message)).collect::<Vec<_>>(), [6]);
     notifier.tell(&zone("A.test."), &soa(7), &servers, Occasion::Change);
-    let second = sent(&mut notifier, ms(1000));
+    let second = sent(&mut notifier, ms(200));
     assert_eq!(second.iter().map(|(_, message)| serial(message)).collect::<Vec<_>>(), [7]);
-    assert_eq!(sent(&mut notifier, ms(3000)), [], "the older one is not sent again");
-    assert_eq!(sent(&mut notifier, ms(4000)), second);
+    assert_eq!(sent(&mut notifier, ms(500)), [], "the older one is not sent again");
+    assert_eq!(sent(&mut notifier, ms(700)), second);
     let (to, message) = &second[0];
     assert_eq!(outcome(notifier.take_reply(*to, &reply(message, 0), UNIX_S)), Some(NotifyOutcome::Acknowledged));
     assert_eq!(notifier.deadline(), None);
