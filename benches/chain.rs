@@ -91,9 +91,10 @@ fn knot(folder: &Path) -> String {
     let folder = folder.display();
     format!(
         "server:\n  rundir: {folder}\n  listen: {}@53\ncontrol:\n  listen: {folder}/knot.sock\ndatabase:\n  \
-         storage: {folder}/db\nremote:\n  - id: middle\n    address: {}@53\nacl:\n  - id: transfer\n    address: {}\n    \
-         action: transfer\nzone:\n  - domain: chain.test\n    file: {folder}/chain.zone\n    zonefile-sync: -1\n    \
-         zonefile-load: difference\n    journal-content: changes\n    notify: middle\n    acl: transfer\n",
+         storage: {folder}/db\nremote:\n  - id: middle\n    address: {}@53\nacl:\n  - id: transfer\n    address: {}\n\
+         \x20   action: transfer\nzone:\n  - domain: chain.test\n    file: {folder}/chain.zone\n\
+         \x20   zonefile-sync: -1\n    zonefile-load: difference\n    journal-content: changes\n\
+         \x20   notify: middle\n    acl: transfer\n",
         own_address(0),
         own_address(1),
         own_address(1)

@@ -1,9 +1,12 @@
 //! What replication costs, whole processes side by side: fated, NSD and Knot DNS send a zone of many names, get one,
 //! and get changes of one record. Ratios are what counts: all run on the same machine, one after the other.
 //!
-//! `cargo bench --bench replication -- [--names N] [--rounds N] [--changes N]`. Needs `nsd` and `knotd`; who is not
+//! `cargo bench --bench replication -- [--names N] [--rounds N] [--changes N] [--members N]`; with `--names 0` or
+//! `--members 0` that part is left out. Needs `nsd` and `knotd`; who is not
 //! there is left out. All is bounded: rounds, changes and [`PATIENCE`].
 
+#[path = "replication/fleet.rs"]
+mod fleet;
 #[path = "replication/primary.rs"]
 mod primary;
 #[path = "replication/server.rs"]
@@ -29,12 +32,13 @@ struct Plan {
     names: usize,
     rounds: usize,
     changes: u32,
+    members: usize,
 }
 
 impl Plan {
     /// Reads the command line; cargo adds `--bench`.
     fn read() -> Self {
-        let mut plan = Self { names: 1_000_000, rounds: 3, changes: 50 };
+        let mut plan = Self { names: 1_000_000, rounds: 3, changes: 50, members: 100_000 };
         let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
         while let Some(word) = words.next() {
             let number = words.next().and_then(|number| number.parse::<u32>().ok());
@@ -43,7 +47,8 @@ impl Plan {
                 "--names" => plan.names = number as usize,
                 "--rounds" => plan.rounds = number as usize,
                 "--changes" => plan.changes = number,
-                _ => panic!("{word}: --names, --rounds or --changes"),
+                "--members" => plan.members = number as usize,
+                _ => panic!("{word}: --names, --rounds, --changes or --members"),
             }
         }
         plan
@@ -69,10 +74,15 @@ struct Figures {
 
 fn main() {
     let plan = Plan::read();
-    let text = zone::text(plan.names);
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_there()).collect();
-    let figures: Vec<Figures> = kinds.iter().map(|kind| measure(*kind, &text, &plan)).collect();
-    show(&figures, &plan);
+    if plan.names > 0 {
+        let text = zone::text(plan.names);
+        let figures: Vec<Figures> = kinds.iter().map(|kind| measure(*kind, &text, &plan)).collect();
+        show(&figures, &plan);
+    }
+    if plan.members > 0 {
+        fleet::measure(&kinds, plan.members);
+    }
 }
 
 /// Measures one server.

@@ -44,7 +44,7 @@ pub(crate) fn serial(reply: &[u8]) -> Option<u32> {
             }
         }
     };
-    let rdata = name_end(12 + APEX.len() + 4)? + 10;
+    let rdata = name_end(name_end(12)? + 4)? + 10;
     let at = name_end(name_end(rdata)?)?;
     Some(u32::from_be_bytes(reply.get(at..at + 4)?.try_into().ok()?))
 }
@@ -78,7 +78,7 @@ fn ends_with_soa(message: &[u8]) -> bool {
 }
 
 /// A message behind its length.
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes()[..], message].concat()
 }
 

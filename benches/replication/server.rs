@@ -24,8 +24,16 @@ pub(crate) enum Kind {
 
 /// Where its zone comes from.
 pub(crate) enum Role<'a> {
-    Primary { text: &'a str },
-    Secondary { primary: SocketAddr },
+    Primary {
+        text: &'a str,
+    },
+    Secondary {
+        primary: SocketAddr,
+    },
+    /// The members of a catalog.
+    Consumer {
+        primary: SocketAddr,
+    },
 }
 
 impl Kind {
@@ -49,6 +57,11 @@ impl Kind {
         }
     }
 
+    /// Whether it knows catalogs (RFC 9432). NSD does from 4.9 on.
+    pub(crate) fn reads_catalogs(self) -> bool {
+        self != Self::Nsd
+    }
+
     /// Whether this machine has it; said loudly where not.
     pub(crate) fn is_there(self) -> bool {
         let output = Command::new(self.program()).arg(if self == Self::Nsd { "-v" } else { "--version" }).output();
@@ -59,60 +72,73 @@ impl Kind {
     }
 
     /// Its arguments and its configuration.
-    fn configuration(self, folder: &Path, port: u16, role: &Role<'_>) -> (Vec<&'static str>, String) {
-        let folder = folder.display();
-        match (self, role) {
-            (Self::Fated, role) => {
-                let zone = match role {
-                    Role::Primary { .. } => "file = \"zone\"\nallow-transfer = [{ prefix = \"127.0.0.1\" }]".to_owned(),
-                    Role::Secondary { primary } => format!("primaries = [{{ address = \"{primary}\" }}]"),
-                };
-                let text = format!(
-                    "[server]\nlisten = [\"127.0.0.1:{port}\"]\nstate-dir = \"state\"\ncontrol = \"control\"\n\
-                     [[zone]]\nname = \"bench.test\"\n{zone}\n"
-                );
-                (vec!["serve", "--config", "config"], text)
-            }
-            (Self::Nsd, role) => {
-                let zone = match role {
-                    Role::Primary { .. } => "provide-xfr: 127.0.0.1 NOKEY".to_owned(),
-                    Role::Secondary { primary } => {
-                        format!("request-xfr: 127.0.0.1@{} NOKEY\n allow-notify: 127.0.0.1 NOKEY", primary.port())
-                    }
-                };
-                let text = format!(
-                    "server:\n ip-address: 127.0.0.1@{port}\n server-count: 2\n username: \"\"\n chroot: \"\"\n \
-                     database: \"\"\n zonesdir: \"{folder}\"\n pidfile: \"{folder}/pid\"\n \
-                     xfrdfile: \"{folder}/xfrd\"\n zonelistfile: \"{folder}/list\"\n xfrdir: \"{folder}\"\n \
-                     xfrd-reload-timeout: 0\n rrl-ratelimit: 0\nremote-control:\n control-enable: no\n\
-                     zone:\n name: bench.test\n zonefile: zone\n {zone}\n"
-                );
-                (vec!["-d", "-c", "config"], text)
-            }
-            (Self::Knot, role) => {
-                let (remote, zone) = match role {
-                    Role::Primary { .. } => (String::new(), "acl: transfer"),
-                    Role::Secondary { primary } => (
-                        format!("remote:\n  - id: primary\n    address: 127.0.0.1@{}\n", primary.port()),
-                        "master: primary\n    acl: notify",
-                    ),
-                };
-                let text = format!(
-                    "server:\n  rundir: {folder}\n  listen: 127.0.0.1@{port}\ncontrol:\n  listen: {folder}/control\n\
-                     database:\n  storage: {folder}/db\n{remote}acl:\n  - id: transfer\n    address: 127.0.0.1\n    \
-                     action: transfer\n  - id: notify\n    address: 127.0.0.1\n    action: notify\nzone:\n  \
-                     - domain: bench.test\n    file: {folder}/zone\n    zonefile-sync: -1\n    \
-                     journal-content: all\n    {zone}\n"
-                );
-                // A primary of a file keeps no journal of it.
-                let text = match role {
-                    Role::Primary { .. } => text.replace("journal-content: all", "journal-content: none"),
-                    Role::Secondary { .. } => text,
-                };
-                (vec!["-c", "config"], text)
-            }
+    fn configuration(self, folder: &Path, port: u16, role: &Role<'_>) -> (&'static [&'static str], String) {
+        match self {
+            Self::Fated => (&["serve", "--config", "config"], fated(port, role)),
+            Self::Nsd => (&["-d", "-c", "config"], nsd(folder, port, role)),
+            Self::Knot => (&["-c", "config"], knot(folder, port, role)),
         }
     }
+}
+
+/// The configuration of fated.
+fn fated(port: u16, role: &Role<'_>) -> String {
+    let zones = match role {
+        Role::Primary { .. } => {
+            "[[zone]]\nname = \"bench.test\"\nfile = \"zone\"\nallow-transfer = [{ prefix = \"127.0.0.1\" }]".to_owned()
+        }
+        Role::Secondary { primary } => {
+            format!("[[zone]]\nname = \"bench.test\"\nprimaries = [{{ address = \"{primary}\" }}]")
+        }
+        Role::Consumer { primary } => format!(
+            "[[template]]\nname = \"fleet\"\nprimaries = [{{ address = \"{primary}\" }}]\n\
+             [[catalog]]\nname = \"catalog.test\"\ntemplate = \"fleet\""
+        ),
+    };
+    format!("[server]\nlisten = [\"127.0.0.1:{port}\"]\nstate-dir = \"state\"\ncontrol = \"control\"\n{zones}\n")
+}
+
+/// The configuration of NSD.
+fn nsd(folder: &Path, port: u16, role: &Role<'_>) -> String {
+    let folder = folder.display();
+    let zone = match role {
+        Role::Primary { .. } => "provide-xfr: 127.0.0.1 NOKEY".to_owned(),
+        Role::Secondary { primary } | Role::Consumer { primary } => {
+            format!("request-xfr: 127.0.0.1@{} NOKEY\n allow-notify: 127.0.0.1 NOKEY", primary.port())
+        }
+    };
+    format!(
+        "server:\n ip-address: 127.0.0.1@{port}\n server-count: 2\n username: \"\"\n chroot: \"\"\n \
+         database: \"\"\n zonesdir: \"{folder}\"\n pidfile: \"{folder}/pid\"\n \
+         xfrdfile: \"{folder}/xfrd\"\n zonelistfile: \"{folder}/list\"\n xfrdir: \"{folder}\"\n \
+         xfrd-reload-timeout: 0\n rrl-ratelimit: 0\nremote-control:\n control-enable: no\n\
+         zone:\n name: bench.test\n zonefile: zone\n {zone}\n"
+    )
+}
+
+/// The configuration of Knot DNS. A primary of a file keeps no journal of it.
+fn knot(folder: &Path, port: u16, role: &Role<'_>) -> String {
+    let folder = folder.display();
+    let remote = match role {
+        Role::Primary { .. } => String::new(),
+        Role::Secondary { primary } | Role::Consumer { primary } => {
+            format!("remote:\n  - id: primary\n    address: 127.0.0.1@{}\n", primary.port())
+        }
+    };
+    let kept = "zonefile-sync: -1\n    journal-content: all\n    master: primary\n    acl: notify\n";
+    let zones = match role {
+        Role::Primary { .. } => format!("zone:\n  - domain: bench.test\n    file: {folder}/zone\n    acl: transfer\n"),
+        Role::Secondary { .. } => format!("zone:\n  - domain: bench.test\n    file: {folder}/zone\n    {kept}"),
+        Role::Consumer { .. } => format!(
+            "template:\n  - id: member\n    storage: {folder}/db\n    {kept}zone:\n  - domain: catalog.test\n    \
+             storage: {folder}/db\n    {kept}    catalog-role: interpret\n    catalog-template: member\n"
+        ),
+    };
+    format!(
+        "server:\n  rundir: {folder}\n  listen: 127.0.0.1@{port}\ncontrol:\n  listen: {folder}/control\n\
+         database:\n  storage: {folder}/db\n{remote}acl:\n  - id: transfer\n    address: 127.0.0.1\n    \
+         action: transfer\n  - id: notify\n    address: 127.0.0.1\n    action: notify\n{zones}"
+    )
 }
 
 /// It runs until it is dropped.
@@ -194,7 +220,7 @@ impl Server {
     }
 
     /// What it has written.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }

@@ -1,9 +1,9 @@
 //! Who is told that a zone has changed, when and how often, and what was replied (RFC 1996 §3).
 //!
-//! A server is told at once, and again until it has answered, after [`TRY_AGAIN_AFTER`] at first and twice as long each time, [`TRIES_MAX`] times in
-//! all; each
-//! time in the same octets, so that a signed reply to any of them can be verified. A newer version of a zone takes the
-//! place of one that was not answered yet. Changes go before what is told at the start.
+//! A server is told at once, and again until it has answered, [`TRIES_MAX`] times in all: after [`TRY_AGAIN_AFTER`] at
+//! first, then after twice as long each time. All have the same octets, so that a signed reply to any of them can be
+//! verified. A newer version of a zone takes the place of one that was not answered yet. Changes go before what is told
+//! at the start.
 //!
 //! Pure: `now` is a time since any fixed moment, `unix_s` the seconds since the Unix epoch, for signatures.
 
