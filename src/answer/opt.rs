@@ -161,23 +161,27 @@ impl<'s> Opt<'s> {
 
     /// Writes the options.
     fn write_options(&self, mut out: &mut [u8]) {
-        let (keepalive, extended_error) =
-            (self.keepalive.map(u16::to_be_bytes), self.extended_error.map(u16::to_be_bytes));
-        let expire = self.extras.expire.map(u32::to_be_bytes);
-        let version = self.extras.version.map(ZoneVersion::octets);
-        let options = [
-            (option::NSID, self.nsid),
-            (option::EXPIRE, expire.as_ref().map(|data| &data[..])),
-            (option::TCP_KEEPALIVE, keepalive.as_ref().map(|data| &data[..])),
-            (option::ZONEVERSION, version.as_ref().map(|data| &data[..])),
-            (option::EXTENDED_ERROR, extended_error.as_ref().map(|data| &data[..])),
-        ];
-        for (code, data) in options.iter().filter_map(|(code, data)| Some((code, (*data)?))) {
-            let (option, behind) = out.split_at_mut(OPTION_HEAD_BYTES + data.len());
+        let mut put = |code: u16, data: &[u8]| {
+            let (option, behind) = core::mem::take(&mut out).split_at_mut(OPTION_HEAD_BYTES + data.len());
             option[0..2].copy_from_slice(&code.to_be_bytes());
             option[2..4].copy_from_slice(&(data.len() as u16).to_be_bytes());
             option[4..].copy_from_slice(data);
             out = behind;
+        };
+        if let Some(nsid) = self.nsid {
+            put(option::NSID, nsid);
+        }
+        if let Some(expire) = self.extras.expire {
+            put(option::EXPIRE, &expire.to_be_bytes());
+        }
+        if let Some(keepalive) = self.keepalive {
+            put(option::TCP_KEEPALIVE, &keepalive.to_be_bytes());
+        }
+        if let Some(version) = self.extras.version {
+            put(option::ZONEVERSION, &version.octets());
+        }
+        if let Some(extended_error) = self.extended_error {
+            put(option::EXTENDED_ERROR, &extended_error.to_be_bytes());
         }
         if let Some(padding_bytes) = self.padding_bytes {
             let (option, padding) = out.split_at_mut(OPTION_HEAD_BYTES);
