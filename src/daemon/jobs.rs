@@ -16,11 +16,11 @@ pub(super) enum Job {
     /// Read zones again.
     Reload(Box<Reload>),
     /// Take what came of asking the primaries of a zone, and say whether it may be taken.
-    Arrive(SharedName, Box<Arrival>, Option<Verdict>),
+    Arrive(SharedName, Box<Arrival>, Option<Acceptance>),
 }
 
 /// Where it is said whether a version may be taken.
-pub(super) type Verdict = oneshot::Sender<Result<(), String>>;
+pub(super) type Acceptance = oneshot::Sender<Result<(), String>>;
 
 /// One reload that is asked for.
 pub(super) struct Reload {
@@ -53,9 +53,9 @@ impl Arrivals {
     /// # Errors
     /// Why it was not.
     pub(super) async fn judge(&self, name: SharedName, arrival: Arrival) -> Result<(), String> {
-        let (verdict, judged) = oneshot::channel();
+        let (acceptance, judged) = oneshot::channel();
         // The thread ends with the process alone.
-        let _is_sent = self.0.send(Job::Arrive(name, Box::new(arrival), Some(verdict)));
+        let _is_sent = self.0.send(Job::Arrive(name, Box::new(arrival), Some(acceptance)));
         judged.await.unwrap_or_else(|_| Err("it could not be judged inside fated; please report it".to_owned()))
     }
 }

@@ -241,9 +241,9 @@ impl Work {
     /// whether it was much.
     fn take_arrivals(&mut self, queue: &Receiver<Job>, first: Job) -> (Option<Job>, bool) {
         let (mut next, mut is_change) = (Some(first), false);
-        let (mut names, mut verdicts) = (Vec::new(), Vec::new());
+        let (mut names, mut acceptances) = (Vec::new(), Vec::new());
         for _ in 0..ARRIVALS_AT_ONCE_MAX {
-            let Some(Job::Arrive(name, arrival, verdict)) = next else { break };
+            let Some(Job::Arrive(name, arrival, acceptance)) = next else { break };
             self.unsettled += match &*arrival {
                 Arrival::Version { zone, changes, .. } if changes.is_empty() => zone.record_count(),
                 Arrival::Version { changes, .. } => changes.iter().map(|change| change.record_count()).sum(),
@@ -252,7 +252,9 @@ impl Work {
             };
             let taken = self.loader.arrive(name.as_ref(), *arrival);
             is_change |= *taken.as_ref().unwrap_or(&false);
-            verdicts.extend(verdict.map(|verdict| (verdict, taken.map(drop).map_err(|refusal| refusal.to_string()))));
+            acceptances.extend(
+                acceptance.map(|acceptance| (acceptance, taken.map(drop).map_err(|refusal| refusal.to_string()))),
+            );
             names.push(name);
             next = queue.try_recv().ok();
         }
@@ -261,13 +263,13 @@ impl Work {
         if is_change {
             self.publish(names.iter().map(SharedName::as_ref));
         }
-        if is_change || !verdicts.is_empty() {
+        if is_change || !acceptances.is_empty() {
             let last = self.table.load().last.clone();
             self.show(last);
         }
-        for (verdict, taken) in verdicts {
+        for (acceptance, taken) in acceptances {
             // Who asked may be gone.
-            let _is_heard = verdict.send(taken);
+            let _is_heard = acceptance.send(taken);
         }
         (next, self.settle())
     }
