@@ -306,13 +306,14 @@ impl Drop for SetOnDrop<'_> {
 fn kill_often(times: usize) {
     let (primary, versions, is_over) = (Node::primary(), Versions::default(), AtomicBool::new(false));
     let mut dice = Dice::new(17);
+    versions.0.lock().unwrap_or_else(PoisonError::into_inner).insert(1, primary.export());
     let mut leaf = Node::secondary(primary.address);
     let last = thread::scope(|scope| {
         let (versions, is_over) = (&versions, &is_over);
         // Also where something below fails, so that the scope ends.
         let _end = SetOnDrop(is_over);
         let changing = scope.spawn(move || {
-            for serial in 1.. {
+            for serial in 2.. {
                 primary.site.write("zones/tier.test.zone", large_version(serial));
                 primary.site.ask(&["reload", "tier.test"]).expect(0, &[]);
                 let text = primary.export();
