@@ -3,13 +3,13 @@
 //!
 //! The primary is made here: it answers for each member by itself, so that only the secondary is measured.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::PATIENCE;
-use crate::primary::{framed, serial};
+use crate::primary::{framed, listen, read_framed, serial};
 use crate::server::{Kind, Role, Server};
 
 /// How long it is watched when nothing happens.
@@ -101,12 +101,7 @@ fn soa(apex: &[u8]) -> Vec<u8> {
 
 /// Starts the primary; it ends with the process.
 fn start_primary(members: usize) -> SocketAddr {
-    let (listener, udp) = loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-        if let Ok(udp) = UdpSocket::bind(listener.local_addr().expect("it is bound")) {
-            break (listener, udp);
-        }
-    };
+    let (listener, udp) = listen();
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
         let mut asked = [0; 4096];
@@ -128,10 +123,7 @@ fn start_primary(members: usize) -> SocketAddr {
 /// Answers what comes over a connection.
 fn serve(mut stream: TcpStream, members: usize) -> io::Result<()> {
     loop {
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut asked = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut asked)?;
+        let asked = read_framed(&mut stream)?;
         for message in answers(&asked, members, true) {
             stream.write_all(&framed(&message))?;
         }

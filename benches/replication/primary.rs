@@ -82,6 +82,25 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes()[..], message].concat()
 }
 
+/// Reads a message behind its length.
+pub(crate) fn read_framed(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message)?;
+    Ok(message)
+}
+
+/// Listens on a port of loopback that was free for both transports.
+pub(crate) fn listen() -> (TcpListener, UdpSocket) {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        if let Ok(udp) = UdpSocket::bind(listener.local_addr().expect("it is bound")) {
+            return (listener, udp);
+        }
+    }
+}
+
 /// The primary. Its threads end with the process.
 pub(crate) struct Primary {
     listener: SocketAddr,
@@ -92,13 +111,7 @@ pub(crate) struct Primary {
 impl Primary {
     /// Listens on a port that is free for both transports.
     pub(crate) fn start(recorded: Recorded) -> Self {
-        let (listener, udp) = loop {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-            let address = listener.local_addr().expect("it is bound");
-            if let Ok(udp) = UdpSocket::bind(address) {
-                break (listener, udp);
-            }
-        };
+        let (listener, udp) = listen();
         let (recorded, serial) = (Arc::new(recorded), Arc::new(AtomicU32::new(1)));
         let address = listener.local_addr().expect("it is bound");
         let answering = (udp.try_clone().expect("a descriptor"), Arc::clone(&serial));
@@ -146,10 +159,7 @@ fn answer_datagrams(socket: &UdpSocket, serial: &AtomicU32) {
 /// Answers what comes over a connection: the SOA, the whole zone, or the last change.
 fn serve(mut stream: TcpStream, recorded: &Recorded, serial: &AtomicU32) -> io::Result<()> {
     loop {
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut asked = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut asked)?;
+        let asked = read_framed(&mut stream)?;
         let (rtype, now) =
             (u16::from_be_bytes([asked[12 + APEX.len()], asked[13 + APEX.len()]]), serial.load(Ordering::SeqCst));
         match rtype {

@@ -1,7 +1,7 @@
 //! A server under measurement, in a folder of its own, with one zone from a file or from a primary.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::PATIENCE;
-use crate::primary::{query, serial};
+use crate::primary::{listen, query, serial};
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,11 +240,5 @@ fn number(stat: &[String], at: usize) -> u64 {
 
 /// An address of loopback whose port is free for both transports now.
 fn free_address() -> SocketAddr {
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-        let address = listener.local_addr().expect("it is bound");
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
+    listen().0.local_addr().expect("it is bound")
 }
