@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod announce;
 pub mod answer;
+pub mod bfd;
 pub mod catalog;
 pub mod cli;
 pub mod config;

@@ -4,22 +4,23 @@ use core::time::Duration;
 
 /// A deterministic generator (SplitMix64: Steele, Lea and Flood 2014). Fit to spread nodes, not to keep secrets.
 #[derive(Clone, Debug)]
-pub(super) struct Jitter(u64);
+pub struct Jitter(u64);
 
 impl Jitter {
     /// Starts from a seed, which should differ from node to node and from address to address.
-    pub(super) fn new(seed: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Returns a duration from zero up to, but not including, `limit`; zero for a limit of zero.
-    pub(super) fn below(&mut self, limit: Duration) -> Duration {
+    pub fn below(&mut self, limit: Duration) -> Duration {
         let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(self.scale(nanos))
     }
 
     /// Returns a number from 0 to `most`, both included.
-    pub(super) fn up_to(&mut self, most: u32) -> u32 {
+    pub fn up_to(&mut self, most: u32) -> u32 {
         u32::try_from(self.scale(u64::from(most) + 1)).unwrap_or(most)
     }
 

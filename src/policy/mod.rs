@@ -25,6 +25,7 @@ mod traffic;
 
 use serde::{Deserialize, Serialize};
 
+pub use jitter::Jitter;
 pub use machine::{Order, Policy, TCP_FAILURES_MAX, Transition};
 pub use memory::{LastStance, PolicyMemory};
 pub use proof::Proof;

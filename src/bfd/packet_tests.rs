@@ -1,0 +1,1 @@
+//! The tables of packets, both ways.
