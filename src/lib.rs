@@ -4,6 +4,7 @@ pub mod admin;
 pub mod announce;
 pub mod answer;
 pub mod bfd;
+pub mod bgp;
 pub mod catalog;
 pub mod cli;
 pub mod config;
