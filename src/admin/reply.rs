@@ -1,11 +1,13 @@
 //! What the server says of itself, as JSON: stable names, units last.
 
 mod catalog;
+mod secondary;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::policy::Stance;
 pub use catalog::Catalog;
+pub use secondary::{Parent, ParentState, Secondary};
 
 /// Every reply: either a result or an error.
 #[derive(Debug, Serialize, Deserialize)]
@@ -176,44 +178,6 @@ impl Secondaries {
         }
         line
     }
-}
-
-/// How the transfers of a zone are that comes from primaries.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secondary {
-    /// The zone's name.
-    pub name: String,
-    /// The serial of the last version here.
-    pub serial: Option<u32>,
-    /// The primary that is asked first.
-    pub primary: Option<String>,
-    /// Whether primaries are being asked, or wait for their turn.
-    pub asking: bool,
-    /// Records that have come of a transfer under way.
-    pub records: u64,
-    /// Octets that have come of it.
-    pub octets: u64,
-    /// Whether what came is being judged by `verify`.
-    #[serde(default)]
-    pub verifying: bool,
-    /// How long ago a primary last said what is current.
-    pub checked_s: Option<u64>,
-    /// In how long primaries are asked next.
-    pub next_s: Option<u64>,
-    /// In how long the zone expires.
-    pub expires_s: Option<u64>,
-    /// Whether it has expired.
-    pub expired: bool,
-    /// Whether no primary has confirmed it for longer than REFRESH and RETRY together.
-    #[serde(default)]
-    pub late: bool,
-    /// How far its serial is behind the last that a primary had.
-    #[serde(default)]
-    pub behind: u32,
-    /// Failures in a row.
-    pub failures: u32,
-    /// What was wrong with the last attempt.
-    pub trouble: Option<String>,
 }
 
 /// Who is being told which version of a zone is served.

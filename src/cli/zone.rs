@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::control::{ControlArgs, connect, no_reply};
 use super::output::{EXIT_FAILED, EXIT_OK, EXIT_USAGE, age, fail, print};
-use crate::admin::reply::{Export, Secondary, Told};
+use crate::admin::reply::{Export, Parent, ParentState, Secondary, Told};
 use crate::admin::{Request, ZoneVerb};
 use crate::wire::Name;
 use crate::wire::shown::lines;
@@ -89,6 +89,12 @@ fn describe(zone: &Secondary) -> String {
         None => out.push_str("no version has come yet, answered with SERVFAIL\n"),
     }
     let mut put = |label: &str, text: String| out.push_str(&format!("  {label:<9}{text}\n"));
+    if let Some(catalog) = &zone.catalog {
+        put("catalog", catalog.clone());
+    }
+    if let Some(file) = &zone.file {
+        put("file", file.clone());
+    }
     if let Some(primary) = &zone.primary {
         put("primary", primary.clone());
     }
@@ -100,6 +106,7 @@ fn describe(zone: &Secondary) -> String {
     }
     match zone.next_s {
         Some(next) => put("asks", format!("in {}", age(next))),
+        None if !zone.asking => {}
         None if zone.verifying => put("asks", format!("now: {} records came, `verify` looks at them", zone.records)),
         None => put("asks", format!("now: {} records, {} octets so far", zone.records, zone.octets)),
     }
@@ -112,5 +119,18 @@ fn describe(zone: &Secondary) -> String {
             if zone.failures > 1 { format!("{trouble} ({} times)", zone.failures) } else { trouble.clone() },
         );
     }
+    zone.parent.iter().for_each(|parent| put("parent", describe_parent(parent)));
     out
+}
+
+/// What became of telling a parent, as people read it.
+fn describe_parent(parent: &Parent) -> String {
+    let Parent { rtype, since_s, .. } = parent;
+    let (since, endpoint) = (age(*since_s), parent.endpoint.as_deref().unwrap_or_default());
+    match parent.state {
+        ParentState::Due => format!("{rtype}: to be told"),
+        ParentState::Nobody => format!("{rtype}: has no DSYNC that asks for it, {since} ago"),
+        ParentState::Told => format!("{rtype}: {endpoint} was told {since} ago"),
+        ParentState::Failed => format!("{rtype}: NOT TOLD: {}", parent.trouble.as_deref().unwrap_or_default()),
+    }
 }

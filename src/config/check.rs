@@ -104,6 +104,7 @@ pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Over
         zones: Arc::new(check.zones(&known, state_dir.is_some(), overrides)),
         tls: check.tls(),
         keys: Arc::new(known.keys),
+        resolvers: check.resolvers().into(),
         state_dir,
         settings: check.settings(&tcp),
         tcp,

@@ -8,7 +8,7 @@ use super::values::{LogFormat, LogLevel};
 use crate::answer::UDP_PAYLOAD_BYTES_DEFAULT;
 use crate::policy::{PolicySettings, Reaction};
 use crate::serve::TcpLimits;
-use crate::transfer::{TransferLimits, VerifyCommand};
+use crate::transfer::{TransferLimits, TransferSettings, VerifyCommand};
 use crate::zonebuild::ZonemdRule;
 use crate::zonefile::Limits;
 
@@ -49,6 +49,8 @@ rows! {
         "What one reload may take away; `\"100%\"` for all.";
     FOLLOW_ACROSS_ZONES: Flag = "server.follow-across-zones", Flag { default: false },
         "Whether an alias is followed into other zones served here; only where one owner has them all.";
+    RESOLVER: Own = "server.resolver", texts("1 to 8 addresses", "those of `/etc/resolv.conf`"),
+        "Who is asked for the DSYNC records of parents (`notify-dsync`), port 53 where none is named; tried in turn.";
     UDP_PAYLOAD_MAX: Number = "server.udp-payload-max", number(512, 4096, UDP_PAYLOAD_BYTES_DEFAULT as i64, "octets"),
         "The largest reply over UDP (RFC 6891 §6.2.3); above the upper bound fragments are certain.";
 
@@ -172,6 +174,12 @@ rows! {
         "Who may say that the zone has changed.";
     ALLOW_TRANSFER: Own = "template.allow-transfer", rules("`[]`"), "Who may have the zone.";
     NOTIFY: Own = "template.notify", told("`[]`"), "Who is told that the zone has changed.";
+    NOTIFY_DSYNC: Flag = "template.notify-dsync", Flag { default: false },
+        "Whether the parent is told that CDS, CDNSKEY or CSYNC records have changed, where its DSYNC records ask for \
+         that (RFC 9859).";
+    NOTIFY_DSYNC_DELAY: Time = "template.notify-dsync-delay",
+        time((Duration::ZERO, Duration::from_secs(86_400)), TransferSettings::NOTIFY_DSYNC_DELAY_DEFAULT),
+        "How long after the change: all servers of the zone should have it then.";
     ZONEMD: Words<ZonemdRule> = "template.zonemd", Words { words: ZONEMD_RULES, default: ZonemdRule::Verify },
         "What is asked of the zone's ZONEMD records (RFC 8976): that one verifies where there are some, that one is \
          there and verifies, or nothing.";

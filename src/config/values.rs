@@ -66,6 +66,8 @@ pub struct Config {
     pub tls: Option<TlsServer>,
     /// The keys of transactions.
     pub keys: Arc<KeyRing>,
+    /// Who is asked for records of other zones; empty where the system says.
+    pub resolvers: Arc<[SocketAddr]>,
     /// Those of the addresses to listen on that name a device, which may come, go, and come back with another number.
     pub scoped: Vec<ScopedListen>,
     /// What is carried out as it is written, and yet is likely not to be meant; each as it is logged.

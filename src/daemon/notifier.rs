@@ -4,7 +4,7 @@
 //! Whoever publishes a version calls [`Notifications::tell`], which never waits. What is sent, how often, and which
 //! replies count is decided by [`Notifier`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep_until;
 
 use crate::answer::Snapshot;
 use crate::metrics::Metrics;
 use crate::serve::unix_now;
-use crate::transfer::{Notified, Notifier, NotifyFault, NotifyOutcome, NotifyStep, Occasion, Soa};
-use crate::wire::{NameRef, SharedName};
+use crate::transfer::{Notified, Notifier, NotifyFault, NotifyOutcome, NotifyStep, Occasion, Peer, Soa, Subject};
+use crate::wire::{NameRef, SharedName, Type};
 use crate::zone::Zone;
 use crate::zone::hash::LookupName;
 
@@ -35,15 +35,21 @@ pub(super) struct Notifications(Arc<Shared>);
 /// What the task and those who publish share.
 struct Shared {
     notifier: Mutex<Notifier>,
+    /// Who waits for what becomes of a notification to a parent.
+    awaited: Mutex<Awaited>,
     /// Something is to be sent.
     wake: Notify,
     metrics: Arc<Metrics>,
 }
 
+/// Those who wait, by zone, type and server; no more than there are notifications.
+type Awaited = HashMap<(SharedName, Type, SocketAddr), oneshot::Sender<NotifyOutcome>>;
+
 impl Notifications {
     /// Starts the task on the runtime that this is called from.
     pub(super) fn start(metrics: Arc<Metrics>) -> Self {
-        let shared = Arc::new(Shared { notifier: Mutex::default(), wake: Notify::new(), metrics });
+        let shared =
+            Arc::new(Shared { notifier: Mutex::default(), awaited: Mutex::default(), wake: Notify::new(), metrics });
         tokio::spawn(run(Arc::clone(&shared)));
         Self(shared)
     }
@@ -70,6 +76,27 @@ impl Notifications {
         }
         all_dropped
     }
+
+    /// Tells a parent's server that the zone has other records of this type, and waits for what becomes of it; `None`
+    /// where it is not told, since too many others are, or is told anew meanwhile.
+    pub(super) async fn tell_parent(
+        &self,
+        zone: &SharedName,
+        rtype: Type,
+        address: SocketAddr,
+    ) -> Option<NotifyOutcome> {
+        let (outcome, awaited) = oneshot::channel();
+        let key = (zone.clone(), rtype, address);
+        self.0.awaited().insert(key.clone(), outcome);
+        let (subject, server) = (Subject::Delegation(rtype), Peer { address, key: None, tls: None });
+        let is_told = self.0.lock().tell_of(zone, &subject, &server, Occasion::Change);
+        self.0.metrics.notify.dropped.add(u64::from(!is_told));
+        self.0.wake.notify_one();
+        if !is_told {
+            self.0.awaited().remove(&key);
+        }
+        awaited.await.ok()
+    }
 }
 
 /// The zone of that name, if it is served.
@@ -82,6 +109,27 @@ impl Shared {
     /// The notifier, which is whole after every step.
     fn lock(&self) -> MutexGuard<'_, Notifier> {
         self.notifier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who waits, likewise.
+    fn awaited(&self) -> MutexGuard<'_, Awaited> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the end of a notification: counts it, and says it to who waits for it, or logs it where that is news.
+    fn conclude(&self, notified: &Notified, reported: &mut Reported) {
+        let counters = &self.metrics.notify;
+        match notified.outcome {
+            NotifyOutcome::Acknowledged => counters.acknowledged.add(1),
+            NotifyOutcome::Refused(_) => counters.refused.add(1),
+            NotifyOutcome::GivenUp(_) => counters.given_up.add(1),
+        }
+        let key = (notified.zone.clone(), notified.rtype, notified.server);
+        match self.awaited().remove(&key) {
+            // Who asked may be gone.
+            Some(awaited) => drop(awaited.send(notified.outcome)),
+            None => reported.note(notified),
+        }
     }
 }
 
@@ -138,7 +186,7 @@ async fn run(shared: Arc<Shared>) {
                 let from = SocketAddr::new(from.ip(), from.port());
                 let over = shared.lock().take_reply(from, &buffer[..length], unix_now().as_secs());
                 if let Some(notified) = over {
-                    reported.note(&notified, &shared.metrics);
+                    shared.conclude(&notified, &mut reported);
                 }
             }
         }
@@ -153,7 +201,7 @@ async fn send_due(shared: &Shared, now: Duration, sockets: &mut Sockets, reporte
         let step = shared.lock().next_step(now, unix_now().as_secs(), random);
         match step {
             None => return,
-            Some(NotifyStep::End(notified)) => reported.note(&notified, &shared.metrics),
+            Some(NotifyStep::End(notified)) => shared.conclude(&notified, reported),
             Some(NotifyStep::Send(server, message)) => {
                 shared.metrics.notify.sent.add(1);
                 // It is sent again, and given up in the end.
@@ -170,19 +218,17 @@ async fn send_due(shared: &Shared, now: Duration, sockets: &mut Sockets, reporte
 struct Reported(HashSet<(SocketAddr, Option<NotifyFault>)>);
 
 impl Reported {
-    /// Counts the end of a notification, and logs it where that is news.
-    fn note(&mut self, notified: &Notified, metrics: &Metrics) {
-        let Notified { zone, server, outcome } = notified;
-        let (counter, fault) = match *outcome {
+    /// Logs the end of a notification where that is news.
+    fn note(&mut self, notified: &Notified) {
+        let Notified { zone, server, outcome, .. } = notified;
+        let fault = match *outcome {
             NotifyOutcome::Acknowledged => {
-                metrics.notify.acknowledged.add(1);
                 self.0.retain(|(reported, _)| reported != server);
                 return tracing::debug!(%zone, %server, "a notification was acknowledged");
             }
-            NotifyOutcome::Refused(fault) => (&metrics.notify.refused, Some(fault)),
-            NotifyOutcome::GivenUp(fault) => (&metrics.notify.given_up, fault),
+            NotifyOutcome::Refused(fault) => Some(fault),
+            NotifyOutcome::GivenUp(fault) => fault,
         };
-        counter.add(1);
         if self.0.len() >= TOLD_MAX || !self.0.insert((*server, fault)) {
             return;
         }

@@ -19,11 +19,12 @@ use tokio::sync::oneshot;
 
 use super::jobs::{Arrivals, Job, Outcome, Reload};
 use super::notifier::{Notifications, served};
+use super::parents::Parents;
 use super::source::ConfigSource;
 use super::tls::SpokenTls;
 use super::transfers::{KeptZones, SecondaryHealth, Transfers};
 use super::watchdog;
-use super::zones::{FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
+use super::zones::{self, FAULTS_ALL_BYTES_MAX, ZoneTable, cut};
 use crate::admin::{ZoneVerb, reply};
 use crate::answer::{NoticeSink, Snapshot};
 use crate::config::Config;
@@ -63,6 +64,7 @@ pub(super) struct Reloader {
     /// What is served now, and who is told of it.
     current: Arc<ArcSwap<Snapshot>>,
     notifications: Notifications,
+    parents: Parents,
     /// How the zones are that come from primaries.
     health: Arc<SecondaryHealth>,
 }
@@ -78,8 +80,10 @@ impl Reloader {
         metrics: &Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let notifications = Notifications::start(Arc::clone(metrics));
-        let all = loader.registry().iter().map(|record| record.name());
-        notifications.tell(&current.load(), all, Occasion::Start);
+        let parents = Parents::new(notifications.clone(), Arc::clone(&config.resolvers));
+        let all = || loader.registry().iter().map(|record| record.name());
+        notifications.tell(&current.load(), all(), Occasion::Start);
+        parents.tell(&current.load(), None, all());
         let table = Arc::new(ArcSwap::from_pointee(ZoneTable::of(&loader, None)));
         let (jobs, queue) = sync_channel(JOBS_MAX);
         let arrivals = Arrivals::new(jobs.clone());
@@ -96,6 +100,7 @@ impl Reloader {
             arrivals,
             transfers: Arc::default(),
             notifications,
+            parents: parents.clone(),
             health: Arc::clone(&health),
             unsettled: 0,
         };
@@ -104,21 +109,34 @@ impl Reloader {
             work.publish([].into_iter());
         }
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
-        Ok(Self { jobs, table, transfers, current: served_now, notifications: told, health })
+        Ok(Self { jobs, table, transfers, current: served_now, notifications: told, parents, health })
     }
 
-    /// Asks who asks primaries about a zone.
+    /// Asks who asks primaries about a zone. How a zone is that has none is known here.
     pub(super) fn ask_transfers(
         &self,
         verb: ZoneVerb,
         name: SharedName,
         reply: oneshot::Sender<Result<reply::Secondary, String>>,
     ) {
-        match self.transfers.get() {
-            Some(transfers) => transfers.ask(verb, name, reply),
-            // Who asked may be gone.
-            None => drop(reply.send(Err("no zone comes from primaries".to_owned()))),
-        }
+        let table = self.table();
+        let record = table.registry.find(name.as_ref());
+        let known = record.map(|record| zones::describe(record, self.parents.show(name.as_ref())));
+        let known = match known {
+            // Who asked may be gone; so below.
+            Some(known) if known.file.is_some() && verb == ZoneVerb::Status => return drop(reply.send(Ok(known))),
+            known => known.unwrap_or_default(),
+        };
+        let Some(transfers) = self.transfers.get() else {
+            return drop(reply.send(Err("no zone comes from primaries".to_owned())));
+        };
+        let (shown, asked) = oneshot::channel();
+        transfers.ask(verb, name, shown);
+        tokio::spawn(async move {
+            let shown = asked.await.unwrap_or_else(|_| Err("nobody asks primaries any more".to_owned()));
+            let (catalog, parent) = (known.catalog, known.parent);
+            let _is_heard = reply.send(shown.map(|shown| reply::Secondary { catalog, parent, ..shown }));
+        });
     }
 
     /// Tells those who want to know which version of a zone is served.
@@ -128,16 +146,19 @@ impl Reloader {
     pub(super) fn notify(&self, name: NameRef<'_>) -> Result<reply::Told, String> {
         let (snapshot, shown) = (self.current.load(), name.to_name());
         let zone = served(&snapshot, name).ok_or_else(|| format!("no zone {shown} is served"))?;
-        let servers = &snapshot.transfers.settings(name).notify;
-        if servers.is_empty() {
+        let settings = snapshot.transfers.settings(name);
+        let parents = if settings.notify_dsync { self.parents.tell_now(zone) } else { Vec::new() };
+        if settings.notify.is_empty() && parents.is_empty() {
             return Err(format!(
                 "nobody is to be told of {shown}: `notify` in its [[zone]] or [[template]] names nobody"
             ));
         }
-        if self.notifications.tell(&snapshot, [name].into_iter(), Occasion::Change) == servers.len() {
+        let dropped = self.notifications.tell(&snapshot, [name].into_iter(), Occasion::Change);
+        if dropped > 0 && dropped == settings.notify.len() {
             return Err("too many notifications wait for an answer; try again".to_owned());
         }
-        let servers = servers.iter().map(|server| server.address.to_string()).collect();
+        let servers = settings.notify.iter().map(|server| server.address.to_string());
+        let servers = servers.chain(parents.iter().map(|rtype| format!("the parent, of {rtype}"))).collect();
         Ok(reply::Told { name: zone.apex().to_string(), serial: zone.serial(), servers })
     }
 
@@ -184,6 +205,7 @@ struct Work {
     transfers: Arc<OnceLock<Transfers>>,
     /// Who is told of changes.
     notifications: Notifications,
+    parents: Parents,
     /// How the zones are that come from primaries.
     health: Arc<SecondaryHealth>,
     /// Records that were read or freed since memory was given back and put into huge pages.
@@ -303,7 +325,10 @@ impl Work {
         let published = snapshot(&self.loader, &self.config, notices);
         let before = self.current.load();
         let serial = |snapshot, name| served(snapshot, name).map(|zone| zone.serial());
-        let changed: Vec<_> = zones.filter(|name| serial(&published, *name) != serial(&before, *name)).collect();
+        let zones: Vec<_> = zones.collect();
+        self.parents.tell(&published, Some(&before), zones.iter().copied());
+        let changed = zones.into_iter().filter(|name| serial(&published, *name) != serial(&before, *name));
+        let changed: Vec<_> = changed.collect();
         drop(before); // Publishing waits for those who hold it.
         serve::publish(&self.current, Arc::clone(&published));
         self.notifications.tell(&published, changed.into_iter(), Occasion::Change);
@@ -350,6 +375,7 @@ impl Work {
             self.loader.reload(zones, scope, is_forced).map_err(|error| format!("nothing was reloaded: {error}"))?;
         if let Some(read) = read {
             let tls = next_tls.flatten().map(|next| self.tls.put(next)).or(self.config.tls.take());
+            self.parents.set_resolvers(Arc::clone(&read.resolvers));
             self.config = Config { tls, ..read };
         }
         if report.is_change() || scope == Scope::All {
@@ -397,6 +423,7 @@ impl Work {
         }
         config.zones = read.zones;
         config.keys = read.keys;
+        config.resolvers = read.resolvers;
         config.tls = read.tls;
         notes.extend(read.warnings);
         Ok((config, notes))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::admin::reply;
-use crate::load::{CatalogState, Loader, Registry, ZoneRecord, ZoneState};
+use crate::load::{CatalogState, Loader, Registry, Source, ZoneRecord, ZoneState};
 use crate::wire::NameRef;
 use crate::zone::hash::LookupName;
 
@@ -111,6 +111,17 @@ fn zone(record: &ZoneRecord, faults: String) -> reply::Zone {
         warnings: record.warning_count,
         faults,
     }
+}
+
+/// What is known here of one zone, and what became of telling its parent.
+pub(super) fn describe(record: &ZoneRecord, parent: Vec<reply::Parent>) -> reply::Secondary {
+    let catalog = match &record.source {
+        Source::Catalog(catalog) => Some(catalog.to_string()),
+        Source::File(_) | Source::Transfer | Source::Produced => None,
+    };
+    let file = (!record.source.has_primaries()).then(|| record.source.to_string());
+    let (name, serial) = (record.name().to_string(), record.zone().map(|zone| zone.serial()));
+    reply::Secondary { name, serial, catalog, file, parent, ..reply::Secondary::default() }
 }
 
 /// A zone as a zone file.

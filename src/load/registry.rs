@@ -37,6 +37,11 @@ impl Source {
 }
 
 impl Source {
+    /// Whether the zone comes from primaries.
+    pub fn has_primaries(&self) -> bool {
+        matches!(self, Self::Transfer | Self::Catalog(_))
+    }
+
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -243,6 +248,11 @@ impl Registry {
         let (served, broken) = (self.zones.len(), self.broken.len());
         let refused = self.len() - served;
         Counts { served, kept: broken - refused, refused, awaited: self.awaited }
+    }
+
+    /// The record of a name: the one of which something is served, where there are more.
+    pub fn find<'a>(&'a self, name: NameRef<'a>) -> Option<&'a Arc<ZoneRecord>> {
+        self.served(name).or_else(|| self.named(name).next())
     }
 
     /// The records of a name, one most often.

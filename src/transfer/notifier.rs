@@ -42,6 +42,33 @@ pub enum Occasion {
     Change,
 }
 
+/// What servers are told.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// The zone has this SOA.
+    Version(Arc<Soa>),
+    /// The zone has other records of this type, which its parent takes over (RFC 9859 §4).
+    Delegation(Type),
+}
+
+impl Subject {
+    /// The type that stands in the question.
+    fn rtype(&self) -> Type {
+        match self {
+            Self::Version(_) => Type::SOA,
+            Self::Delegation(rtype) => *rtype,
+        }
+    }
+
+    /// What is sent.
+    fn request(&self) -> Request<'_> {
+        match self {
+            Self::Version(soa) => Request::Notify(soa),
+            Self::Delegation(rtype) => Request::NotifyOf(*rtype),
+        }
+    }
+}
+
 /// What is wrong with a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum NotifyFault {
@@ -69,6 +96,8 @@ pub enum NotifyOutcome {
 pub struct Notified {
     /// The zone.
     pub zone: SharedName,
+    /// The type of the records that have changed: SOA, where it is the zone.
+    pub rtype: Type,
     /// Who was told.
     pub server: SocketAddr,
     /// What became of it.
@@ -88,7 +117,7 @@ pub enum NotifyStep {
 #[derive(Debug)]
 struct Task {
     zone: SharedName,
-    soa: Arc<Soa>,
+    subject: Subject,
     server: Peer,
     occasion: Occasion,
     /// What was sent; `None` while it waits for its turn.
@@ -111,8 +140,8 @@ struct Attempt {
 pub struct Notifier {
     tasks: HashMap<u64, Task>,
     last_number: u64,
-    /// The task of each zone and server.
-    by_server: HashMap<(SharedName, SocketAddr), u64>,
+    /// The task of each zone, type and server.
+    by_server: HashMap<(SharedName, Type, SocketAddr), u64>,
     /// Those that were sent.
     by_id: HashMap<(SocketAddr, u16), u64>,
     /// Those that were not sent yet, by occasion. Numbers without a task are passed over; so below.
@@ -127,31 +156,34 @@ impl Notifier {
     /// Sees to it that servers are told of this version of a zone. Returns how many are not, since too many
     /// notifications wait.
     pub fn tell(&mut self, zone: &SharedName, soa: &Arc<Soa>, servers: &[Peer], occasion: Occasion) -> usize {
-        let mut dropped = 0;
-        for server in servers {
-            let key = (zone.clone(), server.address);
-            let old = self.by_server.get(&key).copied();
-            if let Some(task) = old.and_then(|number| self.tasks.get_mut(&number))
-                && task.attempt.is_none()
-                && task.occasion >= occasion
-            {
-                (task.soa, task.server) = (Arc::clone(soa), server.clone());
-                continue;
-            }
-            if let Some(old) = old {
-                self.forget(old);
-            }
-            if self.tasks.len() >= TASKS_MAX {
-                dropped += 1;
-                continue;
-            }
-            self.last_number += 1;
-            let (soa, server) = (Arc::clone(soa), server.clone());
-            self.by_server.insert(key, self.last_number);
-            self.tasks.insert(self.last_number, Task { zone: zone.clone(), soa, server, occasion, attempt: None });
-            self.waiting[occasion as usize].push_back(self.last_number);
+        let subject = Subject::Version(Arc::clone(soa));
+        servers.iter().filter(|server| !self.tell_of(zone, &subject, server, occasion)).count()
+    }
+
+    /// Sees to it that a server is told something about a zone; false where it is not, since too many notifications
+    /// wait.
+    pub fn tell_of(&mut self, zone: &SharedName, subject: &Subject, server: &Peer, occasion: Occasion) -> bool {
+        let key = (zone.clone(), subject.rtype(), server.address);
+        let old = self.by_server.get(&key).copied();
+        if let Some(task) = old.and_then(|number| self.tasks.get_mut(&number))
+            && task.attempt.is_none()
+            && task.occasion >= occasion
+        {
+            (task.subject, task.server) = (subject.clone(), server.clone());
+            return true;
         }
-        dropped
+        if let Some(old) = old {
+            self.forget(old);
+        }
+        if self.tasks.len() >= TASKS_MAX {
+            return false;
+        }
+        self.last_number += 1;
+        let (zone, subject, server) = (zone.clone(), subject.clone(), server.clone());
+        self.by_server.insert(key, self.last_number);
+        self.tasks.insert(self.last_number, Task { zone, subject, server, occasion, attempt: None });
+        self.waiting[occasion as usize].push_back(self.last_number);
+        true
     }
 
     /// When there is something to be done; `None` where all is over.
@@ -194,7 +226,8 @@ impl Notifier {
         let number = *self.by_id.get(&(server, header.id))?;
         let task = self.tasks.get_mut(&number)?;
         let attempt = task.attempt.as_mut()?;
-        let (fault, is_certain) = judge(&task.zone, attempt.signer.as_ref(), header, message, unix_s)?;
+        let (fault, is_certain) =
+            judge((&task.zone, task.subject.rtype()), attempt.signer.as_ref(), header, message, unix_s)?;
         if !is_certain {
             attempt.fault = fault;
             return None;
@@ -223,7 +256,7 @@ impl Notifier {
             .map(|more| random.wrapping_add(more))
             .find(|id| !self.by_id.contains_key(&(address, *id)))?;
         let mut signer = task.server.key.clone().map(Signer::of_request);
-        let message = write_request(Request::Notify(&task.soa), task.zone.as_ref(), id, signer.as_mut(), unix_s);
+        let message = write_request(task.subject.request(), task.zone.as_ref(), id, signer.as_mut(), unix_s);
         self.by_id.insert((address, id), number);
         task.attempt = Some(Attempt { id, message: message.clone(), signer, tries: 1, fault: None });
         self.due.insert((now + TRY_AGAIN_AFTER, number));
@@ -248,13 +281,14 @@ impl Notifier {
     /// Ends a notification.
     fn end(&mut self, number: u64, outcome: NotifyOutcome) -> Option<Notified> {
         let task = self.forget(number)?;
-        Some(Notified { zone: task.zone, server: task.server.address, outcome })
+        let (zone, rtype, server) = (task.zone, task.subject.rtype(), task.server.address);
+        Some(Notified { zone, rtype, server, outcome })
     }
 
     /// Takes a task out.
     fn forget(&mut self, number: u64) -> Option<Task> {
         let task = self.tasks.remove(&number)?;
-        self.by_server.remove(&(task.zone.clone(), task.server.address));
+        self.by_server.remove(&(task.zone.clone(), task.subject.rtype(), task.server.address));
         if let Some(attempt) = &task.attempt {
             self.by_id.remove(&(task.server.address, attempt.id));
         }
@@ -267,7 +301,7 @@ impl Notifier {
 ///
 /// Who does not know our key cannot sign that it refuses: that is kept, and the server is told again.
 fn judge(
-    zone: &SharedName,
+    (zone, rtype): (&SharedName, Type),
     signer: Option<&Signer>,
     header: Header,
     message: &[u8],
@@ -279,7 +313,7 @@ fn judge(
         0 if rcode != 0 => HEADER_BYTES,
         1 => {
             let question = Question::read(message, |_| {})?;
-            let is_ours = question.name == zone.as_ref() && question.qtype == Type::SOA && question.qclass == Class::IN;
+            let is_ours = question.name == zone.as_ref() && question.qtype == rtype && question.qclass == Class::IN;
             is_ours.then(|| question.end())?
         }
         _ => return None,

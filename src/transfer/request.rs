@@ -6,7 +6,7 @@ use crate::wire::tsig::Signer;
 use crate::wire::{Class, NameRef, Type};
 
 /// What our OPT record says of UDP, as everywhere (RFC 9715 §3.1).
-const PAYLOAD_BYTES: u16 = 1232;
+pub(super) const PAYLOAD_BYTES: u16 = 1232;
 
 /// What is asked or said.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub enum Request<'a> {
     Changes(&'a Soa),
     /// The zone has changed; its SOA is this now.
     Notify(&'a Soa),
+    /// The zone's records of this type have changed (RFC 9859 §4).
+    NotifyOf(Type),
 }
 
 /// Writes a request, signed at `now` (seconds since the Unix epoch) where there is a signer. Those for zones have an
@@ -28,12 +30,14 @@ pub fn write_request(
     signer: Option<&mut Signer>,
     now: u64,
 ) -> Vec<u8> {
+    let notify = u16::from(opcode::NOTIFY) << 11 | flag::AA;
     let (flags, qtype, soa, section) = match request {
         Request::Whole => (0, Type::AXFR, None, 2),
         Request::Changes(soa) => (0, Type::IXFR, Some(soa), 2),
-        Request::Notify(soa) => (u16::from(opcode::NOTIFY) << 11 | flag::AA, Type::SOA, Some(soa), 1),
+        Request::Notify(soa) => (notify, Type::SOA, Some(soa), 1),
+        Request::NotifyOf(rtype) => (notify, rtype, None, 1),
     };
-    let has_opt = !matches!(request, Request::Notify(_));
+    let has_opt = flags != notify;
     let mut counts = [1, 0, 0, u16::from(has_opt)];
     counts[section] = u16::from(soa.is_some());
     let mut message = Vec::with_capacity(HEADER_BYTES + 2 * zone.len() + 600);

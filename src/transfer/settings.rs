@@ -52,6 +52,10 @@ pub struct TransferSettings {
     pub allow_transfer: AccessList,
     /// Who is told that the zone has changed.
     pub notify: Vec<Peer>,
+    /// Whether the parent is told that CDS, CDNSKEY or CSYNC records are others, where it has DSYNC records.
+    pub notify_dsync: bool,
+    /// How long after the change: all servers of the zone should have it then (RFC 9859 §4.2).
+    pub notify_dsync_delay: Duration,
     /// What is asked of its ZONEMD records, wherever it comes from.
     pub zonemd: ZonemdRule,
     /// What judges a version from a primary before it is served.
@@ -103,6 +107,11 @@ impl TransferLimits {
     };
 }
 
+impl TransferSettings {
+    /// How long the parent is told after a change where nothing else is configured.
+    pub const NOTIFY_DSYNC_DELAY_DEFAULT: Duration = Duration::from_secs(10);
+}
+
 impl Default for TransferSettings {
     fn default() -> Self {
         Self {
@@ -110,6 +119,8 @@ impl Default for TransferSettings {
             allow_notify: AccessList::default(),
             allow_transfer: AccessList::default(),
             notify: Vec::new(),
+            notify_dsync: false,
+            notify_dsync_delay: Self::NOTIFY_DSYNC_DELAY_DEFAULT,
             zonemd: ZonemdRule::default(),
             verify: VerifyCommand::default(),
             limits: TransferLimits::DEFAULT,

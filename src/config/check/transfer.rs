@@ -27,6 +27,8 @@ use crate::wire::{Name, Shown};
 const KEYS_MAX: usize = 10_000;
 /// The most entries of a list of servers or rules.
 const ENTRIES_MAX: usize = 64;
+/// The most resolvers.
+const RESOLVERS_MAX: usize = 8;
 /// The most octets of a secret in base64.
 const SECRET_TEXT_BYTES_MAX: u64 = 4096;
 /// The most keys that a warning names.
@@ -228,6 +230,10 @@ impl Check<'_> {
         if let Some(peers) = self.peers(section, &rows::NOTIFY, known) {
             settings.notify = peers;
         }
+        let notify_dsync = section.get(&rows::NOTIFY_DSYNC).map(Spanned::into_inner);
+        settings.notify_dsync = notify_dsync.unwrap_or(settings.notify_dsync);
+        settings.notify_dsync_delay =
+            self.duration_in(section, &rows::NOTIFY_DSYNC_DELAY).unwrap_or(settings.notify_dsync_delay);
         settings.zonemd = self.word_in(section, &rows::ZONEMD).unwrap_or(settings.zonemd);
         settings.verify.words = self.verify(section).unwrap_or(settings.verify.words);
         settings.verify.timeout = self.duration_in(section, &rows::VERIFY_TIMEOUT).unwrap_or(settings.verify.timeout);
@@ -324,6 +330,23 @@ impl Check<'_> {
             }
         }
         limits
+    }
+
+    /// Who is asked for records of other zones; empty where the system says.
+    pub(super) fn resolvers(&mut self) -> Vec<SocketAddr> {
+        let Some(written) = self.written.get::<Vec<Spanned<String>>>(&rows::RESOLVER) else { return Vec::new() };
+        if !(1..=RESOLVERS_MAX).contains(&written.get_ref().len()) {
+            let count = Spanned::new(written.span(), format!("{} addresses", written.get_ref().len()));
+            self.refuse(rows::RESOLVER.path, &count, &format!("1 to {RESOLVERS_MAX} addresses"));
+        }
+        let mut resolvers = Vec::new();
+        for item in written.get_ref() {
+            match peer_address(item.get_ref(), PORT_DEFAULT) {
+                Ok(address) => resolvers.push(address),
+                Err(allowed) => self.refuse(rows::RESOLVER.path, &quoted(item), &allowed),
+            }
+        }
+        resolvers
     }
 
     /// A list of servers, where it is written.

@@ -225,6 +225,7 @@ impl SecondaryZone {
             behind: self.behind(),
             failures: self.refresh.failures(),
             trouble: self.trouble.clone(),
+            ..reply::Secondary::default()
         }
     }
 

@@ -286,3 +286,28 @@ fn what_is_under_way_and_each_burst_are_bounded() {
     let is_new = |(_, message): &(SocketAddr, Vec<u8>)| messages.values().all(|(_, known)| known != message);
     assert_eq!(next.iter().filter(|sent| is_new(sent)).count(), 1, "one has made room");
 }
+
+#[test]
+fn a_parent_is_told_of_a_type_beside_what_the_zone_itself_is_told_of() {
+    let mut notifier = Notifier::default();
+    let to = server(1, None);
+    notifier.tell(&zone("a.test."), &soa(5), std::slice::from_ref(&to), Occasion::Change);
+    for rtype in [Type::CDS, Type::CSYNC] {
+        assert!(notifier.tell_of(&zone("a.test."), &Subject::Delegation(rtype), &to, Occasion::Change));
+    }
+    let messages = sent(&mut notifier, ms(0));
+    for ((_, message), rtype) in messages.iter().zip([Type::SOA, Type::CDS, Type::CSYNC]) {
+        let header = Header::read(message).expect("a header");
+        let question = Question::read(message, |_| {}).expect("a question");
+        assert_eq!((header.opcode(), header.flags & flag::AA), (opcode::NOTIFY, flag::AA));
+        assert_eq!((question.name.to_string(), question.qtype), ("a.test.".to_owned(), rtype));
+        assert_eq!(header.counts, [1, u16::from(rtype == Type::SOA), 0, 0], "only a SOA says more than its type");
+        // A reply about another type is none.
+        let mut other = reply(message, 0);
+        other[HEADER_BYTES + "a.test.".len() + 2] ^= 0x40;
+        assert!(notifier.take_reply(to.address, &other, UNIX_S).is_none());
+        let ended = notifier.take_reply(to.address, &reply(message, 0), UNIX_S).expect("that is the reply");
+        assert_eq!((ended.rtype, ended.outcome), (rtype, NotifyOutcome::Acknowledged));
+    }
+    assert_eq!(notifier.deadline(), None);
+}

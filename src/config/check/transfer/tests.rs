@@ -283,6 +283,33 @@ fn what_is_wrong_with_a_list_is_shown_where_it_stands() {
 }
 
 #[test]
+fn parents_are_told_where_a_zone_or_its_template_says_so() {
+    let config = good(
+        "[server]\nresolver = [\"192.0.2.53\", \"[::1]:5300\"]\n[[template]]\nname = \"default\"\n\
+         notify-dsync-delay = \"1m\"\n[[zone]]\nname = \"a.test\"\nfile = \"a\"\nnotify-dsync = true\n\
+         [[zone]]\nname = \"b.test\"\nfile = \"b\"\nnotify-dsync-delay = \"0s\"\n",
+    );
+    assert_eq!(*config.resolvers, [address("192.0.2.53:53"), address("[::1]:5300")]);
+    let set = |zone| (of(&config, zone).notify_dsync, of(&config, zone).notify_dsync_delay);
+    assert_eq!(set("a.test."), (true, Duration::from_secs(60)));
+    assert_eq!(set("b.test."), (false, Duration::ZERO));
+    assert!(good("[server]\nzones-dir = \"zones\"\n").resolvers.is_empty(), "those of the system");
+    for (line, parts) in [
+        ("resolver = []", "`server.resolver` is 0 addresses, but it must be 1 to 8 addresses"),
+        ("resolver = [\"127.0.0.1\", \"dns.test\"]", "`server.resolver` is \"dns.test\""),
+        ("resolver = [\"0.0.0.0\"]", "the address of one server"),
+    ] {
+        let shown = error(&format!("[server]\nzones-dir = \"zones\"\n{line}\n"));
+        let column = line.find("\"dns").or_else(|| line.find("\"0.0")).unwrap_or("resolver = ".len()) + 1;
+        assert!(shown.contains(parts) && shown.contains(&format!("etc/fated.toml:3:{column}")), "{line}: {shown}");
+    }
+    let shown = error("[[zone]]\nname = \"a.test\"\nfile = \"a\"\nnotify-dsync-delay = \"2d\"\n");
+    assert!(shown.contains("`zone.notify-dsync-delay` is \"2d\"") && shown.contains("etc/fated.toml:4:22"), "{shown}");
+    let shown = error("[[zone]]\nname = \"a.test\"\nfile = \"a\"\nnotify-dsync = \"yes\"\n");
+    assert!(shown.contains("`zone.notify-dsync`") && shown.contains("etc/fated.toml:4:16"), "{shown}");
+}
+
+#[test]
 fn keys_are_known_by_their_folded_names_and_each_once() {
     let text = format!("[server]\nzones-dir = \"z\"\n{}{}", key("A.test"), key("b."));
     let config = good(&text);
