@@ -33,7 +33,7 @@ const MODULES: &[Module] = &[
     Module { layer: 1, name: "tls", imports: &[], is_pure: true },
     Module { layer: 2, name: "zone", imports: &["wire", "persistent"], is_pure: true },
     Module { layer: 2, name: "bfd", imports: &["policy"], is_pure: true },
-    Module { layer: 2, name: "bgp", imports: &[], is_pure: true },
+    Module { layer: 2, name: "bgp", imports: &["policy"], is_pure: true },
     Module { layer: 2, name: "fault", imports: &["wire"], is_pure: true },
     Module { layer: 3, name: "zonebuild", imports: &["wire", "zone", "fault"], is_pure: true },
     Module { layer: 3, name: "zonefile", imports: &["wire", "zone", "fault", "zonebuild"], is_pure: true },

@@ -61,6 +61,8 @@ pub enum Cause {
     OpenTimedOut,
     /// This side ended it, for the reason in words.
     Ended(Notification, String),
+    /// This side reset the connection: a withdrawal would have waited behind what the neighbour does not take.
+    Reset,
     /// The neighbour ended it; the words say what is likely behind it, if anything is known.
     EndedByPeer(Notification, &'static str),
     /// Proofs are back.
@@ -106,8 +108,6 @@ pub enum Obstacle {
     NoNextHop,
     /// The attributes leave no room for a prefix in a message.
     TooLong,
-    /// BFD does not see the neighbour yet.
-    Bfd,
 }
 
 impl fmt::Display for Cause {
@@ -129,10 +129,11 @@ impl fmt::Display for Cause {
                 "connected, then silence: the neighbour is busy, or does not see what is sent, as with a TTL that its \
                  GTSM, or its setting for neighbours some hops away, does not let pass",
             ),
-            Self::Ended(notification, why) if notification.text().is_some() || why.is_empty() => {
-                write!(out, "ended by this side: {notification}")
-            }
+            Self::Ended(notification, why) if why.is_empty() => write!(out, "ended by this side: {notification}"),
             Self::Ended(notification, why) => write!(out, "ended by this side: {notification}: {why}"),
+            Self::Reset => {
+                out.write_str("reset by this side: a withdrawal can't wait for what the neighbour does not take")
+            }
             Self::EndedByPeer(notification, "") => write!(out, "ended by the neighbour: {notification}"),
             Self::EndedByPeer(notification, why) => write!(out, "ended by the neighbour: {notification}: {why}"),
             Self::Proven => out.write_str("the service is proven again"),
@@ -167,7 +168,6 @@ impl fmt::Display for Obstacle {
             }
             Self::NoNextHop => "no IPv6 address of the interface is known to be its next hop: set one",
             Self::TooLong => "its attributes do not fit into a message",
-            Self::Bfd => "BFD does not see the neighbour",
         })
     }
 }

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use ipnet::IpNet;
 
+use super::message::Kind;
 use super::{AsNumber, Families, Role, State};
 
 /// A session as it is at one moment.
@@ -85,6 +86,20 @@ pub struct MessageCounts {
     pub keepalives: u64,
     /// ROUTE-REFRESH.
     pub refreshes: u64,
+}
+
+impl MessageCounts {
+    /// Counts a message.
+    pub(super) fn count(&mut self, kind: Kind) {
+        let counter = match kind {
+            Kind::Open => &mut self.opens,
+            Kind::Update => &mut self.updates,
+            Kind::Notification => &mut self.notifications,
+            Kind::Keepalive => &mut self.keepalives,
+            Kind::RouteRefresh => &mut self.refreshes,
+        };
+        *counter = counter.saturating_add(1);
+    }
 }
 
 /// An error, and when it was.

@@ -57,14 +57,14 @@ fn read_header(header: &[u8]) -> Result<(Kind, usize), Notification> {
     }
     let &[high, low, kind, ..] = rest else { return Err(error(2, &[])) };
     let length = usize::from(u16::from_be_bytes([high, low]));
-    let (kind, shortest, longest) = match kind {
-        1 => (Kind::Open, 29, MESSAGE_BYTES_MAX),
-        2 => (Kind::Update, 23, MESSAGE_BYTES_MAX),
-        3 => (Kind::Notification, 21, MESSAGE_BYTES_MAX),
-        4 => (Kind::Keepalive, HEADER_BYTES, HEADER_BYTES),
+    let kind = Kind::from_number(kind).ok_or_else(|| error(3, &[kind]))?;
+    let (shortest, longest) = match kind {
+        Kind::Open => (29, MESSAGE_BYTES_MAX),
+        Kind::Update => (23, MESSAGE_BYTES_MAX),
+        Kind::Notification => (21, MESSAGE_BYTES_MAX),
+        Kind::Keepalive => (HEADER_BYTES, HEADER_BYTES),
         // One of another length has an error of its own (RFC 7313 §5).
-        5 => (Kind::RouteRefresh, HEADER_BYTES, MESSAGE_BYTES_MAX),
-        other => return Err(error(3, &[other])),
+        Kind::RouteRefresh => (HEADER_BYTES, MESSAGE_BYTES_MAX),
     };
     if !(shortest..=longest).contains(&length) {
         return Err(error(2, &[high, low]));

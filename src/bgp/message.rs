@@ -23,6 +23,26 @@ pub(super) enum Kind {
     RouteRefresh = 5,
 }
 
+impl Kind {
+    /// Returns the type that a number means.
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Open,
+            2 => Self::Update,
+            3 => Self::Notification,
+            4 => Self::Keepalive,
+            5 => Self::RouteRefresh,
+            _ => return None,
+        })
+    }
+
+    /// Returns the type of a message that [`write_message`] has made.
+    pub(super) fn of(message: &[u8]) -> Self {
+        let number = message.get(HEADER_BYTES - 1).copied();
+        number.and_then(Self::from_number).expect("a message that is written has a header")
+    }
+}
+
 /// Returns a whole message. The body is at most what [`MESSAGE_BYTES_MAX`] leaves: all that is written here is bounded.
 pub(super) fn write_message(kind: Kind, body: &[u8]) -> Vec<u8> {
     let length = HEADER_BYTES + body.len();

@@ -13,9 +13,10 @@
 //! leaves unless each announced route was proven lately. Graceful restart is never offered, since a dead node's route
 //! must go with its session.
 
-#![allow(dead_code)] // Until the session uses all of it.
-
 mod action;
+mod announcement;
+mod attribute;
+mod capability;
 mod event;
 mod facts;
 mod family;
@@ -23,11 +24,17 @@ mod frames;
 mod message;
 mod notification;
 mod number;
+mod octets;
+mod open;
+mod prefix;
+mod refresh;
 mod role;
 mod route;
 mod session;
 mod settings;
 mod state;
+mod terms;
+mod update;
 
 pub use action::{Action, Cause, Notice, Obstacle};
 pub use event::{BfdState, ConnectFailure, Event, Link};

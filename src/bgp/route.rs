@@ -1,6 +1,6 @@
 //! What is to be announced, and with which attributes.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::IpAddr;
 use core::time::Duration;
 
 use ipnet::IpNet;
@@ -51,13 +51,4 @@ impl Attributes {
     pub const GRACEFUL_SHUTDOWN: u32 = 0xFFFF_0000;
     /// The community that keeps a route inside the neighbour's autonomous system (RFC 1997).
     pub const NO_EXPORT: u32 = 0xFFFF_FF01;
-}
-
-/// The next hop of a route as it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SentNextHop {
-    /// The address.
-    pub(super) address: IpAddr,
-    /// The link-local address that follows a global one (RFC 2545 §3).
-    pub(super) link_local: Option<Ipv6Addr>,
 }
