@@ -3,6 +3,7 @@
 //! Owns the words of the command line and the exit codes; everything else is done by the modules below.
 
 mod anycast;
+mod bgp;
 mod check;
 mod control;
 mod drain;
@@ -68,6 +69,8 @@ enum Command {
     Check(CheckArgs),
     /// Show how a running server is
     Status(StatusArgs),
+    /// Show the BGP sessions of a running server, and BFD beside them
+    Bgp(DrainArgs),
     /// Have a running server read its zone files again
     ///
     /// Files that did not change are not read, and a file with errors leaves its zone as it was.
@@ -275,6 +278,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(args.source.into_source(), args.print, args.strict),
         Command::Status(args) if args.zones => control::zones(&args.control, args.json),
         Command::Status(args) => control::status(&args.control, args.json),
+        Command::Bgp(args) => control::bgp(&args.control, args.json),
         Command::Reload(args) => control::reload(&args.control, args.zone, args.force, args.json),
         Command::Zone(ZoneCommand::List(args)) => control::zones(&args.control, args.json),
         Command::Zone(ZoneCommand::Status(args)) => zone::show(&args.control, ZoneVerb::Status, args.zone, args.json),

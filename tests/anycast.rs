@@ -18,11 +18,11 @@ mod ports;
 mod process;
 #[path = "anycast/restart.rs"]
 mod restart;
-#[path = "anycast/scene.rs"]
-mod scene;
 #[path = "anycast/start.rs"]
 mod start;
 #[path = "anycast/streams.rs"]
 mod streams;
 #[path = "anycast/threads.rs"]
 mod threads;
+
+use common::site::scene;

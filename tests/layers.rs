@@ -47,11 +47,12 @@ const MODULES: &[Module] = &[
     Module { layer: 3, name: "answer", imports: &["tls", "wire", "zone", "transfer"], is_pure: true },
     Module { layer: 4, name: "serve", imports: &["sys", "tls", "wire", "metrics", "answer"], is_pure: false },
     Module { layer: 4, name: "health", imports: &["sys", "wire", "policy"], is_pure: false },
-    Module { layer: 4, name: "announce", imports: &["sys", "policy"], is_pure: false },
+    Module { layer: 4, name: "announce", imports: &["sys", "policy", "bgp", "bfd"], is_pure: false },
     Module {
         layer: 5,
         name: "config",
         imports: &[
+            "bgp",
             "sys",
             "tls",
             "wire",
@@ -79,6 +80,8 @@ const MODULES: &[Module] = &[
         layer: 6,
         name: "daemon",
         imports: &[
+            "bgp",
+            "bfd",
             "sys",
             "metrics",
             "policy",

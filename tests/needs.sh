@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests compare with: NSD, Knot DNS, BIND, PowerDNS, unbound, dnsperf and their tools, and what routes
-# anycast: BIRD, FRR, ExaBGP and the tools of the kernel's network, from Debian's packages.
+# anycast: BIRD, FRR, GoBGP, OpenBGPD, ExaBGP and the tools of the kernel's network, from Debian's packages.
 # Does nothing where all is there. Services that a package would start are kept from starting.
 set -euo pipefail
 
 declare -A package_of=(
     [nsd]=nsd [knotd]=knot [kdig]=knot-dnsutils [kzonesign]=knot-dnssecutils [named]=bind9
     [named-checkzone]=bind9-utils [dig]=bind9-dnsutils [unbound]=unbound [dnsperf]=dnsperf [ldns-read-zone]=ldnsutils
-    [bird]=bird2 [bgpd]=frr [exabgp]=exabgp [nft]=nftables [ip]=iproute2
+    [bird]=bird2 [vtysh]=frr [gobgpd]=gobgpd [bgpctl]=openbgpd [exabgp]=exabgp [nft]=nftables [ip]=iproute2
     [valgrind]=valgrind [pdns_server]=pdns-server [sqlite3]=sqlite3
 )
 PATH=$PATH:/usr/sbin:/sbin:/usr/lib/frr

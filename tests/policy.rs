@@ -49,6 +49,7 @@ fn settings() -> impl Strategy<Value = PolicySettings> {
             on_overload,
             on_shared,
             on_path,
+            degrade_first: hold_down / 4,
             is_degrade_seen,
             hold_down,
             hold_down_max,
@@ -227,6 +228,8 @@ proptest! {
         let mut now = play(&mut policy, &life, |_, _, _| {});
         // Whatever was before: no hold-down, and no silence that has nearly lasted long enough.
         policy.order(now, Order::Drain);
+        now += settings.degrade_first;
+        policy.tick(now);
         policy.order(now, Order::Resume);
         let good = Observation { proven: 2, is_tcp_well: Some(true), is_judged: true, ..Observation::NOTHING };
         for _ in 0..=settings.rise.max(1) {
@@ -262,8 +265,8 @@ proptest! {
         let changes = |life: &[Step]| {
             let mut changes = Vec::new();
             play(&mut Policy::new(Duration::ZERO, settings, seed), life, |_, event, change| {
-                let is_silence = change.is_some_and(|change| change.reason == Reason::Unproven);
-                assert!(change.is_none() || is_silence || !is_empty(event), "{event:?} made {change:?}");
+                let is_time = change.is_some_and(|change| matches!(change.reason, Reason::Unproven | Reason::Drained));
+                assert!(change.is_none() || is_time || !is_empty(event), "{event:?} made {change:?}");
                 changes.extend(change);
             });
             changes
@@ -276,7 +279,7 @@ proptest! {
         settings in settings(), seed: u64, life in life(), stop_at in 0_usize..400,
     ) {
         let mut policy = Policy::new(Duration::ZERO, settings, seed);
-        let (mut now, mut is_drained, mut is_stopped) = (Duration::ZERO, false, false);
+        let (mut now, mut is_drained, mut is_stopped, mut ordered_at) = (Duration::ZERO, false, false, None);
         for (index, step) in life.iter().enumerate() {
             now += step.gap;
             if index == stop_at {
@@ -290,8 +293,14 @@ proptest! {
                 Event::Order(Order::Stop) | Event::Round(_) | Event::Tick => {}
             }
             if is_drained || is_stopped {
-                prop_assert_eq!(policy.stance(), Stance::Withdraw);
+                // Degraded first, for so long at most, and never better again.
+                let ordered_at = *ordered_at.get_or_insert(now);
+                policy.tick(now);
+                let is_leaving = policy.stance() == Stance::Degrade && now < ordered_at + settings.degrade_first;
+                prop_assert!(policy.stance() == Stance::Withdraw || is_leaving, "{:?}", policy.stance());
                 prop_assert_eq!(policy.reason(), if is_stopped { Reason::Stopping } else { Reason::Drained });
+            } else {
+                ordered_at = None;
             }
         }
     }
@@ -304,7 +313,8 @@ proptest! {
         prop_assert_eq!(policy.deadline().is_some(), announced);
         if let Some(deadline) = policy.deadline() {
             prop_assert_eq!(policy.tick(deadline - Duration::from_nanos(1)), None);
-            prop_assert_eq!(policy.tick(deadline).map(|change| change.reason), Some(Reason::Unproven));
+            let reason = if policy.reason() == Reason::Drained { Reason::Drained } else { Reason::Unproven };
+            prop_assert_eq!(policy.tick(deadline).map(|change| change.reason), Some(reason));
         }
     }
 

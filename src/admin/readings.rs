@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::exposition::{Reading, Value};
-use super::reply::{Anycast, PathStatus, Prover, Route, Stance, Status, WorkerStatus, Zone, ZoneCounts};
+use super::reply::{Anycast, Neighbor, PathStatus, Prover, Route, Stance, Status, WorkerStatus, Zone, ZoneCounts};
 
 /// The most zones of which the serial is shown: every one is a time series.
 pub(super) const ZONES_MAX: usize = 1000;
@@ -99,6 +99,34 @@ impl Out {
         self.put("fated_route_packets_dropped_total", &[], route.packets_dropped);
     }
 
+    fn neighbor(&mut self, neighbor: &Neighbor) {
+        let label = ("neighbor", neighbor.address.as_str());
+        self.put("fated_bgp_established", &[label], (neighbor.state == "established").into());
+        self.put("fated_bgp_sessions_total", &[label], neighbor.established);
+        self.put("fated_bgp_state_age_seconds", &[label], neighbor.since_s);
+        self.put("fated_bgp_withheld_total", &[label], neighbor.withheld);
+        let received = (neighbor.routes.len() + neighbor.other_routes) as u64;
+        for (direction, prefixes, messages) in
+            [("sent", neighbor.announced as u64, neighbor.sent), ("received", received, neighbor.received)]
+        {
+            self.put("fated_bgp_prefixes", &[label, ("direction", direction)], prefixes);
+            for (kind, count) in messages.by_type() {
+                self.put("fated_bgp_messages_total", &[label, ("direction", direction), ("type", kind)], count);
+            }
+        }
+        let Some(bfd) = &neighbor.bfd else { return };
+        self.put("fated_bfd_up", &[label], (bfd.state == "up").into());
+        for (outcome, count) in [
+            ("sent", bfd.sent),
+            ("withheld", bfd.withheld),
+            ("failed", bfd.send_failures),
+            ("received", bfd.received),
+            ("refused", bfd.refused),
+        ] {
+            self.put("fated_bfd_packets_total", &[label, ("outcome", outcome)], count);
+        }
+    }
+
     fn anycast(&mut self, anycast: &Anycast) {
         /// Thousandths and millionths of a second.
         const MS: f64 = 1e3;
@@ -122,6 +150,9 @@ impl Out {
             self.put("fated_anycast_dropped_total", &[label], address.dropped);
             self.time("fated_anycast_lease_age_seconds", label, address.lease_age_ms, MS);
             self.time("fated_anycast_proof_age_seconds", label, address.proof_age_ms, MS);
+        }
+        for neighbor in &anycast.neighbors {
+            self.neighbor(neighbor);
         }
         self.prover(&anycast.prover);
         self.route(&anycast.route);

@@ -10,6 +10,7 @@
 //!                              ◀── read back: Announcement ◀───┘
 //! ```
 
+pub mod bgp;
 pub mod kernel;
 
 #[cfg(test)]
@@ -19,7 +20,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::policy::Stance;
+use crate::policy::{Decision, Stance};
 
 /// Announces service addresses, and says what of it is done. Addresses count as in the configuration; moments are since
 /// the origin of the process.
@@ -29,7 +30,7 @@ use crate::policy::Stance;
 /// renews it. If it cannot withdraw, it ends the process.
 pub trait Announcer: Send + Sync + Debug {
     /// Says what is wanted of each address. Called every round; never waits for the network.
-    fn want(&self, wanted: &[Stance]);
+    fn want(&self, wanted: &[Decision]);
 
     /// Returns what is seen of each address.
     fn seen(&self) -> Vec<Announcement>;
@@ -94,7 +95,7 @@ impl Announcers {
 }
 
 impl Announcer for Announcers {
-    fn want(&self, wanted: &[Stance]) {
+    fn want(&self, wanted: &[Decision]) {
         self.0.iter().for_each(|announcer| announcer.want(wanted));
     }
 

@@ -3,6 +3,12 @@
 use std::sync::{Condvar, Mutex};
 
 use super::*;
+use crate::policy::Reason;
+
+/// A stance that is decided.
+fn decision(stance: Stance) -> Decision {
+    Decision { stance, reason: Reason::Proven }
+}
 
 /// An announcer that records what is wanted, and does it when the test says so.
 #[derive(Debug)]
@@ -55,8 +61,9 @@ impl Recorder {
 }
 
 impl Announcer for Recorder {
-    fn want(&self, wanted: &[Stance]) {
-        self.state.lock().expect("nobody panicked").wanted = wanted.to_vec();
+    fn want(&self, wanted: &[Decision]) {
+        let wanted = wanted.iter().map(|decision| decision.stance).collect();
+        self.state.lock().expect("nobody panicked").wanted = wanted;
     }
 
     fn seen(&self) -> Vec<Announcement> {
@@ -105,13 +112,13 @@ fn state_of(announcer: &dyn Announcer) -> (bool, bool) {
 fn an_address_is_announced_with_the_first_and_withdrawn_with_the_last() {
     let (quick, slow, both) = two();
     assert_eq!(state_of(&both), (false, true));
-    both.want(&[Stance::Announce]);
+    both.want(&[decision(Stance::Announce)]);
     assert_eq!(state_of(&both), (false, false), "each of them knows");
     quick.work();
     assert_eq!(state_of(&both), (true, false), "the slow one is waited for");
     slow.work();
     assert_eq!(state_of(&both), (true, true));
-    both.want(&[Stance::Withdraw]);
+    both.want(&[decision(Stance::Withdraw)]);
     quick.work();
     assert!(!both.wait_withdrawn(Duration::from_millis(1)), "one of them announces it still");
     assert_eq!(state_of(&both), (true, false));
@@ -126,10 +133,10 @@ fn an_address_is_announced_with_the_first_and_withdrawn_with_the_last() {
 #[test]
 fn one_that_fails_holds_the_others_up_for_nothing_and_is_waited_for_until_it_has_done_it() {
     let (well, failing, both) = two();
-    both.want(&[Stance::Announce]);
+    both.want(&[decision(Stance::Announce)]);
     [&well, &failing].into_iter().for_each(|announcer| announcer.work());
     failing.fail(3);
-    both.want(&[Stance::Withdraw]);
+    both.want(&[decision(Stance::Withdraw)]);
     for tries in 0..3 {
         [&well, &failing].into_iter().for_each(|announcer| announcer.work());
         assert_eq!(state_of(&*well), (false, true));
@@ -143,7 +150,7 @@ fn one_that_fails_holds_the_others_up_for_nothing_and_is_waited_for_until_it_has
 #[test]
 fn a_lease_that_runs_out_with_one_of_them_is_seen() {
     let (well, lapsing, both) = two();
-    both.want(&[Stance::Announce]);
+    both.want(&[decision(Stance::Announce)]);
     [&well, &lapsing].into_iter().for_each(|announcer| announcer.work());
     lapsing.lapse();
     assert_eq!((state_of(&both), both.seen()[0].lapses), ((true, false), 1));

@@ -1,5 +1,6 @@
 //! The anycast part of `fated status` for people: what matters stands first and in capitals.
 
+use super::bgp;
 use super::output::{age, put, table};
 use crate::admin::reply::{Address, Anycast, Stance, StanceChange, TcpThread, ThreadState, Worker, WorkerStatus};
 
@@ -21,6 +22,7 @@ pub(super) fn show(out: &mut String, anycast: &Anycast) {
         let (address, state) = (&address.address, address.path.word().to_uppercase());
         put(out, format_args!("\nthe path of probes to {address} is {state}: {PATH_ADVICE}\n"));
     }
+    bgp::summary(out, &anycast.neighbors);
     if !anycast.workers.is_empty() {
         out.push('\n');
         let head = ["worker", "state", "last proof", "latency", "repairs"].map(str::to_owned);

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::anycast;
 use super::output::{EXIT_FAILED, EXIT_FAULTS, EXIT_OK, EXIT_USAGE, age, fail, print, put, table};
+use super::{anycast, bgp};
 use crate::admin::client::{AskError, Client};
 use crate::admin::reply::{Catalog, Reload, State, Status, Stopping, Zone, ZoneCounts, ZonePage};
 use crate::admin::{self, Request};
@@ -33,6 +33,21 @@ pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
         Ok((_, status)) => print(lines(&show_status(&status)).as_bytes(), EXIT_OK),
         Err(code) => code,
     }
+}
+
+/// Shows the routers that the server speaks BGP to.
+pub(super) fn bgp(args: &ControlArgs, is_json: bool) -> u8 {
+    let asked =
+        connect(args).and_then(|mut client| client.ask::<Status>(&Request::Status).map_err(|error| no_reply(&error)));
+    let neighbors = match asked {
+        Ok((_, status)) => status.anycast.map(|anycast| anycast.neighbors).unwrap_or_default(),
+        Err(code) => return code,
+    };
+    if is_json {
+        let text = serde_json::to_string(&neighbors).expect("plain values are JSON");
+        return print(format!("{text}\n").as_bytes(), EXIT_OK);
+    }
+    print(lines(&bgp::show(&neighbors)).as_bytes(), EXIT_OK)
 }
 
 /// Shows all zones, page by page; as JSON, one line a page.

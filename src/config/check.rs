@@ -1,6 +1,7 @@
 //! As written → checked: bounds, units, defaults and what the command line overrides.
 
 mod anycast;
+mod bgp;
 mod catalog;
 mod file;
 mod tls;

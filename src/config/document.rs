@@ -114,7 +114,8 @@ impl Found {
         }
         let needed = ALL.iter().filter(|row| row.values().default_shown().is_empty());
         let missing = needed.filter_map(|row| Some((row, row.path().strip_prefix(path)?.strip_prefix('.')?)));
-        for (_, key) in missing.filter(|(_, key)| value(table, key).is_none()) {
+        // What a section below needs is missing in that section.
+        for (_, key) in missing.filter(|(_, key)| !key.contains('.') && value(table, key).is_none()) {
             let message = format!("`{path}`: missing field `{key}`");
             self.mistyped.push(ConfigFault { span: Some(span.clone()), message, label: String::new(), help: None });
         }
@@ -210,7 +211,10 @@ mod tests {
 
     #[test]
     fn the_keys_of_a_section_come_from_the_rows() {
-        assert_eq!(keys_of(""), ["server", "log", "admin", "anycast", "key", "tls", "template", "zone", "catalog"]);
+        assert_eq!(
+            keys_of(""),
+            ["server", "log", "admin", "anycast", "bgp", "key", "tls", "template", "zone", "catalog"]
+        );
         assert_eq!(keys_of("key"), ["name", "algorithm", "allow-md5", "secret", "secret-file"]);
         assert_eq!(keys_of("zone")[..5], ["name", "file", "template", "primaries", "allow-notify"]);
         assert_eq!(keys_of("zone")[3..], keys_of("template")[1..]);

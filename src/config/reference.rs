@@ -27,7 +27,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::rows::{CATALOG, KEY, TEMPLATE};
+    use crate::config::rows::{CATALOG, KEY, NEIGHBOR, TEMPLATE};
     use crate::config::{Config, Overrides, parse};
 
     /// What stands around the tables.
@@ -81,6 +81,15 @@ mod tests {
                     let without = "[[template]]\nname = \"m\"\nprimaries = [{ address = \"192.0.2.1\" }]\n\
                         [[catalog]]\nname = \"c\"\ntemplate = \"m\"\n";
                     (format!("{without}{name} = {default}"), without.to_owned())
+                }
+                path if section == NEIGHBOR => {
+                    let name = path.rsplit_once('.').expect("a section").1;
+                    let without = "[bgp]\nlocal-as = 1\n[[bgp.neighbor]]\naddress = \"10.0.0.1\"\nremote-as = 2\n";
+                    (format!("{without}{name} = {default}"), without.to_owned())
+                }
+                path if section == "bgp" => {
+                    let more = "\n[[bgp.neighbor]]\naddress = \"10.0.0.1\"\nremote-as = 2\nlocal-as = 1";
+                    (format!("{path} = {default}{more}"), more.to_owned())
                 }
                 path if section == TEMPLATE => {
                     let name = path.rsplit_once('.').expect("a section").1;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::key::{Flag, Form, Key, Number, Own, Row, Time, Words};
 use super::values::{LogFormat, LogLevel};
 use crate::answer::UDP_PAYLOAD_BYTES_DEFAULT;
+use crate::bgp::Role;
 use crate::policy::{PolicySettings, Reaction};
 use crate::serve::TcpLimits;
 use crate::transfer::{TransferLimits, TransferSettings, VerifyCommand};
@@ -107,6 +108,9 @@ rows! {
         "How long the kernel keeps an address that nobody renews; `\"off\"` only with a tun device of our own.";
     DRAIN: Time = "anycast.drain", time((Duration::ZERO, Duration::from_secs(600)), Duration::from_secs(5)),
         "How long what still comes is answered after the withdrawal, before the sockets are closed.";
+    DEGRADE_FIRST: Time = "anycast.degrade-first",
+        time((Duration::ZERO, Duration::from_secs(600)), Duration::from_secs(1)),
+        "How long the addresses are degraded before a drain or a stop withdraws them; only where there is `[bgp]`.";
     ZONES_WAIT: Time = "anycast.zones-wait", time((Duration::ZERO, Duration::from_secs(3600)), Duration::from_secs(60)),
         "How long the first announcement waits for zones that have never come from their primaries.";
 
@@ -141,6 +145,75 @@ rows! {
         number_or_text("a number of zones, or a share", "`\"50%\"`"),
         "Zones from primaries, of those that have come, that are late or have expired: from so many on \
          `on-shared-fault` holds.";
+
+    LOCAL_AS: Own = "bgp.local-as", number_or_text(AS_NUMBERS, "none"),
+        "Our AS, for each neighbour that has no `local-as` of its own.";
+    ROUTER_ID: Own = "bgp.router-id", text("an IPv4 address", "that of the first session over IPv4"),
+        "Our BGP identifier (RFC 6286): no other speaker of the AS has it. Must be given where no neighbour is reached \
+         over IPv4.";
+    REASON_COMMUNITY: Number = "bgp.reason-community", number(0, u32::MAX as i64, REASON_COMMUNITY_DEFAULT, ""),
+        "The function under which a degraded route says why, as the large community `local-as:function:reason`; 0 for \
+         none. See [anycast.md](anycast.md#bgp).";
+
+    NEIGHBOR_ADDRESS: Own = "bgp.neighbor.address", text("an address; a link-local one with its device", ""),
+        "The router: `\"10.0.0.1\"`, `\"2001:db8::1\"`, `\"fe80::1%eth0\"`.";
+    REMOTE_AS: Own = "bgp.neighbor.remote-as", number_or_text(AS_NUMBERS, ""), "Its AS; ours for iBGP.";
+    NEIGHBOR_LOCAL_AS: Own = "bgp.neighbor.local-as", number_or_text(AS_NUMBERS, "that of `[bgp]`"),
+        "Our AS there.";
+    LOCAL_ADDRESS: Own = "bgp.neighbor.local-address", text("an address", "what the kernel takes"),
+        "Our end of the session.";
+    NEIGHBOR_PORT: Number = "bgp.neighbor.port", number(1, 65_535, BGP_PORT, ""), "The router's port.";
+    LOCAL_PORT: Number = "bgp.neighbor.local-port", number(0, 65_535, 0, ""),
+        "Our port, the same in each session, so that a router whose old session is dead takes the new one at once; 0: \
+         one from 17900 on, by the neighbour's place in the file, and 179 where it is passive.";
+    PASSIVE: Flag = "bgp.neighbor.passive", Flag { default: false }, "Whether the router connects, not we.";
+    FAMILIES: Own = "bgp.neighbor.families", texts("`\"ipv4\"`, `\"ipv6\"`", "that of the session"),
+        "What is announced there.";
+    NEXT_HOP_V4: Own = "bgp.neighbor.next-hop-v4", text("an IPv4 address", "our end of the session"),
+        "The next hop of IPv4; without it a session over IPv6 has an IPv6 one (RFC 8950).";
+    NEXT_HOP_V6: Own = "bgp.neighbor.next-hop-v6", text("an IPv6 address", "our end of the session"),
+        "The next hop of IPv6; must be given where it is announced over a session over IPv4.";
+    HOLD_TIME: Time = "bgp.neighbor.hold-time",
+        time((Duration::from_secs(3), Duration::from_secs(65_535)), HOLD_TIME_DEFAULT),
+        "In whole seconds: after so long without a word from us the router gives the routes up. The lesser of both \
+         sides' counts.";
+    PASSWORD: Own = "bgp.neighbor.password", text("1 to 80 octets", "none"),
+        "The key of TCP MD5 signatures (RFC 2385). It is never shown or logged.";
+    PASSWORD_FILE: Own = "bgp.neighbor.password-file", text("a path", "none"),
+        "A file that holds it, and that its owner alone may read and write.";
+    TTL_SECURITY: Number = "bgp.neighbor.ttl-security", number(0, 254, 0, "hops"),
+        "Takes only what comes from so near (GTSM, RFC 5082), 1 for a router on the same link; 0: from anywhere. What \
+         we send suits a router that asks for it in any case.";
+    ROLE: Words<Option<Role>> = "bgp.neighbor.role", Words { words: ROLES, default: Some(Role::Customer) },
+        "Our role in an eBGP session (RFC 9234).";
+    ROLE_STRICT: Flag = "bgp.neighbor.role-strict", Flag { default: false },
+        "Whether a router that tells no role of its own is refused.";
+    MED: Number = "bgp.neighbor.med", number(0, u32::MAX as i64, 0, ""), "MULTI_EXIT_DISC: less is preferred.";
+    PREPEND: Number = "bgp.neighbor.prepend", number(0, PREPEND_MAX, 0, ""),
+        "How often our AS stands in the path beyond once; eBGP only.";
+    LOCAL_PREF: Number = "bgp.neighbor.local-pref", number(0, u32::MAX as i64, 100, ""),
+        "LOCAL_PREF: more is preferred; iBGP only.";
+    COMMUNITIES: Own = "bgp.neighbor.communities", texts(COMMUNITY_FORMS, "`[]`"), "What each route carries.";
+    DEGRADED_MED: Number = "bgp.neighbor.degraded-med", number(0, u32::MAX as i64, DEGRADED_MED_DEFAULT, ""),
+        "`med` while an address is degraded.";
+    DEGRADED_PREPEND: Number = "bgp.neighbor.degraded-prepend", number(0, PREPEND_MAX, DEGRADED_PREPEND_DEFAULT, ""),
+        "`prepend` while it is.";
+    DEGRADED_LOCAL_PREF: Number = "bgp.neighbor.degraded-local-pref", number(0, u32::MAX as i64, 0, ""),
+        "`local-pref` while it is.";
+    DEGRADED_COMMUNITIES: Own = "bgp.neighbor.degraded-communities",
+        texts(COMMUNITY_FORMS, "`[\"graceful-shutdown\"]`"),
+        "What a route carries besides while its address is degraded (RFC 8326).";
+    BFD: Flag = "bgp.neighbor.bfd", Flag { default: false },
+        "Whether BFD (RFC 5880) runs beside the session once it is established.";
+    BFD_INTERVAL: Time = "bgp.neighbor.bfd-interval",
+        time((Duration::from_millis(10), Duration::from_secs(10)), Duration::from_millis(50)),
+        "From one BFD packet to the next, both ways.";
+    BFD_MULTIPLIER: Number = "bgp.neighbor.bfd-multiplier", number(2, 255, 3, ""),
+        "So many packets that did not come end the session.";
+    BFD_MULTIHOP: Flag = "bgp.neighbor.bfd-multihop", Flag { default: false },
+        "Whether the router may be further away than one link (RFC 5883, port 4784).";
+    BFD_STRICT: Flag = "bgp.neighbor.bfd-strict", Flag { default: false },
+        "Whether nothing is announced before BFD is up.";
 
     KEY_NAME: Own = "key.name", text("a domain name", ""), "The name by which the other side knows the key.";
     KEY_ALGORITHM: Own = "key.algorithm", text("`\"hmac-sha256\"`, or with sha1, sha224, sha384, sha512, md5", ""),
@@ -240,7 +313,9 @@ rows! {
 }
 
 /// The sections that may stand several times.
-pub(super) const REPEATED: [&str; 5] = [KEY, TLS, TEMPLATE, ZONE, CATALOG];
+pub(super) const REPEATED: [&str; 6] = [NEIGHBOR, KEY, TLS, TEMPLATE, ZONE, CATALOG];
+/// `[[bgp.neighbor]]`.
+pub(super) const NEIGHBOR: &str = "bgp.neighbor";
 /// `[[key]]`.
 pub(super) const KEY: &str = "key";
 /// `[[tls]]`.
@@ -272,6 +347,32 @@ const TRANSFER_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::f
 const VERIFY_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
 /// Bounds of what bounds the times of an SOA.
 const SOA_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3650 * 86_400));
+/// How an AS is written.
+const AS_NUMBERS: &str = "1 to 4294967295, or as text `\"1.10\"`";
+/// The port of BGP (RFC 4271 §8.2.1.1).
+const BGP_PORT: i64 = 179;
+/// A hold time that a busy machine keeps, and that a router's loss of us does not take long.
+const HOLD_TIME_DEFAULT: Duration = Duration::from_secs(9);
+/// The function of the large community that says why.
+const REASON_COMMUNITY_DEFAULT: i64 = 84;
+/// The most prepends: longer paths are dropped by some.
+const PREPEND_MAX: i64 = 10;
+/// What a degraded route has by default.
+const DEGRADED_MED_DEFAULT: i64 = 1000;
+/// The same for its path.
+const DEGRADED_PREPEND_DEFAULT: i64 = 3;
+/// How communities are written.
+const COMMUNITY_FORMS: &str = "at most 32 of `\"65000:1\"`, `\"65000:1:2\"` (large), `\"rt:65000:1\"`, \
+                               `\"ro:65000:1\"` (extended), `\"no-export\"`, `\"graceful-shutdown\"` and the like";
+/// Roles (RFC 9234 §4.1).
+const ROLES: &[(&str, Option<Role>)] = &[
+    ("customer", Some(Role::Customer)),
+    ("peer", Some(Role::Peer)),
+    ("provider", Some(Role::Provider)),
+    ("rs", Some(Role::RouteServer)),
+    ("rs-client", Some(Role::RouteServerClient)),
+    ("none", None),
+];
 /// The levels of the log.
 const LOG_LEVELS: &[(&str, LogLevel)] =
     &[("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info), ("debug", LogLevel::Debug)];

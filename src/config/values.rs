@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::announce::bgp::SpeakerSettings;
 use crate::announce::kernel::KernelRoute;
 use crate::answer::Settings;
 use crate::health::Sources;
@@ -347,11 +348,15 @@ pub struct Anycast {
     pub lease: Option<Duration>,
     /// How long what still comes is answered after the withdrawal, before the sockets are closed.
     pub drain: Duration,
+    /// How long the addresses are degraded before they are withdrawn on order; zero where nobody would see it.
+    pub degrade_first: Duration,
     /// How long the first announcement waits for zones that have never come from their primaries.
     pub zones_wait: Duration,
     /// `[anycast.kernel-route]`: a kernel route for each prefix, over a tun device of our own. The table is neither 0
     /// nor 255, which is the kernel's table of local addresses; the metric is at least 1.
     pub kernel_route: Option<KernelRoute>,
+    /// `[bgp]`: the routers that are told, and how.
+    pub bgp: Option<SpeakerSettings>,
     /// How it is found out whether the node answers.
     pub health: Health,
     /// Whether everything is done but the announcing, which is only logged (`--dry-run`).

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::drain::DrainError;
 use super::host::HostError;
 use crate::admin::socket::ControlError;
+use crate::announce::bgp::SpeakerError;
 use crate::announce::kernel::RouteError;
 use crate::config::ConfigError;
 use crate::load::ReloadError;
@@ -43,6 +44,9 @@ pub enum DaemonError {
     /// The service addresses can't be held.
     #[error("[anycast]: {0}")]
     Route(#[from] RouteError),
+    /// There can be no BGP speaker.
+    #[error("[bgp]: {0}")]
+    Speaker(#[from] SpeakerError),
     /// The control socket can't be had.
     #[error(transparent)]
     Control(#[from] ControlError),

@@ -10,6 +10,7 @@
 //! published, so that it may hang without keeping the route up or taking it down.
 
 mod devices;
+mod neighbors;
 mod policy_runner;
 mod probed;
 mod settings;
@@ -30,11 +31,12 @@ use super::error::DaemonError;
 use super::hold_down::{self, HoldDownWriter};
 use super::host::Device;
 use super::transfers::SecondaryHealth;
+use crate::announce::bgp::Speaker;
 use crate::announce::{Announcer as _, Announcers};
 use crate::answer::{Canary, Snapshot};
 use crate::config::{Anycast, Config};
 use crate::health::Prover;
-use crate::policy::{Proof, Stance};
+use crate::policy::{Decision, Proof, Reason, Stance};
 use crate::serve::Running;
 use policy_runner::{Orders, PolicyRunner, Published, ZonesSeen};
 use probed::{ProbedThreads, ProbedZones};
@@ -48,6 +50,8 @@ pub(super) struct Node {
     prover: Prover,
     /// Carry out what the policies want.
     announcers: Announcers,
+    /// Our own BGP speaker, where there is one; the last of the announcers.
+    speaker: Option<Arc<Speaker>>,
     /// What the control plane asks of the policies.
     orders: Arc<Orders>,
     /// What the policies have led to.
@@ -82,7 +86,7 @@ impl Node {
     /// What the system has no thread or random numbers for.
     pub(super) fn start(
         config: &Config,
-        Devices { announcers, proof, path, origin }: Devices,
+        Devices { announcers, speaker, proof, path, origin }: Devices,
         addresses: &[SocketAddr],
         running: &Running,
         current: &Arc<ArcSwap<Snapshot>>,
@@ -130,14 +134,26 @@ impl Node {
         let zones = Arc::new(ProbedZones::new(Arc::clone(current)));
         let prover = Prover::start(wanted, path, threads, zones, Arc::clone(&proof), origin, runner.into_on_round())
             .map_err(DaemonError::system("the prover can't be started"))?;
-        Ok(Self { prover, announcers, orders, published, proof, origin, anycast: anycast.clone(), memory: writer })
+        Ok(Self {
+            prover,
+            announcers,
+            speaker,
+            orders,
+            published,
+            proof,
+            origin,
+            anycast: anycast.clone(),
+            memory: writer,
+        })
     }
 
     /// Withdraws every address, and answers what still comes for as long as the operator wants. Blocks.
     pub(super) fn leave(&self) {
         self.orders.is_stopping.store(true, Ordering::Release);
+        thread::sleep(self.anycast.degrade_first);
         // At once, not at the prover's next round, and even where the prover hangs.
-        self.announcers.want(&vec![Stance::Withdraw; self.anycast.addresses.len()]);
+        let gone = Decision { stance: Stance::Withdraw, reason: Reason::Stopping };
+        self.announcers.want(&vec![gone; self.anycast.addresses.len()]);
         if !self.announcers.wait_withdrawn(LEAVE_MAX) {
             tracing::error!("an address is still announced; it goes with the process");
         }

@@ -47,21 +47,32 @@ enum State {
     Down { until: Duration, rise: u32 },
     /// Announced without a break since a moment, perhaps less attractively.
     Up { is_degraded: bool, since: Duration },
+    /// On order degraded for a while, so that traffic moves before the address goes.
+    Leaving { until: Duration, order: Leave },
     /// Kept away by the operator.
     Drained,
     /// Away for good, and after a restart not back before a moment.
     Stopped { until: Duration },
 }
 
+/// What an address leaves for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    /// A drain.
+    Drain,
+    /// The end of the process.
+    Stop,
+}
+
 /// What the operator, or the end of the process, asks of every address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// Withdraw, whatever is proven.
+    /// Withdraw, whatever is proven; degraded before for [`PolicySettings::degrade_first`].
     Drain,
     /// Announce again as soon as `rise` good rounds prove it. Ends a drain, and a hold-down too: who asks has looked.
     /// Does nothing to an address that is announced.
     Resume,
-    /// Withdraw for good.
+    /// Withdraw for good, in the same way.
     Stop,
 }
 
@@ -76,6 +87,16 @@ pub struct Transition {
     pub to: Stance,
     /// Why.
     pub reason: Reason,
+}
+
+impl Leave {
+    /// Why the address leaves.
+    fn reason(self) -> Reason {
+        match self {
+            Self::Drain => Reason::Drained,
+            Self::Stop => Reason::Stopping,
+        }
+    }
 }
 
 impl Policy {
@@ -126,7 +147,7 @@ impl Policy {
             State::Down { until, .. } | State::Stopped { until } => {
                 LastStance::Held { left: until.saturating_sub(now) }
             }
-            State::Drained => LastStance::Held { left: Duration::ZERO },
+            State::Leaving { .. } | State::Drained => LastStance::Held { left: Duration::ZERO },
         };
         PolicyMemory { withdrawals: self.withdrawals, last }
     }
@@ -150,8 +171,14 @@ impl Policy {
         silenced.or_else(|| self.judge(now, &verdict))
     }
 
-    /// Lets time go on: withdraws an address of which there was no round for [`PolicySettings::silence`].
+    /// Lets time go on: withdraws an address of which there was no round for [`PolicySettings::silence`], and one that
+    /// was degraded for long enough before it leaves.
     pub fn tick(&mut self, now: Duration) -> Option<Transition> {
+        if let State::Leaving { until, order } = self.state
+            && now >= until
+        {
+            return self.left(now, order);
+        }
         if now.saturating_sub(self.last_round_at?) < self.settings.silence() {
             return None;
         }
@@ -164,6 +191,7 @@ impl Policy {
                 None
             }
             State::Up { since, .. } => self.hold_down(now, since, Reason::Unproven),
+            State::Leaving { order, .. } => self.left(now, order),
             State::Drained | State::Stopped { .. } => None,
         }
     }
@@ -171,17 +199,29 @@ impl Policy {
     /// Takes note that the lease has run out for want of a proof, though no round said that an address is not answered,
     /// as when its workers get no CPU. It has left the network already; this keeps it from coming and going undamped.
     pub fn lapse(&mut self, now: Duration) -> Option<Transition> {
-        let State::Up { since, .. } = self.state else { return None };
-        self.streaks = Streaks::default();
-        self.hold_down(now, since, Reason::Unproven)
+        match self.state {
+            State::Up { since, .. } => {
+                self.streaks = Streaks::default();
+                self.hold_down(now, since, Reason::Unproven)
+            }
+            State::Leaving { order, .. } => self.left(now, order),
+            State::Down { .. } | State::Drained | State::Stopped { .. } => None,
+        }
     }
 
     /// Carries out an order.
     pub fn order(&mut self, now: Duration, order: Order) -> Option<Transition> {
         match (self.state, order) {
             (State::Stopped { .. }, Order::Drain | Order::Resume | Order::Stop)
-            | (State::Drained, Order::Drain)
-            | (State::Up { .. }, Order::Resume) => None,
+            | (State::Drained | State::Leaving { .. }, Order::Drain)
+            | (State::Up { .. } | State::Leaving { order: Leave::Stop, .. }, Order::Resume) => None,
+            (State::Leaving { order: Leave::Drain, .. }, Order::Resume) => {
+                self.streaks = Streaks::default();
+                self.enter(now, State::Up { is_degraded: true, since: now }, Reason::Resumed)
+            }
+            (State::Leaving { until, .. }, Order::Stop) => {
+                self.enter(now, State::Leaving { until, order: Leave::Stop }, Reason::Stopping)
+            }
             (State::Down { .. } | State::Drained, Order::Resume) => {
                 self.streaks = Streaks::default();
                 self.traffic = Traffic::default();
@@ -190,11 +230,11 @@ impl Policy {
             (State::Down { .. }, Order::Drain) => self.enter(now, State::Drained, Reason::Drained),
             (State::Up { since, .. }, Order::Drain) => {
                 self.forget(now.saturating_sub(since));
-                self.enter(now, State::Drained, Reason::Drained)
+                self.leave(now, Leave::Drain)
             }
             (State::Up { since, .. }, Order::Stop) => {
                 self.forget(now.saturating_sub(since));
-                self.enter(now, State::Stopped { until: now }, Reason::Stopping)
+                self.leave(now, Leave::Stop)
             }
             (State::Down { until, .. }, Order::Stop) => self.enter(now, State::Stopped { until }, Reason::Stopping),
             (State::Drained, Order::Stop) => self.enter(now, State::Stopped { until: now }, Reason::Stopping),
@@ -207,6 +247,7 @@ impl Policy {
     pub fn deadline(&self) -> Option<Duration> {
         match self.state {
             State::Up { .. } => Some(self.last_round_at?.saturating_add(self.settings.silence())),
+            State::Leaving { until, .. } => Some(until),
             State::Down { .. } | State::Drained | State::Stopped { .. } => None,
         }
     }
@@ -216,7 +257,7 @@ impl Policy {
     pub fn stance(&self) -> Stance {
         match self.state {
             State::Up { is_degraded: false, .. } => Stance::Announce,
-            State::Up { is_degraded: true, .. } => Stance::Degrade,
+            State::Up { is_degraded: true, .. } | State::Leaving { .. } => Stance::Degrade,
             State::Down { .. } | State::Drained | State::Stopped { .. } => Stance::Withdraw,
         }
     }
@@ -247,7 +288,7 @@ impl Policy {
     /// Whether TCP has failed often enough to matter where the address is.
     fn is_tcp_dead(&self) -> bool {
         match self.state {
-            State::Up { .. } => self.tcp_failures >= TCP_FAILURES_MAX,
+            State::Up { .. } | State::Leaving { .. } => self.tcp_failures >= TCP_FAILURES_MAX,
             State::Down { .. } | State::Drained | State::Stopped { .. } => self.tcp_failures > 0,
         }
     }
@@ -298,8 +339,27 @@ impl Policy {
                 self.reason = if streaks.fair == 0 { verdict.reason } else { rising };
                 None
             }
-            State::Drained | State::Stopped { .. } => None,
+            State::Leaving { order, .. } if streaks.bad >= fall => self.left(now, order),
+            State::Leaving { .. } | State::Drained | State::Stopped { .. } => None,
         }
+    }
+
+    /// Has an announced address leave on order, degraded first where that is wanted.
+    fn leave(&mut self, now: Duration, order: Leave) -> Option<Transition> {
+        if self.settings.degrade_first.is_zero() {
+            return self.left(now, order);
+        }
+        let until = now.saturating_add(self.settings.degrade_first);
+        self.enter(now, State::Leaving { until, order }, order.reason())
+    }
+
+    /// Withdraws what has left.
+    fn left(&mut self, now: Duration, order: Leave) -> Option<Transition> {
+        let state = match order {
+            Leave::Drain => State::Drained,
+            Leave::Stop => State::Stopped { until: now },
+        };
+        self.enter(now, state, order.reason())
     }
 
     /// Withdraws an address that was announced since `since`, for longer than the last time.

@@ -60,6 +60,20 @@ impl Stance {
     }
 }
 
+/// What is decided about a service address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What is to be done.
+    pub stance: Stance,
+    /// What the stance began for.
+    pub reason: Reason,
+}
+
+impl Decision {
+    /// What holds before anything is known.
+    pub const STARTING: Self = Self { stance: Stance::Withdraw, reason: Reason::Starting };
+}
+
 /// What the prover saw of one service address in one round. `Copy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {

@@ -38,6 +38,8 @@ pub struct PolicySettings {
     /// Whether routers see a degraded address as such. Then its clients may leave because of that, and that they are
     /// silent shows nothing. Default: no.
     pub is_degrade_seen: bool,
+    /// How long an address is degraded before it is withdrawn on order. Default: 0.
+    pub degrade_first: Duration,
     /// How long a withdrawn address stays so after the first withdrawal, however well it is. Default: 5 s. It doubles
     /// with each further one; up to a quarter is added by chance, so that nodes that fell together return one by one.
     ///
@@ -76,6 +78,7 @@ impl PolicySettings {
         on_shared: Reaction::Absorb,
         on_path: Reaction::Degrade,
         is_degrade_seen: false,
+        degrade_first: Duration::ZERO,
         hold_down: Duration::from_secs(5),
         hold_down_max: Duration::from_secs(300),
         hold_down_memory: Duration::from_secs(600),

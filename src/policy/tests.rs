@@ -562,3 +562,44 @@ fn each_reason_has_a_code_and_a_sentence_of_its_own() {
     assert!(codes.iter().all(|code| code.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-')));
     assert!(sentences.contains("1 workers answer right over this address, 2 must"));
 }
+
+#[test]
+fn who_leaves_on_order_is_degraded_first_and_withdrawn_then_or_at_once_for_a_fault() {
+    let settings = PolicySettings { degrade_first: Duration::from_millis(500), ..PolicySettings::default() };
+    let risen = || {
+        let mut policy = Policy::new(Duration::ZERO, settings, 1);
+        assert!(!play(&mut policy, &settings, "20g").is_empty());
+        policy
+    };
+    let start = Duration::from_secs(1);
+    for (order, reason) in [(Order::Drain, Reason::Drained), (Order::Stop, Reason::Stopping)] {
+        // In time, though no round comes.
+        let mut policy = risen();
+        let degraded = policy.order(start, order).expect("a change");
+        assert_eq!((degraded.to, degraded.reason), (Stance::Degrade, reason));
+        assert_eq!((policy.order(start, order), policy.deadline()), (None, Some(start + settings.degrade_first)));
+        assert_eq!(policy.tick(start + settings.degrade_first / 2), None);
+        let gone = policy.tick(start + settings.degrade_first).expect("a change");
+        assert_eq!((gone.to, gone.reason), (Stance::Withdraw, reason));
+        assert_eq!(policy.memory(gone.at).last, LastStance::Held { left: Duration::ZERO });
+        // A fault does not wait.
+        let mut policy = risen();
+        policy.order(start, order);
+        assert_eq!(policy.observe(start, &round('0')), None);
+        let gone = policy.observe(start, &round('0')).expect("a change");
+        assert_eq!((gone.to, gone.reason), (Stance::Withdraw, reason));
+    }
+    // A resume takes it back, and it has to prove itself before it is announced as before.
+    let mut policy = risen();
+    policy.order(start, Order::Drain);
+    assert_eq!(policy.order(start, Order::Resume), None);
+    let rounds = (1..=20).map(|count| policy.observe(start + settings.interval * count, &GOOD));
+    let changes: Vec<_> = rounds.collect();
+    assert!(changes[..19].iter().all(Option::is_none));
+    assert_eq!(changes[19].map(|change| change.to), Some(Stance::Announce));
+    // The end of the process overtakes a drain, and nothing overtakes that.
+    let start = policy.since();
+    policy.order(start, Order::Drain);
+    assert_eq!((policy.order(start, Order::Stop), policy.reason()), (None, Reason::Stopping));
+    assert_eq!((policy.order(start, Order::Resume), policy.reason()), (None, Reason::Stopping));
+}

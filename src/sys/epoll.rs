@@ -31,6 +31,8 @@ pub enum Interest {
     SharedInput,
     /// Each time that input comes, whether or not what came before was read (`EPOLLET`).
     NewInput,
+    /// Input or room for output; reported by every wait for as long as there is either.
+    InputAndOutput,
     /// Room for output; reported by every wait for as long as there is some.
     Output,
 }
@@ -42,6 +44,7 @@ impl Interest {
             Self::Input => EventFlags::IN,
             Self::SharedInput => EventFlags::IN | EventFlags::EXCLUSIVE,
             Self::NewInput => EventFlags::IN | EventFlags::ET,
+            Self::InputAndOutput => EventFlags::IN | EventFlags::OUT,
             Self::Output => EventFlags::OUT,
         }
     }

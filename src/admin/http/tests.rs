@@ -75,12 +75,26 @@ fn full_status() -> Status {
             tcp_threads: vec![reply::TcpThread { thread: 0, state: reply::ThreadState::Moving, repairs: 3 }],
             zone_faults: vec![],
             transitions: history.transitions(now),
+            neighbors: vec![neighbor()],
             ..Anycast::default()
         }),
         secondaries: Some(secondaries()),
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
         control_plane: reply::ControlPlane { stalls: 2, stalled_ms: 12_500 },
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],
+    }
+}
+
+/// A router with BFD beside its session.
+fn neighbor() -> reply::Neighbor {
+    reply::Neighbor {
+        address: "198.51.100.1".to_owned(),
+        state: "established".to_owned(),
+        announced: 2,
+        other_routes: 9,
+        sent: reply::Messages { keepalives: 11, ..reply::Messages::default() },
+        bfd: Some(reply::Beat { state: "up".to_owned(), withheld: 4, ..reply::Beat::default() }),
+        ..reply::Neighbor::default()
     }
 }
 
@@ -207,6 +221,10 @@ async fn metrics_are_well_formed_and_hold_every_family_that_is_described() {
         ("fated_anycast_stance{address=\"192.0.2.53\",stance=\"withdraw\"}", 0.0),
         ("fated_anycast_lease_age_seconds{address=\"192.0.2.53\"}", 0.12),
         ("fated_worker_latency_seconds{worker=\"1\"}", 0.000_088),
+        ("fated_bgp_established{neighbor=\"198.51.100.1\"}", 1.0),
+        ("fated_bgp_prefixes{neighbor=\"198.51.100.1\",direction=\"received\"}", 9.0),
+        ("fated_bgp_messages_total{neighbor=\"198.51.100.1\",direction=\"sent\",type=\"KEEPALIVE\"}", 11.0),
+        ("fated_bfd_packets_total{neighbor=\"198.51.100.1\",outcome=\"withheld\"}", 4.0),
         ("fated_worker_repairs_total{worker=\"1\"}", 2.0),
         ("fated_tcp_repairs_total{thread=\"0\"}", 3.0),
     ] {

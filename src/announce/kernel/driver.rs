@@ -23,7 +23,7 @@ use super::record::{AddressSeen, Interference, RouteRecord, Seen, Times};
 use super::setup::{self, Devices};
 use super::{Interface, KernelSettings, PRIORITY, RECEIVING_SUFFIX, RouteError};
 use crate::announce::{Announcement, Announcer, Counters};
-use crate::policy::{Proof, Stance};
+use crate::policy::{Decision, Proof, Stance};
 use crate::sys::sched;
 use crate::sys::tun::Tun;
 
@@ -192,8 +192,8 @@ impl Driver {
 }
 
 impl Announcer for Driver {
-    fn want(&self, wanted: &[Stance]) {
-        Self::want(self, wanted);
+    fn want(&self, wanted: &[Decision]) {
+        Self::want(self, &wanted.iter().map(|decision| decision.stance).collect::<Vec<_>>());
     }
 
     fn seen(&self) -> Vec<Announcement> {
@@ -580,7 +580,7 @@ fn warn(interference: Interference) {
 }
 
 /// Ends the process: the kernel then withdraws what we could not.
-fn exit(message: &str) {
+pub fn exit(message: &str) {
     tracing::error!("{message}; the process ends so that the kernel withdraws the node");
     // Lines are written by another thread, which may hang itself: it is given a moment, and no more.
     std::thread::sleep(LAST_WORDS);

@@ -37,7 +37,7 @@ use ipnet::IpNet;
 
 use crate::sys::tun::TunError;
 
-pub use driver::{Driver, EXIT_FATAL, Fatal, RENEW_EVERY, WITHDRAWN_WITHIN};
+pub use driver::{Driver, EXIT_FATAL, Fatal, RENEW_EVERY, WITHDRAWN_WITHIN, exit};
 pub use plan::{DEGRADED_METRIC, PROOF_LAPSES};
 pub use privilege::drop_elsewhere;
 pub use record::{AddressSeen, LeaseState, Seen};

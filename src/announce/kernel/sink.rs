@@ -70,7 +70,7 @@ impl Drop for Sink {
 
 /// The body of the thread.
 fn hold(name: &str, is_stopped: &AtomicBool, dropped: &AtomicU64, ready: &SyncSender<Result<u32, RouteError>>) {
-    if let Err(error) = fd_table::unshare() {
+    if let Err(error) = fd_table::unshare(None) {
         tracing::warn!(%error, "a crash gives the route back only with the memory: the kernel has no close_range");
     }
     // Refused where the route thread's is, which says so.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use toml::{Spanned, Value};
 
+use super::bgp::BGP;
 use super::{ANYCAST, Check, Key, Own, Row, parse_address_at, parse_duration, quoted, rows};
 use crate::announce::kernel::{ADDRESSES_MAX, KernelRoute};
 use crate::config::values::{
@@ -49,6 +50,10 @@ impl Check<'_> {
                 let help = Some("leave it out, or add [anycast] with `addresses` to the file of --config".to_owned());
                 self.fault_outside("--dry-run: without [anycast] nothing would be announced".to_owned(), help);
             }
+            if self.written.has(BGP) {
+                let help = "add [anycast] with `addresses`, or take [bgp] out".to_owned();
+                self.fault_outside("[bgp] stands without [anycast]: there is nothing to announce".into(), Some(help));
+            }
             return None;
         }
         let addresses = self.addresses(listen);
@@ -57,8 +62,21 @@ impl Check<'_> {
         let lease = self.lease(&interface);
         let kernel_route = self.written.has(KERNEL_ROUTE).then(|| self.kernel_route(&interface, lease));
         let health = self.health(workers, lease, &addresses);
-        let (drain, zones_wait) = (self.duration(&rows::DRAIN), self.duration(&rows::ZONES_WAIT));
-        Some(Anycast { addresses, announce, interface, lease, drain, zones_wait, kernel_route, health, is_dry_run })
+        let bgp = self.bgp(&addresses);
+        let degrade_first = self.duration(&rows::DEGRADE_FIRST);
+        Some(Anycast {
+            addresses,
+            announce,
+            interface,
+            lease,
+            drain: self.duration(&rows::DRAIN),
+            degrade_first: if bgp.is_some() { degrade_first } else { Duration::ZERO },
+            zones_wait: self.duration(&rows::ZONES_WAIT),
+            kernel_route,
+            bgp,
+            health,
+            is_dry_run,
+        })
     }
 
     /// The service addresses.

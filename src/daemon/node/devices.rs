@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::settings::kernel_settings;
-use crate::announce::Announcers;
-use crate::announce::kernel::{Driver, RouteError};
+use super::settings::{kernel_settings, proof_age_max};
+use crate::announce::bgp::{Service, Speaker};
+use crate::announce::kernel::{Driver, RouteError, exit};
+use crate::announce::{Announcer, Announcers};
 use crate::config::Anycast;
 use crate::daemon::error::DaemonError;
 use crate::daemon::host::Device;
@@ -17,8 +18,10 @@ use crate::policy::Proof;
 
 /// The devices of a node, of which nothing is announced yet.
 pub(crate) struct Devices {
-    /// Who announces: the kernel.
+    /// Who announces: the kernel, and where there is `[bgp]`, our own speaker.
     pub(super) announcers: Announcers,
+    /// That speaker.
+    pub(super) speaker: Option<Arc<Speaker>>,
     /// When each address was proven.
     pub(super) proof: Arc<Proof>,
     /// Over what the workers are probed.
@@ -62,7 +65,22 @@ pub(crate) fn take(
         }
         None => ProbePath::Socket,
     };
-    Ok(Devices { announcers: Announcers::new(vec![Arc::new(kernel)]), proof, path, origin })
+    let mut announcers: Vec<Arc<dyn Announcer>> = vec![Arc::new(kernel)];
+    let speaker = match anycast.bgp.clone().filter(|_| !anycast.is_dry_run) {
+        Some(settings) => {
+            let service = Service {
+                addresses: anycast.addresses.clone(),
+                announce: anycast.announce.clone(),
+                proof: Arc::clone(&proof),
+            };
+            let (speaker, told) =
+                Speaker::start(settings, vec![service], origin, proof_age_max(anycast), Box::new(exit))?;
+            announcers.extend(told);
+            Some(speaker)
+        }
+        None => None,
+    };
+    Ok(Devices { announcers: Announcers::new(announcers), speaker, proof, path, origin })
 }
 
 /// Whether waiting may help.

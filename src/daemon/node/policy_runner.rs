@@ -16,7 +16,8 @@ use crate::daemon::drain::{DrainFlag, DrainSeen};
 use crate::daemon::hold_down::HoldDownWriter;
 use crate::health;
 use crate::policy::{
-    LastStance, Observation, Order, Policy, PolicyMemory, PolicySettings, Reason, SharedFault, Stance, Transition,
+    Decision, LastStance, Observation, Order, Policy, PolicyMemory, PolicySettings, Reason, SharedFault, Stance,
+    Transition,
 };
 
 /// What is asked of the policies; read each round.
@@ -29,6 +30,8 @@ pub(super) struct Orders {
 #[derive(Clone, Debug)]
 pub(super) struct AddressStatus {
     pub(super) stance: Stance,
+    /// The stance, with what it began for.
+    decision: Decision,
     pub(super) reason: Reason,
     pub(super) since: Duration,
     pub(super) announcements: u64,
@@ -155,6 +158,7 @@ impl PolicyRunner {
             let changes = [ordered, lapsed, policy.observe(now, &round)];
             for change in changes.into_iter().flatten() {
                 is_changed = true;
+                statuses[index].decision = Decision { stance: change.to, reason: change.reason };
                 match change.to {
                     Stance::Announce if change.from == Stance::Withdraw => statuses[index].announcements += 1,
                     Stance::Withdraw => statuses[index].withdrawals += 1,
@@ -168,13 +172,13 @@ impl PolicyRunner {
             }
             statuses[index].update(policy);
         }
-        let wanted: Vec<Stance> = statuses.iter().map(|status| status.stance).collect();
+        let wanted: Vec<Decision> = statuses.iter().map(|status| status.decision).collect();
         self.announcers.want(&wanted);
         if let Some(memory) = self.memory.as_ref().filter(|_| is_changed || !self.is_memory_noted) {
             memory.note(self.policies.iter().map(|policy| policy.memory(now)).collect(), order == Some(Order::Stop));
             self.is_memory_noted = true;
         }
-        self.follow(&wanted);
+        self.follow(&statuses);
         self.published.statuses.store(Arc::new(statuses));
     }
 
@@ -187,14 +191,15 @@ impl PolicyRunner {
     }
 
     /// Notes how long it took until changes were carried out.
-    fn follow(&mut self, wanted: &[Stance]) {
+    fn follow(&mut self, statuses: &[AddressStatus]) {
         if self.pending.iter().all(Option::is_none) {
             return;
         }
         let seen = self.announcers.seen();
-        for ((pending, wanted), seen) in self.pending.iter_mut().zip(wanted).zip(&seen) {
-            let Some((number, at)) = pending.take_if(|_| seen.is_done && seen.stance == *wanted) else { continue };
-            let what = if seen.is_announced { "the kernel has the address" } else { "the kernel has it no longer" };
+        for ((pending, wanted), seen) in self.pending.iter_mut().zip(statuses).zip(&seen) {
+            let is_followed = seen.is_done && seen.stance == wanted.stance;
+            let Some((number, at)) = pending.take_if(|_| is_followed) else { continue };
+            let what = if seen.is_announced { "the address is announced" } else { "it is announced no longer" };
             self.history.step(number, what, seen.since.saturating_sub(at));
         }
         self.published.history.store(Arc::new(self.history.clone()));
@@ -206,6 +211,7 @@ impl AddressStatus {
     fn new(policy: &Policy) -> Self {
         Self {
             stance: policy.stance(),
+            decision: Decision { stance: policy.stance(), reason: policy.reason() },
             reason: policy.reason(),
             since: policy.since(),
             announcements: 0,
@@ -216,6 +222,10 @@ impl AddressStatus {
     /// Takes over how it stands now.
     fn update(&mut self, policy: &Policy) {
         (self.stance, self.reason, self.since) = (policy.stance(), policy.reason(), policy.since());
+        // Of an address that was withdrawn already.
+        if matches!(self.reason, Reason::Drained | Reason::Stopping) {
+            self.decision.reason = self.reason;
+        }
     }
 }
 

@@ -26,6 +26,13 @@ pub(super) fn kernel_settings(anycast: &Anycast, device: Device) -> kernel::Kern
     }
 }
 
+/// How old a proof may be that pays for what routers are told: no younger than what a lease asks for, so that a busy
+/// machine is no more likely to go dark with BGP than without.
+pub(super) fn proof_age_max(anycast: &Anycast) -> Duration {
+    let health = &anycast.health;
+    kernel::PROOF_LAPSES.max(kernel::RENEW_EVERY + health.interval + health.timeout + PROOF_LATENESS)
+}
+
 /// What a machine may be late by before a proof is too old for a lease.
 const PROOF_LATENESS: Duration = Duration::from_millis(50);
 
@@ -41,7 +48,8 @@ pub(super) fn policy_settings(anycast: &Anycast) -> policy::PolicySettings {
         on_overload: health.on_overload,
         on_shared: health.on_shared_fault,
         on_path: health.on_path_fault,
-        is_degrade_seen: anycast.kernel_route.is_some(),
+        is_degrade_seen: anycast.kernel_route.is_some() || anycast.bgp.is_some(),
+        degrade_first: anycast.degrade_first,
         ..policy::PolicySettings::default()
     }
 }

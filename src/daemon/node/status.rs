@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::Node;
+use super::neighbors::neighbor_status;
 use super::policy_runner::AddressStatus;
 use crate::admin::reply;
 use crate::announce::{Announcement, Announcer as _, Counters};
@@ -42,8 +43,15 @@ impl Node {
             zone_faults: report.zones.iter().map(|fault| zone_fault_status(now, fault)).collect(),
             prover: prover_status(&report),
             route: route_status(&self.announcers.counters()),
+            neighbors: self.neighbors(now),
             transitions: self.published.history.load().transitions(Instant::now()),
         }
+    }
+
+    /// How the routers are that are told over BGP.
+    fn neighbors(&self, now: Duration) -> Vec<reply::Neighbor> {
+        let Some(speaker) = &self.speaker else { return Vec::new() };
+        speaker.seen().neighbors.iter().map(|neighbor| neighbor_status(now, neighbor)).collect()
     }
 
     /// How a service address is.

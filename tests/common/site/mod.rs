@@ -21,6 +21,8 @@ pub(crate) mod load;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod routing;
+pub(crate) mod scene;
+pub(crate) mod speaker;
 pub(crate) mod strangers;
 pub(crate) mod subject;
 pub(crate) mod watch;
@@ -269,6 +271,15 @@ impl Site {
         let site = Self { load, watch, nodes, router_daemons, client, router, folder, patience };
         assert!(site.wait_well(patience), "the site does not come up: {}", site.logs());
         site
+    }
+
+    /// Ends the router's daemons and starts them anew.
+    pub(crate) fn restart_router(&mut self) {
+        for daemon in &mut self.router_daemons {
+            daemon.signal(nix::sys::signal::Signal::SIGTERM);
+            assert!(clock::wait_until(START_PATIENCE, || daemon.ended().is_some()), "a daemon does not end");
+        }
+        self.router_daemons = self.nodes[0].routing.start_router(&self.router, self.folder.path());
     }
 
     /// Waits until both routes lead to node1, all queries of [`WELL_SPAN`] were answered, and by node1; whether they

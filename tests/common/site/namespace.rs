@@ -135,6 +135,21 @@ impl Namespace {
     /// Runs `ip` with these words in the namespace.
     ///
     /// # Panics
+    /// Whether somebody listens on a TCP port in it.
+    pub(crate) fn has_listener(&self, port: u16) -> bool {
+        let end = format!(":{port:04X}");
+        let is_one = |line: &str| {
+            let mut fields = line.split_ascii_whitespace().skip(1);
+            fields.next().is_some_and(|local| local.ends_with(&end)) && fields.nth(1) == Some(LISTENING)
+        };
+        self.run(|| {
+            ["tcp", "tcp6"].iter().any(|table| {
+                let table = fs::read_to_string(format!("/proc/thread-self/net/{table}"));
+                table.is_ok_and(|table| table.lines().any(is_one))
+            })
+        })
+    }
+
     /// If it fails.
     pub(crate) fn ip(&self, words: &str) {
         ip(&format!("-n {} {words}", self.name));
@@ -294,3 +309,6 @@ pub(crate) fn sweep() {
         }
     }
 }
+
+/// The state of a listener in the kernel's tables of TCP (Linux `tcp_states.h`: TCP_LISTEN).
+const LISTENING: &str = "0A";

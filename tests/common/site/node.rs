@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::fault::Wedge;
 use super::namespace::{Daemon, Namespace};
-use super::{NodeNumber, Plan, Subject};
+use super::{NodeNumber, Plan, Routing, Subject};
 
 /// A node of a site. The order of the fields is the order in which they end.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) number: NodeNumber,
     /// What serves.
     pub(super) subject: Subject,
+    /// How routes get to the router.
+    pub(super) routing: Routing,
     /// Whether there is a second, big zone.
     pub(super) has_bulk: bool,
     /// Its configurations, sockets and logs.
@@ -49,6 +51,7 @@ impl Node {
             daemons,
             number,
             subject: plan.subject.clone(),
+            routing: plan.routing,
             has_bulk: plan.bulk_names > 0,
             folder: folder.to_owned(),
             space,
@@ -72,6 +75,11 @@ impl Node {
     pub(crate) fn server(&mut self) -> &mut Daemon {
         let number = self.number;
         self.server.as_mut().unwrap_or_else(|| panic!("{number} has no server now"))
+    }
+
+    /// Whether the server has ended.
+    pub(crate) fn server_has_ended(&mut self) -> bool {
+        self.server().ended().is_some()
     }
 
     /// Where the server's words go.

@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::namespace::{Daemon, Namespace};
+use super::speaker::Speaking;
 use super::{NodeNumber, clock};
 
 /// How long a daemon may take until its socket is there.
-const START_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const START_PATIENCE: Duration = Duration::from_secs(10);
 /// Where FRR's daemons are.
 const FRR_DAEMONS: &str = "/usr/lib/frr";
 
@@ -25,6 +26,8 @@ pub(crate) enum Routing {
     BirdOspf,
     /// FRR on all, eBGP between them.
     Frr,
+    /// No daemon on the nodes: fated speaks BGP itself.
+    Own(Speaking),
 }
 
 impl Routing {
@@ -33,16 +36,26 @@ impl Routing {
         match self {
             Self::BirdBgp | Self::BirdOspf => vec!["bird", "birdc"],
             Self::Frr => vec!["vtysh"],
+            Self::Own(speaking) => speaking.router.programs(),
+        }
+    }
+
+    /// What stands about it in the configuration of a node's fated.
+    pub(crate) fn fated_config(self, node: NodeNumber) -> String {
+        match self {
+            Self::BirdBgp | Self::BirdOspf | Self::Frr => String::new(),
+            Self::Own(speaking) => speaking.config(node),
         }
     }
 
     /// Starts the router's daemons.
     pub(crate) fn start_router(self, space: &Namespace, folder: &Path) -> Vec<Daemon> {
         let folder = folder.join("router");
-        fs::create_dir(&folder).expect("the folder can be written to");
+        fs::create_dir_all(&folder).expect("the folder can be written to");
         match self {
             Self::BirdBgp | Self::BirdOspf => vec![start_bird(space, &folder, include_str!("router.bird.conf"))],
-            Self::Frr => start_frr(space, &folder, include_str!("router.frr.conf")),
+            Self::Frr => start_frr(space, &folder, include_str!("router.frr.conf"), &["zebra", "bgpd"]),
+            Self::Own(speaking) => speaking.start_router(space, &folder),
         }
     }
 
@@ -58,7 +71,11 @@ impl Routing {
                 let text = for_node(&example("bird/fated-ospf.conf"), node, interface);
                 vec![start_bird(space, folder, &replace(&text, "define METRIC = 100;", &metric))]
             }
-            Self::Frr => start_frr(space, folder, &for_node(&example("frr/frr.conf"), node, interface)),
+            Self::Frr => {
+                let text = for_node(&example("frr/frr.conf"), node, interface);
+                start_frr(space, folder, &text, &["zebra", "bgpd"])
+            }
+            Self::Own(_) => Vec::new(),
         }
     }
 }
@@ -91,7 +108,7 @@ fn replace(text: &str, from: &str, to: &str) -> String {
 }
 
 /// Starts BIRD in the foreground and waits for its control socket.
-fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon {
+pub(super) fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon {
     let config = folder.join("bird.conf");
     fs::write(&config, text).expect("the folder can be written to");
     let socket = folder.join("bird.ctl");
@@ -112,14 +129,14 @@ fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon {
     daemon
 }
 
-/// Starts zebra and bgpd with sockets of their own, and gives them the integrated configuration as vtysh does at boot.
-fn start_frr(space: &Namespace, folder: &Path, text: &str) -> Vec<Daemon> {
+/// Starts FRR's daemons with sockets of their own, and gives them the integrated configuration as vtysh does at boot.
+pub(super) fn start_frr(space: &Namespace, folder: &Path, text: &str, daemons: &[&str]) -> Vec<Daemon> {
     fs::write(folder.join("frr.conf"), text).expect("the folder can be written to");
     // The daemons drop their rights and make their sockets as this user.
     let user = nix::unistd::User::from_name(FRR_USER).ok().flatten().expect("FRR is installed; run tests/needs.sh");
     std::os::unix::fs::chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may chown");
     let log = folder.join("frr.log");
-    let daemons = ["zebra", "bgpd"].map(|name| {
+    let start = |name: &&str| {
         let mut command = Command::new(Path::new(FRR_DAEMONS).join(name));
         command.args([
             "-u",
@@ -141,11 +158,12 @@ fn start_frr(space: &Namespace, folder: &Path, text: &str) -> Vec<Daemon> {
         wait_for(&folder.join(format!("{name}.vty")), &log);
         hurry(&daemon);
         daemon
-    });
+    };
+    let daemons = daemons.iter().map(start).collect();
     let mut vtysh = Command::new("vtysh");
     vtysh.arg("--vty_socket").arg(folder).arg("--config_dir").arg(folder).arg("-b");
     space.output(&mut vtysh);
-    daemons.into()
+    daemons
 }
 
 /// Waits for a daemon's socket.
@@ -155,7 +173,7 @@ fn wait_for(socket: &Path, log: &Path) {
 }
 
 /// Gives a routing daemon a real-time priority: the fault is to be the server's, not the network's.
-fn hurry(daemon: &Daemon) {
+pub(super) fn hurry(daemon: &Daemon) {
     let process = daemon.id().to_string();
     let mut command = Command::new("chrt");
     // Where it is refused, measurements under CPU pressure are less exact and nothing else changes.

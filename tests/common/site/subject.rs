@@ -247,6 +247,7 @@ fn fated_config(node: &Node, fated: &Fated) -> String {
     let (folder, number) = (node.folder.display(), node.number);
     let [v4, v6] = Family::ALL.map(Family::prefix);
     let Fated { interface, anycast, more, .. } = fated;
+    let own = node.routing.fated_config(number);
     let bulk = if node.has_bulk {
         format!("[[zone]]\nname = \"bulk.test\"\nfile = \"{folder}/../{BULK_FILE}\"\n\n")
     } else {
@@ -256,7 +257,7 @@ fn fated_config(node: &Node, fated: &Fated) -> String {
         "[server]\nlisten = [\"127.0.0.1:5300\"]\nworkers = {WORKERS}\nidentity = \"{number}\"\n\
          control = \"{folder}/control.sock\"\nstate-dir = \"{folder}\"\n\n\
          [[zone]]\nname = \"site.test\"\nfile = \"{folder}/site.test.zone\"\n\n{bulk}\
-         [anycast]\naddresses = [\"{v4}\", \"{v6}\"]\ninterface = \"{interface}\"\n{anycast}\n{more}\n"
+         [anycast]\naddresses = [\"{v4}\", \"{v6}\"]\ninterface = \"{interface}\"\n{anycast}\n{more}\n{own}"
     )
 }
 

@@ -63,8 +63,10 @@ source-v6 = "2001:2::1"
         interface: "any0".to_owned(),
         lease: Some(Duration::from_secs(2)),
         drain: Duration::from_secs(600),
+        degrade_first: Duration::ZERO,
         zones_wait: Duration::from_secs(120),
         kernel_route: None,
+        bgp: None,
         health: Health {
             interval: Duration::from_millis(100),
             timeout: Duration::from_millis(250),

@@ -1,4 +1,4 @@
-//! What the tests of this folder share: a site whose nodes run fated, one at a time, and what node1 says of itself.
+//! What the tests of anycast and of BGP share: a site whose nodes run fated, and what node1 says of itself.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,10 +10,10 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::common::site::load::Report;
-use crate::common::site::node::Node;
-use crate::common::site::subject::{Fated, workers_of_fated};
-use crate::common::site::{Family, Fault, NodeNumber, Plan, Round, Routing, Site, Subject, clock};
+use super::load::Report;
+use super::node::Node;
+use super::subject::{Fated, workers_of_fated};
+use super::{Family, Fault, NodeNumber, Plan, Round, Routing, Site, Subject, clock};
 
 /// How long anything may take that has no bound of its own in the test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -156,6 +156,27 @@ impl Scene {
     /// What node1 says of a service address.
     pub(crate) fn address(&self, family: Family) -> Value {
         self.status()["anycast"]["addresses"][family as usize].clone()
+    }
+
+    /// What node1 says of the routers that it speaks BGP to; nothing while it says nothing.
+    pub(crate) fn try_neighbors(&self) -> Vec<Value> {
+        let status = self.try_status().unwrap_or_default();
+        status["anycast"]["neighbors"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// What node1 says of the routers that it speaks BGP to.
+    pub(crate) fn neighbors(&self) -> Vec<Value> {
+        let neighbors = self.try_neighbors();
+        assert!(!neighbors.is_empty(), "{}", self.site.logs());
+        neighbors
+    }
+
+    /// Starts the router's daemons anew, and returns how long it took until node1 answered everything again.
+    pub(crate) fn restart_router(&mut self) -> Duration {
+        let start = clock::now();
+        self.site.restart_router();
+        self.until_well();
+        clock::now() - start
     }
 
     /// How often node1 has withdrawn each address, IPv4 first.
