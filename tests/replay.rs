@@ -6,6 +6,10 @@
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
 
+#[allow(unreachable_pub)]
+#[path = "../fuzz/src/bgp.rs"]
+mod bgp;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -66,6 +70,12 @@ fn damage_of_the_corpus_to_a_store_holds_every_promise() {
 }
 
 #[test]
+fn bgp_messages_and_courses_of_the_corpus_hold_every_promise() {
+    assert!(replay("corpus/bgp_update", bgp::bgp_update) > 0);
+    assert!(replay("corpus/bgp_session", bgp::bgp_session) > 0);
+}
+
+#[test]
 fn zone_files_of_the_checks_are_read_without_a_panic_and_written_as_they_are() {
     assert!(replay("check/good", bodies::zone) > 0);
     assert!(replay("check/bad", bodies::zone) > 0);
@@ -105,6 +115,18 @@ fn mutated_signatures_hold_every_promise() {
 #[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
 fn mutated_damage_to_a_store_holds_every_promise() {
     fuzz("store", &["corpus/store"], 256, bodies::store);
+}
+
+#[test]
+#[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
+fn mutated_bgp_messages_hold_every_promise() {
+    fuzz("bgp_update", &["corpus/bgp_update"], 4096, bgp::bgp_update);
+}
+
+#[test]
+#[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
+fn mutated_courses_of_bgp_sessions_hold_every_promise() {
+    fuzz("bgp_session", &["corpus/bgp_session"], 1024, bgp::bgp_session);
 }
 
 /// How long a target is fuzzed when nobody says otherwise.

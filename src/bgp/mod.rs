@@ -34,6 +34,8 @@ mod session;
 mod settings;
 mod state;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use action::{Action, Cause, Notice, Obstacle};
