@@ -7,6 +7,9 @@
 mod bodies;
 
 #[allow(unreachable_pub)]
+#[path = "../fuzz/src/bfd.rs"]
+mod bfd;
+#[allow(unreachable_pub)]
 #[path = "../fuzz/src/bgp.rs"]
 mod bgp;
 
@@ -76,6 +79,11 @@ fn bgp_messages_and_courses_of_the_corpus_hold_every_promise() {
 }
 
 #[test]
+fn bfd_sessions_of_the_corpus_hold_every_promise() {
+    assert!(replay("corpus/bfd", bfd::bfd) > 0);
+}
+
+#[test]
 fn zone_files_of_the_checks_are_read_without_a_panic_and_written_as_they_are() {
     assert!(replay("check/good", bodies::zone) > 0);
     assert!(replay("check/bad", bodies::zone) > 0);
@@ -127,6 +135,12 @@ fn mutated_bgp_messages_hold_every_promise() {
 #[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
 fn mutated_courses_of_bgp_sessions_hold_every_promise() {
     fuzz("bgp_session", &["corpus/bgp_session"], 1024, bgp::bgp_session);
+}
+
+#[test]
+#[ignore = "takes a minute: `cargo test --test replay -- --ignored`"]
+fn mutated_bfd_sessions_hold_every_promise() {
+    fuzz("bfd", &["corpus/bfd"], 8192, bfd::bfd);
 }
 
 /// How long a target is fuzzed when nobody says otherwise.

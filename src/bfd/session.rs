@@ -336,7 +336,9 @@ impl Session {
         (self.detect_at, self.remote, self.is_final_due) = (None, Remote::UNKNOWN, false);
         match self.state {
             State::Init | State::Up => self.enter(now, State::Down, Diagnostic::DETECTION_TIME_EXPIRED, out),
-            State::AdminDown | State::Down => {}
+            // Who wanted no packets may be somebody else by now.
+            State::Down => self.send_at = self.send_at.or(Some(now)),
+            State::AdminDown => {}
         }
     }
 

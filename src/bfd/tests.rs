@@ -247,6 +247,15 @@ fn who_can_receive_faster_again_is_sent_to_faster_at_once_and_who_wants_nothing_
 }
 
 #[test]
+fn who_wanted_no_packets_and_is_silent_now_is_spoken_to_again() {
+    let (mut session, now) = session_in(State::Down, SETTINGS);
+    hears(&mut session, now, Packet { required_min_rx_us: 0, ..said(State::AdminDown) });
+    let gone_at = session.deadline().expect("it is watched");
+    assert_eq!(packets(&told(&mut session, gone_at, Event::Tick)).len(), 1);
+    assert!(session.deadline().is_some());
+}
+
+#[test]
 fn without_a_proof_nothing_leaves_and_with_the_next_one_what_was_due_does() {
     let (mut session, mut now) = session_in(State::Up, SETTINGS);
     told(&mut session, now, Event::Proven(false));

@@ -130,7 +130,7 @@ pub(super) fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon
 }
 
 /// Starts FRR's daemons with sockets of their own, and gives them the integrated configuration as vtysh does at boot.
-pub(super) fn start_frr(space: &Namespace, folder: &Path, text: &str, daemons: &[&str]) -> Vec<Daemon> {
+pub(crate) fn start_frr(space: &Namespace, folder: &Path, text: &str, daemons: &[&str]) -> Vec<Daemon> {
     fs::write(folder.join("frr.conf"), text).expect("the folder can be written to");
     // The daemons drop their rights and make their sockets as this user.
     let user = nix::unistd::User::from_name(FRR_USER).ok().flatten().expect("FRR is installed; run tests/needs.sh");
