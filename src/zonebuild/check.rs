@@ -166,6 +166,11 @@ impl Owner<'_> {
     }
 }
 
+/// Whether records of a type have a target that is looked for among the names of the zone.
+pub(super) fn has_target(rtype: Type) -> bool {
+    matches!(rtype, Type::NS | Type::MX | Type::SRV | Type::CNAME)
+}
+
 /// Whether the zone's name stands in `name` once more in front of itself: anywhere, or right there if it is one label,
 /// for which chance is enough elsewhere.
 fn is_doubled(name: NameRef<'_>, apex: NameRef<'_>) -> bool {

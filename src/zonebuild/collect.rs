@@ -16,6 +16,8 @@ const COLUMN_BYTES: usize = 4;
 const HAS_COLUMN: u32 = 1 << 31;
 /// A piece that has so many octets takes no further owner.
 const PIECE_BYTES: usize = 1 << 18;
+/// Room of a piece that is to be filled: what stands behind the end of one is its last owner.
+const PIECE_ROOM_BYTES: usize = PIECE_BYTES + 4096;
 /// Octets of a piece for one run, roughly.
 const PIECE_RUN_BYTES: usize = 64;
 /// Octets that come from memory at once, on most machines.
@@ -155,10 +157,8 @@ impl Collector {
         if self.last.is_none() {
             self.shard_bits = (text_bytes / SHARD_TEXT_BYTES + 1).ilog2().min(SHARD_BITS_MAX);
             self.shards = (0..1 << self.shard_bits).map(|_| Shard::default()).collect();
-            if self.shard_bits == 0 {
-                // Names are longer than in the text, and a record has a head.
-                self.piece_bytes = (2 * text_bytes).min(PIECE_BYTES);
-            }
+            // Names are longer than in the text, and a record has a head.
+            self.piece_bytes = (2 * (text_bytes >> self.shard_bits)).min(PIECE_ROOM_BYTES);
         }
     }
 
@@ -186,7 +186,7 @@ impl Collector {
     pub(super) fn fork(&self, text_bytes: usize) -> Self {
         let shards = self.shards.iter().map(|_| Shard::default()).collect();
         // Room that is not needed is never touched, and so costs nothing; room that grows is copied and leaves gaps.
-        let piece_bytes = (text_bytes / self.shards.len() * 3 / 2).min(PIECE_BYTES);
+        let piece_bytes = (text_bytes / self.shards.len() * 3 / 2).min(PIECE_ROOM_BYTES);
         Self { seed: self.seed, shard_bits: self.shard_bits, shards, last: None, piece_bytes }
     }
 
@@ -222,14 +222,16 @@ impl Collector {
         let Position { file, line, column } = record.position();
         let has_column = (file, column) != (0, 1);
         let line = line.min(HAS_COLUMN - 1) | if has_column { HAS_COLUMN } else { 0 };
-        let mut head = [0; HEAD_BYTES + COLUMN_BYTES];
+        let mut head = [0; HEAD_BYTES];
         head[0..2].copy_from_slice(&record.rtype.0.to_ne_bytes());
         head[2..4].copy_from_slice(&length.to_ne_bytes());
         head[4..8].copy_from_slice(&record.ttl.to_ne_bytes());
         head[8..12].copy_from_slice(&line.to_ne_bytes());
-        head[12..14].copy_from_slice(&file.to_ne_bytes());
-        head[14..16].copy_from_slice(&column.to_ne_bytes());
-        piece.extend_from_slice(&head[..if has_column { HEAD_BYTES + COLUMN_BYTES } else { HEAD_BYTES }]);
+        piece.extend_from_slice(&head);
+        if has_column {
+            let ([f0, f1], [c0, c1]) = (file.to_ne_bytes(), column.to_ne_bytes());
+            piece.extend_from_slice(&[f0, f1, c0, c1]);
+        }
         piece.extend_from_slice(record.rdata);
     }
 
@@ -247,7 +249,7 @@ impl Collector {
         match part.pieces.last_mut() {
             Some(piece) if piece.is_empty() => {}
             Some(piece) if piece.len() < PIECE_BYTES => piece.extend_from_slice(&[0, 0]),
-            _ => part.pieces.push(Vec::new()),
+            _ => part.pieces.push(Vec::with_capacity(PIECE_ROOM_BYTES)),
         }
         let index = part.pieces.len() - 1;
         let piece = &mut part.pieces[index];

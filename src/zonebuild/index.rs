@@ -14,6 +14,9 @@ use crate::zonebuild::shards::{Hashes, wildcard_parent};
 /// Runs of one slot, roughly: two lines of the CPU's cache.
 const SLOT_RUNS: usize = 8;
 
+/// Runs that are looked at before the first of them is worked on.
+pub(super) const AHEAD_RUNS: usize = 32;
+
 /// A name between the apex and those that have records, without records of its own (RFC 4592 §2.2.2).
 pub(super) struct Empty {
     pub(super) hash: NameHash,
@@ -106,21 +109,50 @@ impl Index {
     fn empties_above(&self, shard: usize, pieces: &Pieces) -> (Vec<Empty>, Vec<Link>) {
         let shallow = self.apex_labels + 1;
         let (mut seen, mut found, mut links) = (Hashes::default(), Vec::new(), Vec::new());
-        for run in self.shards[shard].runs.iter().filter(|run| run.label_count() > shallow) {
-            let name = LookupName::new(pieces.owner(*run));
-            let mut child = run.hash;
-            for labels in (shallow..name.label_count()).rev() {
-                let hash = name.hash_of_suffix(self.seed, labels);
-                links.push(Link { parent: hash, child });
-                child = hash;
-                if self.facts(hash).is_some() || !seen.insert(hash) {
-                    break; // Its ancestors are found from there.
+        let deep = self.shards[shard].runs.iter().filter(|run| run.label_count() > shallow);
+        let deep: Vec<Run> = deep.copied().collect();
+        let mut parents = Vec::with_capacity(AHEAD_RUNS);
+        for runs in deep.chunks(AHEAD_RUNS) {
+            pieces.touch(runs);
+            let names = runs.iter().map(|run| LookupName::new(pieces.owner(*run)));
+            parents.clear();
+            parents.extend(names.map(|name| name.hash_of_suffix(self.seed, name.label_count() - 1)));
+            self.touch(&parents);
+            for run in runs {
+                let name = LookupName::new(pieces.owner(*run));
+                let mut child = run.hash;
+                for labels in (shallow..name.label_count()).rev() {
+                    let hash = name.hash_of_suffix(self.seed, labels);
+                    links.push(Link { parent: hash, child });
+                    child = hash;
+                    if self.facts(hash).is_some() || !seen.insert(hash) {
+                        break; // Its ancestors are found from there.
+                    }
+                    found.push(Empty::new(hash, pieces.owner(*run).suffix(labels)));
                 }
-                found.push(Empty::new(hash, pieces.owner(*run).suffix(labels)));
             }
         }
         links.sort_unstable(); // Here, where shards are at once: what is sorted in parts is soon sorted as a whole.
         (found, links)
+    }
+
+    /// Looks at what is known under hashes that are to be asked for next, so that many waits for memory become one.
+    pub(super) fn touch(&self, hashes: &[NameHash]) {
+        for hashes in hashes.chunks(AHEAD_RUNS) {
+            let mut starts = [0; AHEAD_RUNS];
+            let shard = |hash: NameHash| &self.shards[shard_of(hash, self.shard_bits)];
+            for (start, hash) in starts.iter_mut().zip(hashes) {
+                *start = shard(*hash).start(*hash, self.shard_bits);
+            }
+            let look = |(start, hash): (&usize, &NameHash)| shard(*hash).runs.get(*start).map_or(0, |run| run.hash.0);
+            core::hint::black_box(starts.iter().zip(hashes).map(look).fold(0, |seen, hash| seen ^ hash));
+        }
+    }
+
+    /// The hash under which it is looked first what stands above the owner of a run, if anything may.
+    pub(super) fn hash_above(&self, run: Run, owner: NameRef<'_>) -> Option<NameHash> {
+        let labels = self.apex_labels + 1;
+        (run.label_count() > labels).then(|| LookupName::new(owner).hash_of_suffix(self.seed, labels))
     }
 
     /// How many shards there are.
@@ -214,6 +246,11 @@ impl Directory {
         }
         starts.resize((1 << slot_bits) + 1, runs.len() as u32);
         Self { runs, slot_bits, starts }
+    }
+
+    /// Where the runs start among which those of a hash are.
+    fn start(&self, hash: NameHash, shard_bits: u32) -> usize {
+        self.starts[slot_of(hash, shard_bits, self.slot_bits)] as usize
     }
 
     /// The runs of one hash.

@@ -1,22 +1,19 @@
 //! The names of a zone, sorted and looked through → its nodes, part by part, perhaps several at once.
 
 use crate::fault::Faults;
-use crate::wire::NameRef;
+use crate::wire::{NameRef, rdata};
 use crate::zone::hash::{LookupName, NameHash, Seed};
 use crate::zone::names::{Names, NamesPart, NamesPlan, NamesWriter, has_crowd};
 use crate::zone::node::Flags;
 use crate::zone::nsec3::Params;
-use crate::zonebuild::check::{Owner, Unsigned};
+use crate::zonebuild::check::{Owner, Unsigned, has_target};
 use crate::zonebuild::collect::{Facts, Pieces, Run, Stored};
 use crate::zonebuild::encode::encode;
 use crate::zonebuild::executor::{self, Executor};
-use crate::zonebuild::index::{Empty, Index};
+use crate::zonebuild::index::{AHEAD_RUNS, Empty, Index};
 use crate::zonebuild::keys::Signing;
 use crate::zonebuild::rrsets::{RrsetMaker, TtlRule};
 use crate::zonebuild::shards::Hashes;
-
-/// Runs that are looked at before the first of them is laid out.
-const AHEAD_RUNS: usize = 32;
 
 /// What is known about a zone when its nodes are written.
 pub(super) struct Layout<'a> {
@@ -165,12 +162,16 @@ impl Layout<'_> {
         let is_same = |a: Run, b: Run| pieces.owner(a) == pieces.owner(b);
         let is_zone = core::ptr::eq(names, self.index);
         let (mut records, mut maker) = (Vec::new(), RrsetMaker::new(self.seed, self.ttl_rule));
+        let mut hashes = Vec::new();
         let mut ahead = names.runs(shard);
         let mut groups = Groups { runs: ahead, empties: names.empties(shard), is_same };
         while let Some(group) = groups.next() {
             if groups.runs.len() <= ahead.len() {
                 let (next, rest) = ahead.split_at(ahead.len().min(AHEAD_RUNS));
                 pieces.touch(next);
+                hashes.clear();
+                next.iter().for_each(|run| self.note_looked_up(*run, pieces, &mut hashes));
+                self.index.touch(&hashes);
                 ahead = rest;
             }
             records.clear();
@@ -181,6 +182,16 @@ impl Layout<'_> {
                 output.signing.look_at(owner, &records, self.now);
             }
             self.write_node(&group, owner, &records, &maker, is_zone, output);
+        }
+    }
+
+    /// Takes down the hashes under which the index is asked when the owner of a run is laid out.
+    fn note_looked_up(&self, run: Run, pieces: &Pieces, hashes: &mut Vec<NameHash>) {
+        hashes.extend(self.index.hash_above(run, pieces.owner(run)));
+        for record in pieces.records(run).filter(|record| has_target(record.rtype)) {
+            let targets = rdata::names(record.rtype, record.rdata).map(|embedded| embedded.name);
+            let targets = targets.filter(|target| target.is_below(self.apex));
+            hashes.extend(targets.map(|target| LookupName::new(target).hash(self.seed)));
         }
     }
 

@@ -267,7 +267,8 @@ fn expand(rtype: Type, message: &[u8], start: usize, length: usize, out: &mut Ve
     // Nothing is read behind the RDATA, and pointers lead back, so that the rest of the message may be cut off.
     let message = message.get(..end).ok_or(WireError::Short)?;
     let mut at = start;
-    for field in rows::row(rtype).map_or(&[][..], |row| row.fields) {
+    // Where there are no names, all of it is taken along below.
+    for field in rows::row(rtype).filter(|row| row.has_names).map_or(&[][..], |row| row.fields) {
         let rest = message.get(at..).ok_or(WireError::Short)?;
         if let Field::Name(NameKind::WellKnown | NameKind::Old) = field {
             let (name, behind) = Name::read(message, at)?;
