@@ -40,9 +40,6 @@ impl PendingQuery<'_, '_> {
             Err(None) => return self.refuse(Rcode::FORMERR, reply),
         };
         let signature_bytes = signer.as_ref().map_or(0, Signer::record_bytes_max);
-        if message.trailer.edns.is_some_and(|edns| edns.has_zone_version) {
-            return self.refuse(Rcode::FORMERR, reply); // As NSD does.
-        }
         // Over TLS alone: elsewhere everybody sees what is in the reply (RFC 7830 §6).
         let is_padded = context.tls.is_some() && message.trailer.edns.is_some_and(|edns| edns.wants_padding);
         let bare = OptExtras { is_padded, ..OptExtras::default() };

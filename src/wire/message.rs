@@ -153,10 +153,8 @@ pub struct Edns {
     pub wants_expire: bool,
     /// The query is padded, and so the reply may be (RFC 7830).
     pub wants_padding: bool,
-    /// The version of the zone was asked for (RFC 9660).
+    /// The version of the zone was asked for (RFC 9660). Data that come with it mean nothing (§3.2).
     pub wants_zone_version: bool,
-    /// It was asked for with data, which a question for it must not have.
-    pub has_zone_version: bool,
     /// In how many seconds the zone expires, where a response says so.
     pub expire: Option<u32>,
 }
@@ -268,7 +266,6 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
         wants_expire: false,
         wants_padding: false,
         wants_zone_version: false,
-        has_zone_version: false,
         expire: None,
     };
     while !options.is_empty() {
@@ -284,9 +281,7 @@ fn read_opt(head: &RecordHead, mut options: &[u8]) -> Result<Edns, BadTrailer> {
                 (edns.wants_expire, edns.expire) = (true, data.try_into().ok().map(u32::from_be_bytes));
             }
             option::PADDING => edns.wants_padding = true,
-            option::ZONEVERSION => {
-                (edns.wants_zone_version, edns.has_zone_version) = (true, edns.has_zone_version || !data.is_empty());
-            }
+            option::ZONEVERSION => edns.wants_zone_version = true,
             _ => {} // RFC 6891 §6.1.2: unknown options are ignored.
         }
     }
