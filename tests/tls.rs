@@ -216,6 +216,19 @@ fn a_reload_shows_another_certificate_and_a_broken_one_keeps_the_old() {
 }
 
 #[test]
+fn the_end_of_our_certificate_is_shown_and_warned_of() {
+    let authority = Authority::new();
+    let (ended, next) = (authority.issue_until("dot.test", 2020), authority.issue("dot.test"));
+    let node = Node::start_with(Some(&ended), &primary(""), &[zone_file(7)]);
+    node.wait_for_log("the certificate of `server.tls.certificate` has ended");
+    let status = || node.site.ask(&["status"]).out;
+    assert!(status().contains("TLS: the certificate HAS ENDED\n"), "{}", status());
+    ended.replace_by(&next);
+    node.site.ask(&["reload"]).expect(0, &[]);
+    assert!(status().contains("TLS: the certificate ends in "), "{}", status());
+}
+
+#[test]
 fn a_great_zone_goes_over_tls_while_others_ask() {
     let authority = Authority::new();
     let mut text = zone(7);

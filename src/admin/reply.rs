@@ -70,6 +70,9 @@ pub struct Status {
     pub secondaries: Option<Secondaries>,
     /// The last reload; `None` where there was none since the start.
     pub last_reload: Option<LastReload>,
+    /// For how many seconds our certificate holds; `None` where no TLS is spoken.
+    #[serde(default)]
+    pub certificate_s: Option<i64>,
     /// Whether the control plane had its turn.
     pub control_plane: ControlPlane,
     /// All counters, in the order in which the server keeps them.

@@ -158,6 +158,11 @@ fn show_status(status: &Status) -> String {
     if let Some(secondaries) = &status.secondaries {
         put(&mut out, format_args!("{}\n", secondaries.line()));
     }
+    match status.certificate_s {
+        Some(left) if left < 0 => put(&mut out, format_args!("TLS: the certificate HAS ENDED\n")),
+        Some(left) => put(&mut out, format_args!("TLS: the certificate ends in {}\n", age(left.unsigned_abs()))),
+        None => {}
+    }
     show_zones(&mut out, &status.zones);
     if served + refused > status.zones.len() {
         let rest = served + refused - status.zones.len();

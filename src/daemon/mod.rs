@@ -500,6 +500,7 @@ impl Server {
             ready: self.readiness(&table, anycast.as_ref()),
             anycast,
             secondaries: self.reloader.secondaries(),
+            certificate_s: self.reloader.certificate_s(),
             last_reload,
             control_plane: self.watchdog.status(),
             counters: self.running.metrics().samples().iter().map(status::counter).collect(),

@@ -65,6 +65,7 @@ pub(super) struct Reloader {
     current: Arc<ArcSwap<Snapshot>>,
     notifications: Notifications,
     parents: Parents,
+    tls: SpokenTls,
     /// How the zones are that come from primaries.
     health: Arc<SecondaryHealth>,
 }
@@ -89,7 +90,8 @@ impl Reloader {
         let arrivals = Arrivals::new(jobs.clone());
         let table_shown = Arc::clone(&table);
         let (served_now, told) = (Arc::clone(&current), notifications.clone());
-        let health = Arc::clone(&kept.health);
+        let (health, spoken) = (Arc::clone(&kept.health), tls.clone());
+        spoken.watch_end();
         let mut work = Work {
             loader,
             source,
@@ -109,7 +111,7 @@ impl Reloader {
             work.publish([].into_iter());
         }
         thread::Builder::new().name("reload".into()).spawn(move || work.run(&queue))?;
-        Ok(Self { jobs, table, transfers, current: served_now, notifications: told, parents, health })
+        Ok(Self { jobs, table, transfers, current: served_now, notifications: told, parents, tls: spoken, health })
     }
 
     /// Asks who asks primaries about a zone. How a zone is that has none is known here.
@@ -160,6 +162,11 @@ impl Reloader {
         let servers = settings.notify.iter().map(|server| server.address.to_string());
         let servers = servers.chain(parents.iter().map(|rtype| format!("the parent, of {rtype}"))).collect();
         Ok(reply::Told { name: zone.apex().to_string(), serial: zone.serial(), servers })
+    }
+
+    /// For how many seconds our certificate holds, if TLS is spoken.
+    pub(super) fn certificate_s(&self) -> Option<i64> {
+        self.tls.seconds_left()
     }
 
     /// How the zones are that come from primaries; `None` where there are none.

@@ -19,6 +19,7 @@ pub(super) fn empty(workers: usize, drained: bool) -> reply::Status {
         anycast: None,
         secondaries: None,
         last_reload: None,
+        certificate_s: None,
         control_plane: reply::ControlPlane::default(),
         counters: Vec::new(),
     }

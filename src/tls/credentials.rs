@@ -6,7 +6,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::provider;
+use super::{provider, validity};
 
 /// A certificate, those between it and its root, and its private key, which is never shown.
 #[derive(PartialEq, Eq)]
@@ -73,6 +73,12 @@ impl Credentials {
     /// The key can't be used, or is not that of the certificate.
     pub(super) fn certified_key(&self) -> Result<CertifiedKey, rustls::Error> {
         CertifiedKey::from_der(self.chain.clone(), self.key.clone_key(), &provider())
+    }
+
+    /// Until when the own certificate holds, in seconds since the Unix epoch; `None` where that can't be read.
+    #[must_use]
+    pub fn not_after(&self) -> Option<u64> {
+        validity::not_after(self.chain.first()?)
     }
 
     /// The certificates, the own one first.

@@ -11,6 +11,7 @@ mod identity;
 mod peer;
 mod pin;
 mod server;
+mod validity;
 
 pub use credentials::{Credentials, CredentialsError};
 pub use identity::{PeerFault, PeerIdentity};

@@ -79,6 +79,7 @@ fn full_status() -> Status {
             ..Anycast::default()
         }),
         secondaries: Some(secondaries()),
+        certificate_s: None,
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
         control_plane: reply::ControlPlane { stalls: 2, stalled_ms: 12_500 },
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],
