@@ -7,6 +7,8 @@
 #[path = "common/command.rs"]
 mod command;
 mod common;
+#[path = "secondary/ipv6.rs"]
+mod ipv6;
 #[path = "secondary/keys.rs"]
 mod keys;
 #[path = "secondary/node.rs"]

@@ -4,11 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::address;
 use super::command::Site;
+use super::common::message::Query;
 use super::common::sign::{Denial, sign};
-use super::common::{must_skip, program, skip_loudly};
+use super::common::{ask, must_skip, name, program, skip_loudly};
 use super::node::{self, Node, PATIENCE};
 use super::primary::{Kind, Primary};
 use super::zones::Zone;
@@ -180,4 +182,48 @@ fn a_reload_keeps_a_zone_whose_file_does_not_verify_until_it_is_to_be_ignored() 
     site.write("fated.toml", config("require"));
     site.ask(&["reload"]).expect(1, &["zonemd-serial"]);
     assert_eq!(site.serials(), [("Odd.test.".to_owned(), 8)]);
+}
+
+#[test]
+fn what_was_kept_is_judged_by_what_is_asked_at_the_start() {
+    let (above, site) = (Site::new(), Site::new());
+    above.write("odd.zone", ODD);
+    above.write(
+        "fated.toml",
+        "[[zone]]\nname = \"odd.test\"\nfile = \"odd.zone\"\nallow-transfer = [{ prefix = \"127.0.0.1\" }]\n",
+    );
+    let primary = above.serve(&["--config", "fated.toml"]);
+    let address = primary.address;
+    let restart = |rule: &str| {
+        site.write(
+            "fated.toml",
+            format!(
+                "[server]\nstate-dir = \"state\"\n[[zone]]\nname = \"odd.test\"\nzonemd = \"{rule}\"\n\
+                 primaries = [{{ address = \"{address}\" }}]\n"
+            ),
+        );
+        site.serve(&["--config", "fated.toml"])
+    };
+    fs::create_dir(site.path("state")).expect("a folder");
+    let server = restart("verify");
+    let is_kept = || fs::read(site.path("state/transfers.redb")).is_ok_and(|octets| holds(&octets, b"hidden"));
+    let end = Instant::now() + PATIENCE;
+    while !is_kept() {
+        assert!(Instant::now() < end, "it is not kept");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop((primary, server));
+    // The zone has no ZONEMD, and nobody gives another.
+    let server = restart("require");
+    let query = Query::new(&name::name("odd.test."), 6);
+    assert_eq!(ask::ask_udp(server.address, &query).rcode(), 2);
+    assert!(server.seen.iter().any(|line| line.contains("what is kept of it is not served")), "{:?}", server.seen);
+    drop(server);
+    let server = restart("verify");
+    assert_eq!(node::serial(server.address, "odd.test."), Some(7));
+}
+
+/// Whether some octets stand in others.
+fn holds(octets: &[u8], part: &[u8]) -> bool {
+    octets.windows(part.len()).any(|window| window == part)
 }

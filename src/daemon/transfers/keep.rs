@@ -9,12 +9,14 @@ use tokio::sync::mpsc;
 use super::event::Event;
 use super::health::SecondaryHealth;
 use crate::config::ZoneSources;
+use crate::fault::{Faults, Severity};
 use crate::load::{Arrival, CatalogNews, CatalogRefusal, Loader, MemberChange, ProducedVersion, ThreadPool};
 use crate::serve::unix_now;
 use crate::store::{LoadPlan, NotStored, Store, StoreError, StoredZone};
 use crate::transfer::{Change, Expiry, Times, TransferLimits};
 use crate::wire::{Name, SharedName};
 use crate::zone::Zone;
+use crate::zonebuild::{ZonemdRule, check_digest};
 
 /// How many zones are read back before they are handed on.
 const READ_AT_ONCE: usize = 256;
@@ -52,17 +54,17 @@ impl KeptZones {
         }
         let store = folder.and_then(open);
         if let Some(store) = &store {
-            let names = sources.secondaries.iter().map(|secondary| secondary.name.clone());
-            kept.read(store, &names.collect::<Vec<_>>(), loader);
+            let zones = sources.secondaries.iter().map(|zone| (zone.name.clone(), zone.transfers.zonemd));
+            kept.read(store, &zones.collect::<Vec<_>>(), loader);
         }
         let CatalogNews { changes, told, .. } = loader.take_catalog_news();
         told.iter().for_each(|(_, what)| tracing::warn!("{what}"));
         if let Some(store) = &store {
-            let names = changes.iter().filter_map(|change| match change {
-                MemberChange::Set(name, _) => Some(name.clone()),
+            let zones = changes.iter().filter_map(|change| match change {
+                MemberChange::Set(name, settings) => Some((name.clone(), settings.zonemd)),
                 MemberChange::Reset(..) | MemberChange::Gone(_) => None,
             });
-            kept.read(store, &names.collect::<Vec<_>>(), loader);
+            kept.read(store, &zones.collect::<Vec<_>>(), loader);
         }
         Self::begin_producing(store.as_ref(), sources, loader);
         Self { store: store.map(Arc::new), members: changes, ..kept }
@@ -86,14 +88,14 @@ impl KeptZones {
         keep_produced(store, produced);
     }
 
-    /// Reads zones back.
-    fn read(&mut self, store: &Store, names: &[SharedName], loader: &mut Loader) {
+    /// Reads zones back, of whose ZONEMD records that is asked.
+    fn read(&mut self, store: &Store, zones: &[(SharedName, ZonemdRule)], loader: &mut Loader) {
         let pool = ThreadPool::new();
-        for some in names.chunks(READ_AT_ONCE) {
-            let names: Vec<Name> = some.iter().map(|name| name.as_ref().to_name()).collect();
+        for some in zones.chunks(READ_AT_ONCE) {
+            let names: Vec<Name> = some.iter().map(|(name, _)| name.as_ref().to_name()).collect();
             let plan = LoadPlan { seed: loader.seed(), now: unix_now().as_secs() as u32, executor: &pool };
-            for (name, read) in some.iter().zip(store.load(&names, plan)) {
-                match read.map(|stored| adopt(name, stored, loader)) {
+            for ((name, rule), read) in some.iter().zip(store.load(&names, plan)) {
+                match read.map(|stored| adopt(name, *rule, stored, loader)) {
                     Ok(Ok(kept)) => drop(self.zones.insert(name.clone(), kept)),
                     Ok(Err(refusal)) => tracing::error!("zone {name}: {refusal}; it is transferred anew"),
                     Err(NotStored::Absent) => {}
@@ -122,12 +124,28 @@ fn open(folder: &Path) -> Option<Store> {
     store.inspect_err(|error| tracing::error!(%error, "transferred zones are not kept over restarts")).ok()
 }
 
+/// Why a zone that was read back is not served.
+#[derive(Debug, thiserror::Error)]
+enum NotAdopted {
+    /// It is a catalog that may not be taken.
+    #[error(transparent)]
+    Catalog(#[from] CatalogRefusal),
+    /// It is not what is asked of its ZONEMD: that may not have been asked when it came.
+    #[error("what is kept of it is not served: {0}")]
+    Digest(String),
+}
+
 /// Puts a zone that was read back into what is served.
 ///
 /// # Errors
-/// It is a catalog that may not be taken.
-fn adopt(name: &SharedName, stored: StoredZone, loader: &mut Loader) -> Result<Kept, CatalogRefusal> {
+/// [`NotAdopted`].
+fn adopt(name: &SharedName, rule: ZonemdRule, stored: StoredZone, loader: &mut Loader) -> Result<Kept, NotAdopted> {
     let StoredZone { zone, journal, times } = stored;
+    let mut found = Faults::new(false);
+    check_digest(&zone, rule, &mut found);
+    if let Some(fault) = found.iter().find(|fault| fault.severity == Severity::Error) {
+        return Err(NotAdopted::Digest(fault.kind.to_string()));
+    }
     let (zone, expiry) = (Arc::new(zone), Arc::new(Expiry::default()));
     expiry.set(times.expires_at);
     let (changes, faults) = (journal.steps().cloned().collect(), String::new());
