@@ -124,3 +124,6 @@ impl Check<'_> {
         Some(Arc::clone(settings))
     }
 }
+
+#[cfg(test)]
+mod tests;
