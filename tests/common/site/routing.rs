@@ -108,7 +108,7 @@ fn replace(text: &str, from: &str, to: &str) -> String {
 }
 
 /// Starts BIRD in the foreground and waits for its control socket.
-pub(super) fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon {
+pub(crate) fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon {
     let config = folder.join("bird.conf");
     fs::write(&config, text).expect("the folder can be written to");
     let socket = folder.join("bird.ctl");
