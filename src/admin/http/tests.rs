@@ -73,14 +73,13 @@ fn full_status() -> Status {
             addresses: vec![address],
             workers: vec![worker],
             tcp_threads: vec![reply::TcpThread { thread: 0, state: reply::ThreadState::Moving, repairs: 3 }],
-            zone_faults: vec![],
             transitions: history.transitions(now),
             neighbors: vec![neighbor()],
             ..Anycast::default()
         }),
         secondaries: Some(secondaries()),
-        certificate_s: None,
         last_reload: Some(reply::LastReload { age_s: 5, took_ms: 1, outcome: Err("nothing".to_owned()) }),
+        certificate_s: Some(86_400),
         control_plane: reply::ControlPlane { stalls: 2, stalled_ms: 12_500 },
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],
     }
