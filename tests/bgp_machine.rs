@@ -180,8 +180,8 @@ impl World {
             let next = [0, 1].into_iter().filter_map(|side| Some((deadline(side)?, side))).min();
             let Some((at, side)) = next.filter(|(at, _)| *at <= end) else { break };
             self.now = self.now.max(at);
-            self.event(side, Event::Tick);
             self.sides[side].judged.assert_heard(self.now);
+            self.event(side, Event::Tick);
         }
         self.now = end;
     }
