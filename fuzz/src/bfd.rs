@@ -1,5 +1,5 @@
-//! What is promised of a BFD session, whatever happens to it. Shared by the fuzz target, the replay of the corpus and the
-//! sessions with real routers; panics where a promise is broken.
+//! What is promised of a BFD session, whatever happens to it. Shared by the fuzz target, the replay of the corpus and
+//! the sessions with real routers; panics where a promise is broken.
 
 #![allow(dead_code)] // Each of those who share this file uses a part of it.
 
