@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use common::site::is_root;
 use common::site::namespace::{self, Daemon, Folder, Namespace};
-use common::site::routing::{start_bird, start_frr};
+use common::site::routing::{self, start_bird, start_frr};
 use fated::bgp::{
     Action, AsNumber, Attributes, ConnectFailure, Event, Facts, Families, Link, NextHop, ReceivedRoute, Route, Session,
     SessionSettings, State,
@@ -116,14 +116,9 @@ fn openbgpd(space: &Namespace, folder: &Path) -> Vec<Daemon> {
          announce IPv6 unicast\n}}\nallow from any\nallow to any\n",
         folder.join("bgpd.sock").display()
     );
-    // Its processes lock themselves in there; where it is started as a service, that makes it.
-    let user = nix::unistd::User::from_name("_openbgpd").ok().flatten().expect("OpenBGPD is installed");
-    fs::create_dir_all(user.dir).expect("root may make folders");
     let config = folder.join("bgpd.conf");
     fs::write(&config, text).expect("the folder can be written to");
-    let mut command = Command::new("/usr/sbin/bgpd");
-    command.arg("-d").arg("-f").arg(config);
-    vec![space.start(&mut command, &folder.join("bgpd.log"))]
+    vec![space.start(&mut routing::openbgpd(&config), &folder.join("bgpd.log"))]
 }
 
 /// The settings of the node.

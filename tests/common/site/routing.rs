@@ -129,6 +129,16 @@ pub(crate) fn start_bird(space: &Namespace, folder: &Path, text: &str) -> Daemon
     daemon
 }
 
+/// OpenBGPD with a configuration, in the foreground. Its processes lock themselves into their user's folder, which its
+/// service makes elsewhere.
+pub(crate) fn openbgpd(config: &Path) -> Command {
+    let user = nix::unistd::User::from_name("_openbgpd").ok().flatten();
+    fs::create_dir_all(user.expect("OpenBGPD is installed; run tests/needs.sh").dir).expect("root may make folders");
+    let mut command = Command::new("/usr/sbin/bgpd");
+    command.arg("-d").arg("-f").arg(config);
+    command
+}
+
 /// Starts FRR's daemons with sockets of their own, and gives them the integrated configuration as vtysh does at boot.
 pub(crate) fn start_frr(space: &Namespace, folder: &Path, text: &str, daemons: &[&str]) -> Vec<Daemon> {
     fs::write(folder.join("frr.conf"), text).expect("the folder can be written to");

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::namespace::{Daemon, Namespace};
-use super::routing::{START_PATIENCE, hurry, start_bird, start_frr};
+use super::routing::{START_PATIENCE, hurry, openbgpd, start_bird, start_frr};
 use super::{NodeNumber, clock};
 
 /// The router's AS, and that of the nodes.
@@ -135,9 +135,7 @@ impl Speaking {
             Router::OpenBgpd => {
                 let config = folder.join("bgpd.conf");
                 fs::write(&config, self.openbgpd(folder)).expect("the folder can be written to");
-                let mut command = Command::new("/usr/sbin/bgpd");
-                command.arg("-d").arg("-f").arg(&config);
-                vec![self.start(space, folder, &mut command, "bgpd.log"), collector(space, folder)]
+                vec![self.start(space, folder, &mut openbgpd(&config), "bgpd.log"), collector(space, folder)]
             }
         }
     }
