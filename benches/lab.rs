@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use common::site::speaker::{Router, Speaking};
 use common::site::subject::{Fated, Tuning};
 use common::site::{self, Fault, Plan, Routing, Site, Subject};
 use table::Row;
@@ -68,6 +69,10 @@ enum Server {
     Fated,
     /// fated with leased addresses on lo
     FatedLo,
+    /// fated as its own BGP speaker, with a hold time of 3 s
+    Bgp,
+    /// The same with BFD beside, 50 ms × 3
+    BgpBfd,
     /// NSD and ExaBGP's healthcheck, as fast as is sensible
     Tuned,
     /// NSD and ExaBGP's healthcheck as it comes
@@ -102,16 +107,20 @@ impl Options {
     /// The site for a server.
     fn plan(&self, server: Server) -> Plan {
         let subject = match server {
-            Server::Fated => Subject::Fated(Fated::new(&self.fated)),
+            Server::Fated | Server::Bgp | Server::BgpBfd => Subject::Fated(Fated::new(&self.fated)),
             Server::FatedLo => Subject::Fated(Fated { interface: "lo", ..Fated::new(&self.fated) }),
             Server::Tuned => Subject::Pair(Tuning::Tuned),
             Server::Default => Subject::Pair(Tuning::Default),
             Server::StandIn => Subject::StandIn,
         };
-        let routing = match self.routing {
-            Routes::Bird => Routing::BirdBgp,
-            Routes::Ospf => Routing::BirdOspf,
-            Routes::Frr => Routing::Frr,
+        let router = if self.routing == Routes::Frr { Router::Frr } else { Router::Bird };
+        let speaking = Speaking { is_forgiving: true, ..Speaking::with(router) };
+        let routing = match (server, self.routing) {
+            (Server::Bgp, _) => Routing::Own(speaking),
+            (Server::BgpBfd, _) => Routing::Own(Speaking { has_bfd: true, ..speaking }),
+            (_, Routes::Bird) => Routing::BirdBgp,
+            (_, Routes::Ospf) => Routing::BirdOspf,
+            (_, Routes::Frr) => Routing::Frr,
         };
         Plan { rate: self.rate, bulk_names: self.names, ..Plan::new(subject, routing) }
     }
@@ -132,9 +141,14 @@ impl Options {
 /// Measures one server; rows in the order of the faults.
 fn measure(options: &Options, server: Server, panels: &mut Vec<Panel>) -> Vec<Row> {
     let plan = options.plan(server);
-    eprintln!("{}: building the site", plan.subject.name());
+    let name = match server {
+        Server::Bgp => "fated, BGP alone",
+        Server::BgpBfd => "fated, BGP + BFD",
+        Server::Fated | Server::FatedLo | Server::Tuned | Server::Default | Server::StandIn => plan.subject.name(),
+    };
+    eprintln!("{name}: building the site");
     let mut site = Site::build(&plan);
-    let mut rows: Vec<Row> = options.faults().into_iter().map(|fault| Row::new(plan.subject.name(), fault)).collect();
+    let mut rows: Vec<Row> = options.faults().into_iter().map(|fault| Row::new(name, fault)).collect();
     for number in 0..options.rounds {
         for row in &mut rows {
             let round = site.round(row.fault, FAULT_SPAN_MAX);

@@ -49,6 +49,7 @@ fn settings() -> impl Strategy<Value = PolicySettings> {
             on_overload,
             on_shared,
             on_path,
+            guard: None,
             degrade_first: hold_down / 4,
             is_degrade_seen,
             hold_down,

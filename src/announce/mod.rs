@@ -57,6 +57,8 @@ pub struct Announcement {
     pub renewed: Option<Duration>,
     /// How often it was withdrawn without having been asked for, since nothing proved the address.
     pub lapses: u64,
+    /// Whether a router knows a path to it that leads to another site, and is not degraded.
+    pub is_elsewhere: bool,
 }
 
 /// What announcers count, from the start on.
@@ -138,6 +140,7 @@ impl Announcement {
             },
             renewed,
             lapses: self.lapses.wrapping_add(other.lapses),
+            is_elsewhere: self.is_elsewhere || other.is_elsewhere,
         }
     }
 }

@@ -76,6 +76,7 @@ impl Announcer for Recorder {
             since: Duration::ZERO,
             renewed: None,
             lapses: state.lapses,
+            is_elsewhere: false,
         })
         .collect()
     }
@@ -167,6 +168,7 @@ fn one_that_has_not_noticed_yet_what_is_wanted_has_not_done_it() {
         since: Duration::from_secs(since),
         renewed: Some(Duration::from_secs(renewed)),
         lapses: 2,
+        is_elsewhere: false,
     };
     let (old, new) = (seen(Stance::Announce, 1, 7), seen(Stance::Withdraw, 5, 6));
     let expected = Announcement { is_done: false, renewed: new.renewed, lapses: 4, ..old };

@@ -154,6 +154,12 @@ rows! {
     REASON_COMMUNITY: Number = "bgp.reason-community", number(0, u32::MAX as i64, REASON_COMMUNITY_DEFAULT, ""),
         "The function under which a degraded route says why, as the large community `local-as:function:reason`; 0 for \
          none. See [anycast.md](anycast.md#bgp).";
+    GUARD: Words<Option<bool>> = "bgp.guard", Words { words: GUARDS, default: Some(false) },
+        "Before a withdrawal for a fault that other sites are likely to have too, the address is degraded, and \
+         withdrawn once a router tells of another site's path that is not: where none does within `guard-wait`, it \
+         stays, or is withdrawn all the same.";
+    GUARD_WAIT: Time = "bgp.guard-wait", time((Duration::ZERO, Duration::from_secs(600)), Duration::from_secs(2)),
+        "How long such a path is waited for, and must have been there.";
 
     NEIGHBOR_ADDRESS: Own = "bgp.neighbor.address", text("an address; a link-local one with its device", ""),
         "The router: `\"10.0.0.1\"`, `\"2001:db8::1\"`, `\"fe80::1%eth0\"`.";
@@ -364,6 +370,8 @@ const DEGRADED_PREPEND_DEFAULT: i64 = 3;
 /// How communities are written.
 const COMMUNITY_FORMS: &str = "at most 32 of `\"65000:1\"`, `\"65000:1:2\"` (large), `\"rt:65000:1\"`, \
                                `\"ro:65000:1\"` (extended), `\"no-export\"`, `\"graceful-shutdown\"` and the like";
+/// What is done where no other site is seen: whether the address is withdrawn.
+const GUARDS: &[(&str, Option<bool>)] = &[("stay", Some(false)), ("withdraw", Some(true)), ("off", None)];
 /// Roles (RFC 9234 §4.1).
 const ROLES: &[(&str, Option<Role>)] = &[
     ("customer", Some(Role::Customer)),

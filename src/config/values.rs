@@ -13,7 +13,7 @@ use crate::announce::bgp::SpeakerSettings;
 use crate::announce::kernel::KernelRoute;
 use crate::answer::Settings;
 use crate::health::Sources;
-use crate::policy::Reaction;
+use crate::policy::{Guard, Reaction};
 use crate::serve::TcpLimits;
 use crate::tls::Credentials;
 use crate::transfer::{KeyRing, TransferSettings};
@@ -355,6 +355,8 @@ pub struct Anycast {
     /// `[anycast.kernel-route]`: a kernel route for each prefix, over a tun device of our own. The table is neither 0
     /// nor 255, which is the kernel's table of local addresses; the metric is at least 1.
     pub kernel_route: Option<KernelRoute>,
+    /// What is done before a withdrawal for a fault that other sites are likely to have too; nothing without `[bgp]`.
+    pub guard: Option<Guard>,
     /// `[bgp]`: the routers that are told, and how.
     pub bgp: Option<SpeakerSettings>,
     /// How it is found out whether the node answers.

@@ -38,6 +38,17 @@ pub struct Policy {
     last_round_at: Option<Duration>,
     /// Withdrawals that are not forgotten; the next hold-down doubles so often.
     withdrawals: u32,
+    /// Before a withdrawal that all sites may be about to make.
+    guarding: Option<Guarding>,
+}
+
+/// The look for another site.
+#[derive(Clone, Copy, Debug)]
+struct Guarding {
+    /// Since when.
+    since: Duration,
+    /// Since when one has been seen without a break.
+    seen_since: Option<Duration>,
 }
 
 /// Where an address is.
@@ -115,6 +126,7 @@ impl Policy {
             traffic: Traffic::default(),
             last_round_at: None,
             withdrawals: 0,
+            guarding: None,
         }
     }
 
@@ -168,7 +180,7 @@ impl Policy {
         let verdict = Verdict::of(round, self.is_tcp_dead(), self.have_clients_stopped(now), &self.settings);
         self.streaks.count(&verdict);
         // What follows a silence is the first round of the next rise, and no cause for a second transition.
-        silenced.or_else(|| self.judge(now, &verdict))
+        silenced.or_else(|| self.judge(now, &verdict, round.is_elsewhere))
     }
 
     /// Lets time go on: withdraws an address of which there was no round for [`PolicySettings::silence`], and one that
@@ -300,15 +312,18 @@ impl Policy {
     }
 
     /// Decides after a judged round, which is in the streaks already.
-    fn judge(&mut self, now: Duration, verdict: &Verdict) -> Option<Transition> {
+    fn judge(&mut self, now: Duration, verdict: &Verdict, is_elsewhere: bool) -> Option<Transition> {
         let (fall, streaks) = (self.settings.fall.max(1), self.streaks);
+        // That clients have stopped was watched for long enough already.
+        let is_to_go = streaks.bad >= fall || (streaks.path >= fall && verdict.wants == Stance::Withdraw);
+        if !is_to_go {
+            self.guarding = None;
+        }
         match self.state {
-            // That clients have stopped was watched for long enough already.
-            State::Up { since, .. }
-                if streaks.bad >= fall || (streaks.path >= fall && verdict.wants == Stance::Withdraw) =>
-            {
-                self.hold_down(now, since, verdict.reason)
-            }
+            State::Up { since, .. } if is_to_go => match self.guarded(now, verdict, is_elsewhere) {
+                Some(reason) => self.enter(now, State::Up { is_degraded: true, since }, reason),
+                None => self.hold_down(now, since, verdict.reason),
+            },
             State::Up { is_degraded: false, since } if streaks.poor >= fall => {
                 self.enter(now, State::Up { is_degraded: true, since }, verdict.reason)
             }
@@ -344,6 +359,21 @@ impl Policy {
         }
     }
 
+    /// Whether an address that is to be withdrawn stays all the same, degraded, and why. Another site counts once it
+    /// has been seen for a while: where all fall ill at once, the last one is seen well for a moment by all others.
+    fn guarded(&mut self, now: Duration, verdict: &Verdict, is_elsewhere: bool) -> Option<Reason> {
+        let guard = self.settings.guard.filter(|_| verdict.reason.may_be_shared())?;
+        let guarding = self.guarding.get_or_insert(Guarding { since: now, seen_since: None });
+        guarding.seen_since = is_elsewhere.then(|| guarding.seen_since.unwrap_or(now));
+        let has_waited = |since: Duration| now.saturating_sub(since) >= guard.wait;
+        match (has_waited(guarding.since), guarding.seen_since) {
+            (true, Some(seen_since)) if has_waited(seen_since) => None,
+            (true, None) if guard.withdraws_unseen => None,
+            (true, _) => Some(Reason::LastSite),
+            (false, _) => Some(verdict.reason),
+        }
+    }
+
     /// Has an announced address leave on order, degraded first where that is wanted.
     fn leave(&mut self, now: Duration, order: Leave) -> Option<Transition> {
         if self.settings.degrade_first.is_zero() {
@@ -366,6 +396,7 @@ impl Policy {
     fn hold_down(&mut self, now: Duration, since: Duration, reason: Reason) -> Option<Transition> {
         self.forget(now.saturating_sub(since));
         let state = self.held_down(now);
+        self.guarding = None;
         self.enter(now, state, reason)
     }
 

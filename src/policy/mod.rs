@@ -30,7 +30,7 @@ pub use machine::{Order, Policy, TCP_FAILURES_MAX, Transition};
 pub use memory::{LastStance, PolicyMemory};
 pub use proof::Proof;
 pub use reason::Reason;
-pub use settings::{PolicySettings, Reaction, SILENCE_MARGIN};
+pub use settings::{Guard, PolicySettings, Reaction, SILENCE_MARGIN};
 
 /// What is to be done about a service address, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,6 +102,8 @@ pub struct Observation {
     /// a wedged worker fills as well; that is no overload, and must not be reported as one: overload excuses who is
     /// late.
     pub is_overloaded: bool,
+    /// Whether a router knows a path to the address that leads to another site, and is not degraded.
+    pub is_elsewhere: bool,
     /// Zones that the first announcement still waits for.
     pub awaited: usize,
     /// Whether no zone can be served at all: every client gets an error, whoever answers.
@@ -126,6 +128,7 @@ impl Observation {
         is_tcp_well: None,
         shared: None,
         is_overloaded: false,
+        is_elsewhere: false,
         awaited: 0,
         is_zoneless: false,
         is_judged: false,

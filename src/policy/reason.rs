@@ -50,6 +50,8 @@ pub enum Reason {
     Overload,
     /// A fault that other sites are likely to have too.
     Shared(SharedFault),
+    /// It should be withdrawn for a fault that other sites are likely to have too, but no path to another site is seen.
+    LastSite,
     /// All is well again, but an earlier withdrawal still holds the address down.
     HoldDown {
         /// Until when, on the clock of `now`.
@@ -64,6 +66,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether other sites are likely to have the same at the same time.
+    #[must_use]
+    pub fn may_be_shared(self) -> bool {
+        matches!(self, Self::PathFault | Self::PathBlocked | Self::Overload | Self::Shared(_))
+    }
+
     /// Returns the word for logs and metrics. It stays the same from version to version.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -83,6 +91,7 @@ impl Reason {
             Self::Shared(SharedFault::Zone) => "shared-zone",
             Self::Shared(SharedFault::Expired) => "shared-expired",
             Self::Shared(SharedFault::Primary) => "shared-primary",
+            Self::LastSite => "last-site",
             Self::HoldDown { .. } => "hold-down",
             Self::Unproven => "unproven",
             Self::Drained => "drained",
@@ -118,6 +127,7 @@ impl fmt::Display for Reason {
             Self::Shared(SharedFault::Zone) => "a zone is answered with an error or with data that is not ours",
             Self::Shared(SharedFault::Expired) => "a zone has expired",
             Self::Shared(SharedFault::Primary) => "zones are late: no primary confirms them",
+            Self::LastSite => "no other site is seen to be well, so that this one stays, for all its fault",
             Self::HoldDown { .. } => "well again, but held down for a while after a withdrawal",
             Self::Unproven => "the prover is silent",
             Self::Drained => "drained by the operator",

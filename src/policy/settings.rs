@@ -38,6 +38,8 @@ pub struct PolicySettings {
     /// Whether routers see a degraded address as such. Then its clients may leave because of that, and that they are
     /// silent shows nothing. Default: no.
     pub is_degrade_seen: bool,
+    /// What is done before a withdrawal for a fault that other sites are likely to have too. Default: nothing.
+    pub guard: Option<Guard>,
     /// How long an address is degraded before it is withdrawn on order. Default: 0.
     pub degrade_first: Duration,
     /// How long a withdrawn address stays so after the first withdrawal, however well it is. Default: 5 s. It doubles
@@ -52,6 +54,16 @@ pub struct PolicySettings {
     pub hold_down_max: Duration,
     /// How long an address must be announced without a break until earlier withdrawals are forgotten. Default: 10 min.
     pub hold_down_memory: Duration,
+}
+
+/// The last site stays: an address that is to be withdrawn for a fault that other sites are likely to have too is
+/// degraded first, and withdrawn once a path of another site, one that is not degraded, has been seen for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// How long one is looked for, and is to be seen.
+    pub wait: Duration,
+    /// Whether the address is withdrawn where none was seen by then; else it stays, degraded, until one is.
+    pub withdraws_unseen: bool,
 }
 
 /// What is done about a condition that is not clearly this node's own fault.
@@ -78,6 +90,7 @@ impl PolicySettings {
         on_shared: Reaction::Absorb,
         on_path: Reaction::Degrade,
         is_degrade_seen: false,
+        guard: None,
         degrade_first: Duration::ZERO,
         hold_down: Duration::from_secs(5),
         hold_down_max: Duration::from_secs(300),

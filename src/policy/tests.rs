@@ -36,6 +36,7 @@ fn round(letter: char) -> Observation {
         'z' => Observation { shared: Some(SharedFault::Zone), ..GOOD },
         'e' => Observation { shared: Some(SharedFault::Expired), ..GOOD },
         'p' => Observation { shared: Some(SharedFault::Primary), ..GOOD },
+        'P' => Observation { shared: Some(SharedFault::Primary), is_elsewhere: true, ..GOOD },
         // No zone; and zones that are waited for.
         'n' => Observation { is_zoneless: true, ..GOOD },
         'h' => Observation { awaited: 3, is_zoneless: true, ..GOOD },
@@ -553,6 +554,7 @@ fn each_reason_has_a_code_and_a_sentence_of_its_own() {
         Reason::Shared(SharedFault::Primary),
         Reason::HoldDown { until },
         Reason::Unproven,
+        Reason::LastSite,
         Reason::Drained,
         Reason::Stopping,
     ];
@@ -602,4 +604,35 @@ fn who_leaves_on_order_is_degraded_first_and_withdrawn_then_or_at_once_for_a_fau
     policy.order(start, Order::Drain);
     assert_eq!((policy.order(start, Order::Stop), policy.reason()), (None, Reason::Stopping));
     assert_eq!((policy.order(start, Order::Resume), policy.reason()), (None, Reason::Stopping));
+}
+
+#[test]
+fn the_last_site_stays_degraded_until_another_one_is_seen() {
+    let guard = Guard { wait: Duration::from_millis(500), withdraws_unseen: false };
+    let settings = PolicySettings { on_shared: Reaction::Withdraw, guard: Some(guard), ..plain() };
+    let (up, degraded) = ("20 Announce proven", "22 Degrade shared-primary");
+    // P: the same fault while another site is seen.
+    assert_table(
+        &settings,
+        &[
+            ("20g 1000p", &[up, degraded]),
+            ("20g 9p 11P", &[up, degraded, "40 Withdraw shared-primary"]),
+            ("20g 12P", &[up, degraded, "32 Withdraw shared-primary"]),
+            // All others fell ill a moment later.
+            ("20g 9P 1000p", &[up, degraded]),
+            ("20g 99p 9P 9p 10P", &[up, degraded]),
+            ("20g 99p 11P 9g", &[up, degraded, "130 Withdraw shared-primary"]),
+            ("20g 99p 20g", &[up, degraded, "139 Announce proven"]),
+            // A fault of its own does not ask.
+            ("20g 5p 9w", &[up, degraded, "26 Withdraw wrong-answer"]),
+            ("20g 2w", &[up, "22 Withdraw wrong-answer"]),
+        ],
+    );
+    let mut policy = Policy::new(Duration::ZERO, settings, 1);
+    play(&mut policy, &settings, "20g 12p");
+    assert_eq!(policy.reason().code(), "last-site");
+    // Where nobody says what routers prefer, the operator does.
+    let leans = Guard { withdraws_unseen: true, ..guard };
+    let settings = PolicySettings { guard: Some(leans), ..settings };
+    assert_table(&settings, &[("20g 100p", &[up, degraded, "32 Withdraw shared-primary"])]);
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::common::site::speaker::{Router, Speaking};
 use crate::common::site::subject::Fated;
-use crate::common::site::{Family, Routing};
+use crate::common::site::{Family, NodeNumber, Routing};
 use crate::scene::{PATIENCE, PROGRAM, Scene};
 
 #[test]
@@ -42,5 +42,46 @@ fn a_degraded_route_says_why_and_a_drain_says_so_at_the_end() {
     scene.until_well();
     for family in Family::ALL {
         assert_eq!(scene.address(family)["stance"], "announce");
+    }
+}
+
+#[test]
+fn the_last_site_stays_and_the_others_leave_for_one_that_is_well() {
+    let test = "the_last_site_stays_and_the_others_leave_for_one_that_is_well";
+    for router in [Router::Bird, Router::Frr] {
+        let speaking = Speaking { tells_back: true, ..Speaking::with(router) };
+        let fated =
+            Fated { anycast: "[anycast.health]\non-path-fault = \"withdraw\"\n".to_owned(), ..Fated::new(PROGRAM) };
+        let Some(mut scene) = Scene::build_with(test, Routing::Own(speaking), fated) else { return };
+        // A filter that is rolled out to all nodes spares the clients.
+        let filter = "table inet rolled_out { chain input { type filter hook input priority 0; \
+            ip saddr 192.0.0.0/24 drop; ip6 saddr 100::/64 drop; }; }";
+        let roll_out = |scene: &mut Scene, node: usize| {
+            scene.site.nodes[node].space.output(Command::new("nft").arg(filter));
+        };
+        let take_back = |scene: &mut Scene, node: usize| {
+            scene.site.nodes[node].space.output(Command::new("nft").args(["delete", "table", "inet", "rolled_out"]));
+        };
+        let since = crate::common::site::clock::now();
+        for node in 0..2 {
+            roll_out(&mut scene, node);
+        }
+        scene.until("it stays, and says so", PATIENCE, |scene| {
+            Family::ALL.into_iter().all(|family| {
+                let address = scene.address(family);
+                address["stance"] == "degrade"
+                    && address["reason"].as_str().is_some_and(|why| why.contains("no other site"))
+            })
+        });
+        // node2 is well again: the router prefers it, and tells node1 so.
+        take_back(&mut scene, 1);
+        scene.until("it leaves for the one that is well", PATIENCE, |scene| {
+            Family::ALL.into_iter().all(|family| scene.address(family)["stance"] == "withdraw")
+        });
+        assert!(scene.site.is_routed_to(NodeNumber::SECOND), "{}", scene.site.logs());
+        take_back(&mut scene, 0);
+        scene.until_well();
+        let report = scene.report_since(since);
+        assert_eq!(report.lost, 0, "{report:?}: {}", scene.site.logs());
     }
 }

@@ -107,7 +107,7 @@ impl Beat {
             match action {
                 Action::Send(packet) => self.send(&packet, neighbor),
                 Action::Changed { from, to, diagnostic } => {
-                    tracing::info!(neighbor = %neighbor.address, ?from, ?to, %diagnostic, "BFD");
+                    tracing::info!(neighbor = %neighbor.address, "BFD: {from:?} → {to:?}, {diagnostic}");
                 }
             }
         }

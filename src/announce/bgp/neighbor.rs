@@ -11,7 +11,9 @@ use super::beat::Beat;
 use super::connection::{Connection, Input};
 use super::settings::NeighborSettings;
 use crate::bfd;
-use crate::bgp::{Action, BfdState, ConnectFailure, Event, Family, Link, Route, Session, State};
+use crate::bgp::{
+    Action, Attributes, BfdState, ConnectFailure, Event, Family, Link, ReceivedRoute, Route, Session, State,
+};
 use crate::policy::Decision;
 
 /// A neighbour at work.
@@ -26,19 +28,31 @@ pub(super) struct Neighbor {
     ending: Option<(Connection, Duration)>,
     /// What the router is to be told, a route for each prefix.
     routes: Vec<Route>,
+    /// Prefixes of ours to which the router knows a path that leads to another site, and is not degraded.
+    elsewhere: Vec<IpNet>,
     /// How young the proof of a route must be.
     proof_age_max: Duration,
+    /// The function of the large community that degraded routes of ours, and of other sites, have.
+    reason_community: Option<u32>,
     /// Since when something is unsent.
     unsent_since: Option<Duration>,
-    /// Attempts in a row that failed since our port was taken.
-    port_failures: u32,
+    /// Whether the last attempt failed since our port was taken, as it is by what is left of a session of ours that
+    /// was ended with a password: then the router knows of its end, and takes any port.
+    is_port_taken: bool,
+    /// The trouble that was told last, until a session is established.
+    told: Option<String>,
     /// Whether its sockets are others than those that are watched.
     pub(super) is_rewired: bool,
 }
 
 impl Neighbor {
     /// Nothing is done yet.
-    pub(super) fn new(settings: NeighborSettings, session: Session, beat: Option<Beat>, age_max: Duration) -> Self {
+    pub(super) fn new(
+        settings: NeighborSettings,
+        session: Session,
+        beat: Option<Beat>,
+        (proof_age_max, reason_community): (Duration, Option<u32>),
+    ) -> Self {
         Self {
             settings,
             session,
@@ -46,9 +60,12 @@ impl Neighbor {
             connection: None,
             ending: None,
             routes: Vec::new(),
-            proof_age_max: age_max,
+            elsewhere: Vec::new(),
+            proof_age_max,
+            reason_community,
             unsent_since: None,
-            port_failures: 0,
+            is_port_taken: false,
+            told: None,
             is_rewired: false,
         }
     }
@@ -71,6 +88,27 @@ impl Neighbor {
     /// Whether prefixes of a family are announced here.
     pub(super) fn is_told(&self, net: &IpNet) -> bool {
         self.settings.families.has(Family::of(net))
+    }
+
+    /// Whether the router knows a path to a prefix that leads to another site, and is not degraded.
+    pub(super) fn is_elsewhere(&self, net: &IpNet) -> bool {
+        self.elsewhere.contains(net)
+    }
+
+    /// The prefixes of such paths. What leads back to us is none.
+    fn paths_elsewhere(&self) -> Vec<IpNet> {
+        let own = [
+            self.local_address(),
+            self.settings.next_hop_v4.map(IpAddr::from),
+            self.settings.next_hop_v6.map(IpAddr::from),
+        ];
+        let is_degraded = |route: &ReceivedRoute| {
+            route.communities.contains(&Attributes::GRACEFUL_SHUTDOWN)
+                || route.large.iter().any(|[_, function, _]| Some(*function) == self.reason_community)
+        };
+        let is_other = |route: &ReceivedRoute| route.next_hop.is_some() && !own.contains(&route.next_hop);
+        let routes = self.session.facts().routes.into_iter();
+        routes.filter(|route| is_other(route) && !is_degraded(route)).map(|route| route.prefix).collect()
     }
 
     /// Whether a route is wanted here; `None` where it is not.
@@ -196,7 +234,6 @@ impl Neighbor {
 
     /// A connection is made.
     fn connected(&mut self, now: Duration, connection: Connection) {
-        self.port_failures = 0;
         let local = connection.local_address().unwrap_or(self.settings.address);
         (self.connection, self.is_rewired) = (Some(connection), true);
         let link_local = match local {
@@ -217,7 +254,7 @@ impl Neighbor {
             io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => ConnectFailure::LocalAddress,
             _ => ConnectFailure::Other,
         };
-        self.port_failures += u32::from(failure == ConnectFailure::LocalAddress);
+        self.is_port_taken = failure == ConnectFailure::LocalAddress;
         self.handle(now, Event::ConnectFailed(failure));
     }
 
@@ -234,8 +271,18 @@ impl Neighbor {
     fn handle(&mut self, now: Duration, event: Event<'_>) {
         let (mut actions, was_established) = (Vec::new(), self.is_established());
         self.session.handle(now, event, &mut actions);
+        // What can't be done at once is told when all is done that was said before.
+        let mut failure = None;
         for action in actions {
-            self.perform(now, action);
+            failure = self.perform(now, action).or(failure);
+        }
+        match failure {
+            Some(Failure::Connect(error)) => self.failed(now, &error),
+            Some(Failure::Send(error)) => self.lost(now, Some(&error)),
+            None => {}
+        }
+        if !self.is_established() {
+            self.elsewhere.clear();
         }
         match (was_established, self.is_established()) {
             (false, true) => self.beat(now, bfd::Event::Begin),
@@ -244,33 +291,46 @@ impl Neighbor {
         }
     }
 
-    /// Does what the session says.
-    fn perform(&mut self, now: Duration, action: Action) {
+    /// Does what the session says; returns what failed at once.
+    fn perform(&mut self, now: Duration, action: Action) -> Option<Failure> {
         match action {
-            Action::Connect => self.connect(now),
-            Action::Send(octets) => match self.connection.as_mut().map(|connection| connection.send(&octets)) {
-                Some(Ok(unsent)) => self.sent(now, unsent),
-                Some(Err(error)) => self.lost(now, Some(&error)),
-                None => {}
+            Action::Connect => return self.connect().map_err(Failure::Connect).err(),
+            Action::Send(octets) => match self.connection.as_mut()?.send(&octets) {
+                Ok(unsent) => self.sent(now, unsent),
+                Err(error) => return Some(Failure::Send(error)),
             },
             Action::Disconnect => self.disconnect(now),
             Action::Abort => self.abort(),
-            Action::Changed { from, to, cause } => {
-                tracing::info!(neighbor = %self.settings.address, ?from, ?to, "BGP: {cause}");
-            }
+            Action::Changed { from, to, cause } => self.tell(from, to, &cause.to_string()),
             Action::Noticed(notice) => tracing::warn!(neighbor = %self.settings.address, "BGP: {notice}"),
-            Action::RoutesReceived => {}
+            Action::RoutesReceived => self.elsewhere = self.paths_elsewhere(),
+        }
+        None
+    }
+
+    /// Says that the state is another one, loudly where a session begins or ends, and where there is new trouble: who
+    /// tries again and again would say the same again and again.
+    fn tell(&mut self, from: State, to: State, cause: &str) {
+        let neighbor = self.settings.address;
+        if to == State::Established {
+            self.told = None;
+            tracing::info!(%neighbor, "BGP: established");
+        } else if from == State::Established {
+            tracing::warn!(%neighbor, "BGP: the session is over: {cause}");
+        } else if to == State::Active && from != State::Idle && self.told.as_deref() != Some(cause) {
+            tracing::warn!(%neighbor, "BGP: no session: {cause}");
+            self.told = Some(cause.to_owned());
+        } else {
+            tracing::debug!(%neighbor, ?from, ?to, "BGP: {cause}");
         }
     }
 
-    /// Begins to connect, from our port; from any where that is taken again and again.
-    fn connect(&mut self, now: Duration) {
+    /// Begins to connect, from our port; once from any where that was taken.
+    fn connect(&mut self) -> io::Result<()> {
         self.ending = None;
-        let port = if self.port_failures < PORT_FAILURES_MAX { self.settings.local_port } else { 0 };
-        match Connection::connect(&self.settings, port) {
-            Ok(connection) => (self.connection, self.is_rewired) = (Some(connection), true),
-            Err(error) => self.failed(now, &error),
-        }
+        let port = if std::mem::take(&mut self.is_port_taken) { 0 } else { self.settings.local_port };
+        (self.connection, self.is_rewired) = (Some(Connection::connect(&self.settings, port)?), true);
+        Ok(())
     }
 
     /// Ends the connection once all is said.
@@ -329,6 +389,14 @@ impl Neighbor {
     }
 }
 
+/// What could not be done at once.
+enum Failure {
+    /// The connection could not be begun.
+    Connect(io::Error),
+    /// It is gone.
+    Send(io::Error),
+}
+
 /// Whether nothing is announced any more because the operator wants it, or the process ends: then sessions end too.
 pub(super) fn is_leaving(decisions: &[Decision]) -> Option<Decision> {
     use crate::policy::{Reason, Stance};
@@ -344,5 +412,3 @@ const ADMINISTRATIVE_SHUTDOWN: u8 = 2;
 const UNSENT_MAX: Duration = Duration::from_secs(1);
 /// How long the router may take to end a connection that we have ended.
 const ENDING_MAX: Duration = Duration::from_secs(1);
-/// Attempts from our port that fail since it is taken, until any port is taken.
-const PORT_FAILURES_MAX: u32 = 20;

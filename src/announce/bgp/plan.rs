@@ -95,6 +95,7 @@ fn reason_number(reason: Reason) -> u32 {
         Reason::Resumed => 2,
         Reason::Proven => 3,
         Reason::Rising { .. } => 4,
+        Reason::LastSite => 7,
         Reason::HoldDown { .. } => 5,
         Reason::ZonesAwaited { .. } => 6,
         Reason::Drained => 10,

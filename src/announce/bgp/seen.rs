@@ -52,6 +52,7 @@ impl Seen {
             since: Duration::ZERO,
             renewed: None,
             lapses: 0,
+            is_elsewhere: false,
         };
         Self { addresses: vec![nothing; addresses], neighbors: Vec::new() }
     }

@@ -115,7 +115,8 @@ impl SpeakerThread {
             // Another after a restart, and another for each neighbour.
             let discriminator = NonZeroU32::new((seed as u32 & !0xff) | (index as u32 + 1)).unwrap_or(NonZeroU32::MIN);
             let beat = neighbor.bfd.map(|bfd| Beat::new(now, bfd, discriminator, seed));
-            Ok(Neighbor::new(neighbor, Session::new(now, session, seed), beat, proof_age_max))
+            let session = Session::new(now, session, seed);
+            Ok(Neighbor::new(neighbor, session, beat, (proof_age_max, settings.reason_community)))
         };
         let neighbors = settings.neighbors.into_iter().enumerate().map(neighbor).collect::<Result<_, _>>()?;
         let addresses = Seen::nothing(lock(&shared.wanted).len()).addresses;
@@ -300,12 +301,13 @@ impl SpeakerThread {
     fn address(&self, now: Duration, index: usize) -> Announcement {
         let before = self.addresses[index];
         let stance = self.decisions.get(index).map_or(Stance::Withdraw, |decision| decision.stance);
-        let (mut is_told, mut is_announced) = (false, false);
+        let (mut is_told, mut is_announced, mut is_elsewhere) = (false, false, false);
         for (route, prefix) in self.prefixes.iter().enumerate().filter(|(_, prefix)| prefix.addresses.contains(&index))
         {
             is_told = self.neighbors.iter().any(|neighbor| neighbor.is_told(&prefix.net));
             // The prefix of an address that is withdrawn may stay, for another one.
             let is_its_own = stance != Stance::Withdraw || prefix.decision(&self.decisions).stance == Stance::Withdraw;
+            is_elsewhere = self.neighbors.iter().any(|neighbor| neighbor.is_elsewhere(&prefix.net));
             is_announced = is_its_own && self.neighbors.iter().any(|neighbor| neighbor.is_announced(route));
         }
         Announcement {
@@ -316,6 +318,7 @@ impl SpeakerThread {
             since: if is_announced == before.is_announced { before.since } else { now },
             renewed: None,
             lapses: 0,
+            is_elsewhere,
         }
     }
 

@@ -78,6 +78,7 @@ impl AddressSeen {
                 LeaseState::Absent | LeaseState::Off => None,
             },
             lapses: self.lapses,
+            is_elsewhere: false,
         }
     }
 }

@@ -62,8 +62,8 @@ impl Check<'_> {
         let lease = self.lease(&interface);
         let kernel_route = self.written.has(KERNEL_ROUTE).then(|| self.kernel_route(&interface, lease));
         let health = self.health(workers, lease, &addresses);
-        let bgp = self.bgp(&addresses);
-        let degrade_first = self.duration(&rows::DEGRADE_FIRST);
+        let bgp = self.bgp(&addresses, &announce);
+        let (degrade_first, guard) = (self.duration(&rows::DEGRADE_FIRST), self.guard());
         Some(Anycast {
             addresses,
             announce,
@@ -73,6 +73,7 @@ impl Check<'_> {
             degrade_first: if bgp.is_some() { degrade_first } else { Duration::ZERO },
             zones_wait: self.duration(&rows::ZONES_WAIT),
             kernel_route,
+            guard: bgp.as_ref().and(guard),
             bgp,
             health,
             is_dry_run,

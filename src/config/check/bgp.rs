@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use toml::{Spanned, Value};
 
 use super::file::{Secrecy, read_file};
@@ -17,6 +18,7 @@ use crate::announce::bgp::{
 };
 use crate::bgp::{AsNumber, Attributes, Families, Role};
 use crate::config::document::Document;
+use crate::policy::Guard;
 use crate::sys::peering::MD5_KEY_BYTES_MAX;
 use crate::wire::Shown;
 
@@ -27,7 +29,7 @@ const COMMUNITIES_MAX: usize = 32;
 
 impl Check<'_> {
     /// `[bgp]`.
-    pub(super) fn bgp(&mut self, addresses: &[IpAddr]) -> Option<SpeakerSettings> {
+    pub(super) fn bgp(&mut self, addresses: &[IpAddr], announce: &[IpNet]) -> Option<SpeakerSettings> {
         if !self.written.has(BGP) {
             return None;
         }
@@ -42,6 +44,7 @@ impl Check<'_> {
         for (index, section) in sections.iter().take(NEIGHBORS_MAX).enumerate() {
             let Some(neighbor) = self.neighbor(section, index, local_as) else { continue };
             self.not_twice(section, &neighbor, &neighbors);
+            self.not_within(section, &neighbor, addresses, announce);
             neighbors.push(neighbor);
         }
         self.untold(addresses, &neighbors);
@@ -49,6 +52,12 @@ impl Check<'_> {
         let reason = self.number(&rows::REASON_COMMUNITY);
         let reason_community = u32::try_from(reason).ok().filter(|function| *function > 0);
         Some(SpeakerSettings { router_id, reason_community, neighbors })
+    }
+
+    /// What is done before a withdrawal that all sites may be about to make.
+    pub(super) fn guard(&mut self) -> Option<Guard> {
+        let wait = self.duration(&rows::GUARD_WAIT);
+        self.word(&rows::GUARD).map(|withdraws_unseen| Guard { wait, withdraws_unseen })
     }
 
     /// The BGP identifier.
@@ -86,6 +95,26 @@ impl Check<'_> {
                 format!("{} and {} have the same `local-port`, {}", other.address, neighbor.address, other.local_port);
             let help = "give each a port of its own, or none";
             self.fault(span, message, "its port is taken".into(), Some(help.into()));
+        }
+    }
+
+    /// Says where an end of a session lies in what is announced over it: the route would lead to itself.
+    fn not_within(
+        &mut self,
+        section: &Document<'_>,
+        neighbor: &NeighborSettings,
+        addresses: &[IpAddr],
+        announce: &[IpNet],
+    ) {
+        let next_hops = [neighbor.next_hop_v4.map(IpAddr::from), neighbor.next_hop_v6.map(IpAddr::from)];
+        let ends = [Some(neighbor.address), neighbor.local_address].into_iter().chain(next_hops).flatten();
+        for end in ends {
+            let net = announce.iter().copied().find(|net| net.contains(&end));
+            let Some(net) = net.or_else(|| addresses.contains(&end).then(|| IpNet::from(end))) else { continue };
+            let span = section.get::<String>(&rows::NEIGHBOR_ADDRESS).expect("the document has it").span();
+            let message = format!("{end} lies in {net}, which is announced to the neighbour {}", neighbor.address);
+            let help = "sessions and next hops need addresses of the link, not of the service";
+            self.fault(span, message, "the route would lead to itself".into(), Some(help.into()));
         }
     }
 

@@ -154,7 +154,9 @@ impl PolicyRunner {
             let lapses = seen[index].lapses;
             let is_lapsed = std::mem::replace(&mut self.lapses[index], lapses) != lapses;
             let lapsed = if is_lapsed { policy.lapse(now) } else { None };
-            let round = Observation { is_zoneless, awaited, shared: round.shared.or(shared), ..*round };
+            let is_elsewhere = seen[index].is_elsewhere;
+            let shared = round.shared.or(shared);
+            let round = Observation { is_zoneless, awaited, is_elsewhere, shared, ..*round };
             let changes = [ordered, lapsed, policy.observe(now, &round)];
             for change in changes.into_iter().flatten() {
                 is_changed = true;

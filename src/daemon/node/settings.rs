@@ -49,6 +49,7 @@ pub(super) fn policy_settings(anycast: &Anycast) -> policy::PolicySettings {
         on_shared: health.on_shared_fault,
         on_path: health.on_path_fault,
         is_degrade_seen: anycast.kernel_route.is_some() || anycast.bgp.is_some(),
+        guard: anycast.guard,
         degrade_first: anycast.degrade_first,
         ..policy::PolicySettings::default()
     }

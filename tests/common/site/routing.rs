@@ -147,6 +147,8 @@ pub(crate) fn start_frr(space: &Namespace, folder: &Path, text: &str, daemons: &
     std::os::unix::fs::chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may chown");
     let log = folder.join("frr.log");
     let start = |name: &&str| {
+        // What is left of an earlier one is not yet this one's.
+        let _ = fs::remove_file(folder.join(format!("{name}.vty")));
         let mut command = Command::new(Path::new(FRR_DAEMONS).join(name));
         command.args([
             "-u",

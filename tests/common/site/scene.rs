@@ -220,7 +220,8 @@ impl Scene {
     pub(crate) fn until(&mut self, what: &str, bound: Duration, mut holds: impl FnMut(&mut Self) -> bool) -> Duration {
         let start = clock::now();
         let is_so = clock::wait_until(bound, || holds(self));
-        assert!(is_so, "{what}: not within {bound:?}: {}", self.site.logs());
+        let status = self.ask(&["status"]).1;
+        assert!(is_so, "{what}: not within {bound:?}: {status}\n{}", self.site.logs());
         clock::now() - start
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Speaking {
     pub(crate) is_one_session: bool,
     /// Whether the sessions are internal.
     pub(crate) is_internal: bool,
+    /// Whether the router tells the nodes what it prefers; BIRD and FRR.
+    pub(crate) tells_back: bool,
 }
 
 impl Router {
@@ -80,6 +82,7 @@ impl Speaking {
             is_passive: false,
             is_one_session: false,
             is_internal: false,
+            tells_back: false,
         }
     }
 
@@ -130,12 +133,15 @@ impl Speaking {
                 fs::write(&config, self.gobgp()).expect("the folder can be written to");
                 let mut command = Command::new("gobgpd");
                 command.arg("-f").arg(&config).args(["--api-hosts", "127.0.0.1:50051", "-p"]);
-                vec![self.start(space, folder, &mut command, "gobgp.log"), collector(space, folder)]
+                let collector = collector(space, folder);
+                vec![collector, self.start(space, folder, &mut command, "gobgp.log")]
             }
             Router::OpenBgpd => {
                 let config = folder.join("bgpd.conf");
                 fs::write(&config, self.openbgpd(folder)).expect("the folder can be written to");
-                vec![self.start(space, folder, &mut openbgpd(&config), "bgpd.log"), collector(space, folder)]
+                // Who does not find it at once tries again after two minutes.
+                let collector = collector(space, folder);
+                vec![collector, self.start(space, folder, &mut openbgpd(&config), "bgpd.log")]
             }
         }
     }
@@ -167,7 +173,7 @@ impl Speaking {
     /// The configuration of BIRD.
     fn bird(self) -> String {
         let (own_as, node_as) = (AS_NUMBERS.0, self.node_as());
-        let mut text = format!("{BIRD_KERNEL}template bgp to_node {{\n  local as {own_as};\n");
+        let mut text = format!("router id 198.51.100.1;\n{BIRD_KERNEL}template bgp to_node {{\n  local as {own_as};\n");
         if self.is_forgiving {
             text.push_str("  error wait time 1, 5;\n  connect delay time 1;\n  connect retry time 1;\n");
         }
@@ -187,7 +193,8 @@ impl Speaking {
             text.push_str(BIRD_BFD);
         }
         for (name, address, is_ipv4) in self.peers() {
-            let channel = |family: &str| format!("{family} {{ import all; export none; }};");
+            let exported = if self.tells_back { "all" } else { "none" };
+            let channel = |family: &str| format!("{family} {{ import all; export {exported}; }};");
             let channels = match (self.is_one_session, is_ipv4) {
                 (true, _) => channel("ipv4") + " " + &channel("ipv6"),
                 (false, true) => channel("ipv4"),
@@ -284,6 +291,8 @@ impl Speaking {
             text.push_str(&format!("neighbor {address} {{\n  remote-as {node_as}\n"));
             for (is_set, line) in [
                 (!self.is_passive, "passive".to_owned()),
+                // It tells internal peers of each other's routes, as the BIRD beside it is one.
+                (self.is_internal, "route-reflector".to_owned()),
                 (self.has_gtsm, "ttl-security yes".to_owned()),
                 (self.password.is_some(), format!("tcp md5sig password {}", self.password.unwrap_or_default())),
                 (self.is_one_session || is_ipv4, "announce IPv4 unicast".to_owned()),
@@ -303,7 +312,7 @@ impl Speaking {
 fn collector(space: &Namespace, folder: &Path) -> Daemon {
     let own_as = AS_NUMBERS.0;
     let text = format!(
-        "{BIRD_KERNEL}protocol direct {{ ipv4; ipv6; interface \"node*\"; }}\n\
+        "router id 198.51.100.200;\n{BIRD_KERNEL}protocol direct {{ ipv4; ipv6; interface \"node*\"; }}\n\
          protocol bgp from_router {{\n  local 127.0.0.2 port {COLLECTOR_PORT} as {own_as};\n  \
          neighbor 127.0.0.1 as {own_as};\n  passive on;\n  ipv4 {{ import all; export none; }};\n  \
          ipv6 {{ import all; export none; }};\n}}\n"
@@ -312,7 +321,7 @@ fn collector(space: &Namespace, folder: &Path) -> Daemon {
 }
 
 /// What each BIRD begins with: what it learns goes to its kernel.
-const BIRD_KERNEL: &str = "log stderr { warning, error, auth, fatal, bug };\nrouter id 198.51.100.1;\n\
+const BIRD_KERNEL: &str = "log stderr { warning, error, auth, fatal, bug };\n\
     protocol device { }\n\
     protocol kernel kernel4 { ipv4 { import none; export where source = RTS_BGP; }; }\n\
     protocol kernel kernel6 { ipv6 { import none; export where source = RTS_BGP; }; }\n";

@@ -66,6 +66,7 @@ source-v6 = "2001:2::1"
         degrade_first: Duration::ZERO,
         zones_wait: Duration::from_secs(120),
         kernel_route: None,
+        guard: None,
         bgp: None,
         health: Health {
             interval: Duration::from_millis(100),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::announce::bgp::{BfdSettings, NeighborSettings, Secret, SpeakerSettings};
 use crate::bgp::{AsNumber, Attributes, Families, Role};
 use crate::config::{Config, ConfigError, Overrides, parse};
+use crate::policy::Guard;
 
 /// What a neighbour needs.
 const NEIGHBOR: &str = "[[bgp.neighbor]]\naddress = \"10.0.0.1\"\nremote-as = 65000\n";
@@ -116,6 +117,12 @@ fn a_neighbour_needs_little_and_what_it_does_not_say_follows() {
     };
     assert_eq!(waits(&neighbor("")), Duration::from_secs(1));
     assert_eq!(waits(""), Duration::ZERO, "nobody would see it");
+    let guard = |text: &str| config_in(Path::new("f"), text).expect("good").anycast.expect("there is [anycast]").guard;
+    let with = |lines: &str| guard(&neighbor("").replace("[bgp]", &format!("[bgp]\n{lines}")));
+    assert_eq!(with(""), Some(Guard { wait: Duration::from_secs(2), withdraws_unseen: false }));
+    let leans = Guard { wait: Duration::from_secs(9), withdraws_unseen: true };
+    assert_eq!(with("guard = \"withdraw\"\nguard-wait = \"9s\""), Some(leans));
+    assert_eq!((with("guard = \"off\""), guard("")), (None, None));
 }
 
 #[test]
@@ -159,6 +166,14 @@ fn what_is_wrong_is_said_where_it_stands() {
     ] {
         refused(text, parts);
     }
+    refused(
+        &neighbor("local-address = \"192.0.2.53\""),
+        &["f:6:11", "192.0.2.53 lies in 192.0.2.53/32", "lead to itself"],
+    );
+    refused(&neighbor("next-hop-v4 = \"192.0.2.53\""), &["192.0.2.53 lies in 192.0.2.53/32"]);
+    let covered =
+        neighbor("").replace("10.0.0.1", "192.0.2.1").replace("[bgp]", "announce = [\"192.0.2.0/24\"]\n[bgp]");
+    refused(&covered, &["192.0.2.1 lies in 192.0.2.0/24, which is announced to the neighbour 192.0.2.1"]);
     let overrides = Overrides { zones_dir: Some("zones".into()), ..Overrides::default() };
     let alone = parse(Path::new("f"), &neighbor(""), &overrides).expect_err("a fault").to_string();
     assert!(alone.contains("[bgp] stands without [anycast]"), "{alone}");
