@@ -7,6 +7,7 @@ pub mod bfd;
 pub mod bgp;
 pub mod catalog;
 pub mod cli;
+pub mod companion;
 pub mod config;
 pub mod daemon;
 pub mod fault;

@@ -47,6 +47,7 @@ const MODULES: &[Module] = &[
     Module { layer: 3, name: "answer", imports: &["tls", "wire", "zone", "transfer"], is_pure: true },
     Module { layer: 4, name: "serve", imports: &["sys", "tls", "wire", "metrics", "answer"], is_pure: false },
     Module { layer: 4, name: "health", imports: &["sys", "wire", "policy"], is_pure: false },
+    Module { layer: 4, name: "companion", imports: &["policy", "tls"], is_pure: false },
     Module { layer: 4, name: "announce", imports: &["sys", "policy", "bgp", "bfd"], is_pure: false },
     Module {
         layer: 5,
@@ -65,6 +66,7 @@ const MODULES: &[Module] = &[
             "serve",
             "health",
             "announce",
+            "companion",
         ],
         is_pure: false,
     },
@@ -93,6 +95,7 @@ const MODULES: &[Module] = &[
             "serve",
             "health",
             "announce",
+            "companion",
             "config",
             "load",
             "store",

@@ -8,6 +8,7 @@ declare -A package_of=(
     [nsd]=nsd [knotd]=knot [kdig]=knot-dnsutils [kzonesign]=knot-dnssecutils [named]=bind9
     [named-checkzone]=bind9-utils [dig]=bind9-dnsutils [unbound]=unbound [dnsperf]=dnsperf [ldns-read-zone]=ldnsutils
     [bird]=bird2 [vtysh]=frr [gobgpd]=gobgpd [bgpctl]=openbgpd [exabgp]=exabgp [nft]=nftables [ip]=iproute2
+    [krb5kdc]=krb5-kdc [kdb5_util]=krb5-kdc [slapd]=slapd [nginx]=nginx-light
     [valgrind]=valgrind [pdns_server]=pdns-server [sqlite3]=sqlite3
 )
 PATH=$PATH:/usr/sbin:/sbin:/usr/lib/frr

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::exposition::{Reading, Value};
-use super::reply::{Anycast, Neighbor, PathStatus, Prover, Route, Stance, Status, WorkerStatus, Zone, ZoneCounts};
+use super::reply::{
+    Anycast, Companion, Neighbor, PathStatus, Prover, Route, Stance, Status, WorkerStatus, Zone, ZoneCounts,
+};
 
 /// The most zones of which the serial is shown: every one is a time series.
 pub(super) const ZONES_MAX: usize = 1000;
@@ -53,6 +55,7 @@ pub(super) fn of(status: &Status, zones: &[Zone]) -> Vec<Reading> {
     if let Some(anycast) = &status.anycast {
         out.anycast(anycast);
     }
+    status.companions.iter().for_each(|companion| out.companion(companion));
     out.0
 }
 
@@ -97,6 +100,22 @@ impl Out {
         self.put("fated_route_renewals_refused_total", &[], route.renewals_refused);
         self.put("fated_route_requests_failed_total", &[], route.requests_failed);
         self.put("fated_route_packets_dropped_total", &[], route.packets_dropped);
+    }
+
+    fn companion(&mut self, companion: &Companion) {
+        for address in &companion.addresses {
+            let labels = [("companion", companion.name.as_str()), ("address", address.address.as_str())];
+            for stance in Stance::ALL {
+                let labels = [labels[0], labels[1], ("stance", stance.word())];
+                self.put("fated_companion_stance", &labels, (stance == address.stance).into());
+            }
+            self.put("fated_companion_announced", &labels, address.announced.into());
+            self.put("fated_companion_announcements_total", &labels, address.announcements);
+            self.put("fated_companion_withdrawals_total", &labels, address.withdrawals);
+            if let Some(age) = address.proof_age_ms {
+                self.push("fated_companion_proof_age_seconds", &labels, Value::Real(age as f64 / 1e3));
+            }
+        }
     }
 
     fn neighbor(&mut self, neighbor: &Neighbor) {

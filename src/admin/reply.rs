@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::policy::Stance;
 pub use anycast::{
-    Address, Anycast, PathStatus, Prover, Route, StanceChange, Step, TcpThread, ThreadState, Worker, WorkerStatus,
-    ZoneFaultStatus,
+    Address, Anycast, Companion, PathStatus, Prover, Route, StanceChange, Step, TcpThread, ThreadState, Worker,
+    WorkerStatus, ZoneFaultStatus,
 };
 pub use bgp::{Beat, Fault, Messages, Neighbor, OtherRoute};
 pub use catalog::Catalog;
@@ -65,6 +65,9 @@ pub struct Status {
     pub drained: bool,
     /// The anycast addresses; `None` where there are none.
     pub anycast: Option<Anycast>,
+    /// Other services of this host, in the order of the configuration.
+    #[serde(default)]
+    pub companions: Vec<Companion>,
     /// How the zones are that come from primaries; `None` where there are none.
     #[serde(default)]
     pub secondaries: Option<Secondaries>,

@@ -2,7 +2,9 @@
 
 use super::bgp;
 use super::output::{age, put, table};
-use crate::admin::reply::{Address, Anycast, Stance, StanceChange, TcpThread, ThreadState, Worker, WorkerStatus};
+use crate::admin::reply::{
+    Address, Anycast, Companion, Stance, StanceChange, TcpThread, ThreadState, Worker, WorkerStatus,
+};
 
 /// What a fault of the path means, and what to do.
 const PATH_ADVICE: &str = "workers answer, but probes do not come through the way of clients.\n\
@@ -42,6 +44,22 @@ pub(super) fn show(out: &mut String, anycast: &Anycast) {
         out.push_str("\nlast changes, the newest first:\n");
     }
     for change in &anycast.transitions {
+        transition(out, change);
+    }
+    out.push('\n');
+}
+
+/// Writes the part of another service.
+pub(super) fn show_companion(out: &mut String, companion: &Companion) {
+    let (name, device, probe) = (&companion.name, &companion.interface, &companion.probe);
+    put(out, format_args!("companion {name} on {device}, proven by {probe}\n"));
+    let head = ["address", "state", "for", "announced", "lease renewed", "last proof", "reason"].map(str::to_owned);
+    let rows: Vec<[String; 7]> = std::iter::once(head).chain(companion.addresses.iter().map(address_row)).collect();
+    table(out, &rows);
+    for fault in &companion.faults {
+        put(out, format_args!("\nthe last probe of {name} FAILED: {fault}\n"));
+    }
+    for change in &companion.transitions {
         transition(out, change);
     }
     out.push('\n');

@@ -141,6 +141,7 @@ fn show_status(status: &Status) -> String {
     if let Some(shown) = &status.anycast {
         anycast::show(&mut out, shown);
     }
+    status.companions.iter().for_each(|companion| anycast::show_companion(&mut out, companion));
     let ZoneCounts { served, kept, refused } = status.zone_counts;
     put(&mut out, format_args!("zones: {served} served"));
     for (count, what) in [(kept, "of them BROKEN and as they were"), (refused, "BROKEN, answered with SERVFAIL")] {

@@ -3,6 +3,7 @@
 mod anycast;
 mod bgp;
 mod catalog;
+mod companion;
 mod file;
 mod tls;
 mod transfer;
@@ -96,8 +97,10 @@ pub(super) fn check(written: &Document<'_>, origin: Origin<'_>, overrides: &Over
     let workers = check.workers(overrides);
     let state_dir = check.state_dir(overrides);
     let known = check.known();
+    let anycast = check.anycast(&listen, workers, overrides.is_dry_run);
     let config = Config {
-        anycast: check.anycast(&listen, workers, overrides.is_dry_run),
+        companions: check.companions(anycast.as_ref(), &known.tls, overrides.is_dry_run),
+        anycast,
         admin: check.admin(),
         listen,
         workers,

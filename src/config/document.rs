@@ -213,7 +213,7 @@ mod tests {
     fn the_keys_of_a_section_come_from_the_rows() {
         assert_eq!(
             keys_of(""),
-            ["server", "log", "admin", "anycast", "bgp", "key", "tls", "template", "zone", "catalog"]
+            ["server", "log", "admin", "anycast", "bgp", "companion", "key", "tls", "template", "zone", "catalog"]
         );
         assert_eq!(keys_of("key"), ["name", "algorithm", "allow-md5", "secret", "secret-file"]);
         assert_eq!(keys_of("zone")[..5], ["name", "file", "template", "primaries", "allow-notify"]);

@@ -18,9 +18,9 @@ use document::Document;
 pub use error::{ConfigError, ConfigFault};
 pub use reference::reference;
 pub use values::{
-    ADMIN_PORT_DEFAULT, Absence, Anycast, CatalogSource, Config, Health, INTERFACE_DEFAULT, LISTEN_MAX, Listen, Log,
-    LogFormat, LogLevel, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ProducedCatalog, ScopedListen, Secondary,
-    TlsServer, ZONES_DIR_DEFAULT, ZoneFile, ZoneShare, ZoneSources,
+    ADMIN_PORT_DEFAULT, Absence, Anycast, CatalogSource, Companion, Config, Health, INTERFACE_DEFAULT, LISTEN_MAX,
+    Listen, Log, LogFormat, LogLevel, LossMax, Overrides, PORT_DEFAULT, PORT_UNPRIVILEGED, ProducedCatalog,
+    ScopedListen, Secondary, TlsServer, ZONES_DIR_DEFAULT, ZoneFile, ZoneShare, ZoneSources,
 };
 
 /// The most octets of a configuration file.

@@ -27,7 +27,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::rows::{CATALOG, KEY, NEIGHBOR, TEMPLATE};
+    use crate::config::rows::{CATALOG, COMPANION, KEY, NEIGHBOR, TEMPLATE};
     use crate::config::{Config, Overrides, parse};
 
     /// What stands around the tables.
@@ -81,6 +81,18 @@ mod tests {
                     let without = "[[template]]\nname = \"m\"\nprimaries = [{ address = \"192.0.2.1\" }]\n\
                         [[catalog]]\nname = \"c\"\ntemplate = \"m\"\n";
                     (format!("{without}{name} = {default}"), without.to_owned())
+                }
+                path if section == COMPANION => {
+                    let name = path.rsplit_once('.').expect("a section").1;
+                    let probe = match name {
+                        "query" => "dns",
+                        "principal" => "kerberos",
+                        _ => "http",
+                    };
+                    let realm = if probe == "kerberos" { "realm = \"R\"\n" } else { "" };
+                    let head = "# lease\n[[companion]]\nname = \"c\"\naddresses = [\"192.0.2.80\"]\n";
+                    let without = format!("{head}probe = \"{probe}\"\n{realm}");
+                    (format!("{without}{name} = {default}"), without)
                 }
                 path if section == NEIGHBOR => {
                     let name = path.rsplit_once('.').expect("a section").1;

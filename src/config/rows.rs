@@ -221,6 +221,44 @@ rows! {
     BFD_STRICT: Flag = "bgp.neighbor.bfd-strict", Flag { default: false },
         "Whether nothing is announced before BFD is up.";
 
+    COMPANION_NAME: Own = "companion.name", text("1 to 32 of a to z, 0 to 9 and `-`", ""),
+        "What another service of this host is called; see [anycast.md](anycast.md#companions).";
+    COMPANION_ADDRESSES: Own = "companion.addresses", texts("1 to 64 addresses", ""),
+        "Its own service addresses, which it binds itself; announced while it lives.";
+    COMPANION_INTERFACE: Own = "companion.interface",
+        text("a device's name", "`\"fated1\"` for the first, `\"fated2\"` for the next, and so on"),
+        "As `anycast.interface`; a tun device of its own.";
+    COMPANION_LEASE: Own = "companion.lease", text("whole seconds, 1s to 1h, or `\"off\"`", "`\"1s\"`"),
+        "As `anycast.lease`.";
+    COMPANION_DRAIN: Time = "companion.drain",
+        time((Duration::ZERO, Duration::from_secs(600)), Duration::from_secs(5)),
+        "How long packets for it are taken after the withdrawal, before fated ends.";
+    COMPANION_INTERVAL: Time = "companion.interval", time(ROUND, COMPANION_ROUND), "From one probe to the next.";
+    COMPANION_TIMEOUT: Time = "companion.timeout", time(ROUND, COMPANION_ROUND), "How long an answer may take.";
+    COMPANION_FALL: Number = "companion.fall", number(1, 100, PolicySettings::DEFAULT.fall as i64, ""),
+        "Bad probes in a row that withdraw.";
+    COMPANION_RISE: Number = "companion.rise", number(1, 10_000, 5, ""), "Good probes in a row that announce.";
+    COMPANION_PROBE: Own = "companion.probe",
+        text("`\"tcp\"`, `\"http\"`, `\"dns\"`, `\"kerberos\"`, `\"ldap\"` or `\"command\"`", ""),
+        "What proves that it lives.";
+    COMPANION_PORT: Number = "companion.port", number(0, 65_535, 0, ""),
+        "Where it is asked; 0: 80, 53, 88 or 389, as the probe has it, and for `tcp` it must be given.";
+    COMPANION_HOST: Own = "companion.host", text("a host's name", "the name of the companion"),
+        "`http`: whose page is asked for.";
+    COMPANION_PATH: Own = "companion.path", text("a path", "`\"/\"`"), "`http`: which page.";
+    COMPANION_STATUS: Number = "companion.status", number(100, 599, 200, ""), "`http`: the status that is right.";
+    COMPANION_TEXT: Own = "companion.text", text("1 to 1024 octets", "none"),
+        "`http`: what stands in the first 256 KiB of the page.";
+    COMPANION_QUERY: Own = "companion.query", text("a name and a type", "`\". NS\"`"),
+        "`dns`: the question, which must be answered with records.";
+    COMPANION_REALM: Own = "companion.realm", text("a realm", "none"), "`kerberos`: the realm; it must be given.";
+    COMPANION_PRINCIPAL: Own = "companion.principal", text("a principal", "`\"fated\"`"),
+        "`kerberos`: for whom a ticket is asked; it need not exist.";
+    COMPANION_TLS: Own = "companion.tls", text("the name of a `[[tls]]`", "none"),
+        "`ldap`: spoken with by StartTLS, and how its certificate is recognized.";
+    COMPANION_COMMAND: Own = "companion.command", texts("a program and at most 63 arguments", "none"),
+        "`command`: what ends with 0 while the service lives; it must be given.";
+
     KEY_NAME: Own = "key.name", text("a domain name", ""), "The name by which the other side knows the key.";
     KEY_ALGORITHM: Own = "key.algorithm", text("`\"hmac-sha256\"`, or with sha1, sha224, sha384, sha512, md5", ""),
         "RFC 8945 §6, without truncated MACs.";
@@ -319,9 +357,11 @@ rows! {
 }
 
 /// The sections that may stand several times.
-pub(super) const REPEATED: [&str; 6] = [NEIGHBOR, KEY, TLS, TEMPLATE, ZONE, CATALOG];
+pub(super) const REPEATED: [&str; 7] = [NEIGHBOR, COMPANION, KEY, TLS, TEMPLATE, ZONE, CATALOG];
 /// `[[bgp.neighbor]]`.
 pub(super) const NEIGHBOR: &str = "bgp.neighbor";
+/// `[[companion]]`.
+pub(super) const COMPANION: &str = "companion";
 /// `[[key]]`.
 pub(super) const KEY: &str = "key";
 /// `[[tls]]`.
@@ -347,6 +387,8 @@ const ZONE_SIZE_MAX: i64 = 1 << 50;
 const TCP_TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 /// Bounds of interval and timeout of a round.
 const ROUND: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
+/// From one probe of a companion to the next, and how long its answer may take.
+const COMPANION_ROUND: Duration = Duration::from_millis(200);
 /// Bounds of the time that one incoming transfer may take.
 const TRANSFER_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
 /// Bounds of the time that `verify` may take.

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use crate::announce::bgp::SpeakerSettings;
 use crate::announce::kernel::KernelRoute;
 use crate::answer::Settings;
+use crate::companion::Probe;
 use crate::health::Sources;
 use crate::policy::{Guard, Reaction};
 use crate::serve::TcpLimits;
@@ -50,6 +51,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// The anycast addresses; `None` where there are none.
     pub anycast: Option<Anycast>,
+    /// Other services of this host that are announced while they live.
+    pub companions: Vec<Companion>,
     /// Whether a crash may leave a core. While it is written, the kernel keeps the sockets and the route.
     pub may_dump_core: bool,
     /// Whether the server starts only when all is as it should be: each zone good, each address there. Else it serves
@@ -363,6 +366,18 @@ pub struct Anycast {
     pub health: Health,
     /// Whether everything is done but the announcing, which is only logged (`--dry-run`).
     pub is_dry_run: bool,
+}
+
+/// `[[companion]]`: another service of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Companion {
+    /// What it is called.
+    pub name: String,
+    /// Its addresses, and how they are announced and judged; nothing of it that is about zones or neighbours says
+    /// anything.
+    pub node: Anycast,
+    /// What proves that it lives.
+    pub probe: Probe,
 }
 
 /// `[anycast.health]`: how it is found out whether the node answers, and what follows.

@@ -74,7 +74,7 @@ use host::HostError;
 use listen::bind;
 use logging::Output;
 use net_admin::NetAdminThread;
-use node::Node;
+use node::{Common, Companion, Node, Prepared};
 use reloader::Reloader;
 use scoped::ScopedListeners;
 use tls::SpokenTls;
@@ -93,13 +93,16 @@ const COMMANDS_MAX: usize = 64;
 pub fn run(source: ConfigSource) -> Result<(), DaemonError> {
     let config = source.load()?;
     let no_thread = DaemonError::system("the thread that keeps CAP_NET_ADMIN can't be started");
-    let privileged = config.anycast.as_ref().map(|_| NetAdminThread::start()).transpose().map_err(no_thread)?;
+    let privileged = (config.anycast.is_some() || !config.companions.is_empty())
+        .then(NetAdminThread::start)
+        .transpose()
+        .map_err(no_thread)?;
     let output = logging::start(config.log);
     let privileged = privileged.map(|(privileged, kept)| {
         if let Some(error) = kept {
             tracing::warn!(%error, "CAP_NET_ADMIN stays with every thread");
         }
-        privileged
+        Arc::new(privileged)
     });
     panics::install();
     if !config.may_dump_core {
@@ -140,7 +143,7 @@ impl EndSignals {
 async fn live(
     source: ConfigSource,
     mut config: Config,
-    privileged: Option<NetAdminThread>,
+    privileged: Option<Arc<NetAdminThread>>,
     output: &Output,
 ) -> Result<(), DaemonError> {
     memory::map_big_blocks();
@@ -171,19 +174,13 @@ async fn live(
 
     let current = Arc::new(ArcSwap::new(reloader::snapshot(&loader, &config, None)));
     let tls = SpokenTls::new(&config)?;
-    let bound = bind_all(&config, &tls, privileged.as_ref())?;
+    let bound = bind_all(&config, &tls, privileged.as_deref())?;
     let (addresses, tls_addresses) = (bound.local_addresses(), bound.tls_addresses());
     let running = bound.start(Arc::clone(&current)).map_err(DaemonError::system("the workers can't be started"))?;
     counters.get_or_init(|| Arc::clone(running.metrics()));
-    let node = match config.anycast.clone().zip(device.zip(privileged)) {
-        Some((anycast, host)) => {
-            let taking = move || node::take(&anycast, host, is_strict);
-            let devices = startup.wait("the anycast device can't be had yet", taking).await?;
-            let Some(devices) = devices else { return Ok(()) };
-            Some(Node::start(&config, devices, &addresses, &running, &current, drain.flag(), &kept.health)?)
-        }
-        None => None,
-    };
+    let host = (device, privileged);
+    let announced = announce(&mut startup, &config, host, (&addresses, &running, &current, &kept.health)).await?;
+    let Some((node, companions)) = announced else { return Ok(()) };
     banner::show(output, &config, (&addresses, &tls_addresses), loader.registry());
     let _watchdog = Watchdog::start(node.as_ref()).map_err(DaemonError::system("the watchdog can't be started"))?;
 
@@ -194,6 +191,7 @@ async fn live(
         workers: config.workers.get(),
         drain,
         node,
+        companions,
         reloader: Reloader::start(loader, source, (config, tls), current, kept, running.metrics())
             .map_err(DaemonError::system("the reloading thread can't be started"))?,
         running,
@@ -205,6 +203,58 @@ async fn live(
     server.end(end).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What a node proves: where it listens, who serves, what is served, and how zones from primaries are.
+type Serving<'a> =
+    (&'a [SocketAddr], &'a Running, &'a Arc<ArcSwap<crate::answer::Snapshot>>, &'a Arc<transfers::SecondaryHealth>);
+
+/// Takes the devices, and announces what is proven from here on, the server's own addresses and those of companions;
+/// `None` where the end is asked for first.
+async fn announce(
+    startup: &mut Startup<'_>,
+    config: &Config,
+    (device, privileged): (Option<host::Device>, Option<Arc<NetAdminThread>>),
+    (addresses, running, current, health): Serving<'_>,
+) -> Result<Option<(Option<Node>, Vec<Companion>)>, DaemonError> {
+    let mut prepared = Prepared::all(&config.companions, Instant::now());
+    let mut node = None;
+    if let Some((anycast, host)) = config.anycast.clone().zip(device.zip(privileged.clone())) {
+        let (companions, is_strict) = (config.companions.clone(), config.is_strict);
+        let taking = move || node::take(&anycast, &companions, host, is_strict);
+        let devices = startup.wait("the anycast device can't be had yet", taking).await?;
+        let Some(mut devices) = devices else { return Ok(None) };
+        prepared = std::mem::take(&mut devices.prepared);
+        node = Some(Node::start(config, devices, addresses, running, current, startup.drain.flag(), health)?);
+    }
+    let companions = start_companions(startup, config, privileged, prepared).await?;
+    Ok(companions.map(|companions| (node, companions)))
+}
+
+/// Takes the devices of the companions, one by one; `None` where the end is asked for first.
+async fn start_companions(
+    startup: &mut Startup<'_>,
+    config: &Config,
+    privileged: Option<Arc<NetAdminThread>>,
+    prepared: Vec<Prepared>,
+) -> Result<Option<Vec<Companion>>, DaemonError> {
+    let mut companions = Vec::new();
+    let Some(privileged) = privileged else { return Ok(Some(companions)) };
+    let common = Arc::new(Common {
+        privileged,
+        is_strict: config.is_strict,
+        drain: startup.drain.flag(),
+        state_dir: config.state_dir.clone(),
+    });
+    for (settings, prepared) in config.companions.iter().cloned().zip(prepared) {
+        let common = Arc::clone(&common);
+        let starting = move || Companion::start(settings, prepared, &common);
+        let Some(companion) = startup.wait("the device of a companion can't be had yet", starting).await? else {
+            return Ok(None);
+        };
+        companions.push(companion);
+    }
+    Ok(Some(companions))
 }
 
 /// Where it listens, as the status shows it.
@@ -420,6 +470,8 @@ struct Server {
     drain: Drain,
     /// What holds the anycast addresses, where there are any.
     node: Option<Node>,
+    /// Other services of this host.
+    companions: Vec<Companion>,
     reloader: Reloader,
     running: Running,
     /// What listens at addresses whose devices came later.
@@ -462,7 +514,8 @@ impl Server {
                         spawn_blocking(move || reply.send(zones::export(&table.registry, Name::as_ref(&name))));
                     }
                     Command::Drain(is_drained, reply) => {
-                        let _ = reply.send(self.drain.set(is_drained, self.node.is_some()));
+                        let is_announcing = self.node.is_some() || !self.companions.is_empty();
+                        let _ = reply.send(self.drain.set(is_drained, is_announcing));
                     }
                     Command::Stop => return,
                 },
@@ -499,6 +552,7 @@ impl Server {
             catalogs: table.catalogs(),
             ready: self.readiness(&table, anycast.as_ref()),
             anycast,
+            companions: self.companions.iter().map(Companion::status).collect(),
             secondaries: self.reloader.secondaries(),
             certificate_s: self.reloader.certificate_s(),
             last_reload,
@@ -510,12 +564,16 @@ impl Server {
 
     /// Withdraws, answers what still comes, closes everything; a second signal ends the waiting.
     async fn end(self, mut end: EndSignals) -> Result<(), DaemonError> {
-        let Self { node, running, scoped, .. } = self;
+        let Self { node, companions, running, scoped, .. } = self;
         let _time = watchdog::ask_for_time();
         let stopping = spawn_blocking(move || {
+            let began = Instant::now();
+            companions.iter().for_each(Companion::withdraw);
             if let Some(node) = &node {
                 node.leave();
             }
+            let drain = companions.iter().map(Companion::wait_withdrawn).max().unwrap_or_default();
+            std::thread::sleep(drain.saturating_sub(began.elapsed()));
             drop(scoped);
             running.stop();
         });

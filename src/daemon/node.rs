@@ -9,6 +9,7 @@
 //! The policies are run by the prover's thread and by nobody else: the control plane only sets flags and reads what is
 //! published, so that it may hang without keeping the route up or taking it down.
 
+mod companion;
 mod devices;
 mod neighbors;
 mod policy_runner;
@@ -16,7 +17,8 @@ mod probed;
 mod settings;
 mod status;
 
-pub(super) use devices::{Devices, take};
+pub(super) use companion::{Common, Companion};
+pub(super) use devices::{Devices, Prepared, take};
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -86,7 +88,7 @@ impl Node {
     /// What the system has no thread or random numbers for.
     pub(super) fn start(
         config: &Config,
-        Devices { announcers, speaker, proof, path, origin }: Devices,
+        Devices { announcers, speaker, proof, path, origin, .. }: Devices,
         addresses: &[SocketAddr],
         running: &Running,
         current: &Arc<ArcSwap<Snapshot>>,

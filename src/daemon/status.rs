@@ -17,6 +17,7 @@ pub(super) fn empty(workers: usize, drained: bool) -> reply::Status {
         ready: reply::Readiness::judge(reply::ZoneCounts::default(), drained, None),
         drained,
         anycast: None,
+        companions: Vec::new(),
         secondaries: None,
         last_reload: None,
         certificate_s: None,

@@ -77,7 +77,7 @@ pub(crate) fn settings(addresses: &[&str]) -> KernelSettings {
         lease: Some(Duration::from_secs(1)),
         // The machines that run this are slow and shared; what is tested does not depend on it.
         proof_slack: Duration::from_millis(400),
-        probe_sources: [SOURCE_V4.into(), SOURCE_V6.into()],
+        probe_sources: vec![SOURCE_V4.into(), SOURCE_V6.into()],
         kernel_route: None,
         is_dry_run: false,
     }

@@ -16,19 +16,6 @@ fn refused_catalog() -> reply::Catalog {
 
 /// A status in which everything is there.
 fn full_status() -> Status {
-    let zone = reply::Zone {
-        name: "a\\\"b.test.".to_owned(),
-        file: "zones/<a>.zone".to_owned(),
-        state: reply::State::Kept,
-        serial: Some(7),
-        records: 3,
-        names: 2,
-        signed: false,
-        age_s: Some(1),
-        errors: 1,
-        warnings: 0,
-        faults: "error: <b> & \"c\"\n".to_owned(),
-    };
     let mut history = History::default();
     let now = std::time::Instant::now();
     let number = history.begin(now, "192.0.2.53", Stance::Withdraw, Stance::Announce, "20 good rounds");
@@ -61,8 +48,9 @@ fn full_status() -> Status {
         listen: vec!["127.0.0.1:5300".to_owned()],
         workers: 2,
         catalogs: vec![refused_catalog()],
+        companions: vec![companion(address.clone())],
         zone_counts: reply::ZoneCounts { served: 1, kept: 1, refused: 0 },
-        zones: vec![zone],
+        zones: vec![refused_zone()],
         ready: Readiness { is_ready: true, reason: "zones: 1".to_owned() },
         drained: false,
         anycast: Some(Anycast {
@@ -82,6 +70,34 @@ fn full_status() -> Status {
         certificate_s: Some(86_400),
         control_plane: reply::ControlPlane { stalls: 2, stalled_ms: 12_500 },
         counters: vec![reply::Counter { name: "fated_queries_total{transport=\"udp\"}".to_owned(), value: 5 }],
+    }
+}
+
+/// A zone of which the version before is served.
+fn refused_zone() -> reply::Zone {
+    reply::Zone {
+        name: "a\\\"b.test.".to_owned(),
+        file: "zones/<a>.zone".to_owned(),
+        state: reply::State::Kept,
+        serial: Some(7),
+        records: 3,
+        names: 2,
+        signed: false,
+        age_s: Some(1),
+        errors: 1,
+        warnings: 0,
+        faults: "error: <b> & \"c\"\n".to_owned(),
+    }
+}
+
+/// Another service beside the server.
+fn companion(address: reply::Address) -> reply::Companion {
+    reply::Companion {
+        name: "kdc".to_owned(),
+        probe: "kerberos".to_owned(),
+        interface: "fated1".to_owned(),
+        addresses: vec![address],
+        ..reply::Companion::default()
     }
 }
 

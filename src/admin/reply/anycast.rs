@@ -35,6 +35,25 @@ pub struct Anycast {
     pub transitions: Vec<StanceChange>,
 }
 
+/// Another service of this host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Companion {
+    /// What it is called.
+    pub name: String,
+    /// What proves that it lives, in a word.
+    pub probe: String,
+    /// The device that carries its addresses.
+    pub interface: String,
+    /// Its service addresses, in the order of the configuration.
+    pub addresses: Vec<Address>,
+    /// What was wrong with the last probes that were not answered.
+    pub faults: Vec<String>,
+    /// What happened to addresses, routes and devices since the start.
+    pub route: Route,
+    /// The last changes of stance, the newest first.
+    pub transitions: Vec<StanceChange>,
+}
+
 /// One service address.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Address {

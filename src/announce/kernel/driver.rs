@@ -83,7 +83,7 @@ impl Driver {
     ) -> Result<Self, RouteError> {
         setup::check(&settings, Some(&proof))?;
         let is_tun = matches!(settings.interface, Interface::Tun(_));
-        let probe_sources = is_tun.then_some(settings.probe_sources);
+        let probe_sources = is_tun.then_some(&settings.probe_sources[..]);
         let layout = Layout::new(&settings.addresses, &settings.announce, settings.kernel_route, probe_sources);
         let times = Times {
             lease: settings.lease,

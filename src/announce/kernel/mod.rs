@@ -58,8 +58,8 @@ pub struct KernelSettings {
     /// How much older than [`RENEW_EVERY`] the proof may be that pays for a renewal: the prover's interval and timeout,
     /// and what the machine may be late by.
     pub proof_slack: Duration,
-    /// Where probes come from, IPv4 and IPv6: what goes there is led into the receiving tun.
-    pub probe_sources: [IpAddr; 2],
+    /// Where probes come from that are written into the receiving tun: what goes there is led into it.
+    pub probe_sources: Vec<IpAddr>,
     /// A route for each announced prefix, only over a tun and without a lease.
     pub kernel_route: Option<KernelRoute>,
     /// Whether nothing is to be done but to log what would be.

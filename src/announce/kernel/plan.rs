@@ -143,7 +143,7 @@ impl Layout {
         addresses: &[IpNet],
         announce: &[IpNet],
         kernel_route: Option<KernelRoute>,
-        probe_sources: Option<[IpAddr; 2]>,
+        probe_sources: Option<&[IpAddr]>,
     ) -> Self {
         let mut standing_routes: Vec<Route> = addresses
             .iter()
@@ -155,7 +155,7 @@ impl Layout {
                 device: Device::Receiving,
             })
             .collect();
-        let probes = probe_sources.into_iter().flatten().map(IpNet::from);
+        let probes = probe_sources.into_iter().flatten().map(|source| IpNet::from(*source));
         let is_needed = |probe: &IpNet| addresses.iter().any(|address| is_same_family(*address, *probe));
         standing_routes.extend(probes.filter(is_needed).map(|prefix| Route {
             prefix,

@@ -10,7 +10,7 @@ fn net(text: &str) -> IpNet {
 /// A layout for these addresses over tun devices.
 fn layout(addresses: &[&str], announce: &[&str], kernel_route: Option<KernelRoute>) -> Layout {
     let all = |texts: &[&str]| texts.iter().map(|text| net(text)).collect::<Vec<_>>();
-    Layout::new(&all(addresses), &all(announce), kernel_route, Some(SOURCES))
+    Layout::new(&all(addresses), &all(announce), kernel_route, Some(&SOURCES))
 }
 
 /// A kernel in which only what is always there is there.
@@ -116,7 +116,7 @@ fn the_routes_that_are_always_there_are_there_whatever_the_stance() {
 fn probes_need_a_way_back_only_for_the_families_there_are_and_only_with_a_tun() {
     let count = |addresses: &[&str], is_tun: bool| {
         let addresses: Vec<IpNet> = addresses.iter().map(|text| net(text)).collect();
-        let all = Layout::new(&addresses, &[], None, is_tun.then_some(SOURCES)).standing_routes;
+        let all = Layout::new(&addresses, &[], None, is_tun.then_some(&SOURCES[..])).standing_routes;
         all.iter().filter(|route| route.kind == Kind::Unicast).count()
     };
     assert_eq!(count(&["192.0.2.53/32"], true), 1);

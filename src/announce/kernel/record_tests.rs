@@ -20,7 +20,7 @@ impl Case {
     /// Opens one with this lease.
     fn new(lease: Option<Duration>) -> Self {
         let net: IpNet = "192.0.2.53/32".parse().expect("an address");
-        let layout = Layout::new(&[net], &[], None, Some(SOURCES));
+        let layout = Layout::new(&[net], &[], None, Some(&SOURCES));
         let times = Times { lease, proof_age_max: at(350), renew_every: at(200), withdrawn_within: at(1000) };
         let record = RouteRecord::new(&[net], &layout, times, false);
         let routes = layout.standing_routes.clone();

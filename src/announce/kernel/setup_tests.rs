@@ -19,7 +19,7 @@ fn settings(addresses: &[&str], announce: &[&str]) -> KernelSettings {
         interface: Interface::Device("lo".into()),
         lease: Some(Duration::from_secs(1)),
         proof_slack: super::super::PROOF_SLACK,
-        probe_sources: SOURCES,
+        probe_sources: SOURCES.to_vec(),
         kernel_route: None,
         is_dry_run: false,
     }

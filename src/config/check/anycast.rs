@@ -20,8 +20,8 @@ use crate::sys::tun::NAME_BYTES_MAX;
 /// The shortest prefixes that may be announced, IPv4 and IPv6: anything wider is a slip of the pen.
 const PREFIX_LENGTH_MIN: (u8, u8) = (8, 16);
 /// Bounds and default of `lease`; the kernel counts it in whole seconds.
-const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
-const LEASE_DEFAULT: Duration = Duration::from_secs(1);
+pub(super) const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+pub(super) const LEASE_DEFAULT: Duration = Duration::from_secs(1);
 /// The kernel's table of the host's own addresses (Linux `rtnetlink.h`).
 const TABLE_LOCAL: i64 = 255;
 /// The section that asks for kernel routes.
@@ -304,7 +304,7 @@ impl Check<'_> {
 }
 
 /// Reads one address, alone or as a host prefix. The error says what would be right.
-fn host_address(text: &str) -> Result<IpAddr, &'static str> {
+pub(super) fn host_address(text: &str) -> Result<IpAddr, &'static str> {
     const WRITTEN: &str = "an address such as \"192.0.2.53\", \"192.0.2.53/32\" or \"2001:db8::53/128\"";
     const WHOLE: &str = "one address, /32 or /128; covering prefixes stand in `anycast.announce`";
     const UNICAST: &str = "a unicast address that others can route to";
@@ -343,7 +343,7 @@ fn covering_prefix(text: &str) -> Result<IpNet, String> {
 }
 
 /// Whether Linux takes that name for a device (`dev_valid_name`), and takes it as it stands (`%` would be a pattern).
-fn is_interface_name(name: &str) -> bool {
+pub(super) fn is_interface_name(name: &str) -> bool {
     let is_good = |octet: u8| octet.is_ascii_graphic() && !matches!(octet, b'/' | b':' | b'%');
     (1..=NAME_BYTES_MAX).contains(&name.len()) && !matches!(name, "." | "..") && name.bytes().all(is_good)
 }

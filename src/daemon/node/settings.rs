@@ -20,7 +20,7 @@ pub(super) fn kernel_settings(anycast: &Anycast, device: Device) -> kernel::Kern
         lease: anycast.lease,
         // A proof is as old as its round when it is noted, and the next may be as late as its timeout.
         proof_slack: health.interval + health.timeout + PROOF_LATENESS,
-        probe_sources: health.sources.all(),
+        probe_sources: health.sources.all().to_vec(),
         kernel_route: anycast.kernel_route,
         is_dry_run: anycast.is_dry_run,
     }

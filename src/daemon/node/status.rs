@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use super::Node;
 use super::neighbors::neighbor_status;
 use super::policy_runner::AddressStatus;
@@ -23,14 +25,9 @@ impl Node {
             lease_s: self.anycast.lease.map(|lease| lease.as_secs()),
             addresses: addresses
                 .map(|(index, ((address, seen), status))| {
-                    self.address_status(
-                        now,
-                        *address,
-                        seen,
-                        status,
-                        self.proof.last(index),
-                        report.addresses.get(index),
-                    )
+                    let report = report.addresses.get(index);
+                    let prefix = self.anycast.prefix_of(*address);
+                    address_status(now, (*address, prefix), (seen, status, self.proof.last(index)), report)
                 })
                 .collect(),
             workers: report
@@ -53,31 +50,28 @@ impl Node {
         let Some(speaker) = &self.speaker else { return Vec::new() };
         speaker.seen().neighbors.iter().map(|neighbor| neighbor_status(now, neighbor)).collect()
     }
+}
 
-    /// How a service address is.
-    fn address_status(
-        &self,
-        now: Duration,
-        address: IpAddr,
-        seen: &Announcement,
-        status: &AddressStatus,
-        proof: Option<Duration>,
-        report: Option<&AddressReport>,
-    ) -> reply::Address {
-        reply::Address {
-            address: address.to_string(),
-            prefix: self.anycast.prefix_of(address).to_string(),
-            stance: status.stance,
-            reason: status.reason.to_string(),
-            since_s: now.saturating_sub(status.since).as_secs(),
-            announced: seen.is_announced,
-            lease_age_ms: seen.renewed.map(|moment| millis(now.saturating_sub(moment))),
-            proof_age_ms: proof.map(|moment| millis(now.saturating_sub(moment))),
-            announcements: status.announcements,
-            withdrawals: status.withdrawals,
-            dropped: report.map_or(0, |report| report.drops),
-            path: report.map_or(reply::PathStatus::Unknown, |report| report.path.into()),
-        }
+/// How a service address is, and what is announced for it.
+pub(super) fn address_status(
+    now: Duration,
+    (address, prefix): (IpAddr, IpNet),
+    (seen, status, proof): (&Announcement, &AddressStatus, Option<Duration>),
+    report: Option<&AddressReport>,
+) -> reply::Address {
+    reply::Address {
+        address: address.to_string(),
+        prefix: prefix.to_string(),
+        stance: status.stance,
+        reason: status.reason.to_string(),
+        since_s: now.saturating_sub(status.since).as_secs(),
+        announced: seen.is_announced,
+        lease_age_ms: seen.renewed.map(|moment| millis(now.saturating_sub(moment))),
+        proof_age_ms: proof.map(|moment| millis(now.saturating_sub(moment))),
+        announcements: status.announcements,
+        withdrawals: status.withdrawals,
+        dropped: report.map_or(0, |report| report.drops),
+        path: report.map_or(reply::PathStatus::Unknown, |report| report.path.into()),
     }
 }
 
@@ -108,7 +102,7 @@ fn prover_status(report: &health::Report) -> reply::Prover {
 }
 
 /// The announcers' counts for the control socket.
-fn route_status(counters: &Counters) -> reply::Route {
+pub(super) fn route_status(counters: &Counters) -> reply::Route {
     reply::Route {
         addresses_removed: counters.addresses_removed,
         routes_removed: counters.routes_removed,
