@@ -1,8 +1,11 @@
-//! Companions against the real ones in a network namespace: nginx, OpenLDAP, MIT's KDC over UDP and unbound, each
-//! killed, frozen and muted. Its address goes, those of the others stay.
+//! Companions against the real ones in a network namespace: nginx, OpenLDAP by StartTLS, MIT's KDC over UDP and unbound,
+//! each killed, frozen and muted. Its address goes, those of the others stay.
 //!
 //! Needs root.
 
+#[allow(dead_code)] // It is for more than is tested here.
+#[path = "tls/authority.rs"]
+mod authority;
 mod common;
 
 use std::fs;
@@ -10,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use authority::Authority;
 use common::site::clock::{now, wait_until};
 use common::site::is_root;
 use common::site::namespace::{Daemon, Folder, Namespace, guard};
@@ -44,6 +48,9 @@ const CONFIG: &str = r#"
 listen = ["127.0.0.1:5300"]
 zones-dir = "zones"
 control = "control.sock"
+[[tls]]
+name = "directory"
+pins = ["PIN"]
 [[companion]]
 name = "mirror"
 addresses = ["192.0.2.80", "2001:db8::80"]
@@ -54,6 +61,7 @@ text = "of the test"
 name = "directory"
 addresses = ["192.0.2.89"]
 probe = "ldap"
+tls = "directory"
 [[companion]]
 name = "kdc"
 addresses = ["192.0.2.88"]
@@ -97,8 +105,8 @@ fn start_nginx(space: &Namespace, folder: &Path) -> Daemon {
 fn start_slapd(space: &Namespace, folder: &Path) -> Daemon {
     let _ = fs::create_dir(folder.join("directory"));
     let text = format!(
-        "include /etc/ldap/schema/core.schema\npidfile {0}/slapd.pid\ndatabase ldif\nsuffix \"dc=example\"\ndirectory \
-         {0}/directory\n",
+        "include /etc/ldap/schema/core.schema\npidfile {0}/slapd.pid\nTLSCertificateFile {0}/directory.pem\n\
+         TLSCertificateKeyFile {0}/directory.key\ndatabase ldif\nsuffix \"dc=example\"\ndirectory {0}/directory\n",
         folder.display()
     );
     let config = write(folder, "slapd.conf", &text);
@@ -160,6 +168,11 @@ impl Host {
     fn start() -> Self {
         guard();
         let (folder, space) = (Folder::new(0), Namespace::new(0, "node"));
+        let authority = Authority::new();
+        let issued = authority.issue("directory.example");
+        for (from, to) in [(&issued.certificate, "directory.pem"), (&issued.key, "directory.key")] {
+            fs::copy(from, folder.path().join(to)).expect("the folder can be written to");
+        }
         let daemons = SERVICES.iter().map(|service| (service.start)(&space, folder.path())).collect();
         fs::create_dir(folder.path().join("zones")).expect("the folder can be written to");
         write(
@@ -167,7 +180,7 @@ impl Host {
             "zones/example.com.zone",
             "@ 60 SOA ns hostmaster 1 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n",
         );
-        let config = write(folder.path(), "fated.toml", CONFIG);
+        let config = write(folder.path(), "fated.toml", &CONFIG.replace("PIN", &issued.pin));
         let mut command = Command::new(env!("CARGO_BIN_EXE_fated"));
         command.arg("serve").arg("--config").arg(config).current_dir(folder.path());
         let fated = space.start(&mut command, &folder.path().join("fated.log"));
