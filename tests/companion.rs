@@ -17,6 +17,7 @@ use authority::Authority;
 use common::site::clock::{now, wait_until};
 use common::site::is_root;
 use common::site::namespace::{Daemon, Folder, Namespace, guard};
+use common::site::routing::start_bird;
 use common::{must_skip, skip_loudly};
 use nix::sys::signal::Signal;
 
@@ -73,6 +74,9 @@ addresses = ["192.0.2.54"]
 probe = "dns"
 query = "probe.test. A"
 "#;
+
+/// A zone to be served besides.
+const ZONE: &str = "@ 60 SOA ns hostmaster 1 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
 
 /// Writes a file into a folder and returns its path.
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
@@ -175,11 +179,7 @@ impl Host {
         }
         let daemons = SERVICES.iter().map(|service| (service.start)(&space, folder.path())).collect();
         fs::create_dir(folder.path().join("zones")).expect("the folder can be written to");
-        write(
-            folder.path(),
-            "zones/example.com.zone",
-            "@ 60 SOA ns hostmaster 1 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n",
-        );
+        write(folder.path(), "zones/example.com.zone", ZONE);
         let config = write(folder.path(), "fated.toml", &CONFIG.replace("PIN", &issued.pin));
         let mut command = Command::new(env!("CARGO_BIN_EXE_fated"));
         command.arg("serve").arg("--config").arg(config).current_dir(folder.path());
@@ -269,4 +269,80 @@ fn each_service_goes_with_its_own_fault_and_the_others_stay() {
     }
     host.fated.signal(Signal::SIGTERM);
     assert!(wait_until(START_PATIENCE, || host.announced() == [false; 4]), "{}", host.logs());
+}
+
+/// The router: whatever the node announces is taken.
+const ROUTER: &str = r#"
+router id 10.99.1.1;
+protocol device { }
+protocol bgp node {
+    local 10.99.1.1 as 65001;
+    neighbor 10.99.1.2 as 65002;
+    ipv4 { import all; export none; };
+}
+"#;
+
+/// What `fated` is told where it speaks BGP itself.
+const SPOKEN: &str = r#"
+[server]
+zones-dir = "zones"
+control = "control.sock"
+[anycast]
+addresses = ["192.0.2.53"]
+[bgp]
+local-as = 65002
+[[bgp.neighbor]]
+address = "10.99.1.1"
+remote-as = 65001
+[[companion]]
+name = "mirror"
+addresses = ["192.0.2.80"]
+probe = "http"
+host = "mirror.example"
+"#;
+
+#[test]
+fn our_own_speaker_announces_a_companion_and_takes_it_back_alone() {
+    const TEST: &str = "our_own_speaker_announces_a_companion_and_takes_it_back_alone";
+    if !is_root() {
+        return skip_loudly(TEST, "network namespaces need root");
+    }
+    if must_skip(TEST, &["ip", "bird", "birdc", "nginx"]) {
+        return;
+    }
+    guard();
+    let (folder, router, node) = (Folder::new(1), Namespace::new(1, "router"), Namespace::new(1, "node"));
+    router.ip(&format!("link add name node type veth peer name eth0 netns {}", node.name()));
+    router.ip("addr add 10.99.1.1/24 dev node");
+    node.ip("addr add 10.99.1.2/24 dev eth0");
+    router.ip("link set node up");
+    node.ip("link set eth0 up");
+    let _bird = start_bird(&router, folder.path(), ROUTER);
+    let mut mirror = start_nginx(&node, folder.path());
+    fs::create_dir(folder.path().join("zones")).expect("the folder can be written to");
+    write(folder.path(), "zones/example.com.zone", ZONE);
+    let config = write(folder.path(), "fated.toml", SPOKEN);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fated"));
+    command.arg("serve").arg("--config").arg(config).current_dir(folder.path());
+    let _fated = node.start(&mut command, &folder.path().join("fated.log"));
+    let log = || fs::read_to_string(folder.path().join("fated.log")).unwrap_or_default();
+    let routes = || {
+        let mut ask = Command::new(common::program("birdc").expect("looked for before"));
+        ask.arg("-s").arg(folder.path().join("bird.ctl")).args(["show", "route"]);
+        let text = router.output(&mut ask);
+        ["192.0.2.53/32", "192.0.2.80/32"].map(|prefix| text.contains(prefix))
+    };
+    assert!(wait_until(START_PATIENCE, || routes() == [true; 2]), "{:?}: {}", routes(), log());
+    mirror.signal(Signal::SIGSTOP);
+    let start = now();
+    let is_gone = wait_until(GONE_PATIENCE, || {
+        let routes = routes();
+        assert!(routes[0], "the server's own route stays: {}", log());
+        !routes[1]
+    });
+    assert!(is_gone, "{}", log());
+    println!("frozen: gone from the router after {:?}", now() - start);
+    mirror.signal(Signal::SIGCONT);
+    assert!(wait_until(START_PATIENCE, || routes() == [true; 2]), "{:?}: {}", routes(), log());
+    assert!(mirror.ended().is_none());
 }
