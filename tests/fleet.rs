@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fated::policy::{Observation, Order, Policy, PolicySettings, Reaction, Reason, SharedFault, Stance, Transition};
+use fated::policy::{
+    Guard, Observation, Order, Policy, PolicySettings, Reaction, Reason, SharedFault, Stance, Transition,
+};
 
 /// Nodes of a fleet.
 const NODES: usize = 1000;
@@ -276,4 +278,49 @@ fn a_node_that_fails_whenever_it_is_announced_stays_below_route_flap_damping() {
         }
         assert!((40..=55).contains(&withdrawals), "{withdrawals} withdrawals in four hours");
     }
+}
+
+#[test]
+fn a_fleet_that_is_told_to_withdraw_for_a_shared_fault_never_goes_dark_together() {
+    let guard = Guard { wait: Duration::from_secs(2), withdraws_unseen: false };
+    let settings = PolicySettings { on_shared: Reaction::Withdraw, guard: Some(guard), ..PolicySettings::default() };
+    let (mut fleet, mut dice) = (Fleet::announced(settings), Dice(7));
+    let sick = Observation { shared: Some(SharedFault::Primary), ..GOOD };
+    // They fall ill within a second of each other.
+    let ill_at: Vec<Duration> = (0..NODES).map(|_| fleet.now + Duration::from_millis(dice.below(1000))).collect();
+    let mut well_from: Vec<Option<Duration>> = vec![None; NODES];
+    // What routers tell is as old as that many rounds: how many nodes were announced and not degraded.
+    let mut told = vec![NODES; 6];
+    let mut live = |fleet: &mut Fleet, time: Duration, well_from: &[Option<Duration>]| {
+        let (end, mut dark) = (fleet.now + time, 0);
+        while fleet.now < end {
+            let now = fleet.now + fleet.settings.interval;
+            let elsewhere = told[0];
+            fleet.step(|node, stance| {
+                let is_sick = now >= ill_at[node] && well_from[node].is_none_or(|from| now < from);
+                let others = elsewhere - usize::from(stance == Stance::Announce).min(elsewhere);
+                let round = Observation { is_elsewhere: others > 0, ..if is_sick { sick } else { GOOD } };
+                with_noise(&mut dice, round)
+            });
+            told.rotate_left(1);
+            *told.last_mut().expect("six") = fleet.count(Stance::Announce);
+            dark += usize::from(fleet.count(Stance::Withdraw) == NODES);
+        }
+        dark
+    };
+    assert_eq!(live(&mut fleet, Duration::from_secs(60), &well_from), 0);
+    assert_eq!(fleet.count(Stance::Degrade), NODES, "all are sick, and all stay");
+    assert!(fleet.nodes.iter().all(|node| node.reason() == Reason::LastSite));
+    // One is well again: the others leave for it.
+    well_from[17] = Some(fleet.now);
+    assert_eq!(live(&mut fleet, Duration::from_secs(30), &well_from), 0);
+    assert_eq!((fleet.count(Stance::Announce), fleet.count(Stance::Withdraw)), (1, NODES - 1));
+    // It falls ill once more, and stays: nobody else is there.
+    well_from[17] = None;
+    assert_eq!(live(&mut fleet, Duration::from_secs(30), &well_from), 0);
+    assert_eq!((fleet.count(Stance::Degrade), fleet.nodes[17].reason()), (1, Reason::LastSite));
+    // All are well.
+    well_from.fill(Some(fleet.now));
+    assert_eq!(live(&mut fleet, Duration::from_secs(120), &well_from), 0);
+    assert_eq!(fleet.count(Stance::Announce), NODES);
 }
