@@ -290,7 +290,7 @@ fn a_fleet_that_is_told_to_withdraw_for_a_shared_fault_never_goes_dark_together(
     let ill_at: Vec<Duration> = (0..NODES).map(|_| fleet.now + Duration::from_millis(dice.below(1000))).collect();
     let mut well_from: Vec<Option<Duration>> = vec![None; NODES];
     // What routers tell is as old as that many rounds: how many nodes were announced and not degraded.
-    let mut told = vec![NODES; 6];
+    let mut told = [NODES; 6];
     let mut live = |fleet: &mut Fleet, time: Duration, well_from: &[Option<Duration>]| {
         let (end, mut dark) = (fleet.now + time, 0);
         while fleet.now < end {

@@ -152,7 +152,9 @@ impl Node {
     /// Withdraws every address, and answers what still comes for as long as the operator wants. Blocks.
     pub(super) fn leave(&self) {
         self.orders.is_stopping.store(true, Ordering::Release);
-        thread::sleep(self.anycast.degrade_first);
+        if self.announcers.seen().iter().any(|address| address.is_announced) {
+            thread::sleep(self.anycast.degrade_first);
+        }
         // At once, not at the prover's next round, and even where the prover hangs.
         let gone = Decision { stance: Stance::Withdraw, reason: Reason::Stopping };
         self.announcers.want(&vec![gone; self.anycast.addresses.len()]);
