@@ -1,4 +1,4 @@
-//! Companions against the real ones in a network namespace: nginx, OpenLDAP by StartTLS, MIT's KDC over UDP and unbound,
+//! Companions against the real ones in a network namespace: nginx, OpenLDAP by StartTLS, MIT's KDC over UDP, unbound;
 //! each killed, frozen and muted. Its address goes, those of the others stay.
 //!
 //! Needs root.
