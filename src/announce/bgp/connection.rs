@@ -73,7 +73,7 @@ impl Connection {
         Self { socket, is_open: false, outgoing: Vec::new(), is_ending: false }
     }
 
-    /// How the attempt to connect ended.
+    /// Looks whether the attempt to connect has ended; where it has, it is open.
     ///
     /// # Errors
     /// Why it failed.
@@ -81,7 +81,12 @@ impl Connection {
         if let Some(error) = self.socket.take_error()? {
             return Err(error);
         }
-        self.is_open = true;
+        match self.socket.peer_addr() {
+            Ok(_) => self.is_open = true,
+            // What woke us was for the socket before this one.
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

@@ -21,6 +21,8 @@ mod plan;
 mod seen;
 mod settings;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::fmt;

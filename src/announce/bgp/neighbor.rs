@@ -188,7 +188,10 @@ impl Neighbor {
             return;
         }
         match Connection::accepted(socket, &self.settings) {
-            Ok(connection) => self.connected(now, connection),
+            Ok(connection) => {
+                self.connection = Some(connection);
+                self.connected(now);
+            }
             Err(error) => tracing::warn!(neighbor = %self.settings.address, %error, "a connection can't be taken"),
         }
     }
@@ -206,11 +209,10 @@ impl Neighbor {
         let Some(connection) = &mut self.connection else { return };
         if !connection.is_open {
             // Both wake the thread: that it is made, and that it has failed.
-            let connection = self.connection.take();
-            return match connection.map(|mut one| one.finish().map(|()| one)) {
-                Some(Ok(connection)) => self.connected(now, connection),
-                Some(Err(error)) => self.failed(now, &error),
-                None => {}
+            return match connection.finish() {
+                Ok(()) if connection.is_open => self.connected(now),
+                Ok(()) => {}
+                Err(error) => self.failed(now, &error),
             };
         }
         let is_flushed = connection.flush();
@@ -232,10 +234,10 @@ impl Neighbor {
         self.beat(now, bfd::Event::Received(octets));
     }
 
-    /// A connection is made.
-    fn connected(&mut self, now: Duration, connection: Connection) {
-        let local = connection.local_address().unwrap_or(self.settings.address);
-        (self.connection, self.is_rewired) = (Some(connection), true);
+    /// The connection is made.
+    fn connected(&mut self, now: Duration) {
+        let local = self.local_address().unwrap_or(self.settings.address);
+        self.is_rewired = true;
         let link_local = match local {
             IpAddr::V6(local) if local.is_unicast_link_local() => Some(local),
             _ => None,
