@@ -26,9 +26,7 @@ pub(super) struct ControlArgs {
 
 /// Shows how the server is.
 pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
-    let asked =
-        connect(args).and_then(|mut client| client.ask::<Status>(&Request::Status).map_err(|error| no_reply(&error)));
-    match asked {
+    match ask_status(args) {
         Ok((line, _)) if is_json => print(line.as_bytes(), EXIT_OK),
         Ok((_, status)) => print(lines(&show_status(&status)).as_bytes(), EXIT_OK),
         Err(code) => code,
@@ -37,9 +35,7 @@ pub(super) fn status(args: &ControlArgs, is_json: bool) -> u8 {
 
 /// Shows the routers that the server speaks BGP to.
 pub(super) fn bgp(args: &ControlArgs, is_json: bool) -> u8 {
-    let asked =
-        connect(args).and_then(|mut client| client.ask::<Status>(&Request::Status).map_err(|error| no_reply(&error)));
-    let neighbors = match asked {
+    let neighbors = match ask_status(args) {
         Ok((_, status)) => status.anycast.map(|anycast| anycast.neighbors).unwrap_or_default(),
         Err(code) => return code,
     };
@@ -48,6 +44,11 @@ pub(super) fn bgp(args: &ControlArgs, is_json: bool) -> u8 {
         return print(format!("{text}\n").as_bytes(), EXIT_OK);
     }
     print(lines(&bgp::show(&neighbors)).as_bytes(), EXIT_OK)
+}
+
+/// Asks the server how it is; returns the reply as it came too.
+fn ask_status(args: &ControlArgs) -> Result<(String, Status), u8> {
+    connect(args)?.ask(&Request::Status).map_err(|error| no_reply(&error))
 }
 
 /// Shows all zones, page by page; as JSON, one line a page.

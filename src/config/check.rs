@@ -206,9 +206,19 @@ impl Check<'_> {
         None
     }
 
+    /// A whole number of a section within the bounds of its row.
+    fn number_of(&mut self, section: &Document<'_>, key: &Row<Number>) -> i64 {
+        self.number_in(section, key, key.values.bounds.1).unwrap_or(key.values.default)
+    }
+
     /// A span of time within the bounds of its row.
     fn duration(&mut self, key: &Row<Time>) -> Duration {
-        self.duration_in(self.written, key).unwrap_or(key.values.default)
+        self.duration_of(self.written, key)
+    }
+
+    /// A span of time of a section within the bounds of its row.
+    fn duration_of(&mut self, section: &Document<'_>, key: &Row<Time>) -> Duration {
+        self.duration_in(section, key).unwrap_or(key.values.default)
     }
 
     /// A span of time of a section, where it is written and within the bounds of its row.
@@ -261,7 +271,12 @@ impl Check<'_> {
 
     /// Yes or no.
     fn flag(&self, key: &Row<Flag>) -> bool {
-        self.written.get(key).map_or(key.values.default, Spanned::into_inner)
+        self.flag_of(self.written, key)
+    }
+
+    /// Yes or no, in a section.
+    fn flag_of(&self, section: &Document<'_>, key: &Row<Flag>) -> bool {
+        section.get(key).map_or(key.values.default, Spanned::into_inner)
     }
 
     /// A text that is shown to the world; empty hides it.

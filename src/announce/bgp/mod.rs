@@ -84,7 +84,7 @@ impl Speaker {
         let count = services.iter().map(|service| service.addresses.len()).sum();
         let waker = Waker::new().map_err(failed("the waker of the BGP thread can't be made"))?;
         let shared = Arc::new(Shared {
-            wanted: Mutex::new(vec![(Decision::STARTING, Duration::ZERO); count]),
+            wanted: Mutex::new(vec![Decision::STARTING; count]),
             waker,
             is_closing: AtomicBool::new(false),
             seen: ArcSwap::from_pointee(Seen::nothing(count)),
@@ -137,11 +137,10 @@ impl fmt::Debug for Speaker {
 impl Announcer for ServiceAnnouncer {
     fn want(&self, wanted: &[Decision]) {
         let shared = &self.speaker.shared;
-        let now = shared.origin.elapsed();
         let mut is_changed = false;
         if let Some(kept) = lock(&shared.wanted).get_mut(self.addresses.clone()) {
-            for (kept, decision) in kept.iter_mut().zip(wanted).filter(|(kept, decision)| kept.0 != **decision) {
-                *kept = (*decision, now);
+            for (kept, decision) in kept.iter_mut().zip(wanted).filter(|(kept, decision)| *kept != *decision) {
+                *kept = *decision;
                 is_changed = true;
             }
         }

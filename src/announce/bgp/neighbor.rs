@@ -82,7 +82,7 @@ impl Neighbor {
 
     /// Whether the router has a route, or may have it yet.
     pub(super) fn is_announced(&self, route: usize) -> bool {
-        self.session.is_announced(route) || (self.is_wanted(route).is_none() && self.unsent_since.is_some())
+        self.session.is_announced(route) || (!self.is_wanted(route) && self.unsent_since.is_some())
     }
 
     /// Whether prefixes of a family are announced here.
@@ -111,9 +111,9 @@ impl Neighbor {
         routes.filter(|route| is_other(route) && !is_degraded(route)).map(|route| route.prefix).collect()
     }
 
-    /// Whether a route is wanted here; `None` where it is not.
-    fn is_wanted(&self, route: usize) -> Option<&Route> {
-        self.routes.get(route).filter(|route| route.wanted.is_some())
+    /// Whether a route is wanted here.
+    fn is_wanted(&self, route: usize) -> bool {
+        self.routes.get(route).is_some_and(|route| route.wanted.is_some())
     }
 
     /// The connections that are there, the session's first, each with whether it waits for room.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -14,8 +14,8 @@ use crate::sys::waker::Waker;
 
 /// What the handle and the thread share.
 pub(super) struct Shared {
-    /// What is wanted of each address of all services, and since when.
-    pub(super) wanted: Mutex<Vec<(Decision, Duration)>>,
+    /// What is wanted of each address of all services.
+    pub(super) wanted: Mutex<Vec<Decision>>,
     /// Wakes the thread.
     pub(super) waker: Waker,
     /// Whether the thread is to end the sessions, and itself.

@@ -169,7 +169,7 @@ impl SpeakerThread {
 
     /// Takes over what is wanted, where it is new.
     fn take_wanted(&mut self, now: Duration, is_closing: bool) {
-        let decisions: Vec<Decision> = lock(&self.shared.wanted).iter().map(|(decision, _)| *decision).collect();
+        let decisions = lock(&self.shared.wanted).clone();
         if decisions == self.decisions {
             return;
         }

@@ -148,7 +148,7 @@ impl Check<'_> {
             self.fault(at.span(), message, "our AS is not said".into(), Some("give it in [bgp] or here".into()));
         }
         let (((address, device), peer_as), local_as) = address.zip(peer_as).zip(local_as)?;
-        let is_passive = self.flag_in(section, &rows::PASSIVE);
+        let is_passive = self.flag_of(section, &rows::PASSIVE);
         let written_port = self.number_of(section, &rows::LOCAL_PORT) as u16;
         let local_port = match (written_port, is_passive) {
             (0, true) => PORT,
@@ -181,7 +181,7 @@ impl Check<'_> {
             md5_key: self.md5_key(section, &at),
             hops_max: (hops > 0).then_some(hops),
             role: self.role(section).filter(|_| peer_as != local_as),
-            is_role_strict: self.flag_in(section, &rows::ROLE_STRICT),
+            is_role_strict: self.flag_of(section, &rows::ROLE_STRICT),
             degraded: self.degraded(section, &announced),
             announced,
             bfd: self.bfd(section),
@@ -274,7 +274,7 @@ impl Check<'_> {
 
     /// The hold time, which the protocol counts in whole seconds.
     fn hold_time(&mut self, section: &Document<'_>) -> Duration {
-        let time = self.duration_in(section, &rows::HOLD_TIME).unwrap_or(rows::HOLD_TIME.values.default);
+        let time = self.duration_of(section, &rows::HOLD_TIME);
         if time.subsec_nanos() != 0 {
             let written = section.get::<String>(&rows::HOLD_TIME).expect("the default is whole");
             self.refuse(rows::HOLD_TIME.path, &quoted(&written), "whole seconds");
@@ -364,22 +364,12 @@ impl Check<'_> {
     /// BFD beside the session.
     fn bfd(&mut self, section: &Document<'_>) -> Option<BfdSettings> {
         let settings = BfdSettings {
-            interval: self.duration_in(section, &rows::BFD_INTERVAL).unwrap_or(rows::BFD_INTERVAL.values.default),
+            interval: self.duration_of(section, &rows::BFD_INTERVAL),
             multiplier: self.number_of(section, &rows::BFD_MULTIPLIER) as u8,
-            is_multihop: self.flag_in(section, &rows::BFD_MULTIHOP),
-            is_strict: self.flag_in(section, &rows::BFD_STRICT),
+            is_multihop: self.flag_of(section, &rows::BFD_MULTIHOP),
+            is_strict: self.flag_of(section, &rows::BFD_STRICT),
         };
-        self.flag_in(section, &rows::BFD).then_some(settings)
-    }
-
-    /// A number of a section within the bounds of its row, or its default.
-    fn number_of(&mut self, section: &Document<'_>, key: &Row<super::Number>) -> i64 {
-        self.number_in(section, key, key.values.bounds.1).unwrap_or(key.values.default)
-    }
-
-    /// Yes or no.
-    fn flag_in(&self, section: &Document<'_>, key: &Row<super::Flag>) -> bool {
-        section.get(key).map_or(key.values.default, Spanned::into_inner)
+        self.flag_of(section, &rows::BFD).then_some(settings)
     }
 }
 

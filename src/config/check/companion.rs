@@ -150,16 +150,11 @@ impl Check<'_> {
 
     /// How it is judged.
     fn companion_health(&mut self, section: &Document<'_>) -> Health {
-        let time =
-            |check: &mut Self, row: &Row<super::Time>| check.duration_in(section, row).unwrap_or(row.values.default);
-        let number = |check: &mut Self, row: &Row<super::Number>| {
-            check.number_in(section, row, row.values.bounds.1).unwrap_or(row.values.default) as u32
-        };
         let health = Health {
-            interval: time(self, &rows::COMPANION_INTERVAL),
-            timeout: time(self, &rows::COMPANION_TIMEOUT),
-            fall: number(self, &rows::COMPANION_FALL),
-            rise: number(self, &rows::COMPANION_RISE),
+            interval: self.duration_of(section, &rows::COMPANION_INTERVAL),
+            timeout: self.duration_of(section, &rows::COMPANION_TIMEOUT),
+            fall: self.number_of(section, &rows::COMPANION_FALL) as u32,
+            rise: self.number_of(section, &rows::COMPANION_RISE) as u32,
             workers_min: NonZeroUsize::MIN,
             on_overload: Reaction::Absorb,
             on_shared_fault: Reaction::Absorb,
